@@ -1,0 +1,96 @@
+"""What every test may ask for, and the rules of a run: groups, counts, and what a missing tool means."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+
+from tests import postgres
+
+REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
+USUAL_SHARE = 10  # a usual run does a tenth of the stated count
+SLOW_GROUPS = ("kills", "powercut", "money", "scale", "soak", "units", "bare")
+
+hypothesis.settings.register_profile(
+    "here", deadline=None
+)  # a shared machine may stop for a second: no timed assertions
+hypothesis.settings.load_profile("here")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--slow GROUP`: only the tests marked `slow("GROUP")`, at their full counts."""
+    parser.addoption("--slow", choices=SLOW_GROUPS, help="run one slow group with its full counts")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `--slow GROUP` nothing outside the group is run."""
+    group = config.getoption("--slow")
+    if group is None:
+        return
+    chosen = [item for item in items if any(group in mark.args for mark in item.iter_markers("slow"))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """REQUIRE_ALL=1: a test that could not run is a failure that says what was missing."""
+    report = yield
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"REQUIRE_ALL=1, but {item.nodeid} was skipped: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole file that skipped itself."""
+    report = yield
+    if REQUIRE_ALL and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"REQUIRE_ALL=1, but {collector.nodeid} was skipped: {report.longrepr}"
+    return report
+
+
+@pytest.fixture
+def times(request: pytest.FixtureRequest) -> Callable[[int], int]:
+    """`times(1000)` is how often to do what the design wants done 1000 times: all of it with `--slow`, else a tenth."""
+    full = request.config.getoption("--slow") is not None
+    return lambda stated: stated if full else max(1, stated // USUAL_SHARE)
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[postgres.Cluster]:
+    """One PostgreSQL for the run (one per xdist worker); skips where it is not installed."""
+    bin_dir = postgres.programs()
+    if bin_dir is None:
+        pytest.skip("PostgreSQL is not installed; ./dev test without arguments installs it")
+    cluster = postgres.Cluster(bin_dir)
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres_cluster: postgres.Cluster) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty PostgreSQL database of this test's own."""
+    url = postgres_cluster.create_database()
+    yield url
+    postgres_cluster.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """pytest-playwright with Debian's chromium instead of a downloaded one; skips where it is not installed."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("chromium is not installed; ./dev test without arguments installs it")
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    return {**browser_type_launch_args, "executable_path": chromium, "args": ["--no-sandbox", *quiet]}
