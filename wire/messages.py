@@ -1,0 +1,340 @@
+"""What gates and centre say to each other: entries, batches, receipts, enrolment (wire.md §6, §7)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import struct
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+import msgspec
+
+from wire import signing
+from wire.keyset import KeySet
+from wire.signing import Purpose, SealFlaw
+
+BATCH_FORMAT = 1
+RECEIPT_KIND = "receipt"
+RECEIPT_VERSION = 1
+MAX_BATCH_ENTRIES = 500
+MAX_BATCH_BYTES = 1024 * 1024
+MAX_ENTRY_BYTES = 2048
+MAX_WORD_CHARACTERS = 200
+HASH_BYTES = 32
+INCARNATION_BYTES = 8
+DEVICE_BYTES = 16
+FIRST_HASH = bytes(HASH_BYTES)
+"""What stands before the first entry of an incarnation."""
+
+
+class EntryKind(IntEnum):
+    """What happened at a lane. Exactly one outcome (passed … unresolved) ends an intent."""
+
+    INTENT = 1
+    PASSED = 2
+    PASSED_ASSUMED = 3
+    ANNULLED = 4
+    PASSED_LATE = 5
+    UNRESOLVED = 6
+    REFUSED = 7
+    RETURNED = 8
+    MANUAL = 9
+    SHIFT = 10
+    EVENT = 11
+
+
+COUNTING = frozenset({EntryKind.PASSED, EntryKind.PASSED_ASSUMED, EntryKind.PASSED_LATE, EntryKind.UNRESOLVED})
+"""The outcomes after which somebody is, or may be, inside."""
+CLOSING = frozenset({EntryKind.PASSED, EntryKind.PASSED_ASSUMED, EntryKind.ANNULLED, EntryKind.UNRESOLVED})
+"""The outcomes of which exactly one ends an intent; `passed_late` may follow an annulment."""
+
+
+class Outcome(IntEnum):
+    """How the centre classifies an entry: the only vocabulary. An entry that happened is never refused."""
+
+    CLAIMED = 1
+    PASS_VISIT = 2
+    REPEAT = 3
+    RETURNED = 4
+    CONFLICT = 5
+    LATE = 6
+    UNPROVEN = 7
+    UNKNOWN_PASS = 8
+    IMPLAUSIBLE = 9
+
+
+class Presentation(IntEnum):
+    """How a pass was shown."""
+
+    NONE = 0
+    STATIC = 1
+    SHORT = 2
+    FULL = 3
+    CARD = 4
+    COUNTER = 5
+
+
+class ClockTrust(IntEnum):
+    """How far the gate believed its own clock (gate.md, Clock)."""
+
+    UNKNOWN = 0
+    HELD = 1
+    TRUSTED = 2
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """One line of a gate's journal. Times UTC ms; `ref_seq` is the intent an outcome belongs to.
+
+    `evidence`: static code, first 8 B of SHA-256(token); card, auth level 1 B ‖ credential kind 1 B ‖ hash 16 B;
+    a refused code that is not ours, see `stranger_evidence`. `reason` is a wire.reasons.Reason or an event's name;
+    `who` is a staff member.
+    """
+
+    seq: int
+    kind: EntryKind
+    device_at_ms: int
+    trust: ClockTrust
+    monotonic_ms: int
+    list_epoch: int
+    list_version: int
+    lane: int
+    presentation: Presentation = Presentation.NONE
+    pass_id: bytes | None = None
+    evidence: bytes | None = None
+    ref_seq: int | None = None
+    reason: str | None = None
+    who: str | None = None
+
+
+_entry_decoder = msgspec.msgpack.Decoder(Entry)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """The exact bytes that the journal stores, hashes and sends."""
+    return _encoder.encode(entry)
+
+
+def decode_entry(body: bytes | msgspec.Raw) -> Entry:
+    """Raises msgspec.DecodeError for bytes that are no entry."""
+    return _entry_decoder.decode(body)
+
+
+def entry_hash(previous_hash: bytes, body: bytes) -> bytes:
+    """The chain: SHA-256 of the hash before it and the stored bytes."""
+    return hashlib.sha256(previous_hash + body).digest()
+
+
+def redemption_id(device: bytes, incarnation: bytes, seq: int) -> bytes:
+    """The id (16 B) an entry has everywhere, made without asking anybody."""
+    return hashlib.sha256(device + incarnation + seq.to_bytes(8, "big")).digest()[:16]
+
+
+_STRANGER = struct.Struct(">HB8s")
+
+
+class CharacterClass(IntEnum):
+    """What a refused text looked like, told without keeping it."""
+
+    EMPTY = 0
+    DIGITS = 1
+    LETTERS = 2
+    LINK = 3
+    MIXED = 4
+    BINARY = 5
+
+
+def stranger_evidence(text: str, key: bytes) -> bytes:
+    """A code that is not ours as length, character class and keyed hash: enough to see a repetition, never the text."""
+    raw = text.encode("utf-8", "surrogateescape")
+    digest = hashlib.blake2b(raw, digest_size=8, key=key[:32]).digest()
+    return _STRANGER.pack(min(len(raw), 0xFFFF), _character_class(text), digest)
+
+
+def _character_class(text: str) -> CharacterClass:
+    if not text:
+        return CharacterClass.EMPTY
+    if not (text.isascii() and text.isprintable()):
+        return CharacterClass.BINARY
+    if "://" in text[:16]:
+        return CharacterClass.LINK
+    if text.isdigit():
+        return CharacterClass.DIGITS
+    return CharacterClass.LETTERS if text.isalpha() else CharacterClass.MIXED
+
+
+class BatchFlaw(StrEnum):
+    """Why a batch is not taken; nothing of it is stored then."""
+
+    MALFORMED = "malformed"
+    NEEDS_UPDATE = "needs_update"
+    TOO_LARGE = "too_large"
+    NOT_CONTIGUOUS = "not_contiguous"
+    BROKEN_CHAIN = "broken_chain"
+
+
+class Batch(msgspec.Struct, frozen=True, array_like=True):
+    """Up to 500 entries of one incarnation in order, or none (a sign of life). `entries` are the stored bytes.
+
+    `previous_hash` is the chain's hash before the first entry, `last_hash` after the last; `waiting` counts entries
+    not yet acknowledged after these.
+    """
+
+    format: int
+    device: bytes
+    incarnation: bytes
+    first_seq: int
+    previous_hash: bytes
+    last_hash: bytes
+    entries: tuple[bytes, ...]
+    held_epoch: int
+    held_version: int
+    key_set_version: int
+    waiting: int
+    software: str
+
+
+def encode_batch(batch: Batch) -> bytes:
+    """The body as signed and digested; it is sent gzipped."""
+    return _encoder.encode(batch)
+
+
+def batch_digest(body: bytes) -> bytes:
+    """What a receipt names: SHA-256 of the body before gzip."""
+    return hashlib.sha256(body).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBatch:
+    """A batch whose chain holds, with its entries decoded and the hash after each."""
+
+    batch: Batch
+    entries: tuple[Entry, ...]
+    hashes: tuple[bytes, ...]
+
+
+def read_batch(body: bytes) -> ReadBatch | BatchFlaw:
+    """Decode a batch and walk its chain."""
+    if len(body) > MAX_BATCH_BYTES:
+        return BatchFlaw.TOO_LARGE
+    try:
+        format_number = msgspec.msgpack.decode(body, type=list[msgspec.Raw])
+        if not format_number or msgspec.msgpack.decode(format_number[0]) != BATCH_FORMAT:
+            return BatchFlaw.NEEDS_UPDATE
+        batch = msgspec.msgpack.decode(body, type=Batch)
+        if len(batch.entries) > MAX_BATCH_ENTRIES or any(len(raw) > MAX_ENTRY_BYTES for raw in batch.entries):
+            return BatchFlaw.TOO_LARGE
+        entries = tuple(decode_entry(raw) for raw in batch.entries)
+    except msgspec.DecodeError:
+        return BatchFlaw.MALFORMED
+    sizes = (len(batch.device), len(batch.incarnation), len(batch.previous_hash), len(batch.last_hash))
+    if sizes != (DEVICE_BYTES, INCARNATION_BYTES, HASH_BYTES, HASH_BYTES):
+        return BatchFlaw.MALFORMED
+    hashes: list[bytes] = []
+    running = batch.previous_hash
+    for offset, (raw, entry) in enumerate(zip(batch.entries, entries, strict=True)):
+        if entry.seq != batch.first_seq + offset or entry.seq < 1:
+            return BatchFlaw.NOT_CONTIGUOUS
+        running = entry_hash(running, raw)
+        hashes.append(running)
+    if running != batch.last_hash:
+        return BatchFlaw.BROKEN_CHAIN
+    return ReadBatch(batch, entries, tuple(hashes))
+
+
+class Receipt(msgspec.Struct, frozen=True, array_like=True):
+    """What the centre holds for good: the highest contiguous seq of an incarnation, and how it took each entry."""
+
+    device: bytes
+    incarnation: bytes
+    through_seq: int
+    batch_digest: bytes
+    verdicts: tuple[tuple[int, Outcome], ...]
+
+
+def sign_receipt(receipt: Receipt, key_id: int, service_key: bytes) -> bytes:
+    """The receipt as a gate keeps it."""
+    return signing.seal(RECEIPT_KIND, RECEIPT_VERSION, key_id, service_key, _encoder.encode(receipt))
+
+
+def read_receipt(data: bytes, keys: KeySet, now_ms: int | None) -> Receipt | SealFlaw:
+    """The receipt, if a service key signed it. Only such a one moves a cursor: captive portals answer 200."""
+    sealed = signing.unseal(RECEIPT_KIND, RECEIPT_VERSION, data)
+    if isinstance(sealed, SealFlaw):
+        return sealed
+    key = keys.find(Purpose.SERVICE, sealed.key_id, now_ms)
+    if key is None:
+        return SealFlaw.UNKNOWN_KEY
+    if not sealed.is_by(key.public):
+        return SealFlaw.FORGED
+    try:
+        return msgspec.msgpack.decode(sealed.payload, type=Receipt)
+    except msgspec.DecodeError:
+        return SealFlaw.MALFORMED
+
+
+# Enrolment: ten secret bytes and five of the root key's fingerprint, so that a typed code also pins the centre.
+ENROLMENT_SECRET_BYTES = 10
+_ROOT_CHECK_BYTES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentCode:
+    """A one-time code for one venue: what the admin shows and a person types, as 24 characters in groups of four."""
+
+    secret: bytes
+    root_check: bytes
+
+    def text(self) -> str:
+        """E.g. "MFRG-GZDF-…"."""
+        letters = base64.b32encode(self.secret + self.root_check).decode("ascii")
+        return "-".join(letters[i : i + 4] for i in range(0, len(letters), 4))
+
+    def pins(self, root_public: bytes) -> bool:
+        """Whether this is the root key that the code was made for."""
+        return signing.fingerprint(root_public)[:_ROOT_CHECK_BYTES] == self.root_check
+
+
+def make_enrolment_code(secret: bytes, root_public: bytes) -> EnrolmentCode:
+    """A code from ten fresh random bytes."""
+    return EnrolmentCode(secret, signing.fingerprint(root_public)[:_ROOT_CHECK_BYTES])
+
+
+def read_enrolment_code(text: str) -> EnrolmentCode | None:
+    """The code a person typed, in any case and grouping; None if it is no such code."""
+    letters = "".join(text.upper().replace("-", " ").split())
+    try:
+        raw = base64.b32decode(letters)
+    except ValueError:
+        return None
+    if len(raw) != ENROLMENT_SECRET_BYTES + _ROOT_CHECK_BYTES:
+        return None
+    return EnrolmentCode(raw[:ENROLMENT_SECRET_BYTES], raw[ENROLMENT_SECRET_BYTES:])
+
+
+class EnrolRequest(msgspec.Struct, frozen=True, array_like=True):
+    """POST /device/v1/enrol: the code's secret, the key the box just made, and what it calls itself."""
+
+    secret: bytes
+    public_key: bytes
+    software: str
+    name: str
+
+
+class EnrolReply(msgspec.Struct, frozen=True, array_like=True):
+    """The device's id and the key set; the gate believes it only if the typed code pins its root key."""
+
+    device: bytes
+    key_set: bytes
+
+
+class GateConfig(msgspec.Struct, frozen=True, array_like=True):
+    """GET /device/v1/config: what an approved gate needs to read its list. Secret; only over signed requests."""
+
+    venue: int
+    feed_id: bytes
+    list_keys: tuple[tuple[int, bytes], ...]
+    credential_key: bytes
+    deployment_salt: bytes
+    key_set: bytes

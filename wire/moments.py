@@ -1,0 +1,44 @@
+"""Time as tokens and lists count it: whole minutes since 2020 and days of a venue's zone (wire.md, head)."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+EPOCH = date(2020, 1, 1)
+EPOCH_MS = 1_577_836_800_000
+MINUTE_MS = 60_000
+MAX_MINUTE = (1 << 24) - 1
+"""The last minute three bytes can name: in November 2051."""
+
+
+class MomentOutOfRange(ValueError):
+    """A time that the three bytes of a token cannot hold."""
+
+
+def minute_ceil(at_ms: int) -> int:
+    """The first whole minute not before `at_ms` (UTC ms). Validity is rounded up once, at issuance, and stored so."""
+    minute = -((EPOCH_MS - at_ms) // MINUTE_MS)
+    if not 0 <= minute <= MAX_MINUTE:
+        raise MomentOutOfRange(f"{at_ms} ms is outside 2020-01-01 … 2051-11-23, the times a token can hold")
+    return minute
+
+
+def minute_floor(at_ms: int) -> int:
+    """The minute that is running at `at_ms` (UTC ms); what a half-open interval [from, until) is compared with."""
+    return (at_ms - EPOCH_MS) // MINUTE_MS
+
+
+def minute_ms(minute: int) -> int:
+    """UTC ms at which `minute` begins."""
+    return EPOCH_MS + minute * MINUTE_MS
+
+
+def day_number(at_ms: int, zone: ZoneInfo) -> int:
+    """Days since 2020-01-01 on the venue's calendar: what "once a day" means, whatever zone the box is set to."""
+    return (datetime.fromtimestamp(at_ms / 1000, zone).date() - EPOCH).days
+
+
+def day_date(day: int) -> date:
+    """The calendar date of a day number."""
+    return EPOCH + timedelta(days=day)

@@ -1,0 +1,45 @@
+"""Why a visitor is not let in: the closed list, in the order of judgement (gate.md, Decision)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """The first that applies is the answer. Words for each stand in gate_agent/screen, in zh and en."""
+
+    NOT_OURS = "not_ours"
+    MALFORMED = "malformed"
+    NEEDS_UPDATE = "needs_update"
+    WRONG_PURPOSE = "wrong_purpose"
+    UNKNOWN_KEY = "unknown_key"
+    WRONG_VENUE = "wrong_venue"
+    UNKNOWN_PRODUCT = "unknown_product"
+    EXPIRED = "expired"
+    NOT_YET_ACTIVE = "not_yet_active"
+    FORGED = "forged"
+    NOT_IN_LIST = "not_in_list"
+    REPLACED = "replaced"
+    REVOKED = "revoked"
+    SUSPENDED = "suspended"
+    NOT_BOUND = "not_bound"
+    NEEDS_ROTATING_CODE = "needs_rotating_code"
+    NEEDS_FULL_CODE = "needs_full_code"
+    CODE_TOO_OLD = "code_too_old"
+    CODE_REUSED = "code_reused"
+    CLOCK_UNKNOWN = "clock_unknown"
+    NEEDS_NETWORK = "needs_network"
+    CARD_UNKNOWN = "card_unknown"
+    CARD_UNAUTHENTICATED = "card_unauthenticated"
+    NEEDS_CARD = "needs_card"
+    VENUE_CLOSED = "venue_closed"
+    BLACKOUT = "blackout"
+    WRONG_TIME_SLOT = "wrong_time_slot"
+    USED_UP = "used_up"
+    ALREADY_INSIDE = "already_inside"
+    TOO_SOON = "too_soon"
+    OFFLINE_LIMIT = "offline_limit"
+    OTHER_LANE = "other_lane"
+    LANE_CLOSED = "lane_closed"
+    CANNOT_RECORD = "cannot_record"
+    FAULT = "fault"
