@@ -1,0 +1,1 @@
+"""What is sold: products, their prices per venue, fees and stock."""

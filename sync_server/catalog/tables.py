@@ -1,0 +1,77 @@
+"""What is sold: products, the venues each opens and their price there, fee rates, and stock.
+
+Entry rules stand on the product and are evaluated by `wire.entitlement` alone; prices and fees are frozen onto the
+order when it is placed.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from sync_server.db import fen_column, id_column, link, metadata, ms_column, word_column
+
+PRODUCT_KINDS = ("PASS", "SINGLE", "COMBO")
+FEE_KINDS = ("CHARGE", "PAYOUT")
+
+product = sa.Table(
+    "product",
+    metadata,
+    id_column(),
+    sa.Column("number", sa.Integer(), nullable=False, unique=True),  # u16 of tokens and feeds (wire.md)
+    word_column("kind", PRODUCT_KINDS),
+    sa.Column("name_zh", sa.String(100), nullable=False),
+    sa.Column("name_en", sa.String(100), nullable=False),
+    fen_column("dist_price_fen"),  # distributor price of a ticket; a pass's price to the visitor
+    sa.Column("validity_days", sa.Integer(), nullable=False),  # counted from issuance, to the end of the last local day
+    sa.Column("activation_delay_h", sa.Integer(), nullable=False),
+    sa.Column("per_day", sa.Integer()),  # entries per venue and local day; null: not limited
+    sa.Column("total", sa.Integer()),  # entries per venue in all; null: not limited
+    sa.Column("offline_limit", sa.Integer(), nullable=False),  # unlisted tokens a cut-off lane admits
+    sa.Column("max_unlisted_age_h", sa.Integer(), nullable=False),
+    sa.Column("pay_deadline_min", sa.Integer(), nullable=False),
+    sa.Column("holder_required", sa.Boolean(), nullable=False),
+    ms_column("created_at_ms"),
+    sa.CheckConstraint("number BETWEEN 1 AND 65535", name="number"),
+    sa.CheckConstraint("dist_price_fen > 0", name="dist_price"),
+    sa.CheckConstraint("validity_days > 0 AND activation_delay_h >= 0 AND pay_deadline_min > 0", name="times"),
+)
+
+product_item = sa.Table(
+    "product_item",
+    metadata,
+    link("product_id", "product.id", primary_key=True),
+    link("venue_id", "venue.id", primary_key=True),
+    fen_column("venue_price_fen"),  # owed to the venue for one redemption; 0 for a pass, whose visits cost nothing
+    sa.CheckConstraint("venue_price_fen >= 0", name="venue_price"),
+)
+
+fee_rule = sa.Table(
+    "fee_rule",
+    metadata,
+    id_column(),
+    link("party_id", "party.id"),  # the distributor of a CHARGE fee, the venue of a PAYOUT fee
+    link("product_id", "product.id", nullable=True),  # null: every product of that party
+    word_column("kind", FEE_KINDS),
+    sa.Column("bps", sa.Integer(), nullable=False),
+    fen_column("min_fen", server_default="0"),
+    fen_column("max_fen", nullable=True),
+    ms_column("valid_from_ms"),
+    sa.CheckConstraint("bps BETWEEN 0 AND 10000 AND min_fen >= 0", name="rate"),
+    sa.Index("ix_fee_rule_party", "party_id", "kind", "valid_from_ms"),
+)
+
+stock = sa.Table(
+    "stock",
+    metadata,
+    id_column(),
+    link("product_id", "product.id"),
+    sa.Column("seq", sa.Integer(), nullable=False),  # rows of a product sell in this order
+    fen_column("price_fen"),
+    sa.Column("total", sa.Integer(), nullable=False),
+    sa.Column("reserved", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("sold", sa.Integer(), nullable=False, server_default="0"),
+    ms_column("created_at_ms"),
+    sa.UniqueConstraint("product_id", "seq"),
+    sa.CheckConstraint("reserved >= 0 AND sold >= 0 AND reserved + sold <= total", name="never_oversold"),
+    sa.CheckConstraint("price_fen > 0", name="price"),
+)

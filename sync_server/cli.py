@@ -1,0 +1,46 @@
+"""The command `sync-server`: every task of the centre, each on `--database URL`.
+
+A folder brings its own commands: its `commands.py` holds a tuple COMMANDS of click commands or groups, and is added to
+FOLDER_COMMANDS below. A command takes `@click.pass_obj` and gets a function that opens the Centre when called, so that
+`--help` opens nothing. Commands print JSON on stdout, words for people on stderr.
+Exit codes: 0, 1 (a check failed), 2 (usage), 78 (configuration).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from sync_server import errors
+from sync_server.centre import Centre, open_centre
+from sync_server.settings import load_settings
+
+FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = ()
+
+OpenCentre = Callable[[], Centre]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--database", metavar="URL", help="sqlite:///PATH or postgresql+psycopg://…")
+@click.option("--settings", "settings_file", type=click.Path(path_type=Path), help="settings file (TOML)")
+@click.pass_context
+def cli(context: click.Context, database: str | None, settings_file: Path | None) -> None:
+    """The centre: sells, issues, counts and settles."""
+    context.obj = lambda: open_centre(load_settings(database, settings_file))
+
+
+for commands in FOLDER_COMMANDS:
+    for command in commands:
+        cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; a wrong configuration is one line on stderr and exit code 78."""
+    try:
+        cli.main(prog_name="sync-server")
+    except errors.ConfigurationError as error:
+        click.echo(f"sync-server: {error}", err=True)
+        sys.exit(errors.EXIT_CONFIGURATION)

@@ -1,0 +1,70 @@
+"""The Flask application: security headers, body limit, errors, and one `register(app, centre)` per web folder.
+
+A web folder (admin, device_api, provider_callbacks …) has a `web.py` with `register(app: Flask, centre: Centre)`;
+it hangs its blueprint on the app and is added to WEB_FOLDERS below, in order. Machines' interfaces live under the
+prefixes of MACHINE_PATHS: they get JSON errors and no cookies; people's pages everywhere else get HTML.
+"""
+
+from __future__ import annotations
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+import sync_server.provider_callbacks.web
+from sync_server.centre import Centre, open_centre
+from sync_server.settings import Settings
+
+WEB_FOLDERS = (sync_server.provider_callbacks.web.register,)
+MACHINE_PATHS = ("/callbacks/", "/device/", "/feed/", "/healthz")
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def create_app(settings: Settings) -> Flask:
+    """The whole centre as one WSGI application on the settings' database."""
+    return app_of(open_centre(settings))
+
+
+def app_of(centre: Centre) -> Flask:
+    """The same for a centre that is open already (tests bring their own clock)."""
+    app = Flask("sync_server", static_folder=None)
+    app.config.update(
+        SECRET_KEY=centre.secrets.session_key,
+        MAX_CONTENT_LENGTH=centre.settings.max_body_bytes,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=centre.settings.base_url.startswith("https://"),
+    )
+    app.extensions["centre"] = centre
+    app.after_request(_add_security_headers)
+    app.register_error_handler(HTTPException, _answer_error)
+    app.add_url_rule("/healthz", "healthz", _healthz)
+    for register in WEB_FOLDERS:
+        register(app, centre)
+    return app
+
+
+def _healthz() -> Response:
+    return jsonify({"ok": True})
+
+
+def _add_security_headers(response: Response) -> Response:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _answer_error(error: HTTPException) -> Response | HTTPException:
+    """JSON to machines; people's folders bring their own error pages (blueprint error handlers)."""
+    if not request.path.startswith(MACHINE_PATHS):
+        return error
+    response = jsonify({"error": error.name.lower().replace(" ", "_"), "message": error.description})
+    response.status_code = error.code or 500
+    return response

@@ -1,0 +1,233 @@
+"""The centre's database: one schema, two dialects (SQLite, PostgreSQL), explicit transactions, ids and guards.
+
+Every table of the centre hangs on `metadata` and is declared with Core in its folder's `tables.py`. Every write goes
+through `with write(engine) as connection`, every look through `with read(engine) as connection`; nothing else begins a
+transaction, and no call to the outside world is made inside one.
+
+Guards are what the database itself refuses: CHECKs, partial unique indexes and append-only triggers. They are declared
+once (`append_only` for the triggers, the tables for the rest); `install_guards` writes the triggers again after each
+migration, because Alembic's batch mode rebuilds SQLite tables and drops them silently; `guard_flaws` compares.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
+
+from sync_server.errors import ConfigurationError
+
+SQLITE_BUSY_TIMEOUT_MS = 10_000
+POOL_SIZE = 20  # 16 web threads and some room
+MAX_BIND_VALUES = 30_000  # SQLite takes 32,766 in one statement, PostgreSQL 65,535
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+Row = TypeVar("Row")
+
+_append_only_tables: list[str] = []
+
+
+# --- opening and transactions ---------------------------------------------------------------------------------------
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for `sqlite:///PATH` (WAL, synchronous=FULL) or `postgresql+psycopg://…`; others are refused."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise ConfigurationError(f"the database address {url!r} is not a URL: use sqlite:///PATH") from error
+    if parsed.get_backend_name() == "sqlite":
+        if parsed.database in {None, "", ":memory:"}:
+            raise ConfigurationError("the centre needs a database file: use sqlite:///PATH")
+        engine = sa.create_engine(parsed, pool_size=POOL_SIZE, max_overflow=POOL_SIZE)
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if parsed.drivername == "postgresql+psycopg":
+        return sa.create_engine(parsed, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_pre_ping=True)
+    raise ConfigurationError(
+        f"the database {parsed.drivername!r} is not supported: use sqlite:///PATH or postgresql+psycopg://…"
+    )
+
+
+@contextmanager
+def write(engine: Engine) -> Iterator[Connection]:
+    """One writing transaction: committed at the end, rolled back on an exception. On SQLite it is BEGIN IMMEDIATE."""
+    with engine.connect() as connection:
+        if is_sqlite(engine):
+            connection = connection.execution_options(sync_server_immediate=True)
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def read(engine: Engine) -> Iterator[Connection]:
+    """One consistent look at the database (a snapshot on both dialects) that is never committed."""
+    with engine.connect() as connection:
+        if not is_sqlite(engine):
+            connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        with connection.begin() as transaction:
+            yield connection
+            transaction.rollback()
+
+
+def is_sqlite(bind: Engine | Connection) -> bool:
+    return bind.dialect.name == "sqlite"
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={SQLITE_BUSY_TIMEOUT_MS}"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    immediate = connection.get_execution_options().get("sync_server_immediate")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+# --- ids and columns ------------------------------------------------------------------------------------------------
+
+
+def new_id(now_ms: int, token_bytes: Callable[[int], bytes] = secrets.token_bytes) -> UUID:
+    """A UUIDv7: rows made one after another lie one after another (money.md §0.6)."""
+    chance = int.from_bytes(token_bytes(10), "big")
+    high, low = chance >> 68, chance & ((1 << 62) - 1)
+    return UUID(int=(now_ms & ((1 << 48) - 1)) << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
+
+
+def id_column(name: str = "id") -> sa.Column[UUID]:
+    """A UUIDv7 primary key."""
+    return sa.Column(name, sa.Uuid(), primary_key=True)
+
+
+def link(name: str, target: str, **options: Any) -> sa.Column[UUID]:
+    """A column that names a row of another table (`target` as "table.column"); not null unless said otherwise."""
+    return sa.Column(name, sa.Uuid(), sa.ForeignKey(target), **{"nullable": False, **options})
+
+
+def fen_column(name: str, **options: Any) -> sa.Column[int]:
+    """An amount in integer fen."""
+    return sa.Column(name, sa.BigInteger(), **{"nullable": False, **options})
+
+
+def ms_column(name: str, **options: Any) -> sa.Column[int]:
+    """A moment in UTC milliseconds since 1970."""
+    return sa.Column(name, sa.BigInteger(), **{"nullable": False, **options})
+
+
+def word_column(name: str, words: Iterable[str], **options: Any) -> sa.Column[str]:
+    """A text column that holds one of these words, which the database checks."""
+    listed = ", ".join(f"'{word}'" for word in words)
+    check = sa.CheckConstraint(f"{name} IN ({listed})", name=f"{name}_word")
+    return sa.Column(name, sa.String(32), check, **{"nullable": False, **options})
+
+
+# --- statements that the dialects write differently -----------------------------------------------------------------
+
+
+def insert_new(table: sa.Table, key: Sequence[str], rows: Sequence[Mapping[str, Any]], connection: Connection) -> int:
+    """Insert the rows whose key is not there yet (INSERT … ON CONFLICT DO NOTHING); how many were new."""
+    if not rows:
+        return 0
+    insert = sqlite.insert if is_sqlite(connection) else postgresql.insert
+    done = 0
+    for part in batches(rows, MAX_BIND_VALUES // len(rows[0])):
+        done += connection.execute(insert(table).values(list(part)).on_conflict_do_nothing(index_elements=key)).rowcount
+    return done
+
+
+def batches(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
+    """The rows in slices of at most `size`."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def partial_unique(name: str, *columns: str, where: str) -> sa.Index:
+    """A unique index over the rows that satisfy a condition, alike on both dialects."""
+    condition = sa.text(where)
+    return sa.Index(name, *columns, unique=True, sqlite_where=condition, postgresql_where=condition)
+
+
+# --- guards ---------------------------------------------------------------------------------------------------------
+
+
+def append_only(table: sa.Table) -> sa.Table:
+    """Declare that the rows of a table are never changed or deleted: a trigger refuses it (money.md I18)."""
+    _append_only_tables.append(table.name)
+    return table
+
+
+def install_guards(connection: Connection) -> None:
+    """Write every trigger again; run after each migration, inside its transaction."""
+    for name, statement in _triggers(connection).items():
+        table = name.split("__")[0]
+        drop = f'DROP TRIGGER IF EXISTS "{name}"' + ("" if is_sqlite(connection) else f' ON "{table}"')
+        connection.exec_driver_sql(drop)
+        connection.exec_driver_sql(statement)
+
+
+def guard_flaws(connection: Connection) -> list[str]:
+    """What the database should refuse by itself and does not: names of missing triggers, CHECKs and indexes."""
+    inspector = sa.inspect(connection)
+    if is_sqlite(connection):
+        listing = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    else:
+        listing = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'"
+    there = {str(name) for name in connection.exec_driver_sql(listing).scalars()}
+    flaws = [f"trigger {name} is missing" for name in _triggers(connection) if name not in there]
+    for table in metadata.sorted_tables:
+        if not inspector.has_table(table.name):
+            flaws.append(f"table {table.name} is missing")
+            continue
+        checks = {check["name"] for check in inspector.get_check_constraints(table.name)}
+        indexes = {index["name"] for index in inspector.get_indexes(table.name)}
+        wanted = {c.name for c in table.constraints if isinstance(c, sa.CheckConstraint)}
+        flaws += [f"CHECK {name} of {table.name} is missing" for name in sorted(map(str, wanted - checks))]
+        missing = {index.name for index in table.indexes} - indexes
+        flaws += [f"index {name} of {table.name} is missing" for name in sorted(map(str, missing))]
+    return flaws
+
+
+def _triggers(bind: Connection) -> dict[str, str]:
+    """Name and statement of each trigger; a name is `<table>__append_only_<what>`."""
+    triggers = {}
+    if not is_sqlite(bind):
+        bind.exec_driver_sql(_POSTGRES_REFUSE)
+    for table in sorted(_append_only_tables):
+        for what in ("update", "delete") if is_sqlite(bind) else ("update", "delete", "truncate"):
+            name = f"{table}__append_only_{what}"
+            if is_sqlite(bind):
+                triggers[name] = (
+                    f'CREATE TRIGGER "{name}" BEFORE {what.upper()} ON "{table}" '
+                    f"BEGIN SELECT RAISE(ABORT, '{table} is append-only: reverse by a new row'); END"
+                )
+            else:
+                each = "STATEMENT" if what == "truncate" else "ROW"
+                triggers[name] = (
+                    f'CREATE TRIGGER "{name}" BEFORE {what.upper()} ON "{table}" '
+                    f"FOR EACH {each} EXECUTE FUNCTION refuse_change()"
+                )
+    return triggers
+
+
+_POSTGRES_REFUSE = """
+CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION '% is append-only: reverse by a new row', TG_TABLE_NAME; END $$
+"""

@@ -1,0 +1,23 @@
+"""The centre's exceptions: each says what is wrong and what to do; expected outcomes are values, not these."""
+
+from __future__ import annotations
+
+EXIT_CHECK_FAILED = 1
+EXIT_USAGE = 2
+EXIT_CONFIGURATION = 78  # sysexits.h EX_CONFIG: systemd does not restart on it (quality.md, seams)
+
+
+class ConfigurationError(Exception):
+    """A setting is missing, unreadable or contradicts another; the command line ends with exit code 78."""
+
+
+class KeyReusedError(Exception):
+    """A key that names one effect came again with another body (money.md I3): refused, nothing was changed."""
+
+
+class NotFoundError(LookupError):
+    """No row of that kind has this number or id."""
+
+
+class NotAllowedError(Exception):
+    """The state of the thing does not allow what was asked; the text names the state."""

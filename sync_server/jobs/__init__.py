@@ -1,0 +1,1 @@
+"""The worker's steps and what turns them."""

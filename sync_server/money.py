@@ -1,0 +1,49 @@
+"""Amounts in integer fen: how they are shared, what fee they bear and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+BASIS_POINTS = 10_000
+
+
+def fee_of(amount_fen: int, bps: int, min_fen: int = 0, max_fen: int | None = None) -> int:
+    """The fee on an amount: basis points rounded half up, then held between the bounds (money.md Q8).
+
+    >>> fee_of(5200, 60), fee_of(5000, 60)
+    (31, 30)
+    """
+    if amount_fen < 0 or bps < 0:
+        raise ValueError(f"a fee needs an amount and a rate of at least 0, not {amount_fen} fen and {bps} basis points")
+    fee_fen = max((amount_fen * bps * 2 + BASIS_POINTS) // (2 * BASIS_POINTS), min_fen)
+    return fee_fen if max_fen is None else min(fee_fen, max_fen)
+
+
+def shares_of(total_fen: int, weights: Sequence[int]) -> list[int]:
+    """Split a total by weights so that the parts sum to it: largest remainder, the earlier of equals first.
+
+    All weights 0 counts as all weights equal.
+
+    >>> shares_of(11000, [5000, 3000, 2000])
+    [5500, 3300, 2200]
+    """
+    if not weights or min(weights) < 0 or total_fen < 0:
+        raise ValueError(f"cannot split {total_fen} fen by {list(weights)}: needs at least one weight, none below 0")
+    if not any(weights):
+        weights = [1] * len(weights)
+    whole = sum(weights)
+    parts = [total_fen * weight // whole for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda i: (-(total_fen * weights[i] % whole), i))
+    for i in by_remainder[: total_fen - sum(parts)]:
+        parts[i] += 1
+    return parts
+
+
+def yuan(amount_fen: int) -> str:
+    """As people read it.
+
+    >>> yuan(123456), yuan(-5)
+    ('¥1,234.56', '-¥0.05')
+    """
+    whole, cents = divmod(abs(amount_fen), 100)
+    return f"{'-' if amount_fen < 0 else ''}¥{whole:,}.{cents:02d}"

@@ -1,0 +1,124 @@
+"""Orders, their tickets, the holders' data, one item per ticket and venue, and the claim that ends an item.
+
+Who writes what: `orders` writes all of it. `issuance` makes one `pass` row per ticket of a paid order (also for single
+tickets: one token per ticket) and calls `orders.progress.mark_issued`. `redemptions` ends items with
+`orders.claims.claim_items`. What people see as an item's status is derived (`orders.item_status`), never stored.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from sync_server.db import append_only, fen_column, id_column, link, metadata, ms_column, word_column
+
+# TICKET: single tickets bought by a distributor (money.md §2.4). PASS: one annual pass for one holder (§2.5).
+ORDER_KINDS = ("TICKET", "PASS")
+ORDER_STATES = ("PENDING_PAYMENT", "PAID", "ISSUING", "ISSUED", "COMPLETED")
+CLAIM_KINDS = ("REDEEM", "REFUND", "FORFEIT")
+
+order = sa.Table(
+    "order",
+    metadata,
+    id_column(),
+    sa.Column("number", sa.String(32), nullable=False, unique=True),  # 订单号
+    word_column("kind", ORDER_KINDS),
+    link("product_id", "product.id"),
+    link("distributor_id", "party.id", nullable=True),  # null: a visitor at the cashier
+    sa.Column("payment_group", sa.Uuid(), nullable=False, index=True),  # orders paid together; alone: its own id
+    word_column("state", ORDER_STATES),
+    word_column("hold", ("INSUFFICIENT",), nullable=True),  # why a pending payment waits for a person
+    ms_column("pay_deadline_ms"),
+    ms_column("hold_deadline_ms", nullable=True),
+    sa.Column("count", sa.Integer(), nullable=False),
+    fen_column("list_fen"),  # before discounts
+    fen_column("discount_fen"),
+    fen_column("dist_price_fen"),  # of all tickets together, after discounts
+    fen_column("charge_fee_fen"),
+    fen_column("paid_fen"),  # 0 until paid, then dist_price_fen + charge_fee_fen
+    sa.Column("channel", sa.String(32), nullable=False),
+    sa.Column("buyer_phone_sealed", sa.LargeBinary()),
+    sa.Column("buyer_phone_index", sa.LargeBinary(16), index=True),
+    sa.Column("buyer_phone_masked", sa.String(32)),
+    ms_column("placed_at_ms"),
+    ms_column("paid_at_ms", nullable=True),
+    ms_column("issued_at_ms", nullable=True),
+    sa.CheckConstraint("list_fen - discount_fen = dist_price_fen AND discount_fen >= 0", name="price"),
+    sa.CheckConstraint("charge_fee_fen >= 0 AND paid_fen IN (0, dist_price_fen + charge_fee_fen)", name="paid"),
+    sa.CheckConstraint("kind <> 'PASS' OR count = 1", name="one_holder"),
+    sa.Index("ix_order_state", "state", "placed_at_ms", "id"),
+    sa.Index("ix_order_placed", "placed_at_ms", "id"),
+)
+
+order_history = append_only(
+    sa.Table(
+        "order_history",
+        metadata,
+        link("order_id", "order.id", primary_key=True),
+        sa.Column("seq", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("event", sa.String(32), nullable=False),
+        sa.Column("state", sa.String(32), nullable=False),  # the state after the event
+        ms_column("at_ms"),
+        sa.Column("actor", sa.String(64), nullable=False),
+        sa.Column("reason", sa.String(200)),
+    )
+)
+
+ticket = sa.Table(
+    "ticket",
+    metadata,
+    id_column(),
+    sa.Column("number", sa.String(32), nullable=False, unique=True),  # 票务编号 / 票号
+    link("order_id", "order.id"),
+    sa.Column("seq", sa.Integer(), nullable=False),  # from 1 within the order
+    link("stock_id", "stock.id"),
+    fen_column("dist_price_fen"),  # frozen when the order was placed
+    sa.UniqueConstraint("order_id", "seq"),
+    sa.CheckConstraint("dist_price_fen > 0", name="dist_price"),
+)
+
+# The holder of a ticket; sealed fields are bound to "holder.<column>" and the ticket's id (`orders.holders`).
+holder = sa.Table(
+    "holder",
+    metadata,
+    link("ticket_id", "ticket.id", primary_key=True),
+    sa.Column("name_sealed", sa.LargeBinary(), nullable=False),
+    sa.Column("name_index", sa.LargeBinary(16), nullable=False, index=True),
+    sa.Column("name_masked", sa.String(64), nullable=False),
+    sa.Column("id_number_sealed", sa.LargeBinary()),
+    sa.Column("id_number_index", sa.LargeBinary(16), index=True),
+    sa.Column("id_number_masked", sa.String(32)),
+    sa.Column("phone_sealed", sa.LargeBinary()),
+    sa.Column("phone_index", sa.LargeBinary(16), index=True),
+    sa.Column("phone_masked", sa.String(32)),
+)
+
+order_item = sa.Table(
+    "order_item",
+    metadata,
+    id_column(),
+    link("ticket_id", "ticket.id"),
+    link("venue_id", "venue.id", index=True),
+    fen_column("venue_price_fen"),
+    fen_column("share_fen"),  # its part of the ticket's dist_price_fen (money.md Q12)
+    fen_column("payout_fee_fen"),
+    # Minutes since 2020-01-01T00:00Z (wire.md), half-open; null until issued.
+    sa.Column("valid_from", sa.Integer()),
+    sa.Column("valid_to", sa.Integer()),
+    sa.UniqueConstraint("ticket_id", "venue_id"),
+    sa.CheckConstraint("venue_price_fen > 0 AND share_fen >= venue_price_fen", name="venue_price"),
+    sa.CheckConstraint("payout_fee_fen BETWEEN 0 AND venue_price_fen", name="payout_fee"),
+    sa.CheckConstraint("valid_from < valid_to", name="validity"),
+)
+
+# An item ends once: the primary key is the rule (money.md §0.2b).
+item_claim = append_only(
+    sa.Table(
+        "item_claim",
+        metadata,
+        link("item_id", "order_item.id", primary_key=True),
+        word_column("kind", CLAIM_KINDS),
+        sa.Column("ref", sa.String(64), nullable=False),  # REDEEM: the redemption's id in hex
+        ms_column("at_ms"),
+        ms_column("recorded_at_ms", index=True),
+    )
+)

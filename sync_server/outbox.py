@@ -1,0 +1,123 @@
+"""Work promised to the outside world: a row written in the same transaction as the state change that needs it.
+
+A row says that a subject of a kind wants attention at `run_at_ms`; the handler looks the subject up and does the next
+thing its state asks for. A worker leases rows for a while; the fence number tells a late worker that another took over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.db import id_column, insert_new, metadata, ms_column, new_id, word_column
+
+LEASE_MS = 60_000
+MAX_CLAIM = 50
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    id_column(),
+    sa.Column("job_key", sa.String(100), nullable=False, unique=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("subject_id", sa.Uuid(), nullable=False),
+    ms_column("run_at_ms"),
+    word_column("state", ("WAITING", "LEASED", "DONE")),
+    ms_column("lease_until_ms", server_default="0"),
+    sa.Column("fence", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("last_error", sa.String(500)),
+    sa.Index(
+        "ix_outbox_due",
+        "kind",
+        "run_at_ms",
+        sqlite_where=sa.text("state <> 'DONE'"),
+        postgresql_where=sa.text("state <> 'DONE'"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A leased row; `fence` must still hold when the worker gives it back."""
+
+    id: UUID
+    kind: str
+    subject_id: UUID
+    fence: int
+    attempts: int
+
+
+def promise(connection: Connection, kind: str, subject_id: UUID, run_at_ms: int) -> None:
+    """Ask for attention at a moment. One row per subject and kind: asking again brings it back to life or forward."""
+    key = f"{kind}:{subject_id}"
+    row = {"id": new_id(run_at_ms), "job_key": key, "kind": kind, "subject_id": subject_id, "run_at_ms": run_at_ms}
+    if insert_new(outbox, ["job_key"], [{**row, "state": "WAITING"}], connection):
+        return
+    again = sa.or_(outbox.c.state == "DONE", outbox.c.run_at_ms > run_at_ms)
+    connection.execute(
+        outbox.update()
+        .where(outbox.c.job_key == key, outbox.c.state != "LEASED", again)
+        .values(state="WAITING", run_at_ms=run_at_ms, attempts=0)
+    )
+
+
+def claim(connection: Connection, kind: str, now_ms: int, limit: int = MAX_CLAIM) -> list[Job]:
+    """Lease the rows that are due, oldest first, also those whose worker never came back.
+
+    SKIP LOCKED keeps PostgreSQL workers apart; SQLAlchemy leaves it out for SQLite, where BEGIN IMMEDIATE does.
+    """
+    due = sa.or_(
+        sa.and_(outbox.c.state == "WAITING", outbox.c.run_at_ms <= now_ms),
+        sa.and_(outbox.c.state == "LEASED", outbox.c.lease_until_ms <= now_ms),
+    )
+    chosen = (
+        sa.select(outbox.c.id)
+        .where(outbox.c.kind == kind, due)
+        .order_by(outbox.c.run_at_ms, outbox.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return _lease(connection, outbox.c.id.in_(chosen), now_ms)
+
+
+def claim_one(connection: Connection, kind: str, subject_id: UUID, now_ms: int) -> Job | None:
+    """Lease one subject's row at once, due or not; None while another worker holds it or when it is done."""
+    free = sa.or_(outbox.c.state == "WAITING", outbox.c.lease_until_ms <= now_ms)
+    jobs = _lease(
+        connection,
+        sa.and_(outbox.c.job_key == f"{kind}:{subject_id}", outbox.c.state != "DONE", free),
+        now_ms,
+    )
+    return jobs[0] if jobs else None
+
+
+def _lease(connection: Connection, which: sa.ColumnElement[bool], now_ms: int) -> list[Job]:
+    rows = connection.execute(
+        outbox.update()
+        .where(which)
+        .values(
+            state="LEASED",
+            lease_until_ms=now_ms + LEASE_MS,
+            fence=outbox.c.fence + 1,
+            attempts=outbox.c.attempts + 1,
+        )
+        .returning(outbox.c.id, outbox.c.kind, outbox.c.subject_id, outbox.c.fence, outbox.c.attempts)
+    )
+    return [Job(*row) for row in sorted(rows, key=lambda row: row.id.bytes)]
+
+
+def finish(connection: Connection, job: Job, run_again_at_ms: int | None, error: str | None = None) -> bool:
+    """Give a leased row back: done, or to run again. False when the lease was lost to another worker."""
+    state, run_at_ms = ("DONE", 0) if run_again_at_ms is None else ("WAITING", run_again_at_ms)
+    values: dict[str, object] = {"state": state, "run_at_ms": run_at_ms, "lease_until_ms": 0}
+    values["last_error"] = error[:500] if error else None
+    done = connection.execute(
+        outbox.update()
+        .where(outbox.c.id == job.id, outbox.c.fence == job.fence, outbox.c.state == "LEASED")
+        .values(values)
+    )
+    return done.rowcount == 1

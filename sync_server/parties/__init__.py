@@ -1,0 +1,1 @@
+"""Platform, venues and distributors."""

@@ -1,0 +1,45 @@
+"""Who takes part: the platform, venues and distributors, and the numbers the centre allots and never reuses."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from sync_server.db import id_column, link, metadata, ms_column, partial_unique, word_column
+
+PARTY_KINDS = ("PLATFORM", "VENUE", "DISTRIBUTOR")
+PROVIDERS = ("SANDBOX",)
+FUNDINGS = ("DIRECT_DEBIT",)
+PAYOUT_MODES = ("PER_REDEMPTION",)
+
+party = sa.Table(
+    "party",
+    metadata,
+    id_column(),
+    word_column("kind", PARTY_KINDS),
+    sa.Column("org_number", sa.String(16), nullable=False, unique=True),  # 机构号: what its people sign in with
+    sa.Column("name_zh", sa.String(100), nullable=False),
+    sa.Column("name_en", sa.String(100), nullable=False),
+    word_column("provider", PROVIDERS),
+    sa.Column("account_ref", sa.String(64), nullable=False),  # its account at that provider
+    word_column("funding", FUNDINGS, nullable=True),  # distributors: how they pay for orders
+    word_column("payout_mode", PAYOUT_MODES, nullable=True),  # venues: when they are paid
+    ms_column("created_at_ms"),
+    partial_unique("uq_party_platform", "kind", where="kind = 'PLATFORM'"),
+)
+
+venue = sa.Table(
+    "venue",
+    metadata,
+    link("id", "party.id", primary_key=True),
+    sa.Column("number", sa.Integer(), nullable=False, unique=True),  # u16 of tokens and feeds (wire.md)
+    sa.Column("zone", sa.String(64), nullable=False),
+    sa.CheckConstraint("number BETWEEN 1 AND 65535", name="number"),
+)
+
+# The last number given out of each series ("venue", "product"); allotted numbers are never reused.
+number_series = sa.Table(
+    "number_series",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("last", sa.Integer(), nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Money moved by a payment provider: one transfer machine, one provider interface."""

@@ -1,0 +1,1 @@
+"""What the venues are owed and paid."""

@@ -1,0 +1,41 @@
+"""What the venues are owed and paid: payouts, and one line per redemption that moves money (money.md §2.4).
+
+A payout is OPEN while it collects lines, SEALED once its transfer exists (lines frozen), then PAID, or FAILED with the
+transfer's reason until a later attempt pays it.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from sync_server.db import fen_column, id_column, link, metadata, ms_column, word_column
+
+PAYOUT_STATES = ("SEALED", "PAID", "FAILED")
+
+payout = sa.Table(
+    "payout",
+    metadata,
+    id_column(),
+    sa.Column("number", sa.String(32), nullable=False, unique=True),  # 结算单号
+    link("venue_id", "venue.id"),
+    link("transfer_id", "external_transfer.id", nullable=True, unique=True),
+    word_column("state", PAYOUT_STATES),
+    fen_column("total_fen"),  # the sum of its lines' net_fen
+    ms_column("created_at_ms"),
+    ms_column("paid_at_ms", nullable=True),
+    sa.CheckConstraint("total_fen >= 0", name="total"),
+    sa.Index("ix_payout_state", "state", "created_at_ms", "id"),
+    sa.Index("ix_payout_venue", "venue_id", "created_at_ms", "id"),
+)
+
+payout_line = sa.Table(
+    "payout_line",
+    metadata,
+    sa.Column("redemption_id", sa.LargeBinary(16), sa.ForeignKey("redemption.id"), primary_key=True),
+    link("item_id", "order_item.id", unique=True),
+    link("payout_id", "payout.id", index=True),
+    fen_column("gross_fen"),  # venue price
+    fen_column("fee_fen"),
+    fen_column("net_fen"),
+    sa.CheckConstraint("gross_fen - fee_fen = net_fen AND net_fen >= 0 AND fee_fen >= 0", name="net"),
+)
