@@ -1,0 +1,43 @@
+"""Things with wires, each with its simulated twin: cameras, scanners, card readers, turnstiles, lamps; knows no tickets.
+
+Every device is a Protocol, a real class and a simulated one, chosen in `devices.py`. A device's library is imported
+inside the class that uses it. A device that is away does not stop its class from being made: `fault` says in a sentence
+what is wrong until it is back. `DeviceFault` is raised only where somebody must act first: a wrong setting, or a pulse
+that cannot be given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+
+class DeviceFault(Exception):
+    """A device, its library or its setting is not as needed; the message is one sentence that says what to do."""
+
+
+@contextlib.contextmanager
+def library(name: str) -> Iterator[None]:
+    """Around the import of a device's library: its absence is a DeviceFault that says which package is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise DeviceFault(f"{name} is missing ({error}): install the gate's requirements again") from error
+
+
+class Backoff:
+    """How long to leave a lost device alone: doubling from `first_s` up to `limit_s`, from the start after a success."""
+
+    def __init__(self, first_s: float, limit_s: float) -> None:
+        self._first_s = first_s
+        self._limit_s = limit_s
+        self._next_s = first_s
+
+    def next_s(self) -> float:
+        """The pause before the next attempt; each call doubles the one after it."""
+        pause_s, self._next_s = self._next_s, min(self._next_s * 2, self._limit_s)
+        return pause_s
+
+    def reset(self) -> None:
+        """The device is there: a later loss starts with the short pause again."""
+        self._next_s = self._first_s

@@ -1,0 +1,128 @@
+"""A turnstile: a relay that unlocks the arm for one pulse, and the inputs that tell whether somebody walked through."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from hardware import DeviceFault
+
+MIN_PULSE_MS = 100  # shorter pulses are missed by real turnstiles
+MAX_PULSE_MS = 5_000  # one passage window; a door is held open by its own switch, never by a long pulse
+MAX_NOTE_BYTES = 1_000
+
+Note = Mapping[str, str | int | None]
+"""What the caller wants kept with a pulse, opaque to the turnstile."""
+
+
+class Direction(StrEnum):
+    """Which way somebody goes through the arm."""
+
+    IN = "in"
+    OUT = "out"
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One edge of a passage sensor: `active` while the arm turns `direction`, inactive when it has come to rest."""
+
+    direction: Direction
+    active: bool
+    monotonic_ns: int
+
+
+class Turnstile(Protocol):
+    """One arm. Nothing moves when it is made or closed: a pulse is the only way to unlock, and it ends by itself."""
+
+    @property
+    def has_passage_sensor(self) -> bool:
+        """Whether `watch` will ever report a passage; without it nobody can tell a balk from an entry."""
+
+    @property
+    def ready(self) -> bool:
+        """The arm is locked and would take a pulse now (always true where no such input is wired)."""
+
+    @property
+    def fault(self) -> str | None:
+        """None while it works, else a sentence for staff."""
+
+    def open_for(self, pulse_ms: int, note: Note) -> int:
+        """Begin one pulse and return at once with its monotonic time in ns; the pulse ends by itself after `pulse_ms`.
+
+        A pulse begun while one is on lengthens it. DeviceFault: the relay was not moved. ValueError: not a pulse
+        between MIN_PULSE_MS and MAX_PULSE_MS."""
+
+    def watch(self, on_passage: Callable[[Passage], None]) -> None:
+        """Call `on_passage` for every later edge, from the device's own thread; it must return without waiting."""
+
+    def close(self) -> None:
+        """Leave the arm locked and let go of the device; doing it twice is doing it once."""
+
+
+def check_pulse(pulse_ms: int) -> None:
+    """ValueError unless a turnstile may be asked for such a pulse."""
+    if not MIN_PULSE_MS <= pulse_ms <= MAX_PULSE_MS:
+        raise ValueError(f"a pulse is {MIN_PULSE_MS} to {MAX_PULSE_MS} ms, not {pulse_ms}")
+
+
+class FileTurnstile:
+    """Driver `file:PATH`: each pulse is one line of JSON appended to a file, for checking from outside.
+
+    The line is `{"lane":…, …note…, "monotonic_ns":…}`, written by one O_APPEND write at the moment a relay would move
+    (design: quality.md, seams), so lanes may share a file and a killed process leaves whole lines."""
+
+    has_passage_sensor = False
+    ready = True
+
+    def __init__(self, path: Path, lane: int, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._path = path
+        self._lane = lane
+        self._monotonic_ns = monotonic_ns
+        self._lock = threading.Lock()
+        self._fault: str | None = None
+        try:
+            self._file: int | None = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise DeviceFault(
+                f"turnstile file {path} cannot be opened ({error.strerror}): name one in a folder that can be written"
+            ) from error
+
+    @property
+    def fault(self) -> str | None:
+        return self._fault
+
+    def open_for(self, pulse_ms: int, note: Note) -> int:
+        check_pulse(pulse_ms)
+        with self._lock:
+            if self._file is None:
+                raise DeviceFault(f"turnstile file {self._path} is closed")
+            began_ns = self._monotonic_ns()
+            line = json.dumps({"lane": self._lane, **note, "monotonic_ns": began_ns}).encode() + b"\n"
+            if len(line) > MAX_NOTE_BYTES:
+                raise ValueError(f"a note of {len(line)} bytes is longer than {MAX_NOTE_BYTES}")
+            try:
+                written = os.write(self._file, line)
+            except OSError as error:
+                self._fault = f"turnstile file {self._path} cannot be written: {error.strerror}"
+                raise DeviceFault(self._fault) from error
+            if written != len(line):
+                self._fault = f"turnstile file {self._path} took only a part of a line: its disk is full"
+                raise DeviceFault(self._fault)
+            self._fault = None
+            return began_ns
+
+    def watch(self, on_passage: Callable[[Passage], None]) -> None:
+        return
+
+    def close(self) -> None:
+        with self._lock:
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
