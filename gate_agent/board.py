@@ -1,0 +1,298 @@
+"""What the screens show, in memory: one face per lane, the last scans, the gate's state. Never waits for a screen."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from gate_agent.faces import (
+    FAMILY,
+    NO_FACTS,
+    READING_LIMIT_MS,
+    SHOWN_MS,
+    Face,
+    Facts,
+    Family,
+    Label,
+    State,
+    Verdict,
+    shown_ms,
+)
+from wire.messages import ClockTrust
+from wire.reasons import Reason
+
+SCANS_LIMIT = 100
+EARLIER_USES_LIMIT = 3
+READING_DELAY_MS = 150
+"""A faster verdict never shows `reading` at all (guide.md §3)."""
+AFTER_PASSAGE_MS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The face a lane shows now. `number` is new with each verdict and the same while one is prolonged."""
+
+    face: Face
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierUse:
+    """One earlier entry of a pass. Lane None: at another gate."""
+
+    at_ms: int
+    lane: int | None
+
+
+class Reader(StrEnum):
+    """How the pass was shown."""
+
+    CODE = "code"
+    CARD = "card"
+    COUNTER = "counter"
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One line of the staff's list. `at_ms` None: the gate did not know the time."""
+
+    lane: int
+    verdict: Verdict
+    at_ms: int | None
+    reader: Reader = Reader.CODE
+    facts: Facts = NO_FACTS
+    holder: str = ""
+    product: Label = NO_LABEL
+    ticket_last6: str = ""
+    earlier: tuple[EarlierUse, ...] = ()
+    passed: bool | None = None
+    """After an admission: did somebody walk through? None: not yet known."""
+    number: int = 0
+    """Given by the board, rising."""
+
+
+class LaneState(StrEnum):
+    """What a lane does for the next visitor."""
+
+    STARTING = "starting"
+    OPEN = "open"
+    CLOSED = "closed"
+    FAULT = "fault"
+
+
+class Side(StrEnum):
+    """What visitors do at a lane."""
+
+    ENTRY = "entry"
+    EXIT = "exit"
+
+
+class Way(StrEnum):
+    """Where a visitor who may enter walks to, as the screen stands."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    UP = "up"
+
+
+class Trouble(StrEnum):
+    """What keeps a lane from working, as the staff are told."""
+
+    READER = "reader"
+    TURNSTILE = "turnstile"
+    RECORD = "record"
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStatus:
+    """One lane on the staff's strip and in the visitor face's bar."""
+
+    lane: int
+    state: LaneState = LaneState.STARTING
+    side: Side = Side.ENTRY
+    way: Way = Way.UP
+    trouble: Trouble | None = None
+    since_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Today's numbers on the venue's calendar. `inside` None: exits are not counted here."""
+
+    entered_today: int = 0
+    entered_this_hour: int = 0
+    inside: int | None = None
+    refused: Mapping[Reason, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the gate is, for the staff's strip. None means not known, and is then left out."""
+
+    lanes: tuple[LaneStatus, ...] = ()
+    venue: Label = NO_LABEL
+    gate: str = ""
+    zone: str = "Asia/Shanghai"
+    enrolled: bool = False
+    online: bool = False
+    offline_since_ms: int | None = None
+    waiting: int = 0
+    list_version: int | None = None
+    list_at_ms: int | None = None
+    list_expired: bool = False
+    clock: ClockTrust = ClockTrust.UNKNOWN
+    disk_percent: int | None = None
+    disk_full: bool = False
+    readers_ok: int = 0
+    readers_all: int = 0
+    relays_ok: int = 0
+    relays_all: int = 0
+    temperature_c: int | None = None
+    counters: Counters = Counters()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All of the board at one moment; `scans` newest first."""
+
+    version: int
+    shown: Mapping[int, Shown]
+    scans: tuple[Scan, ...]
+    status: Status
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One lane's face: what it shows at rest, the verdict over it and for how long, a reading about to be shown."""
+
+    rest: Shown
+    verdict: Shown | None = None
+    until_ms: int = 0
+    reading_ms: int | None = None
+
+    def shown(self, now_ms: int) -> Shown:
+        if self.rest.face.verdict is State.FIRE:
+            return self.rest
+        if self.reading_ms is not None and 0 <= now_ms - self.reading_ms - READING_DELAY_MS < READING_LIMIT_MS:
+            return Shown(Face(State.READING), 0)
+        return self.verdict if self.verdict and now_ms < self.until_ms else self.rest
+
+    def next_change_ms(self, now_ms: int) -> int | None:
+        """When this lane's face changes by itself, or None."""
+        times = [self.until_ms] if self.verdict else []
+        if self.reading_ms is not None:
+            times += [self.reading_ms + READING_DELAY_MS, self.reading_ms + READING_DELAY_MS + READING_LIMIT_MS]
+        return min((time_ms for time_ms in times if time_ms > now_ms), default=None)
+
+
+class Board:
+    """Written by the lanes (in microseconds, whoever reads), read by the screen. `monotonic_ms` is its time."""
+
+    def __init__(self, lanes: tuple[int, ...], monotonic_ms: Callable[[], int]) -> None:
+        self._now_ms = monotonic_ms
+        self._changed = threading.Condition()
+        self._version = 1
+        self._numbers = 0
+        self._lanes = {lane: _Lane(Shown(Face(State.STARTING), 0)) for lane in lanes}
+        self._scans: deque[Scan] = deque(maxlen=SCANS_LIMIT)
+        self._status = Status(lanes=tuple(LaneStatus(lane) for lane in lanes))
+        self._shown = {lane: own.rest for lane, own in self._lanes.items()}
+
+    def rest(self, lane: int, face: Face) -> None:
+        """What the lane shows while nobody presents: idle, or for as long as it lasts starting, closed, fault, fire."""
+        with self._changed:
+            if self._lanes[lane].rest.face != face:
+                self._lanes[lane].rest = self._number(face)
+                self._bump()
+
+    def reading(self, lane: int) -> None:
+        """A code or card is seen; the screen says so only if no verdict follows within READING_DELAY_MS."""
+        with self._changed:
+            self._lanes[lane].reading_ms = self._now_ms()
+            self._bump()
+
+    def face(self, lane: int, face: Face) -> None:
+        """A verdict: replaces whatever the lane shows, at once, for the time its family has."""
+        with self._changed:
+            own = self._lanes[lane]
+            own.verdict, own.reading_ms = self._number(face), None
+            own.until_ms = self._now_ms() + shown_ms(face)
+            self._bump()
+
+    def prolong(self, lane: int) -> None:
+        """The same code is still in view: its face stays that much longer, without a second sound."""
+        with self._changed:
+            own = self._lanes[lane]
+            now_ms = self._now_ms()
+            if own.verdict and now_ms < own.until_ms and FAMILY[own.verdict.face.verdict] is not Family.GO:
+                own.until_ms = now_ms + shown_ms(own.verdict.face)
+
+    def passage(self, lane: int, passed: bool) -> None:
+        """How the lane's last admission ended: the green face leaves soon after somebody passed, or says nobody did."""
+        with self._changed:
+            own = self._lanes[lane]
+            now_ms = self._now_ms()
+            going = own.verdict is not None and FAMILY[own.verdict.face.verdict] is Family.GO
+            if passed and going:
+                own.until_ms = min(own.until_ms, now_ms + AFTER_PASSAGE_MS)
+            elif not passed and (going or own.verdict is None or now_ms >= own.until_ms):
+                own.verdict = self._number(Face(State.NOT_PASSED))
+                own.until_ms = now_ms + SHOWN_MS[Family.RETRY]
+            for index, scan in enumerate(self._scans):
+                if scan.lane == lane and FAMILY[scan.verdict] is Family.GO:
+                    self._scans[index] = replace(scan, passed=passed)
+                    break
+            self._bump()
+
+    def scan(self, scan: Scan) -> None:
+        """One more line for the staff; the oldest beyond SCANS_LIMIT leaves."""
+        with self._changed:
+            self._numbers += 1
+            self._scans.appendleft(replace(scan, number=self._numbers, earlier=scan.earlier[:EARLIER_USES_LIMIT]))
+            self._bump()
+
+    def status(self, status: Status) -> None:
+        """How the gate is; replaces what was said before."""
+        with self._changed:
+            if self._status != status:
+                self._status = status
+                self._bump()
+
+    def snapshot(self) -> Snapshot:
+        """The board now."""
+        with self._changed:
+            self._expire()
+            return Snapshot(self._version, dict(self._shown), tuple(self._scans), self._status)
+
+    def wait(self, version: int, timeout_s: float) -> Snapshot:
+        """The board as soon as it is no longer `version`, at the latest after `timeout_s`."""
+        deadline_ms = self._now_ms() + round(timeout_s * 1000)
+        with self._changed:
+            while True:
+                now_ms = self._expire()
+                if self._version != version or now_ms >= deadline_ms:
+                    return Snapshot(self._version, dict(self._shown), tuple(self._scans), self._status)
+                changes = (own.next_change_ms(now_ms) for own in self._lanes.values())
+                wake_ms = min([deadline_ms, *(change_ms for change_ms in changes if change_ms is not None)])
+                self._changed.wait((wake_ms - now_ms) / 1000)
+
+    def _number(self, face: Face) -> Shown:
+        self._numbers += 1
+        return Shown(face, self._numbers)
+
+    def _expire(self) -> int:
+        """Let faces whose time is over go; the time it is now."""
+        now_ms = self._now_ms()
+        shown = {lane: own.shown(now_ms) for lane, own in self._lanes.items()}
+        if shown != self._shown:
+            self._shown = shown
+            self._version += 1
+        return now_ms
+
+    def _bump(self) -> None:
+        self._version += 1
+        self._expire()
+        self._changed.notify_all()
