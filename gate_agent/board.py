@@ -11,6 +11,7 @@ from enum import StrEnum
 from gate_agent.faces import (
     FAMILY,
     NO_FACTS,
+    NO_LABEL,
     READING_LIMIT_MS,
     SHOWN_MS,
     Face,
