@@ -15,6 +15,7 @@ from tests import postgres
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
 USUAL_SHARE = 10  # a usual run does a tenth of the stated count
 SLOW_GROUPS = ("kills", "powercut", "money", "scale", "soak", "units", "bare")
+ONLY_WHEN_ASKED = {"soak", "units", "bare"}  # need half an hour or rare tools: never part of a usual run
 
 hypothesis.settings.register_profile(
     "here", deadline=None
@@ -28,13 +29,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With `--slow GROUP` nothing outside the group is run."""
+    """With `--slow GROUP` nothing outside the group is run; without, no group that has to be asked for."""
     group = config.getoption("--slow")
-    if group is None:
-        return
-    chosen = [item for item in items if any(group in mark.args for mark in item.iter_markers("slow"))]
-    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = chosen
+
+    def chosen(item: pytest.Item) -> bool:
+        groups = {name for mark in item.iter_markers("slow") for name in mark.args}
+        return group in groups if group else not groups & ONLY_WHEN_ASKED
+
+    config.hook.pytest_deselected(items=[item for item in items if not chosen(item)])
+    items[:] = [item for item in items if chosen(item)]
 
 
 @pytest.hookimpl(wrapper=True)
