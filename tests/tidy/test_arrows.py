@@ -65,12 +65,10 @@ def test_a_stranger_is_found() -> None:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Our packages as they are, in a place where they may be spoilt."""
-    for package in PACKAGES:
-        shutil.copytree(
-            ROOT / package,
-            tmp_path / package,
-            ignore=lambda _, names: [n for n in names if "." in n and not n.endswith(".py")],
-        )
+    for source in sources(*PACKAGES):
+        copied = tmp_path / source.place
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        copied.write_text(source.text, encoding="utf-8")
     return tmp_path
 
 
