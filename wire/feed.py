@@ -188,9 +188,14 @@ _SEGMENT = struct.Struct(f">BH{NONCE_BYTES}s")
 
 def seal_segment(part: Part, rows: Sequence[Row], list_key: bytes, list_key_id: int, nonce: bytes) -> bytes:
     """A segment of one part. Passes are sorted by id; `nonce` (12 B) must never meet the same list key twice."""
-    plain = bytes([part]) + (_pack_passes(rows) if part is Part.PASSES else msgspec.msgpack.encode(rows))
+    plain = pack_rows(part, rows)
     header = _SEGMENT.pack(SEGMENT_VERSION, list_key_id, nonce)
     return header + AESGCM(list_key).encrypt(nonce, zlib.compress(plain, 9), signing.prefix("segment", 1) + header)
+
+
+def pack_rows(part: Part, rows: Sequence[Row]) -> bytes:
+    """What a segment holds before it is compressed and encrypted."""
+    return bytes([part]) + (_pack_passes(rows) if part is Part.PASSES else msgspec.msgpack.encode(rows))
 
 
 def open_segment(segment: bytes, name: bytes, list_keys: dict[int, bytes]) -> tuple[Part, list[Row]] | SegmentFlaw:

@@ -25,6 +25,7 @@ PASS_ID_BYTES = 8
 
 # kind+version · algorithm+purpose · key id · pass id · product · scope · from · until · issue · flags · issued_version
 _CLAIMS = struct.Struct(">BBH8sHH3s3sBBI")
+CLAIMS_BYTES = _CLAIMS.size
 
 
 class CodeKind(IntEnum):
@@ -161,10 +162,18 @@ def _take_apart(text: str) -> tuple[bytes, int, Claims] | Reason:
     data = base45.decode(text[len(PREFIX) :])
     if data is None or len(data) != TOKEN_BYTES:
         return Reason.MALFORMED
-    if head[1] != _PURPOSE_BYTE:
-        return Reason.WRONG_PURPOSE
+    found = unpack_claims(data)
+    return found if isinstance(found, Reason) else (data, *found)
+
+
+def unpack_claims(data: bytes) -> tuple[int, Claims] | Reason:
+    """Key id and claims from the first 28 bytes of a code, unverified."""
     fields = _CLAIMS.unpack_from(data)
-    _, _, key_id, pass_id, product, scope, not_before, not_after, issue, flags, issued_version = fields
+    _, purpose, key_id, pass_id, product, scope, not_before, not_after, issue, flags, issued_version = fields
+    if purpose >> 4 != Algorithm.ED25519:
+        return Reason.NEEDS_UPDATE
+    if purpose != _PURPOSE_BYTE:
+        return Reason.WRONG_PURPOSE
     if flags not in _SCOPES:
         return Reason.NEEDS_UPDATE
     claims = Claims(
@@ -177,7 +186,7 @@ def _take_apart(text: str) -> tuple[bytes, int, Claims] | Reason:
         issue=issue,
         issued_version=issued_version,
     )
-    return data, key_id, claims
+    return key_id, claims
 
 
 def _is_signed(data: bytes, public_key: bytes) -> bool:

@@ -1,0 +1,142 @@
+"""One of everything the contract carries, from fixed keys and fixed chance: what vectors.json pins byte by byte."""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from wire import credential, envelope, feed, holder_proof, keyset, messages, presentation, signing, token
+from wire.credential import CredentialKind
+from wire.entitlement import PassStatus, Rule
+from wire.keyset import KeySet, KeyState, PublicKey
+from wire.messages import ClockTrust, Entry, EntryKind, Outcome, Presentation
+from wire.signing import Purpose
+from wire.token import Claims, Scope
+
+NOW_MS = 1_795_000_000_000  # 2026-11-18
+YEAR_MS = 365 * 86_400_000
+ROOT, PASS, LIST, SERVICE, DEVICE = (bytes([n]) * 32 for n in range(1, 6))
+PASS_KEY_ID, LIST_KEY_ID, SERVICE_KEY_ID = 11, 12, 13
+LIST_KEY = bytes(range(32))
+DEVICE_ID = bytes(range(16))
+INCARNATION = bytes(range(8))
+FEED_ID = bytes(range(16, 32))
+PASS_ID = bytes.fromhex("a1b2c3d4e5f60718")
+CLAIMS = Claims(PASS_ID, 7, Scope.VENUE, 3, 3_600_000, 4_100_000, 1, 42)
+HOLDER = ec.derive_private_key(12345, ec.SECP256R1())
+
+
+def public_key(key_id: int, purpose: Purpose, private: bytes, state: KeyState = KeyState.SIGNING) -> PublicKey:
+    """A key of the sample centre, good for two years around NOW_MS."""
+    return PublicKey(key_id, purpose, signing.public_key_of(private), NOW_MS - YEAR_MS, NOW_MS + YEAR_MS, state)
+
+
+KEY_SET = KeySet(
+    version=5,
+    issued_at_ms=NOW_MS,
+    root=signing.public_key_of(ROOT),
+    keys=(
+        public_key(PASS_KEY_ID, Purpose.PASS, PASS),
+        public_key(LIST_KEY_ID, Purpose.LIST, LIST),
+        public_key(SERVICE_KEY_ID, Purpose.SERVICE, SERVICE),
+    ),
+)
+
+PASS_ROWS = (
+    feed.PassRow(
+        PASS_ID,
+        7,
+        PassStatus.ACTIVE,
+        3_600_000,
+        4_100_000,
+        1,
+        (feed.Credential(CredentialKind.CARD_NUMBER, bytes(range(16))),),
+        (feed.HolderKey(1, holder_proof.public_key_of(HOLDER)),),
+    ),
+    feed.PassRow(bytes(8), 8, PassStatus.REVOKED, 3_600_000, 3_700_000, 2),
+)
+NAME_ROWS = (feed.NameRow(PASS_ID, "2026111800000017", "李*花"),)
+USE_ROWS = (feed.UseRow(PASS_ID, 3, 2513, 1, (feed.Mark(DEVICE_ID, INCARNATION, 9),)),)
+DOCUMENT = feed.VenueDocument(
+    venue=3,
+    name_zh="汴河虹桥景区",
+    name_en="Rainbow Bridge",
+    groups=(1,),
+    zone="Asia/Shanghai",
+    products=(
+        feed.ProductDocument(
+            number=7, kind="PASS", name_zh="汴京旅游年票", name_en="Bianjing annual pass", rule=Rule(per_day=1)
+        ),
+    ),
+)
+
+ENTRIES = (
+    Entry(
+        1, EntryKind.INTENT, NOW_MS, ClockTrust.TRUSTED, 123_456, 1, 42, 1,
+        Presentation.STATIC, PASS_ID, bytes(range(8)),
+    ),
+    Entry(
+        2, EntryKind.PASSED, NOW_MS + 1800, ClockTrust.TRUSTED, 125_256, 1, 42, 1,
+        pass_id=PASS_ID, ref_seq=1,
+    ),
+    Entry(
+        3, EntryKind.REFUSED, NOW_MS + 9000, ClockTrust.HELD, 132_456, 1, 42, 2,
+        Presentation.STATIC, PASS_ID, reason="used_up",
+    ),
+)  # fmt: skip
+
+
+def batch() -> messages.Batch:
+    """The three entries as one batch from the start of a journal."""
+    bodies = tuple(messages.encode_entry(entry) for entry in ENTRIES)
+    running = messages.FIRST_HASH
+    for body in bodies:
+        running = messages.entry_hash(running, body)
+    return messages.Batch(
+        messages.BATCH_FORMAT, DEVICE_ID, INCARNATION, 1, messages.FIRST_HASH, running, bodies, 1, 42, 5, 0, "0.2.0"
+    )
+
+
+def head(segments: tuple[bytes, ...]) -> feed.Head:
+    """A head over whole segments."""
+    refs = tuple(feed.SegmentRef(feed.segment_name(segment), 42) for segment in segments)
+    return feed.Head(FEED_ID, 3, 1, 42, 42, refs, (), 5, 21, "Asia/Shanghai", NOW_MS, NOW_MS + feed.HEAD_NOT_AFTER_MS)
+
+
+def exact_bytes() -> dict[str, str]:
+    """Everything of the contract that has exactly one encoding, by name, as hex or text."""
+    segment = feed.seal_segment(feed.Part.NAMES, NAME_ROWS, LIST_KEY, 21, bytes(12))
+    body = messages.encode_batch(batch())
+    receipt = messages.Receipt(DEVICE_ID, INCARNATION, 3, messages.batch_digest(body), ((1, Outcome.PASS_VISIT),))
+    step = NOW_MS // presentation.STEP_MS
+    return {
+        "token.static": token.sign_token(CLAIMS, PASS_KEY_ID, PASS),
+        "token.evidence": token.evidence_of(token.sign_token(CLAIMS, PASS_KEY_ID, PASS)).hex(),
+        "rotating.holder_message": presentation.holder_message(PASS_ID, 1, step).hex(),
+        "rotating.binding": presentation.bind_holder(
+            CLAIMS, PASS_KEY_ID, PASS, 1, holder_proof.public_key_of(HOLDER)
+        ).hex(),
+        "rotating.short_of_zero_proof": presentation.short_text(PASS_ID, step, bytes(64)),
+        "keyset": keyset.sign_key_set(KEY_SET, (ROOT,)).hex(),
+        "entry.intent": messages.encode_entry(ENTRIES[0]).hex(),
+        "entry.passed": messages.encode_entry(ENTRIES[1]).hex(),
+        "entry.refused": messages.encode_entry(ENTRIES[2]).hex(),
+        "entry.hash_of_first": messages.entry_hash(messages.FIRST_HASH, messages.encode_entry(ENTRIES[0])).hex(),
+        "entry.redemption_id": messages.redemption_id(DEVICE_ID, INCARNATION, 1).hex(),
+        "entry.stranger": messages.stranger_evidence("https://example.com/pay", bytes(32)).hex(),
+        "batch": body.hex(),
+        "receipt": messages.sign_receipt(receipt, SERVICE_KEY_ID, SERVICE).hex(),
+        "head": feed.sign_head(head((segment,)), LIST_KEY_ID, LIST).hex(),
+        "segment.plain.passes": feed.pack_rows(feed.Part.PASSES, PASS_ROWS).hex(),
+        "segment.plain.names": feed.pack_rows(feed.Part.NAMES, NAME_ROWS).hex(),
+        "segment.plain.uses": feed.pack_rows(feed.Part.USES, USE_ROWS).hex(),
+        "segment.plain.document": feed.pack_rows(feed.Part.DOCUMENT, (DOCUMENT,)).hex(),
+        "request.signature": envelope.sign_request(
+            DEVICE, DEVICE_ID, "POST", "/device/v1/entries?a=1", b"body", NOW_MS, bytes(16)
+        )[envelope.SIGNATURE_HEADER],
+        "reply.clock": envelope.sign_time(NOW_MS, bytes(16), SERVICE_KEY_ID, SERVICE),
+        "credential.id_number": credential.id_credential(
+            bytes(32), credential.person_hash("11010519491231002x", b"salt")
+        ).hex(),
+        "credential.card": credential.card_credential(bytes(32), "410200", "A12345678").hex(),
+        "enrolment.code": messages.make_enrolment_code(bytes(range(10)), signing.public_key_of(ROOT)).text(),
+    }

@@ -1,0 +1,108 @@
+"""Head and segments: what was sealed comes out, and nothing else is believed."""
+
+from __future__ import annotations
+
+import os
+import random
+import zlib
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from tests.wire import samples
+from wire import feed, signing
+from wire.entitlement import PassStatus
+from wire.feed import Part, SegmentFlaw
+from wire.signing import SealFlaw
+
+KEYS = {21: samples.LIST_KEY}
+
+
+def sealed(part: Part, rows: tuple[feed.Row, ...]) -> bytes:
+    return feed.seal_segment(part, rows, samples.LIST_KEY, 21, os.urandom(feed.NONCE_BYTES))
+
+
+@pytest.mark.parametrize(
+    ("part", "rows"),
+    [
+        (Part.NAMES, samples.NAME_ROWS),
+        (Part.USES, samples.USE_ROWS),
+        (Part.DOCUMENT, (samples.DOCUMENT,)),
+        (Part.PASSES, tuple(sorted(samples.PASS_ROWS, key=lambda row: row.pass_id))),
+        (Part.PASSES, ()),
+    ],
+)
+def test_what_is_sealed_comes_out(part: Part, rows: tuple[feed.Row, ...]) -> None:
+    segment = sealed(part, rows)
+    assert feed.open_segment(segment, feed.segment_name(segment), KEYS) == (part, list(rows))
+
+
+def test_passes_come_out_sorted() -> None:
+    segment = sealed(Part.PASSES, samples.PASS_ROWS)
+    opened = feed.open_segment(segment, feed.segment_name(segment), KEYS)
+    assert opened == (Part.PASSES, sorted(samples.PASS_ROWS, key=lambda row: row.pass_id))
+
+
+def test_a_segment_under_another_name_or_key_is_refused() -> None:
+    segment = sealed(Part.NAMES, samples.NAME_ROWS)
+    name = feed.segment_name(segment)
+    changed = segment[:-1] + bytes([segment[-1] ^ 1])
+    assert feed.open_segment(changed, name, KEYS) is SegmentFlaw.WRONG_NAME
+    assert feed.open_segment(changed, feed.segment_name(changed), KEYS) is SegmentFlaw.WRONG_KEY
+    assert feed.open_segment(segment, name, {21: bytes(32)}) is SegmentFlaw.WRONG_KEY
+    assert feed.open_segment(segment, name, {}) is SegmentFlaw.WRONG_KEY
+    assert feed.open_segment(segment[:5], name, KEYS) is SegmentFlaw.MALFORMED
+    newer = b"\x02" + segment[1:]
+    assert feed.open_segment(newer, feed.segment_name(newer), KEYS) is SegmentFlaw.NEEDS_UPDATE
+
+
+def forged_segment(plain: bytes) -> bytes:
+    header = feed._SEGMENT.pack(feed.SEGMENT_VERSION, 21, bytes(12))
+    packed = zlib.compress(plain)
+    return header + AESGCM(samples.LIST_KEY).encrypt(bytes(12), packed, signing.prefix("segment", 1) + header)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        b"",
+        b"\x09\x90",
+        bytes([Part.PASSES]) + bytes(11),
+        bytes([Part.PASSES]) + (1).to_bytes(4, "big") + bytes(8) + bytes(5),
+        bytes([Part.NAMES]) + b"\xc1",
+        b"\x00" * (feed.MAX_PLAIN_BYTES + 1),
+    ],
+)
+def test_even_a_key_holder_cannot_break_a_gate_with_a_segment(plain: bytes) -> None:
+    segment = forged_segment(plain)
+    assert feed.open_segment(segment, feed.segment_name(segment), KEYS) is SegmentFlaw.MALFORMED
+
+
+def test_a_pass_costs_at_most_twelve_bytes_on_the_wire() -> None:
+    chance = random.Random(7)
+    share = 200  # of a million passes, the segment that one in 200 falls into: ids share their first bits
+    rows = tuple(
+        feed.PassRow(
+            (chance.randrange(1 << 64) // share).to_bytes(8, "big"),
+            7 + chance.randrange(3),
+            PassStatus.ACTIVE if chance.random() < 0.98 else PassStatus.SUSPENDED,
+            3_600_000 + 1440 * chance.randrange(365),
+            4_100_000 + 1440 * chance.randrange(365),
+            1,
+        )
+        for _ in range(feed.PASSES_PER_SEGMENT)
+    )
+    assert len(sealed(Part.PASSES, rows)) / len(rows) <= 12
+
+
+def test_the_head() -> None:
+    head = samples.head((sealed(Part.NAMES, samples.NAME_ROWS),))
+    data = feed.sign_head(head, samples.LIST_KEY_ID, samples.LIST)
+    assert feed.read_head(data, samples.KEY_SET, samples.FEED_ID) == head
+    assert feed.read_head(data, samples.KEY_SET, bytes(16)) is SealFlaw.FORGED
+    assert feed.read_head(data[:-1], samples.KEY_SET, samples.FEED_ID) is SealFlaw.MALFORMED
+    assert feed.read_head(b"<html>", samples.KEY_SET, samples.FEED_ID) is SealFlaw.MALFORMED
+    as_pass_key = feed.sign_head(head, samples.PASS_KEY_ID, samples.PASS)
+    assert feed.read_head(as_pass_key, samples.KEY_SET, samples.FEED_ID) is SealFlaw.UNKNOWN_KEY
+    by_another = feed.sign_head(head, samples.LIST_KEY_ID, samples.PASS)
+    assert feed.read_head(by_another, samples.KEY_SET, samples.FEED_ID) is SealFlaw.FORGED

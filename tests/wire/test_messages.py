@@ -1,0 +1,111 @@
+"""Entries, batches and receipts: the chain is walked, sizes are bounded, only a signed receipt counts."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.wire import samples
+from wire import messages, signing
+from wire.messages import BatchFlaw, CharacterClass, Outcome, ReadBatch, Receipt
+from wire.signing import SealFlaw
+
+
+def changed(**changes: object) -> bytes:
+    return messages.encode_batch(msgspec.structs.replace(samples.batch(), **changes))
+
+
+def test_a_batch_and_its_chain() -> None:
+    body = messages.encode_batch(samples.batch())
+    read = messages.read_batch(body)
+    assert isinstance(read, ReadBatch)
+    assert read.entries == samples.ENTRIES
+    assert read.hashes[-1] == read.batch.last_hash
+
+
+def test_an_empty_batch_is_a_sign_of_life() -> None:
+    read = messages.read_batch(changed(entries=(), last_hash=messages.FIRST_HASH))
+    assert isinstance(read, ReadBatch)
+    assert read.entries == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "flaw"),
+    [
+        (b"", BatchFlaw.MALFORMED),
+        (b"<html>captive portal</html>", BatchFlaw.MALFORMED),
+        (b"\x90", BatchFlaw.NEEDS_UPDATE),
+        (changed(format=2), BatchFlaw.NEEDS_UPDATE),
+        (changed(device=b"short"), BatchFlaw.MALFORMED),
+        (changed(first_seq=2), BatchFlaw.NOT_CONTIGUOUS),
+        (changed(previous_hash=b"\x01" * 32), BatchFlaw.BROKEN_CHAIN),
+        (changed(last_hash=bytes(32)), BatchFlaw.BROKEN_CHAIN),
+        (changed(entries=samples.batch().entries[:2]), BatchFlaw.BROKEN_CHAIN),
+        (changed(entries=(b"\xc1",)), BatchFlaw.MALFORMED),
+        (changed(entries=(b"\x00" * (messages.MAX_ENTRY_BYTES + 1),)), BatchFlaw.TOO_LARGE),
+        (changed(entries=(samples.batch().entries[0],) * 501), BatchFlaw.TOO_LARGE),
+        (bytes(messages.MAX_BATCH_BYTES + 1), BatchFlaw.TOO_LARGE),
+    ],
+)
+def test_batches_that_are_not_taken(body: bytes, flaw: BatchFlaw) -> None:
+    assert messages.read_batch(body) is flaw
+
+
+@given(st.binary(max_size=200))
+def test_no_body_makes_read_batch_raise(body: bytes) -> None:
+    assert isinstance(messages.read_batch(body), BatchFlaw)
+
+
+def test_an_entry_costs_at_most_a_hundred_bytes() -> None:
+    late = msgspec.structs.replace(samples.ENTRIES[0], seq=10_000_000, monotonic_ms=1 << 40, list_version=1 << 31)
+    assert len(messages.encode_entry(late)) <= 100
+
+
+RECEIPT = Receipt(samples.DEVICE_ID, samples.INCARNATION, 3, bytes(32), ((1, Outcome.CLAIMED),))
+
+
+def test_a_receipt_counts_only_under_a_service_key() -> None:
+    data = messages.sign_receipt(RECEIPT, samples.SERVICE_KEY_ID, samples.SERVICE)
+    assert messages.read_receipt(data, samples.KEY_SET, samples.NOW_MS) == RECEIPT
+    by_list_key = messages.sign_receipt(RECEIPT, samples.LIST_KEY_ID, samples.LIST)
+    assert messages.read_receipt(by_list_key, samples.KEY_SET, None) is SealFlaw.UNKNOWN_KEY
+    forged = messages.sign_receipt(RECEIPT, samples.SERVICE_KEY_ID, samples.LIST)
+    assert messages.read_receipt(forged, samples.KEY_SET, None) is SealFlaw.FORGED
+    html = b"<html>Please sign in to this network: 200 OK, and quite long enough to be taken for a seal</html>"
+    assert messages.read_receipt(html, samples.KEY_SET, None) is SealFlaw.NEEDS_UPDATE
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("", CharacterClass.EMPTY),
+        ("4006381333931", CharacterClass.DIGITS),
+        ("hello", CharacterClass.LETTERS),
+        ("https://pay.example/1", CharacterClass.LINK),
+        ("a-1 b", CharacterClass.MIXED),
+        ("\x00\x01", CharacterClass.BINARY),
+        ("年票", CharacterClass.BINARY),
+    ],
+)
+def test_a_stranger_is_described_and_not_kept(text: str, kind: CharacterClass) -> None:
+    evidence = messages.stranger_evidence(text, b"key")
+    assert evidence[2] == kind
+    assert int.from_bytes(evidence[:2], "big") == len(text.encode())
+    assert evidence != messages.stranger_evidence(text, b"another key")
+    assert len(evidence) == 11
+
+
+def test_an_enrolment_code_can_be_typed_and_pins_the_root_key() -> None:
+    root = signing.public_key_of(samples.ROOT)
+    code = messages.make_enrolment_code(bytes(range(10)), root)
+    typed = messages.read_enrolment_code(" " + code.text().lower().replace("-", " "))
+    assert typed == code
+    assert code.pins(root)
+    assert not code.pins(signing.public_key_of(samples.LIST))
+
+
+@pytest.mark.parametrize("text", ["", "ABCD", "1111-1111-1111-1111-1111-1111", "A" * 40, "é"])
+def test_what_is_no_enrolment_code(text: str) -> None:
+    assert messages.read_enrolment_code(text) is None
