@@ -229,5 +229,5 @@ def _triggers(bind: Connection) -> dict[str, str]:
 
 _POSTGRES_REFUSE = """
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN RAISE EXCEPTION '% is append-only: reverse by a new row', TG_TABLE_NAME; END $$
+BEGIN RAISE EXCEPTION '%% is append-only: reverse by a new row', TG_TABLE_NAME; END $$
 """

@@ -1,0 +1,204 @@
+"""Writing the book: balanced transactions, each under a key that says what it is for, none ever written twice.
+
+`post` writes many in a few statements. Account rows are locked in the order of their ids, whatever the order of the
+legs, so that two writers never wait for each other in a circle (money.md §0.6).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.db import MAX_BIND_VALUES, batches, insert_new, new_id
+from sync_server.errors import KeyReusedError, NotFoundError
+from sync_server.ledger.accounts import Account
+from sync_server.ledger.tables import ledger_account, ledger_txn, posting
+
+PENDING_SUFFIX = ":pending"
+MAX_LEGS = 1_000
+
+
+class Leg(NamedTuple):
+    """One side of a transaction: amount > 0 is a debit, < 0 a credit."""
+
+    account: Account
+    amount_fen: int
+
+
+@dataclass(frozen=True)
+class Txn:
+    """What is to be written. `key` says what it is for ("redeem:<item>"); `pending` announces it without doing it."""
+
+    key: str
+    legs: tuple[Leg, ...]
+    effective_at_ms: int
+    actor: str
+    pending: bool = False
+
+    def __post_init__(self) -> None:
+        amounts = [leg.amount_fen for leg in self.legs]
+        if not 2 <= len(amounts) <= MAX_LEGS or 0 in amounts or sum(amounts) != 0:
+            raise ValueError(f"{self.key} needs 2 to {MAX_LEGS} legs, none 0, that sum to 0; it has {amounts}")
+
+
+def legs(*sides: tuple[Account, int]) -> tuple[Leg, ...]:
+    """Legs without those of 0 fen, which the book does not write."""
+    return tuple(Leg(account, amount_fen) for account, amount_fen in sides if amount_fen)
+
+
+def post(connection: Connection, txns: Sequence[Txn], now_ms: int) -> int:
+    """Write the transactions; those whose key is in the book with the same body are left alone. How many were new.
+
+    The same key with another body is a KeyReusedError, and nothing of the call stands.
+    """
+    rows = []
+    for txn in txns:
+        layer = "pending" if txn.pending else "posted"
+        lines = [_Line(layer, leg.account, leg.amount_fen) for leg in txn.legs]
+        key = txn.key + PENDING_SUFFIX if txn.pending else txn.key
+        rows.append(_Row(key, lines, txn.effective_at_ms, txn.actor, None))
+    return _write(connection, rows, now_ms)
+
+
+def resolve(connection: Connection, key: str, happened: bool, effective_at_ms: int, actor: str, now_ms: int) -> bool:
+    """End the pending transaction of a key: it happened (posted under the key itself) or not (`<key>:void`).
+
+    True when this call did it, False when it was done before.
+    """
+    pending = connection.execute(
+        sa.select(ledger_txn.c.id, ledger_account.c.code, ledger_account.c.owner_id, posting.c.amount_fen)
+        .select_from(ledger_txn.join(posting).join(ledger_account))
+        .where(ledger_txn.c.txn_key == key + PENDING_SUFFIX)
+        .order_by(posting.c.leg)
+    ).all()
+    if not pending:
+        raise NotFoundError(f"the book has no pending transaction {key!r}")
+    lines = []
+    for layer in ("resolved", "posted") if happened else ("resolved",):
+        lines += [_Line(layer, Account(row.code, row.owner_id), row.amount_fen) for row in pending]
+    row = _Row(key if happened else f"{key}:void", lines, effective_at_ms, actor, pending[0].id)
+    return _write(connection, [row], now_ms) == 1
+
+
+class _Line(NamedTuple):
+    layer: str
+    account: Account
+    amount_fen: int
+
+
+class _Row(NamedTuple):
+    key: str
+    lines: list[_Line]
+    effective_at_ms: int
+    actor: str
+    resolves: UUID | None
+
+    def body_hash(self) -> bytes:
+        """What the key stands for: the lines in any order; not the time, which a retry may state anew."""
+        body = sorted((line.layer, line.account.name, line.amount_fen) for line in self.lines)
+        return sha256(msgspec.json.encode(body)).digest()
+
+
+def _write(connection: Connection, rows: Sequence[_Row], now_ms: int) -> int:
+    new = _insert_txns(connection, rows, now_ms)
+    if not new:
+        return 0
+    account_ids = _account_ids(connection, {line.account for _, row in new for line in row.lines}, now_ms)
+    _add_to_totals(connection, (line for _, row in new for line in row.lines), account_ids)
+    postings = [
+        {
+            "txn_id": txn_id,
+            "leg": leg,
+            "layer": line.layer,
+            "account_id": account_ids[line.account.name],
+            "amount_fen": line.amount_fen,
+        }
+        for txn_id, row in new
+        for leg, line in enumerate(row.lines)
+    ]
+    connection.execute(posting.insert(), postings)
+    return len(new)
+
+
+def _insert_txns(connection: Connection, rows: Sequence[_Row], now_ms: int) -> list[tuple[UUID, _Row]]:
+    """Insert what is new; UNIQUE decides which, also against a transaction that runs beside this one."""
+    wanted: dict[str, tuple[UUID, bytes, _Row]] = {}
+    for row in rows:
+        body_hash = row.body_hash()
+        if row.key in wanted and wanted[row.key][1] != body_hash:
+            raise KeyReusedError(f"the ledger key {row.key!r} stands for two different transactions in one call")
+        wanted.setdefault(row.key, (new_id(now_ms), body_hash, row))
+    values = [
+        {
+            "id": txn_id,
+            "txn_key": key,
+            "body_hash": body_hash,
+            "effective_at_ms": row.effective_at_ms,
+            "recorded_at_ms": now_ms,
+            "resolves": row.resolves,
+            "actor": row.actor,
+        }
+        for key, (txn_id, body_hash, row) in sorted(wanted.items())
+    ]
+    insert_new(ledger_txn, ["txn_key"], values, connection)
+    new = []
+    for keys in batches(sorted(wanted), MAX_BIND_VALUES):
+        query = sa.select(ledger_txn.c.txn_key, ledger_txn.c.id, ledger_txn.c.body_hash)
+        for there in connection.execute(query.where(ledger_txn.c.txn_key.in_(keys))):
+            txn_id, body_hash, row = wanted[there.txn_key]
+            if there.body_hash != body_hash:
+                raise KeyReusedError(f"the ledger key {there.txn_key!r} is in the book with other postings")
+            if there.id == txn_id:
+                new.append((txn_id, row))
+    return new
+
+
+def _account_ids(connection: Connection, accounts: set[Account], now_ms: int) -> dict[str, UUID]:
+    """The ids of these accounts by name, opening those that are new (in the order of their names)."""
+    by_name = {account.name: account for account in accounts}
+
+    def look_up(names: Sequence[str]) -> dict[str, UUID]:
+        query = sa.select(ledger_account.c.name, ledger_account.c.id)
+        found: dict[str, UUID] = {}
+        for part in batches(names, MAX_BIND_VALUES):
+            found.update((row.name, row.id) for row in connection.execute(query.where(ledger_account.c.name.in_(part))))
+        return found
+
+    ids = look_up(sorted(by_name))
+    if missing := sorted(by_name.keys() - ids.keys()):
+        opened = [
+            {"id": new_id(now_ms), "name": name, "code": by_name[name].code, "owner_id": by_name[name].owner}
+            for name in missing
+        ]
+        insert_new(ledger_account, ["name"], opened, connection)
+        ids.update(look_up(missing))
+    return ids
+
+
+TOTALS = ("debits_posted_fen", "credits_posted_fen", "debits_pending_fen", "credits_pending_fen")
+
+
+def _add_to_totals(connection: Connection, lines: Iterable[_Line], account_ids: dict[str, UUID]) -> None:
+    sums: defaultdict[UUID, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for line in lines:
+        column = (0 if line.layer == "posted" else 2) + (0 if line.amount_fen > 0 else 1)
+        sign = -1 if line.layer == "resolved" else 1
+        sums[account_ids[line.account.name]][column] += sign * abs(line.amount_fen)
+    update = (
+        ledger_account.update()
+        .where(ledger_account.c.id == sa.bindparam("account"))
+        .values({name: ledger_account.c[name] + sa.bindparam(f"add_{name}") for name in TOTALS})
+    )
+    parameters = [
+        {"account": account, **{f"add_{name}": added for name, added in zip(TOTALS, sums[account], strict=True)}}
+        for account in sorted(sums, key=lambda account: account.bytes)
+    ]
+    connection.execute(update, parameters)

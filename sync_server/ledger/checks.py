@@ -1,0 +1,57 @@
+"""The book's invariants (money.md I1–I3)."""
+
+from __future__ import annotations
+
+from sync_server.invariants import Invariant
+
+CHECKS = (
+    Invariant(
+        "I1",
+        "each transaction's postings sum to 0 in each layer, and none is 0",
+        """
+        SELECT 'ledger_txn ' || t.txn_key, p.layer, SUM(p.amount_fen)
+        FROM posting p JOIN ledger_txn t ON t.id = p.txn_id
+        GROUP BY t.txn_key, p.layer
+        HAVING SUM(p.amount_fen) <> 0 OR SUM(CASE WHEN p.amount_fen = 0 THEN 1 ELSE 0 END) > 0
+        """,
+    ),
+    Invariant(
+        "I1",
+        "no transaction is without postings",
+        """
+        SELECT 'ledger_txn ' || t.txn_key FROM ledger_txn t
+        WHERE NOT EXISTS (SELECT 1 FROM posting p WHERE p.txn_id = t.id)
+        """,
+    ),
+    Invariant(
+        "I2",
+        "an account's totals are the sums of its postings, posted and pending apart",
+        """
+        SELECT 'ledger_account ' || a.name
+        FROM ledger_account a LEFT JOIN (
+            SELECT account_id,
+                SUM(CASE WHEN layer = 'posted' AND amount_fen > 0 THEN amount_fen ELSE 0 END) AS debits_posted,
+                SUM(CASE WHEN layer = 'posted' AND amount_fen < 0 THEN -amount_fen ELSE 0 END) AS credits_posted,
+                SUM(CASE WHEN amount_fen > 0 AND layer = 'pending' THEN amount_fen
+                         WHEN amount_fen > 0 AND layer = 'resolved' THEN -amount_fen ELSE 0 END) AS debits_pending,
+                SUM(CASE WHEN amount_fen < 0 AND layer = 'pending' THEN -amount_fen
+                         WHEN amount_fen < 0 AND layer = 'resolved' THEN amount_fen ELSE 0 END) AS credits_pending
+            FROM posting GROUP BY account_id
+        ) s ON s.account_id = a.id
+        WHERE a.debits_posted_fen <> COALESCE(s.debits_posted, 0)
+           OR a.credits_posted_fen <> COALESCE(s.credits_posted, 0)
+           OR a.debits_pending_fen <> COALESCE(s.debits_pending, 0)
+           OR a.credits_pending_fen <> COALESCE(s.credits_pending, 0)
+        """,
+    ),
+    Invariant(
+        "I3",
+        "a ledger key stands for one transaction, and a pending one is resolved at most once",
+        """
+        SELECT 'ledger_txn ' || MIN(txn_key), COUNT(*) FROM ledger_txn GROUP BY txn_key HAVING COUNT(*) > 1
+        UNION ALL
+        SELECT 'ledger_txn ' || MIN(txn_key), COUNT(*) FROM ledger_txn
+        WHERE resolves IS NOT NULL GROUP BY resolves HAVING COUNT(*) > 1
+        """,
+    ),
+)

@@ -1,0 +1,58 @@
+"""`sync-server user add | list`: the operators' accounts from the command line."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from collections.abc import Callable
+
+import click
+
+from sync_server.centre import Centre
+from sync_server.errors import EXIT_CHECK_FAILED, NotAllowedError, NotFoundError
+from sync_server.people import operators
+from sync_server.people.passwords import MAX_CHARACTERS
+from sync_server.people.permissions import SEEDED_ROLES
+
+ACTOR = "command-line"
+OpenCentre = Callable[[], Centre]
+
+
+@click.group()
+def user() -> None:
+    """Operators who sign in to the web pages."""
+
+
+@user.command()
+@click.option("--organisation", required=True, help="organisation number (机构号)")
+@click.option("--account", required=True, help="account (帐号)")
+@click.option("--name", required=True, help="the person's name")
+@click.option("--role", "role_code", required=True, help=", ".join(role.code for role in SEEDED_ROLES))
+@click.option("--password-stdin", is_flag=True, help="read the password from the first line of standard input")
+@click.pass_obj
+def add(
+    open_centre: OpenCentre, organisation: str, account: str, name: str, role_code: str, password_stdin: bool
+) -> None:
+    """Add an operator; without --password-stdin a password is made and printed once."""
+    password = sys.stdin.readline(MAX_CHARACTERS + 2).rstrip("\r\n") if password_stdin else secrets.token_urlsafe(12)
+    try:
+        operators.add_operator(open_centre(), organisation, account, name, role_code, password, ACTOR)
+    except (ValueError, NotFoundError, NotAllowedError) as error:
+        click.echo(f"sync-server: {error}", err=True)
+        sys.exit(EXIT_CHECK_FAILED)
+    made = {} if password_stdin else {"password": password}
+    click.echo(json.dumps({"organisation": organisation, "account": account, "role": role_code, **made}))
+
+
+@user.command(name="list")
+@click.pass_obj
+def list_(open_centre: OpenCentre) -> None:
+    """One JSON line per operator."""
+    with open_centre().read() as connection:
+        for row in operators.list_operators(connection):
+            shown = {"organisation": row.organisation, "account": row.account, "name": row.name}
+            click.echo(json.dumps({**shown, "role": row.role_code, "state": row.state}, ensure_ascii=False))
+
+
+COMMANDS = (user,)

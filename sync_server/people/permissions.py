@@ -1,0 +1,83 @@
+"""What an operator may do: the permissions, and the seeded roles that bundle them.
+
+A permission stands here only if a page asks for it. Roles live in the database (`people.roles` seeds them), so that an
+installation can change what a role holds; user administration, finance and audit exclude each other (web.md).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Permission(StrEnum):
+    """The value is what the table role_permission holds."""
+
+    ORDERS_VIEW = "orders.view"
+    STOCK_VIEW = "stock.view"
+    PASSES_VIEW = "passes.view"
+    PASSES_REVEAL = "passes.reveal"  # a holder's full name and numbers, with a reason, logged
+    ENTRIES_VIEW = "entries.view"
+    GATES_VIEW = "gates.view"
+    GATES_ENROL = "gates.enrol"  # make enrolment codes, compare the six characters, approve or refuse
+    GATES_REVOKE = "gates.revoke"
+    SETTLEMENT_VIEW = "settlement.view"
+    LEDGER_VIEW = "ledger.view"
+    USERS_MANAGE = "users.manage"
+    AUDIT_VIEW = "audit.view"
+
+
+class Role(NamedTuple):
+    """A bundle of permissions; `organisation` is the kind of party whose people may have it."""
+
+    code: str
+    name_zh: str
+    name_en: str
+    organisation: str
+    permissions: frozenset[Permission]
+
+
+SEEDED_ROLES = (
+    Role(
+        "platform_admin",
+        "平台管理员",
+        "Platform administrator",
+        "PLATFORM",
+        frozenset({Permission.USERS_MANAGE, Permission.GATES_VIEW}),
+    ),
+    Role(
+        "operations",
+        "运营",
+        "Operations",
+        "PLATFORM",
+        frozenset(
+            {
+                Permission.ORDERS_VIEW,
+                Permission.STOCK_VIEW,
+                Permission.PASSES_VIEW,
+                Permission.PASSES_REVEAL,
+                Permission.ENTRIES_VIEW,
+                Permission.GATES_VIEW,
+                Permission.GATES_ENROL,
+                Permission.GATES_REVOKE,
+                Permission.SETTLEMENT_VIEW,
+            }
+        ),
+    ),
+    Role(
+        "finance",
+        "财务",
+        "Finance",
+        "PLATFORM",
+        frozenset(
+            {
+                Permission.ORDERS_VIEW,
+                Permission.STOCK_VIEW,
+                Permission.ENTRIES_VIEW,
+                Permission.SETTLEMENT_VIEW,
+                Permission.LEDGER_VIEW,
+            }
+        ),
+    ),
+    Role("auditor", "审计员", "Auditor", "PLATFORM", frozenset({Permission.AUDIT_VIEW})),
+)
