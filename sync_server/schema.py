@@ -13,6 +13,7 @@ import sync_server.orders.tables
 import sync_server.outbox
 import sync_server.parties.tables
 import sync_server.payments.tables
+import sync_server.people.tables
 import sync_server.redemptions.tables
 import sync_server.settlement.tables  # noqa: F401  importing is the point
 from sync_server.db import metadata

@@ -1,0 +1,62 @@
+"""Fee rates by party, product and date; what they come to is frozen onto the order (money.md Q8)."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.catalog.tables import fee_rule
+from sync_server.db import new_id
+from sync_server.money import fee_of
+
+
+def add_fee_rule(
+    connection: Connection,
+    kind: str,
+    party_id: UUID,
+    bps: int,
+    now_ms: int,
+    *,
+    product_id: UUID | None = None,
+    min_fen: int = 0,
+    max_fen: int | None = None,
+    valid_from_ms: int | None = None,
+) -> UUID:
+    """Set the rate of a party from a moment on (now unless given), for one product or for all that have none."""
+    rule_id = new_id(now_ms)
+    connection.execute(
+        fee_rule.insert().values(
+            id=rule_id,
+            party_id=party_id,
+            product_id=product_id,
+            kind=kind,
+            bps=bps,
+            min_fen=min_fen,
+            max_fen=max_fen,
+            valid_from_ms=now_ms if valid_from_ms is None else valid_from_ms,
+        )
+    )
+    return rule_id
+
+
+def fee_for(connection: Connection, kind: str, party_id: UUID, product_id: UUID, amount_fen: int, now_ms: int) -> int:
+    """The fee on an amount today: the product's own rule before the party's, the newest in force; none: 0.
+
+    Never more than the amount itself, so that a venue is never paid less than nothing.
+    """
+    rule = connection.execute(
+        sa.select(fee_rule)
+        .where(
+            fee_rule.c.kind == kind,
+            fee_rule.c.party_id == party_id,
+            sa.or_(fee_rule.c.product_id == product_id, fee_rule.c.product_id.is_(None)),
+            fee_rule.c.valid_from_ms <= now_ms,
+        )
+        .order_by(fee_rule.c.product_id.is_(None), fee_rule.c.valid_from_ms.desc(), fee_rule.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if rule is None:
+        return 0
+    return min(fee_of(amount_fen, rule.bps, rule.min_fen, rule.max_fen), amount_fen)

@@ -1,0 +1,82 @@
+"""Registering and finding parties, and allotting the numbers that tokens and feeds carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from sync_server.db import insert_new, new_id
+from sync_server.errors import NotAllowedError, NotFoundError
+from sync_server.parties.tables import number_series, party, venue
+
+MAX_NUMBER = 65_535  # u16 on the wire
+
+
+@dataclass(frozen=True)
+class NewParty:
+    """What is asked of a party. `account_ref` is its account at the payment provider."""
+
+    kind: str
+    org_number: str
+    name_zh: str
+    name_en: str
+    account_ref: str
+
+
+def add_party(connection: Connection, new: NewParty, zone: str, now_ms: int) -> UUID:
+    """Register a party; a venue gets its number and the zone its days are counted in."""
+    party_id = new_id(now_ms)
+    connection.execute(
+        party.insert().values(
+            id=party_id,
+            kind=new.kind,
+            org_number=new.org_number,
+            name_zh=new.name_zh,
+            name_en=new.name_en,
+            provider="SANDBOX",
+            account_ref=new.account_ref,
+            funding="DIRECT_DEBIT" if new.kind == "DISTRIBUTOR" else None,
+            payout_mode="PER_REDEMPTION" if new.kind == "VENUE" else None,
+            created_at_ms=now_ms,
+        )
+    )
+    if new.kind == "VENUE":
+        connection.execute(venue.insert().values(id=party_id, number=allot_number(connection, "venue"), zone=zone))
+    return party_id
+
+
+def allot_number(connection: Connection, series: str) -> int:
+    """The next number of a series, from 1; none is ever given twice."""
+    insert_new(number_series, ["name"], [{"name": series, "last": 0}], connection)
+    step = number_series.update().where(number_series.c.name == series).values(last=number_series.c.last + 1)
+    number: int = connection.scalars(step.returning(number_series.c.last)).one()
+    if number > MAX_NUMBER:
+        raise NotAllowedError(f"all {MAX_NUMBER} {series} numbers are used up")
+    return number
+
+
+def find_party(connection: Connection, party_id: UUID) -> Row[tuple[object, ...]]:
+    """The party's row."""
+    found = connection.execute(sa.select(party).where(party.c.id == party_id)).one_or_none()
+    if found is None:
+        raise NotFoundError(f"no party has the id {party_id}")
+    return found
+
+
+def party_by_org_number(connection: Connection, org_number: str) -> Row[tuple[object, ...]]:
+    """The party with this organisation number 机构号."""
+    found = connection.execute(sa.select(party).where(party.c.org_number == org_number)).one_or_none()
+    if found is None:
+        raise NotFoundError(f"no party has the organisation number {org_number!r}")
+    return found
+
+
+def venue_by_number(connection: Connection, number: int) -> UUID:
+    """The id of the venue with this number."""
+    found: UUID | None = connection.scalar(sa.select(venue.c.id).where(venue.c.number == number))
+    if found is None:
+        raise NotFoundError(f"no venue has the number {number}")
+    return found
