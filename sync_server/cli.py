@@ -14,11 +14,12 @@ from pathlib import Path
 
 import click
 
+import sync_server.people.commands
 from sync_server import errors
 from sync_server.centre import Centre, open_centre
 from sync_server.settings import load_settings
 
-FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = ()
+FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (sync_server.people.commands.COMMANDS,)
 
 OpenCentre = Callable[[], Centre]
 
