@@ -19,6 +19,7 @@ from gate_agent.faces import (
     Family,
     Label,
     State,
+    Trouble,
     Verdict,
     shown_ms,
 )
@@ -97,14 +98,6 @@ class Way(StrEnum):
     LEFT = "left"
     RIGHT = "right"
     UP = "up"
-
-
-class Trouble(StrEnum):
-    """What keeps a lane from working, as the staff are told."""
-
-    READER = "reader"
-    TURNSTILE = "turnstile"
-    RECORD = "record"
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,14 @@ class Limit(StrEnum):
     TOTAL = "total"
 
 
+class Trouble(StrEnum):
+    """What keeps a lane from working."""
+
+    READER = "reader"
+    TURNSTILE = "turnstile"
+    RECORD = "record"
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a sentence may fill in. Times are UTC ms; None or "" is unknown, and its fact line is then left out."""
@@ -136,7 +144,7 @@ class Facts:
     of_count: int | None = None
     cause: str = ""
     who: str = ""
-    device: str = ""
+    trouble: Trouble | None = None
 
 
 NO_FACTS = Facts()
