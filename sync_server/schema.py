@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import sync_server.audit.tables
 import sync_server.catalog.tables
+import sync_server.feed.tables
+import sync_server.gates.tables
 import sync_server.idempotency
+import sync_server.issuance.tables
+import sync_server.keys.tables
 import sync_server.ledger.tables
 import sync_server.orders.tables
 import sync_server.outbox

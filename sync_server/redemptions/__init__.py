@@ -1,1 +1,1 @@
-"""Entries as the centre counts them."""
+"""Entries as the centre counts them: taken in once, classified, and never refused."""

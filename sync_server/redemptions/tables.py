@@ -1,38 +1,92 @@
-"""Entries as the centre counts them: one row per entry that happened, with the one outcome it was given (wire.md §6).
+"""Entries as the centre counts them: the gates' journals as sent, and one row per admission with its one outcome.
 
-Settlement reads: id, outcome, item_id, venue_id, occurred_at_ms, recorded_at_ms of the CLAIMED ones.
+Settlement reads `redemption`: id, outcome, item_id, venue_id, occurred_at_ms, recorded_at_ms of the CLAIMED ones.
+An `entry` is stored as it came and never changes; a `redemption` is an admission that counts (an intent that somebody
+passed, or a manual one). Its outcome may still move between RETURNED, REPEAT and CONFLICT when more becomes known,
+never to or from CLAIMED.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sync_server.db import link, metadata, ms_column, word_column
+from sync_server.db import append_only, link, metadata, ms_column, word_column
+from wire.messages import Outcome
 
-OUTCOMES = (
-    "CLAIMED",
-    "PASS_VISIT",
-    "REPEAT",
-    "RETURNED",
-    "CONFLICT",
-    "LATE",
-    "UNPROVEN",
-    "UNKNOWN_PASS",
-    "IMPLAUSIBLE",
+OUTCOMES = tuple(Outcome.__members__)
+
+
+def _journal_columns() -> tuple[sa.Column[bytes], sa.Column[bytes], sa.Column[int]]:
+    return (
+        sa.Column("device_id", sa.LargeBinary(16), sa.ForeignKey("device.id"), primary_key=True),
+        sa.Column("incarnation", sa.LargeBinary(8), primary_key=True),
+        sa.Column("seq", sa.BigInteger(), primary_key=True, autoincrement=False),
+    )
+
+
+entry = append_only(
+    sa.Table(
+        "entry",
+        metadata,
+        *_journal_columns(),
+        sa.Column("hash", sa.LargeBinary(32), nullable=False),  # the chain's, up to and with this entry
+        sa.Column(
+            "body", sa.LargeBinary(), nullable=False
+        ),  # MessagePack of wire.messages.Entry, as stored at the gate
+        # What the body says, for questions in SQL: numbers as wire.messages names them.
+        sa.Column("kind", sa.SmallInteger(), nullable=False),
+        sa.Column("lane", sa.SmallInteger(), nullable=False),
+        sa.Column("presentation", sa.SmallInteger(), nullable=False),
+        sa.Column("pass_id", sa.LargeBinary(8), index=True),
+        sa.Column("ref_seq", sa.BigInteger()),  # the intent an outcome belongs to, the entry that is given back
+        sa.Column("reason", sa.String(200)),
+        link("venue_id", "venue.id"),
+        ms_column("occurred_at_ms"),  # the gate's clock where it was believed, else when it arrived
+        ms_column("received_at_ms"),
+        sa.Index("ix_entry_ref", "device_id", "incarnation", "ref_seq"),
+        sa.Index("ix_entry_venue", "venue_id", "occurred_at_ms"),
+        sa.Index("ix_entry_occurred", "occurred_at_ms"),
+    )
+)
+
+# A second history of one journal: the same number with another hash. Its incarnation is flagged.
+forked_entry = append_only(
+    sa.Table(
+        "forked_entry",
+        metadata,
+        *_journal_columns(),
+        sa.Column("hash", sa.LargeBinary(32), primary_key=True),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        ms_column("received_at_ms"),
+    )
 )
 
 redemption = sa.Table(
     "redemption",
     metadata,
-    sa.Column("id", sa.LargeBinary(16), primary_key=True),  # first 16 bytes of SHA-256(device, incarnation, seq)
+    sa.Column("id", sa.LargeBinary(16), primary_key=True),  # wire.messages.redemption_id of the intent
     word_column("outcome", OUTCOMES),
+    sa.Column("cause", sa.String(32)),  # why UNPROVEN or IMPLAUSIBLE: redemptions.judge.Cause
     link("ticket_id", "ticket.id", nullable=True, index=True),
-    link("item_id", "order_item.id", nullable=True, index=True),  # set when an item's entry was told apart
+    link("item_id", "order_item.id", nullable=True, index=True),  # set when the pass has an item at this venue
     sa.Column("pass_id", sa.LargeBinary(8), index=True),
     link("venue_id", "venue.id"),
     sa.Column("device_id", sa.LargeBinary(16), nullable=False),
+    sa.Column("incarnation", sa.LargeBinary(8), nullable=False),
+    sa.Column("seq", sa.BigInteger(), nullable=False),
     ms_column("occurred_at_ms"),
     ms_column("recorded_at_ms"),
+    sa.UniqueConstraint("device_id", "incarnation", "seq"),
     sa.Index("ix_redemption_outcome", "outcome", "recorded_at_ms"),
     sa.Index("ix_redemption_venue", "venue_id", "occurred_at_ms"),
+)
+
+# Receipts as sent, so that the same bytes again give the same receipt; kept `ingest.RECEIPT_KEPT_MS`.
+receipt = sa.Table(
+    "receipt",
+    metadata,
+    sa.Column("device_id", sa.LargeBinary(16), sa.ForeignKey("device.id"), primary_key=True),
+    sa.Column("batch_digest", sa.LargeBinary(32), primary_key=True),
+    sa.Column("body", sa.LargeBinary(), nullable=False),
+    ms_column("given_at_ms", index=True),
 )

@@ -1,0 +1,1 @@
+"""Paid orders become passes: a number, a signed token, and what it opens at which venue."""

@@ -1,0 +1,81 @@
+"""What was issued: one pass per ticket, its signed tokens, the venues it opens, and the cards bound to it.
+
+The lists of the venues are made from these tables alone. Whoever changes what a gate must know of a pass sets
+`entitlement.listed_version` to null in the same transaction (`issuance.passes.relist`); the feed finds the work there.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from sync_server.db import append_only, id_column, link, metadata, ms_column, partial_unique, word_column
+
+PASS_STATUSES = ("ACTIVE", "SUSPENDED", "REVOKED", "NOT_BOUND")
+CREDENTIAL_KINDS = ("ID_NUMBER", "CARD_NUMBER", "CARD_IDENTIFICATION")
+
+# Dates derive WAITING, ACTIVE and EXPIRED (money.md §2.6); `status` says only what a person decided, in the words of
+# wire.entitlement.PassStatus.
+issued_pass = sa.Table(
+    "pass",
+    metadata,
+    sa.Column("id", sa.LargeBinary(8), primary_key=True),  # unguessable; the only thing duplicates are judged by
+    link("ticket_id", "ticket.id", unique=True),
+    link("product_id", "product.id"),
+    word_column("status", PASS_STATUSES),
+    sa.Column("issue", sa.Integer(), nullable=False),  # the lowest issue number that gates accept
+    # Minutes since 2020-01-01T00:00Z (wire.md), half-open.
+    sa.Column("not_before", sa.Integer(), nullable=False),
+    sa.Column("not_after", sa.Integer(), nullable=False),
+    ms_column("issued_at_ms"),
+    sa.CheckConstraint("issue BETWEEN 1 AND 255", name="issue"),
+    sa.CheckConstraint("not_before < not_after", name="validity"),
+    sa.Index("ix_pass_issued", "issued_at_ms", "id"),
+)
+
+# Every code a pass ever had: the newest is shown, the older ones still prove entries made with them.
+pass_token = append_only(
+    sa.Table(
+        "pass_token",
+        metadata,
+        sa.Column("pass_id", sa.LargeBinary(8), sa.ForeignKey("pass.id"), primary_key=True),
+        sa.Column("issue", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("token", sa.String(200), nullable=False),
+        sa.Column("evidence", sa.LargeBinary(8), nullable=False),  # wire.token.evidence_of(token)
+        sa.Column("key_id", sa.Integer(), sa.ForeignKey("signing_key.id"), nullable=False, index=True),
+        sa.Column("issued_version", sa.BigInteger(), nullable=False),
+        ms_column("signed_at_ms"),
+    )
+)
+
+entitlement = sa.Table(
+    "entitlement",
+    metadata,
+    sa.Column("pass_id", sa.LargeBinary(8), sa.ForeignKey("pass.id"), primary_key=True),
+    link("venue_id", "venue.id", primary_key=True),
+    link("item_id", "order_item.id", nullable=True, unique=True),  # what an entry there ends; null for annual passes
+    sa.Column("listed_version", sa.BigInteger()),  # the list version that says it as it is now; null: not yet said
+    sa.Index("ix_entitlement_venue", "venue_id", "listed_version"),
+)
+
+# One row of one thing: the last list version given out, rising over all venues, so that a token's `issued_version`
+# means the same at each of them.
+list_version = sa.Table(
+    "list_version",
+    metadata,
+    sa.Column("id", sa.Integer(), sa.CheckConstraint("id = 1", name="one"), primary_key=True, autoincrement=False),
+    sa.Column("last", sa.BigInteger(), nullable=False),
+)
+
+# Numbers by which a card finds its pass. Sealed as hex; an ID number only as its person hash (wire.md §4).
+credential = sa.Table(
+    "credential",
+    metadata,
+    id_column(),
+    sa.Column("pass_id", sa.LargeBinary(8), sa.ForeignKey("pass.id"), nullable=False, index=True),
+    word_column("kind", CREDENTIAL_KINDS),
+    sa.Column("value_sealed", sa.LargeBinary(), nullable=False),
+    sa.Column("value_index", sa.LargeBinary(16), nullable=False),
+    ms_column("bound_at_ms"),
+    ms_column("removed_at_ms", nullable=True),
+    partial_unique("uq_credential_live", "kind", "value_index", "pass_id", where="removed_at_ms IS NULL"),
+)
