@@ -1,0 +1,31 @@
+"""The transfers' invariants (money.md I12)."""
+
+from __future__ import annotations
+
+from sync_server.invariants import Invariant
+
+CHECKS = (
+    Invariant(
+        "I12",
+        "a transfer has at most one attempt whose outcome is open, and at most one that succeeded",
+        """
+        SELECT 'external_transfer ' || CAST(transfer_id AS VARCHAR(36)) FROM transfer_attempt
+        GROUP BY transfer_id
+        HAVING SUM(CASE WHEN state IN ('SENT', 'UNKNOWN') THEN 1 ELSE 0 END) > 1
+            OR SUM(CASE WHEN state = 'SUCCEEDED' THEN 1 ELSE 0 END) > 1
+        """,
+    ),
+    Invariant(
+        "I12",
+        "a transfer that succeeded has the provider's reference, one attempt that succeeded, and is posted",
+        """
+        SELECT 'external_transfer ' || CAST(t.id AS VARCHAR(36)) FROM external_transfer t
+        WHERE (t.state = 'SUCCEEDED') <> (
+            t.provider_ref IS NOT NULL
+            AND EXISTS (SELECT 1 FROM transfer_attempt a
+                        WHERE a.transfer_id = t.id AND a.state = 'SUCCEEDED' AND a.provider_ref = t.provider_ref)
+            AND EXISTS (SELECT 1 FROM ledger_txn l WHERE l.txn_key = t.subject_key)
+        )
+        """,
+    ),
+)
