@@ -1,0 +1,123 @@
+"""The installer: what it would do on a bare machine, on a finished one and after a change; and it really does it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from provisioning.install import ROLES, SOURCE, Host, Step, carry_out, plan, release_name
+
+EVERY_PACKAGE = frozenset({"systemd", "udev", "python3-venv", "libzbar0t64"})
+NEEDS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="systemd-sysusers is not installed")
+
+
+def commands(steps: list[Step]) -> list[str]:
+    return [" ".join(step.command) for step in steps]
+
+
+def finished(role: str, root: Path, source: Path = SOURCE) -> Host:
+    """A machine on which everything was carried out but the slow part, the libraries, which is pretended."""
+    host = Host(root, EVERY_PACKAGE, systemd_runs=False)
+    release = root / "opt/gates" / role / "releases" / release_name(ROLES[role], source)
+    release.mkdir(parents=True)
+    (release / ".complete").touch()
+    (root / "etc").mkdir(exist_ok=True)
+    for name in ("passwd", "group", "shadow", "gshadow"):
+        (root / "etc" / name).touch()
+    carry_out(plan(ROLES[role], source, host))
+    return host
+
+
+@pytest.fixture
+def changed_source(tmp_path: Path) -> Path:
+    """A checkout that differs from this one in one byte of one file."""
+    source = tmp_path / "source"
+    for folder in ("requirements", "systemd", "provisioning"):
+        shutil.copytree(SOURCE / folder, source / folder)
+    shutil.copy(SOURCE / "pyproject.toml", source)
+    return source
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_bare_machine_gets_everything_in_order(role: str, tmp_path: Path) -> None:
+    told = commands(plan(ROLES[role], SOURCE, Host(tmp_path, frozenset(), systemd_runs=True)))
+    order = [
+        "apt-get install", "-m venv", "--require-hashes", "--no-deps", ".complete", "install -D", "systemd-sysusers",
+        "daemon-reload", "mv --no-target-directory", "enable", "try-restart",
+    ]  # fmt: skip
+    places = [next(place for place, command in enumerate(told) if word in command) for word in order]
+    assert places == sorted(places)
+    assert "python3-venv" in told[1]
+
+
+def test_either_name_of_a_package_will_do(tmp_path: Path) -> None:
+    told = commands(plan(ROLES["agent"], SOURCE, Host(tmp_path, EVERY_PACKAGE, systemd_runs=False)))
+    assert not [command for command in told if "apt-get" in command]
+
+
+@NEEDS_SYSTEMD
+@pytest.mark.parametrize("role", ROLES)
+def test_a_second_run_has_nothing_to_do(role: str, tmp_path: Path) -> None:
+    host = finished(role, tmp_path)
+    assert plan(ROLES[role], SOURCE, host) == []
+    for unit in ROLES[role].units:
+        assert (tmp_path / "etc/systemd/system/multi-user.target.wants" / unit).is_symlink()
+    assert ROLES[role].program in (tmp_path / "etc/passwd").read_text(encoding="utf-8")
+
+
+@NEEDS_SYSTEMD
+def test_settings_of_ones_own_stay(tmp_path: Path) -> None:
+    host = finished("server", tmp_path)
+    settings = tmp_path / "etc/gates/sync-server.toml"
+    assert settings.stat().st_mode & 0o777 == 0o640
+    settings.write_text('database_url = "sqlite:////srv/other.db"\n', encoding="utf-8")
+    assert plan(ROLES["server"], SOURCE, host) == []
+
+
+@NEEDS_SYSTEMD
+def test_a_changed_checkout_becomes_a_release_of_its_own(tmp_path: Path, changed_source: Path) -> None:
+    root = tmp_path / "root"
+    host = finished("agent", root, changed_source)
+    unit = changed_source / "systemd/gate-agent.service"
+    unit.write_text(unit.read_text(encoding="utf-8").replace("RestartSec=1", "RestartSec=2"), encoding="utf-8")
+    assert [command.split()[0] for command in commands(plan(ROLES["agent"], changed_source, host))] == [
+        "install", "systemd-sysusers", "systemd-tmpfiles", "systemctl",
+    ]  # fmt: skip
+    lock = changed_source / "requirements/agent.lock"
+    lock.write_text(lock.read_text(encoding="utf-8") + "# newer\n", encoding="utf-8")
+    told = commands(plan(ROLES["agent"], changed_source, host))
+    assert any("--require-hashes" in command for command in told)
+    assert not any("rm -rf" in command and "source" not in command and "half" in command for command in told)
+
+
+@NEEDS_SYSTEMD
+def test_two_releases_are_kept(tmp_path: Path) -> None:
+    host = finished("agent", tmp_path)
+    releases = tmp_path / "opt/gates/agent/releases"
+    (releases / "0.0.1-before").mkdir()
+    assert plan(ROLES["agent"], SOURCE, host) == []
+    (releases / "0.0.0-long-ago").mkdir()
+    (told,) = commands(plan(ROLES["agent"], SOURCE, host))
+    assert told.startswith("rm -rf")
+    assert "current" not in told
+    assert release_name(ROLES["agent"], SOURCE) not in told
+
+
+def test_dry_run_prints_and_does_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "provisioning.install", "agent", "--dry-run"],
+        cwd=SOURCE, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "/opt/gates/agent/releases/" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_step_that_fails_ends_it(tmp_path: Path) -> None:
+    never = tmp_path / "never"
+    with pytest.raises(subprocess.CalledProcessError):
+        carry_out([Step("this fails", ("false",)), Step("this is not reached", ("touch", str(never)))])
+    assert not never.exists()
