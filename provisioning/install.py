@@ -26,7 +26,7 @@ COMPLETE = ".complete"  # lies in a release whose installation came to its end
 
 @dataclass(frozen=True)
 class Role:
-    """What one kind of machine gets. One of each tuple in `packages` is enough; where none is there, the first comes."""
+    """What one kind of machine gets. One of each tuple in `packages` is enough; with none, the first is taken."""
 
     name: str
     program: str
