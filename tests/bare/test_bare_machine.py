@@ -1,4 +1,4 @@
-"""A clone on a Debian with nothing on it: the demo plays there and the installer installs (`./dev test --slow bare`)."""
+"""A clone on a Debian with nothing on it: the demo plays, the installer installs (`./dev test --slow bare`)."""
 
 from __future__ import annotations
 
