@@ -87,6 +87,16 @@ def read(engine: Engine) -> Iterator[Connection]:
             transaction.rollback()
 
 
+def exclusive(connection: Connection, name: str) -> None:
+    """From here to its end this transaction is the only one inside `name` (a worker step that finds its own work).
+
+    On PostgreSQL an advisory lock; on SQLite every writing transaction is alone already. What the transaction reads
+    next is what the one before it committed.
+    """
+    if not is_sqlite(connection):
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
+
+
 def is_sqlite(bind: Engine | Connection) -> bool:
     return bind.dialect.name == "sqlite"
 

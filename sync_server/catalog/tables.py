@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from sync_server.db import fen_column, id_column, link, metadata, ms_column, word_column
 
-PRODUCT_KINDS = ("PASS", "SINGLE", "COMBO")
+PRODUCT_KINDS = ("PASS", "SINGLE")
 FEE_KINDS = ("CHARGE", "PAYOUT")
 
 product = sa.Table(

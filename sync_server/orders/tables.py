@@ -2,7 +2,7 @@
 
 Who writes what: `orders` writes all of it. `issuance` makes one `pass` row per ticket of a paid order (also for single
 tickets: one token per ticket) and calls `orders.progress.mark_issued`. `redemptions` ends items with
-`orders.claims.claim_items`. What people see as an item's status is derived (`orders.item_status`), never stored.
+`orders.claims.claim_items`. What people see as an item's status is derived (`settlement.item_status`), never stored.
 """
 
 from __future__ import annotations
@@ -108,6 +108,16 @@ order_item = sa.Table(
     sa.CheckConstraint("venue_price_fen > 0 AND share_fen >= venue_price_fen", name="venue_price"),
     sa.CheckConstraint("payout_fee_fen BETWEEN 0 AND venue_price_fen", name="payout_fee"),
     sa.CheckConstraint("valid_from < valid_to", name="validity"),
+)
+
+# One open order or live pass per person and product (money.md §2.5). The person is the blind index of the ID number.
+person_product = sa.Table(
+    "person_product",
+    metadata,
+    link("product_id", "product.id", primary_key=True),
+    sa.Column("person_index", sa.LargeBinary(16), primary_key=True),
+    link("order_id", "order.id"),
+    ms_column("until_ms", nullable=True),  # the pass's end; null while the order is not issued
 )
 
 # An item ends once: the primary key is the rule (money.md §0.2b).

@@ -1,0 +1,30 @@
+"""The orders' invariants (money.md I6)."""
+
+from __future__ import annotations
+
+from sync_server.invariants import Invariant
+
+CHECKS = (
+    Invariant(
+        "I6",
+        "a ticket's items share its whole price, and none is owed more than its share",
+        """
+        SELECT 'ticket ' || t.number FROM ticket t JOIN order_item i ON i.ticket_id = t.id
+        GROUP BY t.number, t.dist_price_fen
+        HAVING SUM(i.share_fen) <> t.dist_price_fen OR SUM(i.venue_price_fen) > t.dist_price_fen
+        """,
+    ),
+    Invariant(
+        "I6",
+        "an order's price is the sum of its tickets, and what it was charged is its price and fee",
+        """
+        SELECT 'order ' || o.number FROM "order" o
+        LEFT JOIN (SELECT order_id, SUM(dist_price_fen) AS price_fen, COUNT(*) AS tickets
+                   FROM ticket GROUP BY order_id) t ON t.order_id = o.id
+        LEFT JOIN external_transfer x ON x.subject_id = o.id
+        WHERE COALESCE(t.price_fen, 0) <> o.dist_price_fen OR COALESCE(t.tickets, 0) <> o.count
+           OR x.amount_fen <> o.dist_price_fen + o.charge_fee_fen
+           OR (o.state <> 'PENDING_PAYMENT' AND (x.state IS NULL OR x.state <> 'SUCCEEDED'))
+        """,
+    ),
+)

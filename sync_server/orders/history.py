@@ -1,0 +1,25 @@
+"""An order's whole history, as operators read it: one row per event, never changed."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.orders.tables import order_history
+
+
+def add(
+    connection: Connection,
+    order_id: UUID,
+    event: str,
+    state: str,
+    now_ms: int,
+    actor: str,
+    reason: str | None = None,
+) -> None:
+    """Write down what happened and the state it led to; the caller holds the order's row."""
+    last = connection.scalar(sa.select(sa.func.max(order_history.c.seq)).where(order_history.c.order_id == order_id))
+    row = {"order_id": order_id, "seq": (last or 0) + 1, "event": event, "state": state, "at_ms": now_ms}
+    connection.execute(order_history.insert().values(**row, actor=actor, reason=reason))
