@@ -1,4 +1,4 @@
-"""Things with wires, each with its simulated twin: cameras, scanners, card readers, turnstiles, lamps; knows no tickets.
+"""Things with wires, each with its simulated twin: cameras, scanners, card readers, turnstiles, lamps. No tickets here.
 
 Every device is a Protocol, a real class and a simulated one, chosen in `devices.py`. A device's library is imported
 inside the class that uses it. A device that is away does not stop its class from being made: `fault` says in a sentence
@@ -26,7 +26,7 @@ def library(name: str) -> Iterator[None]:
 
 
 class Backoff:
-    """How long to leave a lost device alone: doubling from `first_s` up to `limit_s`, from the start after a success."""
+    """How long to leave a lost device alone: doubling from `first_s` to `limit_s`, anew after a success."""
 
     def __init__(self, first_s: float, limit_s: float) -> None:
         self._first_s = first_s

@@ -86,7 +86,7 @@ def open_camera(source: str, every_frame: bool = False) -> Camera:
 
 
 class LiveCamera:
-    """A source that does not wait: a thread reads it into a slot of one, so whoever asks gets the present, not a queue."""
+    """A source that does not wait: a thread reads it into a slot of one, so who asks gets the present, not a queue."""
 
     def __init__(self, name: str, open_capture: Callable[[], cv2.VideoCapture], paced_file: bool = False) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""A code scanner on a serial line: bytes in, whole ASCII lines out, whatever noise, half lines and floods come between."""
+"""A code scanner on a serial line: bytes in, whole ASCII lines out, through noise, half lines and floods."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ class SerialScanner:
 
 
 def by_path_name(device: Path, stable_names: Path = STABLE_NAMES) -> Path | None:
-    """The name of `device` that stays with its USB socket (`ttyUSB0` may be another tomorrow); None where it has none."""
+    """The name of `device` that stays with its USB socket (`ttyUSB0` does not); None where it has none."""
     for name in sorted(stable_names.glob("*")):
         if name.resolve() == device.resolve():
             return name
