@@ -1,0 +1,180 @@
+"""The decision: what was shown and what is known of it, the venue's rules and the time, to Admit or Refuse (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gate_agent.pass_list import ListedPass
+from gate_agent.trusted_time import Now
+from gate_agent.uses import UNUSED, PassUses
+from hardware.card_reader import CardAuth
+from wire import entitlement, moments
+from wire.feed import Head, ProductDocument, VenueDocument
+from wire.reasons import Reason
+from wire.token import Claims
+
+ANNUAL_KIND = "PASS"
+"""Kind of the products that go on when the list is past its end, and on a clock that is not known (wire.md §5)."""
+HOUR_MS = 3_600_000
+FAR_FROM_EDGE_MS = 30 * 24 * HOUR_MS
+"""A box may have been without power for this long before a date could have passed unseen (gate.md, Clock)."""
+
+
+class Cover(StrEnum):
+    """On what an admission rests: the list, or a signature alone and the product's limit for that."""
+
+    LISTED = "listed"
+    UNLISTED = "unlisted"
+    LIST_PAST_END = "list_past_end"
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """The venue's list as it stands."""
+
+    document: VenueDocument
+    head: Head
+
+    def product(self, number: int) -> ProductDocument | None:
+        """The product's document, if the list has it."""
+        return next((product for product in self.document.products if product.number == number), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything a verdict rests on besides venue and time; gathered by the caller.
+
+    `reading` is what `wire.token.read_token` said of a code, None for a card; `card` how a card proved itself.
+    `used_without_list` counts this lane's admissions of the product that rested on no list, under the head now held.
+    """
+
+    reading: Claims | Reason | None
+    card: CardAuth | None = None
+    listed: ListedPass | None = None
+    uses: PassUses = UNUSED
+    used_without_list: int = 0
+
+    @property
+    def product(self) -> int | None:
+        """The number of the product: the list's word before the code's."""
+        if self.listed is not None:
+            return self.listed.product
+        return self.reading.product if isinstance(self.reading, Claims) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """The turnstile may open, once the entry is on disk."""
+
+    product: ProductDocument
+    cover: Cover
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Why not: the first reason of the closed list that applies."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    facts: Facts
+    venue: Venue | None
+    product: ProductDocument | None
+    now: Now
+
+    @property
+    def cover(self) -> Cover:
+        if self.facts.listed is None:
+            return Cover.UNLISTED
+        if self.venue is None or self.now.at_ms is None or self.now.at_ms < self.venue.head.not_after_ms:
+            return Cover.LISTED
+        goes_on = self.product is not None and self.product.kind == ANNUAL_KIND
+        return Cover.LISTED if goes_on else Cover.LIST_PAST_END
+
+
+def decide(facts: Facts, venue: Venue | None, now: Now) -> Admit | Refuse:
+    """The first of _CHECKS that objects is the answer. `venue` None: no list yet."""
+    number = facts.product
+    product = None if number is None or venue is None else venue.product(number)
+    case = _Case(facts, venue, product, now)
+    for check in _CHECKS:
+        reason = check(case)
+        if reason is not None:
+            return Refuse(reason)
+    assert product is not None, "a pass whose product is not in the list is refused by _product"
+    return Admit(product, case.cover)
+
+
+def _code(case: _Case) -> Reason | None:
+    """not_ours … forged: what reading the code itself came to."""
+    return case.facts.reading if isinstance(case.facts.reading, Reason) else None
+
+
+def _product(case: _Case) -> Reason | None:
+    """unknown_product: a listed pass of a product that the list does not describe."""
+    return Reason.UNKNOWN_PRODUCT if case.facts.listed is not None and case.product is None else None
+
+
+def _listing(case: _Case) -> Reason | None:
+    """not_in_list: a genuine code that the list should know (wire.md §5, a verified token that is not listed)."""
+    claims, venue, product = case.facts.reading, case.venue, case.product
+    if case.facts.listed is not None or not isinstance(claims, Claims):
+        return None
+    if venue is None or product is None or case.now.at_ms is None or claims.issued_version <= venue.head.version:
+        return Reason.NOT_IN_LIST
+    age_ms = case.now.at_ms - venue.head.signed_at_ms
+    return Reason.NOT_IN_LIST if age_ms >= product.max_unlisted_age_h * HOUR_MS else None
+
+
+def _right(case: _Case) -> Reason | None:
+    """expired, not_yet_active, replaced, revoked, suspended, not_bound: the list's own word on the pass."""
+    claims, listed = case.facts.reading, case.facts.listed
+    if listed is None:
+        return None
+    return entitlement.judge_right(listed.right, claims.issue if isinstance(claims, Claims) else None, case.now.at_ms)
+
+
+def _clock(case: _Case) -> Reason | None:
+    """clock_unknown: only an annual pass far from its dates' edges, once in this boot period, does without the time."""
+    listed, venue, product = case.facts.listed, case.venue, case.product
+    if case.now.at_ms is not None or listed is None:
+        return None
+    if venue is None or product is None or product.kind != ANNUAL_KIND or case.facts.uses.in_this_boot:
+        return Reason.CLOCK_UNKNOWN
+    floor_ms = case.now.floor_ms
+    if floor_ms is None or moments.minute_ms(listed.right.not_before) > floor_ms:
+        return Reason.CLOCK_UNKNOWN
+    goes_on = floor_ms + FAR_FROM_EDGE_MS < moments.minute_ms(listed.right.not_after)
+    return None if goes_on else Reason.CLOCK_UNKNOWN
+
+
+def _card(case: _Case) -> Reason | None:
+    """card_unknown, card_unauthenticated: whether the list knows the card, and whether the venue takes its word."""
+    if case.facts.card is None:
+        return None
+    if case.facts.listed is None or case.venue is None:
+        return Reason.CARD_UNKNOWN
+    plain = case.facts.card is CardAuth.NONE and not case.venue.document.accepts_plain_card
+    return Reason.CARD_UNAUTHENTICATED if plain else None
+
+
+def _allowance(case: _Case) -> Reason | None:
+    """used_up: one more entry would pass the product's rule."""
+    return None if case.product is None else entitlement.judge_uses(case.product.rule, case.facts.uses.counted)
+
+
+def _without_list(case: _Case) -> Reason | None:
+    """offline_limit: this lane has admitted as many on a signature alone as the product allows."""
+    if case.product is None or case.cover is Cover.LISTED:
+        return None
+    return Reason.OFFLINE_LIMIT if case.facts.used_without_list >= case.product.offline_limit else None
+
+
+_CHECKS: tuple[Callable[[_Case], Reason | None], ...] = (
+    *(_code, _product, _listing, _right, _clock, _card, _allowance, _without_list),
+)
+"""In the order of wire.reasons (`_listing` and `_right` never meet: one needs a row, the other that there is none)."""

@@ -1,0 +1,293 @@
+"""entries.db: the journal of what happened at the lanes, append-only and hash-chained; also what is sent up. Precious.
+
+Written only by `gate-agent run`; everybody else opens it read-only. SQLite in WAL mode with synchronous=FULL: what a
+commit returned for is on disk. Later releases add nullable columns and tables, nothing else (gate.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from gate_agent.chain import Broken, ChainWalk
+from gate_agent.uses import Step
+from wire.messages import (
+    CLOSING,
+    INCARNATION_BYTES,
+    ClockTrust,
+    Entry,
+    EntryKind,
+    encode_entry,
+    entry_hash,
+)
+
+NAME = "entries.db"
+SCHEMA = 1
+NEWEST_SCHEMA = SCHEMA + 1
+"""A release appends to a journal one schema newer than its own, so that an update can be taken back."""
+CHECKED_AT_START = 1_000
+"""The newest entries whose chain is walked at every start; `gate-agent verify` walks all of it."""
+CHECK_STEPS = 20_000_000
+"""Virtual-machine steps of SQLite that the check of the file's structure may take at start: well under a second."""
+BUSY_TIMEOUT_S = 5.0
+PRIMARY_CODE = 0xFF
+DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+"""Only a broken file is set aside: a full, locked or read-only disk heals, or is for people to mend."""
+
+_TABLES = """
+CREATE TABLE meta (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    incarnation BLOB NOT NULL   -- 8 random bytes, made with the file
+) STRICT;
+
+CREATE TABLE entry (
+    seq INTEGER PRIMARY KEY,    -- 1, 2, 3 … without a gap
+    body BLOB NOT NULL,         -- the exact bytes that are hashed and sent (wire.messages.Entry)
+    hash BLOB NOT NULL,         -- SHA-256(hash before ‖ body)
+    kind INTEGER NOT NULL,      -- the columns from here repeat the body, so that facts are found by an index
+    lane INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    trust INTEGER NOT NULL,
+    pass_id BLOB,
+    ref_seq INTEGER,
+    reason TEXT,
+    monotonic_ms INTEGER NOT NULL,
+    boot TEXT NOT NULL,         -- the boot period in which monotonic_ms counts
+    day INTEGER,                -- days since 2020 on the venue's calendar; NULL while the time was not known
+    product INTEGER,
+    without_list_ms INTEGER     -- admitted on a signature alone: when the head then held was signed
+) STRICT;
+CREATE INDEX entry_of_pass ON entry (pass_id) WHERE pass_id IS NOT NULL AND kind <> 7;
+CREATE INDEX entry_without_list ON entry (lane, product, without_list_ms) WHERE without_list_ms IS NOT NULL;
+CREATE TRIGGER entry_is_append_only BEFORE UPDATE ON entry
+BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
+
+CREATE TABLE open_intent (seq INTEGER PRIMARY KEY) STRICT;  -- intents whose outcome is not written yet
+"""
+_INSERT = """
+INSERT INTO entry (seq, body, hash, kind, lane, at_ms, trust, pass_id, ref_seq, reason,
+                   monotonic_ms, boot, day, product, without_list_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_STEPS = "SELECT seq, kind, ref_seq, lane, at_ms, day, boot, monotonic_ms FROM entry WHERE pass_id = ? AND kind <> 7"
+
+
+class JournalDamaged(Exception):
+    """The file is not the journal it should be; the message says where it is broken."""
+
+
+class JournalTooNew(Exception):
+    """The journal was written by a release too far ahead of this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What the journal keeps beside an entry's bytes. `without_list_ms`: see the table."""
+
+    boot: str
+    day: int | None
+    product: int | None = None
+    without_list_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIntent:
+    """An intent that a crash left without an outcome."""
+
+    seq: int
+    lane: int
+    pass_id: bytes
+    boot: str
+    monotonic_ms: int
+
+
+class Entries:
+    """The journal, open for writing: one connection, used by one thread at a time. SQLite's errors are raised."""
+
+    def __init__(self, path: Path) -> None:
+        """Open an existing journal and check it: JournalDamaged, JournalTooNew, or what SQLite says of the disk."""
+        self.path = path
+        self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            _check_structure(self._db)
+            self.incarnation = _incarnation(self._db)
+            self._seq, self._hash = _checked_tail(self._db)
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            if error.sqlite_errorcode & PRIMARY_CODE in DAMAGE:
+                raise JournalDamaged(f"{NAME}: {error}") from error
+            raise
+        except (JournalDamaged, JournalTooNew):
+            self._db.close()
+            raise
+
+    @classmethod
+    def open(cls, data_dir: Path, new_incarnation: Callable[[], bytes]) -> tuple[Entries, Path | None]:
+        """The journal of a data directory, made if there is none.
+
+        A damaged one is set aside whole under a name of its own, which is returned, and a new incarnation begins.
+        """
+        path, set_aside = data_dir / NAME, None
+        try:
+            if path.exists():
+                return cls(path), None
+        except JournalDamaged:
+            set_aside = _set_aside(path)
+        _set_aside(path)  # a log without its database, from a start that died here, must not run into the new one
+        _create(path, new_incarnation())
+        return cls(path), set_aside
+
+    @property
+    def last_seq(self) -> int:
+        """The newest entry; 0 in an empty journal."""
+        return self._seq
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside is on disk when this returns, or nothing of it happened."""
+        before = self._seq, self._hash
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:  # whatever it was, nothing of it may stay
+            self._seq, self._hash = before
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextlib.contextmanager
+    def part(self) -> Iterator[None]:
+        """A part of a transaction that can fail alone, unless it was the disk or the file that failed."""
+        before = self._seq, self._hash
+        self._db.execute("SAVEPOINT part")
+        try:
+            yield
+        except sqlite3.Error:
+            raise
+        except BaseException:  # whatever it was, this part is undone and the others stay
+            self._seq, self._hash = before
+            self._db.execute("ROLLBACK TO part")
+            raise
+        self._db.execute("RELEASE part")
+
+    def append(self, entry: Entry, placed: Placed) -> int:
+        """Write one entry as the next of the chain, inside a transaction; its seq. `entry.seq` is not looked at."""
+        seq = self._seq + 1
+        body = encode_entry(msgspec.structs.replace(entry, seq=seq))
+        chained = entry_hash(self._hash, body)
+        columns = (entry.kind, entry.lane, entry.device_at_ms, entry.trust, entry.pass_id, entry.ref_seq, entry.reason)
+        beside = (entry.monotonic_ms, placed.boot, placed.day, placed.product, placed.without_list_ms)
+        self._db.execute(_INSERT, (seq, body, chained, *columns, *beside))
+        if entry.kind is EntryKind.INTENT:
+            self._db.execute("INSERT INTO open_intent VALUES (?)", (seq,))
+        elif entry.kind in CLOSING:
+            self._db.execute("DELETE FROM open_intent WHERE seq = ?", (entry.ref_seq,))
+        self._seq, self._hash = seq, chained
+        return seq
+
+    def steps_of(self, pass_id: bytes) -> list[Step]:
+        """What the journal holds of a pass, refusals left out."""
+        return [Step(seq, EntryKind(kind), *rest) for seq, kind, *rest in self._db.execute(_STEPS, (pass_id,))]
+
+    def used_without_list(self, lane: int, product: int, head_signed_at_ms: int) -> int:
+        """Admissions of a product at a lane that rested on no list, under the head signed at that time."""
+        sql = "SELECT count(*) FROM entry WHERE lane = ? AND product = ? AND without_list_ms = ?"
+        return int(self._db.execute(sql, (lane, product, head_signed_at_ms)).fetchone()[0])
+
+    def open_intents(self) -> list[OpenIntent]:
+        """Intents without an outcome, oldest first."""
+        sql = "SELECT seq, lane, pass_id, boot, monotonic_ms FROM open_intent JOIN entry USING (seq) ORDER BY seq"
+        return [OpenIntent(*row) for row in self._db.execute(sql)]
+
+    def newest_trusted_ms(self) -> int | None:
+        """The time of the newest entry written while the clock was trusted, among the last CHECKED_AT_START."""
+        sql = "SELECT max(at_ms) FROM entry WHERE seq > ? AND trust = ?"
+        newest = self._db.execute(sql, (self._seq - CHECKED_AT_START, ClockTrust.TRUSTED)).fetchone()[0]
+        return None if newest is None else int(newest)
+
+    def since_day(self, day: int) -> Iterator[tuple[EntryKind, int, str | None]]:
+        """Kind, time and reason of the entries of a venue's day, newest first."""
+        for kind, at_ms, reason, of_day in self._db.execute(
+            "SELECT kind, at_ms, reason, day FROM entry ORDER BY seq DESC"
+        ):
+            if of_day is not None and of_day < day:
+                return
+            if of_day == day:
+                yield EntryKind(kind), at_ms, reason
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+
+def _check_structure(db: sqlite3.Connection) -> None:
+    (schema,) = db.execute("PRAGMA user_version").fetchone()
+    if schema == 0:
+        raise JournalDamaged(f"{NAME} holds no journal")
+    if schema > NEWEST_SCHEMA:
+        raise JournalTooNew(f"{NAME} is of schema {schema}, this release writes {SCHEMA}: install a newer release")
+    db.set_progress_handler(lambda: 1, CHECK_STEPS)
+    try:
+        (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        verdict = "ok"  # as far as a start may wait for it
+    finally:
+        db.set_progress_handler(None, 0)
+    if verdict != "ok":
+        raise JournalDamaged(f"{NAME}: {verdict}")
+
+
+def _incarnation(db: sqlite3.Connection) -> bytes:
+    row = db.execute("SELECT incarnation FROM meta").fetchone()
+    if row is None or len(row[0]) != INCARNATION_BYTES:
+        raise JournalDamaged(f"{NAME} does not say which incarnation it is")
+    return bytes(row[0])
+
+
+def _checked_tail(db: sqlite3.Connection) -> tuple[int, bytes]:
+    """Seq and hash of the newest entry, after walking the chain of the newest ones."""
+    (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()
+    walk = ChainWalk.after(db, last - CHECKED_AT_START)
+    for row in db.execute("SELECT seq, body, hash FROM entry WHERE seq > ? ORDER BY seq", (walk.seq,)):
+        taken = walk.step(*row)
+        if isinstance(taken, Broken):
+            raise JournalDamaged(f"{NAME}: {taken.sentence}")
+    return walk.seq, walk.hash
+
+
+def _create(path: Path, incarnation: bytes) -> None:
+    """A new journal, whole or not at all."""
+    building = path.with_name(NAME + ".new")
+    building.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(building, isolation_level=None)) as db:
+        db.executescript(f"BEGIN; PRAGMA user_version = {SCHEMA}; {_TABLES}; COMMIT")
+        db.execute("INSERT INTO meta VALUES (1, ?)", (incarnation,))
+    building.chmod(0o600)
+    building.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def _set_aside(path: Path) -> Path | None:
+    """Rename a journal and what SQLite keeps beside it, for whoever can mend it; None when there is nothing."""
+    parts = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
+    number = 1
+    while list(path.parent.glob(f"entries-damaged-{number}.db*")):
+        number += 1
+    aside = path.with_name(f"entries-damaged-{number}.db")
+    there = [part for part in parts if part.exists()]
+    for part in there:
+        part.rename(aside.with_name(part.name.replace(path.name, aside.name)))
+    return aside if there else None
