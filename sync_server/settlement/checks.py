@@ -33,4 +33,38 @@ CHECKS = (
               <> CASE WHEN c.item_id IS NULL OR l.item_id IS NULL THEN i.venue_price_fen ELSE 0 END
         """,
     ),
+    Invariant(
+        "I4",
+        "a payout line belongs to a redemption that counted, and to the item that it ended",
+        """
+        SELECT 'payout_line of order_item ' || CAST(l.item_id AS VARCHAR(36)) FROM payout_line l
+        JOIN redemption r ON r.id = l.redemption_id
+        LEFT JOIN item_claim c ON c.item_id = l.item_id AND c.kind = 'REDEEM'
+        WHERE c.item_id IS NULL OR r.outcome <> 'CLAIMED' OR r.item_id <> l.item_id
+        """,
+    ),
+    Invariant(
+        "I5",
+        "a payout is the sum of its lines, and its transfer moves exactly that to its venue",
+        """
+        SELECT 'payout ' || p.number FROM payout p
+        LEFT JOIN (SELECT payout_id, SUM(net_fen) AS net_fen FROM payout_line GROUP BY payout_id) l
+               ON l.payout_id = p.id
+        LEFT JOIN external_transfer t ON t.id = p.transfer_id
+        WHERE COALESCE(l.net_fen, -1) <> p.total_fen
+           OR (p.total_fen > 0 AND (t.id IS NULL OR t.amount_fen <> p.total_fen OR t.party_id <> p.venue_id
+                                    OR t.subject_id <> p.id OR t.kind <> 'PAYOUT'))
+           OR (p.state = 'PAID' AND p.total_fen > 0 AND t.state <> 'SUCCEEDED')
+        """,
+    ),
+    Invariant(
+        "I5",
+        "what a venue was paid is what its payable was debited: the sum of its transfers that succeeded",
+        """
+        SELECT 'ledger_account ' || a.name, a.debits_posted_fen, COALESCE(t.paid_fen, 0) FROM ledger_account a
+        LEFT JOIN (SELECT party_id, SUM(amount_fen) AS paid_fen FROM external_transfer
+                   WHERE kind = 'PAYOUT' AND state = 'SUCCEEDED' GROUP BY party_id) t ON t.party_id = a.owner_id
+        WHERE a.code = '2210' AND a.debits_posted_fen <> COALESCE(t.paid_fen, 0)
+        """,
+    ),
 )

@@ -1,7 +1,7 @@
 """What the venues are owed and paid: payouts, and one line per redemption that moves money (money.md §2.4).
 
-A payout is OPEN while it collects lines, SEALED once its transfer exists (lines frozen), then PAID, or FAILED with the
-transfer's reason until a later attempt pays it.
+A payout is SEALED when it is made (lines frozen, one transfer), then PAID, or FAILED with its transfer's reason until a
+later attempt pays it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,139 @@
+"""Clearing: each redemption that counted becomes a payout line, its postings and a transfer to its venue, at once.
+
+The work is found in the tables: a CLAIMED redemption without a payout line. Doing it twice is doing it once: the line's
+primary key is the redemption, the ledger key is the item, the transfer's key is the payout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.centre import Centre
+from sync_server.db import exclusive, new_id
+from sync_server.ledger.accounts import Account
+from sync_server.ledger.book import Txn, legs
+from sync_server.orders.tables import order_item
+from sync_server.parties.tables import party
+from sync_server.payments import transfers
+from sync_server.redemptions.tables import redemption
+from sync_server.settlement.tables import payout, payout_line
+
+ACTOR = "system:settlement"
+MAX_PER_STEP = 500
+
+
+class Cleared(NamedTuple):
+    """Who gets what of one redemption, in fen: net = gross - fee."""
+
+    gross_fen: int
+    fee_fen: int
+    net_fen: int
+
+
+def clear(venue_price_fen: int, payout_fee_fen: int) -> Cleared:
+    """Pure. Both amounts were frozen onto the item when its order was placed."""
+    if not 0 <= payout_fee_fen <= venue_price_fen:
+        raise ValueError(f"a fee of {payout_fee_fen} fen cannot be kept of {venue_price_fen} fen")
+    return Cleared(venue_price_fen, payout_fee_fen, venue_price_fen - payout_fee_fen)
+
+
+def clear_redemptions(centre: Centre) -> int:
+    """Worker step: clear what counted and has no payout line; how many were cleared."""
+    with centre.write() as connection:
+        exclusive(connection, "settlement.clear_redemptions")
+        due = _due(connection)
+        if due:
+            _settle(connection, due, centre.now_ms())
+    return len(due)
+
+
+def _due(connection: Connection) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+    paid = sa.exists().where(payout_line.c.redemption_id == redemption.c.id)
+    return connection.execute(
+        sa.select(
+            redemption.c.id.label("redemption_id"),
+            redemption.c.item_id,
+            redemption.c.venue_id,
+            redemption.c.occurred_at_ms,
+            order_item.c.venue_price_fen,
+            order_item.c.payout_fee_fen,
+            party.c.account_ref,
+        )
+        .join(order_item, order_item.c.id == redemption.c.item_id)
+        .join(party, party.c.id == redemption.c.venue_id)
+        .where(redemption.c.outcome == "CLAIMED", ~paid)
+        .order_by(redemption.c.recorded_at_ms, redemption.c.id)
+        .limit(MAX_PER_STEP)
+    ).all()
+
+
+def _settle(connection: Connection, due: Sequence[sa.Row[*tuple[Any, ...]]], now_ms: int) -> None:
+    """One sealed payout per redemption (payout mode PER_REDEMPTION), P4 posted and P6 pending in one call."""
+    lines, payouts, redeemed, wanted = [], [], [], []
+    for row in due:
+        cleared = clear(row.venue_price_fen, row.payout_fee_fen)
+        payout_id = new_id(now_ms)
+        number = payout_number(payout_id)
+        lines.append(
+            {
+                "redemption_id": row.redemption_id,
+                "item_id": row.item_id,
+                "payout_id": payout_id,
+                **cleared._asdict(),
+            }
+        )
+        payouts.append(
+            {
+                "id": payout_id,
+                "number": number,
+                "venue_id": row.venue_id,
+                "state": "SEALED" if cleared.net_fen else "PAID",  # nothing to pay: nothing to wait for
+                "total_fen": cleared.net_fen,
+                "created_at_ms": now_ms,
+                "paid_at_ms": None if cleared.net_fen else now_ms,
+            }
+        )
+        redeemed.append(_redeem(row, cleared))
+        if cleared.net_fen:
+            wanted.append(_transfer(row, payout_id, number, cleared.net_fen))
+    connection.execute(payout.insert(), payouts)
+    connection.execute(payout_line.insert(), lines)
+    ids = transfers.request(connection, wanted, ACTOR, now_ms, posted=redeemed)
+    link = payout.update().where(payout.c.id == sa.bindparam("payout")).values(transfer_id=sa.bindparam("transfer"))
+    if wanted:
+        pairs = [{"payout": one.subject_id, "transfer": ids[one.subject_key]} for one in wanted]
+        connection.execute(link, pairs)
+
+
+def _redeem(row: sa.Row[*tuple[Any, ...]], cleared: Cleared) -> Txn:
+    """P4."""
+    sides = legs(
+        (Account("2110", row.item_id), cleared.gross_fen),
+        (Account("2210", row.venue_id), -cleared.net_fen),
+        (Account("4020"), -cleared.fee_fen),
+    )
+    return Txn(f"redeem:{row.item_id.hex}", sides, row.occurred_at_ms, ACTOR)
+
+
+def _transfer(row: sa.Row[*tuple[Any, ...]], payout_id: UUID, number: str, net_fen: int) -> transfers.Request:
+    """P6, pending until the provider has paid."""
+    return transfers.Request(
+        kind="PAYOUT",
+        subject_key=f"payout:{payout_id.hex}",
+        subject_id=payout_id,
+        party_id=row.venue_id,
+        account_ref=row.account_ref,
+        amount_fen=net_fen,
+        title=f"结算单 {number}",
+        legs=legs((Account("2210", row.venue_id), net_fen), (Account("1010"), -net_fen)),
+    )
+
+
+def payout_number(payout_id: UUID) -> str:
+    """结算单号: the sortable part of the id and enough of its chance, as people can read it to each other."""
+    return f"P{payout_id.hex[:12]}{payout_id.hex[-8:]}".upper()
