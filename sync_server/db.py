@@ -171,8 +171,13 @@ def batches(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
 
 def partial_unique(name: str, *columns: str, where: str) -> sa.Index:
     """A unique index over the rows that satisfy a condition, alike on both dialects."""
+    return partial_index(name, *columns, where=where, unique=True)
+
+
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> sa.Index:
+    """An index over the rows that satisfy a condition: work that is still to be found, among many rows done."""
     condition = sa.text(where)
-    return sa.Index(name, *columns, unique=True, sqlite_where=condition, postgresql_where=condition)
+    return sa.Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
 
 
 # --- guards ---------------------------------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ feed = sa.Table(
     metadata,
     link("venue_id", "venue.id", primary_key=True),
     sa.Column("feed_id", sa.LargeBinary(16), nullable=False, unique=True),  # 128 random bits: knowing it is the key
-    sa.Column("epoch", sa.Integer(), nullable=False),
+    sa.Column("epoch", sa.Integer(), nullable=False),  # versions compare as (epoch, version)
     sa.Column("version", sa.BigInteger(), nullable=False),  # 0: nothing published yet
     sa.Column("document_digest", sa.LargeBinary(32)),  # of everything in the list that is no pass row
     sa.Column("head", sa.LargeBinary()),  # sealed, as sent
+    sa.Column("key_set_version", sa.Integer(), nullable=False),  # the one that the head names
     ms_column("signed_at_ms", server_default="0"),
 )
 

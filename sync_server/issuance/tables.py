@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sync_server.db import append_only, id_column, link, metadata, ms_column, partial_unique, word_column
+from sync_server.db import append_only, id_column, link, metadata, ms_column, partial_index, partial_unique, word_column
 
 PASS_STATUSES = ("ACTIVE", "SUSPENDED", "REVOKED", "NOT_BOUND")
 CREDENTIAL_KINDS = ("ID_NUMBER", "CARD_NUMBER", "CARD_IDENTIFICATION")
@@ -19,6 +19,7 @@ issued_pass = sa.Table(
     "pass",
     metadata,
     sa.Column("id", sa.LargeBinary(8), primary_key=True),  # unguessable; the only thing duplicates are judged by
+    sa.Column("number", sa.String(32), nullable=False, unique=True),  # 票号, what people read out
     link("ticket_id", "ticket.id", unique=True),
     link("product_id", "product.id"),
     word_column("status", PASS_STATUSES),
@@ -27,9 +28,12 @@ issued_pass = sa.Table(
     sa.Column("not_before", sa.Integer(), nullable=False),
     sa.Column("not_after", sa.Integer(), nullable=False),
     ms_column("issued_at_ms"),
+    # The holder's ID number is still to become a credential (credentials.bind_id_numbers).
+    sa.Column("id_number_due", sa.Boolean(), nullable=False),
     sa.CheckConstraint("issue BETWEEN 1 AND 255", name="issue"),
     sa.CheckConstraint("not_before < not_after", name="validity"),
     sa.Index("ix_pass_issued", "issued_at_ms", "id"),
+    partial_index("ix_pass_id_number_due", "issued_at_ms", where="id_number_due"),
 )
 
 # Every code a pass ever had: the newest is shown, the older ones still prove entries made with them.
@@ -55,6 +59,7 @@ entitlement = sa.Table(
     link("item_id", "order_item.id", nullable=True, unique=True),  # what an entry there ends; null for annual passes
     sa.Column("listed_version", sa.BigInteger()),  # the list version that says it as it is now; null: not yet said
     sa.Index("ix_entitlement_venue", "venue_id", "listed_version"),
+    partial_index("ix_entitlement_unlisted", "venue_id", where="listed_version IS NULL"),
 )
 
 # One row of one thing: the last list version given out, rising over all venues, so that a token's `issued_version`
@@ -77,5 +82,6 @@ credential = sa.Table(
     sa.Column("value_index", sa.LargeBinary(16), nullable=False),
     ms_column("bound_at_ms"),
     ms_column("removed_at_ms", nullable=True),
+    sa.Index("ix_credential_value", "value_index"),
     partial_unique("uq_credential_live", "kind", "value_index", "pass_id", where="removed_at_ms IS NULL"),
 )

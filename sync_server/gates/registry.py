@@ -1,0 +1,145 @@
+"""The registry of gates: who they are, at which venue, and whether they may act (wire.md §7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from sync_server.audit.log import record
+from sync_server.db import insert_new
+from sync_server.errors import NotAllowedError, NotFoundError
+from sync_server.gates.tables import device, device_nonce
+from sync_server.parties.tables import party, venue
+from wire.envelope import NONCE_KEPT_MS
+from wire.messages import Batch
+from wire.signing import check_characters
+
+MAX_NAME_CHARACTERS = 100
+MAX_FORGOTTEN_NONCES = 10_000
+
+# From state and event to state; what is not here is refused.
+MOVES = {
+    ("pending", "approve"): "active",
+    ("pending", "revoke"): "revoked",
+    ("active", "revoke"): "revoked",
+}
+
+
+@dataclass(frozen=True)
+class Device:
+    """A gate as a request finds it. The venue is what the registry says, whatever the request says."""
+
+    id: bytes
+    venue_id: UUID
+    public_key: bytes
+    state: str
+
+
+def find_device(connection: Connection, device_id: bytes) -> Device | None:
+    """The gate with this id, or None."""
+    row = connection.execute(
+        sa.select(device.c.id, device.c.venue_id, device.c.public_key, device.c.state).where(device.c.id == device_id)
+    ).one_or_none()
+    return None if row is None else Device(row.id, row.venue_id, row.public_key, row.state)
+
+
+def first_use(connection: Connection, device_id: bytes, nonce: bytes, now_ms: int) -> bool:
+    """Remember a request's nonce; False when this device has used it before."""
+    row = {"device_id": device_id, "nonce": nonce, "forget_at_ms": now_ms + NONCE_KEPT_MS}
+    return insert_new(device_nonce, ["device_id", "nonce"], [row], connection) == 1
+
+
+def forget_nonces(connection: Connection, now_ms: int) -> int:
+    """Drop nonces whose requests would be outside the window anyway; how many."""
+    old = sa.select(device_nonce.c.device_id, device_nonce.c.nonce).where(device_nonce.c.forget_at_ms < now_ms)
+    oldest = old.limit(MAX_FORGOTTEN_NONCES)
+    key = sa.tuple_(device_nonce.c.device_id, device_nonce.c.nonce)
+    return connection.execute(device_nonce.delete().where(key.in_(oldest))).rowcount
+
+
+def note_seen(connection: Connection, device_id: bytes, batch: Batch, now_ms: int) -> None:
+    """Keep what a batch says of its gate."""
+    connection.execute(
+        device.update()
+        .where(device.c.id == device_id)
+        .values(
+            last_seen_ms=now_ms,
+            software=batch.software[:MAX_NAME_CHARACTERS],
+            held_epoch=batch.held_epoch,
+            held_version=batch.held_version,
+            held_key_set_version=batch.key_set_version,
+            waiting=batch.waiting,
+        )
+    )
+
+
+def approve(
+    connection: Connection, device_id: bytes, now_ms: int, actor: str, *, reads_id_numbers: bool = False
+) -> None:
+    """Let a pending gate act, after a person compared its six characters on both screens.
+
+    `reads_id_numbers`: it has a reader for ID numbers, so its venue's list may carry their hashes (wire.md §4).
+    """
+    _move(connection, device_id, "approve", {"approved_at_ms": now_ms, "reads_id_numbers": reads_id_numbers})
+    detail = {"reads_id_numbers": reads_id_numbers}
+    record(connection, now_ms, actor, "gate.approve", f"gate:{device_id.hex()}", detail)
+
+
+def revoke(connection: Connection, device_id: bytes, reason: str, now_ms: int, actor: str) -> None:
+    """Believe nothing of this gate any more."""
+    _move(connection, device_id, "revoke", {"revoked_at_ms": now_ms})
+    record(connection, now_ms, actor, "gate.revoke", f"gate:{device_id.hex()}", {"reason": reason})
+
+
+def list_devices(connection: Connection) -> list[dict[str, Any]]:
+    """Every gate with its venue, state and what it last said, in the order of enrolment."""
+    rows = connection.execute(
+        sa.select(device, venue.c.number.label("venue_number"), party.c.name_zh.label("venue_name"))
+        .join(venue, venue.c.id == device.c.venue_id)
+        .join(party, party.c.id == device.c.venue_id)
+        .order_by(device.c.enrolled_at_ms, device.c.id)
+    )
+    return [
+        {
+            "id": row.id.hex(),
+            "name": row.name,
+            "venue": row.venue_number,
+            "venue_name": row.venue_name,
+            "state": row.state,
+            "check": check_characters(row.public_key),
+            "reads_id_numbers": row.reads_id_numbers,
+            "software": row.software,
+            "enrolled_at_ms": row.enrolled_at_ms,
+            "last_seen_ms": row.last_seen_ms,
+            "held": None if row.held_version is None else [row.held_epoch, row.held_version],
+            "waiting": row.waiting,
+        }
+        for row in rows
+    ]
+
+
+def device_named(connection: Connection, text: str) -> bytes:
+    """The id of the gate whose id in hex begins with `text`; unclear or unknown ones are refused."""
+    wanted = text.lower().strip()
+    ids: list[bytes] = [row.id for row in connection.execute(sa.select(device.c.id)) if row.id.hex().startswith(wanted)]
+    if not wanted or not ids:
+        raise NotFoundError(f"no gate has an id that begins with {text!r}")
+    if len(ids) > 1:
+        raise NotAllowedError(f"{len(ids)} gates have ids that begin with {text!r}: give more of it")
+    return ids[0]
+
+
+def _move(connection: Connection, device_id: bytes, event: str, values: dict[str, object]) -> None:
+    row: Row[Any] | None = connection.execute(
+        sa.select(device.c.state).where(device.c.id == device_id).with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"no gate has the id {device_id.hex()}")
+    after = MOVES.get((row.state, event))
+    if after is None:
+        raise NotAllowedError(f"the gate {device_id.hex()} is {row.state}: you cannot {event} it")
+    connection.execute(device.update().where(device.c.id == device_id).values(state=after, **values))

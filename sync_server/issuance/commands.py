@@ -1,0 +1,59 @@
+"""`sync-server pass` and `sync-server card`: suspend, resume or revoke a pass; let a card find its pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import click
+
+from sync_server.centre import Centre
+from sync_server.issuance import credentials, passes
+
+ACTOR = "command-line"
+OpenCentre = Callable[[], Centre]
+
+
+@click.group(name="pass")
+def pass_() -> None:
+    """Issued passes, by their number 票号."""
+
+
+def _change(event: str, words: str) -> click.Command:
+    @pass_.command(name=event, help=words)
+    @click.argument("number")
+    @click.option("--reason", required=True, help="for the log of what operators did")
+    @click.pass_obj
+    def change(open_centre: OpenCentre, number: str, reason: str) -> None:
+        centre = open_centre()
+        with centre.write() as connection:
+            status = passes.change_status(connection, number, event, reason, centre.now_ms(), ACTOR)
+        click.echo(json.dumps({"number": number, "status": status}))
+
+    return change
+
+
+_change("suspend", "Let no gate admit the pass until it is resumed.")
+_change("resume", "Let a suspended pass be admitted again.")
+_change("revoke", "Make the pass worthless for good.")
+
+
+@click.group()
+def card() -> None:
+    """Social-security cards."""
+
+
+@card.command()
+@click.argument("number")
+@click.option("--area", required=True, help="area code: the first six digits of the card identification code")
+@click.option("--card-number", required=True, help="the number printed on the card")
+@click.pass_obj
+def bind(open_centre: OpenCentre, number: str, area: str, card_number: str) -> None:
+    """Let a card open the gates for the pass with this NUMBER."""
+    centre = open_centre()
+    with centre.write() as connection:
+        new = credentials.bind_card(connection, centre.secrets, number, area, card_number, centre.now_ms(), ACTOR)
+    click.echo(json.dumps({"number": number, "bound": True, "new": new}))
+
+
+COMMANDS = (pass_, card)

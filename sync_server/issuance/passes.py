@@ -1,0 +1,60 @@
+"""Passes after they were issued: found by number, suspended, resumed, revoked; every change is told to the gates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from sync_server.audit.log import record
+from sync_server.errors import NotAllowedError, NotFoundError
+from sync_server.issuance.tables import entitlement, issued_pass, pass_token
+
+# From status and event to status (money.md §2.6); what is not here is refused.
+MOVES = {
+    ("ACTIVE", "suspend"): "SUSPENDED",
+    ("SUSPENDED", "resume"): "ACTIVE",
+    ("ACTIVE", "revoke"): "REVOKED",
+    ("SUSPENDED", "revoke"): "REVOKED",
+    ("NOT_BOUND", "revoke"): "REVOKED",
+}
+
+
+def find_pass(connection: Connection, number: str) -> Row[Any]:
+    """The row of the pass with this number 票号, typed with or without blanks."""
+    wanted = "".join(number.split())
+    row = connection.execute(sa.select(issued_pass).where(issued_pass.c.number == wanted)).one_or_none()
+    if row is None:
+        raise NotFoundError(f"no pass has the number {number!r}")
+    return row
+
+
+def token_of(connection: Connection, pass_id: bytes) -> str:
+    """The code that the pass shows now."""
+    token: str | None = connection.scalar(
+        sa.select(pass_token.c.token)
+        .join(issued_pass, issued_pass.c.id == pass_token.c.pass_id)
+        .where(issued_pass.c.id == pass_id, pass_token.c.issue == issued_pass.c.issue)
+    )
+    if token is None:
+        raise NotFoundError(f"no pass has the id {pass_id.hex()}")
+    return token
+
+
+def change_status(connection: Connection, number: str, event: str, reason: str, now_ms: int, actor: str) -> str:
+    """Suspend, resume or revoke a pass; gives the status it has now. Gates learn of it with their next list."""
+    row = find_pass(connection, number)
+    after = MOVES.get((row.status, event))
+    changed = issued_pass.update().where(issued_pass.c.id == row.id, issued_pass.c.status == row.status)
+    if after is None or connection.execute(changed.values(status=after)).rowcount != 1:
+        raise NotAllowedError(f"the pass {row.number} is {row.status}: you cannot {event} it")
+    relist(connection, [row.id])
+    record(connection, now_ms, actor, f"pass.{event}", f"pass:{row.number}", {"reason": reason})
+    return after
+
+
+def relist(connection: Connection, pass_ids: Sequence[bytes]) -> None:
+    """What the gates must know of these passes has changed: the lists of their venues are to be made anew."""
+    connection.execute(entitlement.update().where(entitlement.c.pass_id.in_(pass_ids)).values(listed_version=None))

@@ -1,0 +1,115 @@
+"""The key set as gates fetch it: made anew, with the next version, whenever a key is added or changes its state."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server import crypto
+from sync_server.audit.log import record
+from sync_server.centre import Centre
+from sync_server.db import insert_new
+from sync_server.errors import ConfigurationError
+from sync_server.keys import pairs
+from sync_server.keys.root import make_root, read_root, root_key_file
+from sync_server.keys.tables import PURPOSES, deployment, key_set, signing_key
+from wire import keyset, signing
+from wire.keyset import KeySet, KeyState, PublicKey
+from wire.signing import Purpose
+
+SALT_BYTES = 32
+_SALT_FIELD = "deployment.salt_sealed"
+
+
+@dataclass(frozen=True)
+class PublishedSet:
+    """The newest key set: its version, the root key it is signed by, and the document as gates fetch it."""
+
+    version: int
+    root_public: bytes
+    document: bytes
+
+
+def create_first(centre: Centre) -> bool:
+    """The root key's file, one signing key of each purpose and the deployment's salt; False when they are there."""
+    with centre.write() as connection:
+        if connection.scalar(sa.select(sa.func.max(key_set.c.version))) is not None:
+            return False
+        root_private = make_root(root_key_file(centre.settings))
+        salt = secrets.token_bytes(SALT_BYTES)
+        sealed = crypto.seal(centre.secrets, _SALT_FIELD, "1", salt.hex())
+        insert_new(deployment, ["id"], [{"id": 1, "salt_sealed": sealed}], connection)
+        for purpose in PURPOSES:
+            pairs.add_pair(connection, centre.secrets, purpose, KeyState.SIGNING, centre.now_ms())
+        _publish(connection, root_private, centre.now_ms())
+    return True
+
+
+def create_key(centre: Centre, purpose: Purpose, actor: str) -> int:
+    """Announce a new key to the gates; it signs nothing before `start_key`. Needs the root key file."""
+    root_private = read_root(root_key_file(centre.settings))
+    with centre.write() as connection:
+        key_id = pairs.add_pair(connection, centre.secrets, purpose, KeyState.ANNOUNCED, centre.now_ms())
+        _publish(connection, root_private, centre.now_ms())
+        record(connection, centre.now_ms(), actor, "key.create", f"key:{key_id}", {"purpose": purpose})
+    return key_id
+
+
+def start_key(centre: Centre, key_id: int, actor: str) -> None:
+    """Let an announced key sign in the place of the one before it. Needs the root key file."""
+    root_private = read_root(root_key_file(centre.settings))
+    with centre.write() as connection:
+        pairs.start_signing(connection, key_id)
+        _publish(connection, root_private, centre.now_ms())
+        record(connection, centre.now_ms(), actor, "key.start", f"key:{key_id}", {})
+
+
+def revoke_key(centre: Centre, key_id: int, reason: str, actor: str) -> None:
+    """Make a key worthless; a successor signs at once if it was the one that signs. Needs the root key file."""
+    root_private = read_root(root_key_file(centre.settings))
+    with centre.write() as connection:
+        pairs.revoke(connection, centre.secrets, key_id, centre.now_ms())
+        _publish(connection, root_private, centre.now_ms())
+        record(connection, centre.now_ms(), actor, "key.revoke", f"key:{key_id}", {"reason": reason})
+
+
+def newest(connection: Connection) -> PublishedSet:
+    """The key set in force."""
+    row = connection.execute(sa.select(key_set).order_by(key_set.c.version.desc()).limit(1)).one_or_none()
+    if row is None:
+        raise ConfigurationError("the centre has no keys: run sync-server init once")
+    return PublishedSet(row.version, row.root_public, row.document)
+
+
+def public_keys(connection: Connection) -> tuple[PublicKey, ...]:
+    """Every key ever made, as the key set names it."""
+    rows = connection.execute(sa.select(signing_key).order_by(signing_key.c.id))
+    return tuple(
+        PublicKey(row.id, Purpose(row.purpose), row.public, row.not_before_ms, row.not_after_ms, KeyState(row.state))
+        for row in rows
+    )
+
+
+def deployment_salt(connection: Connection, value: crypto.Secrets) -> bytes:
+    """What `wire.credential.person_hash` is salted with, here and at every gate."""
+    sealed = connection.scalar(sa.select(deployment.c.salt_sealed))
+    if sealed is None:
+        raise ConfigurationError("the centre has no salt: run sync-server init once")
+    return bytes.fromhex(crypto.unseal(value, _SALT_FIELD, "1", sealed))
+
+
+def _publish(connection: Connection, root_private: bytes, now_ms: int) -> None:
+    root_public = signing.public_key_of(root_private)
+    before = connection.execute(
+        sa.select(key_set.c.version, key_set.c.root_public).order_by(key_set.c.version.desc()).limit(1)
+    ).one_or_none()
+    if before is not None and before.root_public != root_public:
+        raise ConfigurationError("the root key file holds another root key than the one the gates have pinned")
+    version = 1 if before is None else before.version + 1
+    document = keyset.sign_key_set(KeySet(version, now_ms, root_public, public_keys(connection)), [root_private])
+    connection.execute(
+        key_set.insert().values(version=version, root_public=root_public, document=document, issued_at_ms=now_ms)
+    )
