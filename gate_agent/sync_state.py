@@ -67,6 +67,7 @@ class TroubleKind(StrEnum):
     REFUSED = "refused"
     BAD_LIST = "bad_list"
     BAD_RECEIPT = "bad_receipt"
+    JOURNAL = "journal"
     DISK = "disk"
 
 

@@ -106,6 +106,15 @@ def read_key_set(data: bytes, pinned_root: bytes) -> KeySet | SealFlaw:
     return key_set if key_set.root in good and len(key_set.keys) <= MAX_KEYS else SealFlaw.FORGED
 
 
+def claimed_root(data: bytes) -> bytes | None:
+    """The root key a key set names, not believed: a box that is being enrolled holds it against the typed code."""
+    try:
+        signed = msgspec.msgpack.decode(data, type=_Signed)
+        return msgspec.msgpack.decode(signed.payload, type=KeySet).root
+    except msgspec.DecodeError:
+        return None
+
+
 def keys_file(keys: Iterable[PublicKey]) -> str:
     """The pass keys as the JSON file that `sync-server keys export` writes and `gate-agent verify-token` reads."""
     rows = [

@@ -1,0 +1,214 @@
+"""HTTP to the centre: bounded in time and size, signed by the device; an answer is only bytes until it was verified."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+import urllib3
+
+from gate_agent.sync_state import DEVICE_KEY, SyncState, SyncStore, Trouble, TroubleKind
+from gate_agent.trusted_time import Clocks, SignedTime, TrustedTime
+from wire import envelope
+from wire.envelope import EnvelopeFlaw
+
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 10.0
+"""The longest silence inside an answer."""
+ANSWER_LIMIT_MS = 60_000
+"""The longest an answer may take in all, however steadily it drips."""
+OPEN_LIMIT_MS = 5_000
+"""A signed time is used only from a request that was open no longer."""
+CHUNK_BYTES = 65_536
+MAX_ERROR_BYTES = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, not yet believed; header names in lower case. The boot clock when asked and when answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    asked_boot_ms: int
+    answered_boot_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A task with the centre went well: how long until the next attempt, and whether the centre was really asked."""
+
+    pause_s: float
+    asked: bool = True
+
+
+class Centre:
+    """One connection to one centre, for one thread. No redirects, no proxies or passwords from the environment."""
+
+    def __init__(self, url: str, clocks: Clocks) -> None:
+        self.url = url
+        self._clocks = clocks
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers.update({"User-Agent": "gate-agent", "Accept-Encoding": "identity"})
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._session.close()
+
+    def exchange(
+        self, method: str, path: str, limit_bytes: int, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Answer | Trouble:
+        """One request and its whole answer, whatever its status."""
+        asked_boot_ms = self._clocks.boot_ms()
+        try:
+            with self._session.request(
+                method,
+                self.url + path,
+                data=body or None,
+                headers=headers,
+                timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                read = self._read(response, limit_bytes, asked_boot_ms + ANSWER_LIMIT_MS)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return Trouble(TroubleKind.UNREACHABLE, f"{method} {path}: {_cause(error)}")
+        if isinstance(read, Trouble):
+            return read
+        lower = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, lower, read, asked_boot_ms, self._clocks.boot_ms())
+
+    def _read(self, response: requests.Response, limit_bytes: int, deadline_boot_ms: int) -> bytes | Trouble:
+        """The body as sent, never unpacked: nothing the centre sends us is packed by HTTP."""
+        if response.status_code >= requests.codes.bad_request:
+            limit_bytes = MAX_ERROR_BYTES
+        body = bytearray()
+        while chunk := response.raw.read1(CHUNK_BYTES):
+            body += chunk
+            if len(body) > limit_bytes:
+                return Trouble(TroubleKind.NOT_THE_CENTRE, f"the answer is longer than {limit_bytes} bytes")
+            if self._clocks.boot_ms() > deadline_boot_ms:
+                return Trouble(TroubleKind.UNREACHABLE, f"the answer took longer than {ANSWER_LIMIT_MS // 1000} s")
+        return bytes(body)
+
+
+class Caller:
+    """Calls the centre this box is enrolled at, in its own name where asked to. One per thread."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        store: SyncStore,
+        clocks: Clocks,
+        time: TrustedTime,
+        token_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._data_dir = data_dir
+        self._store = store
+        self._clocks = clocks
+        self._time = time
+        self._token_bytes = token_bytes
+        self._centre: Centre | None = None
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._centre is not None:
+            self._centre.close()
+
+    def fetch(
+        self, state: SyncState, path: str, limit_bytes: int, headers: Mapping[str, str] | None = None
+    ) -> Answer | Trouble:
+        """A plain GET that any cache may answer."""
+        return self._exchange(state, "GET", path, limit_bytes, b"", headers or {})
+
+    def signed(
+        self,
+        state: SyncState,
+        method: str,
+        path: str,
+        limit_bytes: int,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer | Trouble:
+        """A request signed by the device; repeated once when the centre says our time is off and tells its own."""
+        answer, learnt = self._signed_once(state, method, path, limit_bytes, body, headers or {})
+        if learnt and isinstance(answer, Answer) and error_word(answer) == EnvelopeFlaw.OUTSIDE_WINDOW:
+            answer, _ = self._signed_once(state, method, path, limit_bytes, body, headers or {})
+        return answer
+
+    def _exchange(
+        self, state: SyncState, method: str, path: str, limit_bytes: int, body: bytes, headers: Mapping[str, str]
+    ) -> Answer | Trouble:
+        assert state.url is not None
+        if self._centre is None or self._centre.url != state.url:
+            self.close()
+            self._centre = Centre(state.url, self._clocks)
+        return self._centre.exchange(method, path, limit_bytes, body, headers)
+
+    def _signed_once(
+        self, state: SyncState, method: str, path: str, limit_bytes: int, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[Answer | Trouble, bool]:
+        """The answer, and whether a signed time came with it."""
+        assert state.device is not None
+        nonce = self._token_bytes(envelope.NONCE_BYTES)
+        private_key = (self._data_dir / DEVICE_KEY).read_bytes()
+        now_ms = self._time.now().record_ms
+        own = envelope.sign_request(private_key, state.device, method, path, body, now_ms, nonce)
+        answer = self._exchange(state, method, path, limit_bytes, body, {**headers, **own})
+        return answer, isinstance(answer, Answer) and self._learn_time(state, answer, nonce)
+
+    def _learn_time(self, state: SyncState, answer: Answer, nonce: bytes) -> bool:
+        """The centre's signed time, taken as true in the middle of the time the request was open."""
+        if state.key_set is None or answer.answered_boot_ms - answer.asked_boot_ms > OPEN_LIMIT_MS:
+            return False
+        at_ms = envelope.read_time(answer.headers.get(envelope.CLOCK_HEADER.lower(), ""), nonce, state.key_set)
+        if not isinstance(at_ms, int):
+            return False
+        middle_boot_ms = (answer.asked_boot_ms + answer.answered_boot_ms) // 2
+        self._store.keep_signed_time(SignedTime(at_ms, middle_boot_ms, self._clocks.boot_id))
+        return True
+
+
+def error_word(answer: Answer) -> str | None:
+    """The word of the centre's JSON error, or None when the answer is none of its errors."""
+    error = _error(answer)
+    return None if error is None else error[0]
+
+
+def trouble_of(answer: Answer, asked_for: str) -> Trouble:
+    """What to tell about an answer that is not what was asked for: the centre's own words, or a stranger's page."""
+    error = _error(answer)
+    if error is not None and error[0] == "pending":
+        return Trouble(TroubleKind.PENDING, error[1] or "an operator has not approved this gate yet")
+    if error is not None:
+        return Trouble(TroubleKind.REFUSED, f"{error[0]}: {error[1]}" if error[1] else error[0])
+    kind = answer.headers.get("content-type", "no content type")
+    told = f"status {answer.status}, {kind}, {len(answer.body)} bytes"
+    where = f", leading to {answer.headers['location']}" if "location" in answer.headers else ""
+    return Trouble(TroubleKind.NOT_THE_CENTRE, f"{told}{where} instead of {asked_for}: is a login page in between?")
+
+
+def _error(answer: Answer) -> tuple[str, str] | None:
+    if answer.status < requests.codes.bad_request:
+        return None
+    try:
+        told = json.loads(answer.body)
+    except ValueError:
+        return None
+    if not isinstance(told, dict) or not isinstance(told.get("error"), str):
+        return None
+    return told["error"], str(told.get("say", ""))
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost cause, without the addresses of objects that the outer layers print."""
+    reason = getattr(error, "reason", None) or (error.args[0] if error.args else None)
+    while isinstance(reason, BaseException) and reason is not error:
+        error, reason = reason, getattr(reason, "reason", None) or (reason.args[0] if reason.args else None)
+    text = str(error.args[-1]) if error.args else type(error).__name__
+    return text.split(": ", 1)[-1] if " object at 0x" in text else text

@@ -1,0 +1,122 @@
+"""How a box becomes a gate: a one-time code goes up, an identity comes back, an operator approves (wire.md §7)."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gate_agent.centre_client import Answer, Centre, trouble_of
+from gate_agent.entry_push import SOFTWARE
+from gate_agent.outbox import Outbox
+from gate_agent.sync_state import Enrolment, SyncView, Trouble, store_enrolment
+from gate_agent.trusted_time import Clocks
+from wire import keyset, messages, signing
+from wire.messages import DEVICE_BYTES, EnrolReply, EnrolRequest, EnrolmentCode
+from wire.signing import SealFlaw
+
+ENROL_PATH = "/device/v1/enrol"
+MAX_REPLY_BYTES = keyset.MAX_KEY_SET_BYTES + 1024
+MAX_NAME_CHARACTERS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The box has a key and an identity, and is pending until an operator finds `check` on both screens."""
+
+    device: bytes
+    check: str
+
+    def line(self) -> str:
+        """One line of JSON for whoever called."""
+        return json.dumps({"device": self.device.hex(), "check": self.check, "status": "pending"})
+
+
+@dataclass(frozen=True, slots=True)
+class NotEnrolled:
+    """Nothing changed; why, and what to do."""
+
+    say: str
+
+
+def enrol(
+    data_dir: Path,
+    url: str,
+    code: str,
+    name: str,
+    clocks: Clocks,
+    *,
+    replace: bool = False,
+    token_bytes: Callable[[int], bytes] = secrets.token_bytes,
+) -> Enrolled | NotEnrolled:
+    """Enrol the box whose data directory this is. `name` is what operators see, usually the host's."""
+    url = url.rstrip("/")
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        return NotEnrolled(f"{url!r} is no address of a centre: give it as https://HOST[:PORT]")
+    typed = messages.read_enrolment_code(code)
+    if typed is None:
+        return NotEnrolled("this is no enrolment code: it has 24 letters and digits, as the centre shows them")
+    kept = _what_must_stay(data_dir, replace)
+    if kept is not None:
+        return kept
+    private_key = token_bytes(signing.PRIVATE_KEY_BYTES)
+    reply = _ask(url, clocks, EnrolRequest(typed.secret, signing.public_key_of(private_key), SOFTWARE, name))
+    if isinstance(reply, NotEnrolled):
+        return reply
+    root = _pinned_root(reply, typed)
+    if root is None:
+        return NotEnrolled(f"{url} is not the centre that made this code: its root key is another one")
+    store_enrolment(data_dir, Enrolment(url, reply.device, root, reply.key_set), private_key)
+    return Enrolled(reply.device, signing.check_characters(signing.public_key_of(private_key)))
+
+
+def _what_must_stay(data_dir: Path, replace: bool) -> NotEnrolled | None:
+    """An enrolment is replaced only on demand, and never under a journal: its entries belong to who wrote them."""
+    held = SyncView.open(data_dir).read()
+    if held.device is None:
+        return None
+    if not replace:
+        return NotEnrolled(
+            f"this box is enrolled at {held.url} as {held.device.hex()}; --replace makes it another gate"
+        )
+    journal = Outbox(data_dir).ready(lambda _: 0)
+    if journal is not None and journal.last_seq > 0:
+        return NotEnrolled(
+            "the journal here holds entries of the gate this box is: let them be sent, then enrol with a new --data"
+        )
+    return None
+
+
+def _ask(url: str, clocks: Clocks, request: EnrolRequest) -> EnrolReply | NotEnrolled:
+    with closing(Centre(url, clocks)) as centre:
+        headers = {"Content-Type": "application/msgpack"}
+        body = msgspec.msgpack.encode(msgspec.structs.replace(request, name=request.name[:MAX_NAME_CHARACTERS]))
+        answer = centre.exchange("POST", ENROL_PATH, MAX_REPLY_BYTES, body, headers)
+    if isinstance(answer, Trouble):
+        return NotEnrolled(answer.detail)
+    reply = _read(answer)
+    return NotEnrolled(trouble_of(answer, "an enrolment").detail) if reply is None else reply
+
+
+def _read(answer: Answer) -> EnrolReply | None:
+    if answer.status != 200:
+        return None
+    try:
+        reply = msgspec.msgpack.decode(answer.body, type=EnrolReply)
+    except msgspec.DecodeError:
+        return None
+    return reply if len(reply.device) == DEVICE_BYTES else None
+
+
+def _pinned_root(reply: EnrolReply, code: EnrolmentCode) -> bytes | None:
+    """The root key that the code pins and that signed the key set; None for any other centre."""
+    root = keyset.claimed_root(reply.key_set)
+    if root is None or not code.pins(root):
+        return None
+    return None if isinstance(keyset.read_key_set(reply.key_set, root), SealFlaw) else root

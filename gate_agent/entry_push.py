@@ -1,0 +1,108 @@
+"""One batch to the centre, and the receipt that alone moves the cursor (wire.md §6)."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from gate_agent.centre_client import Answer, Caller, Rest, trouble_of
+from gate_agent.outbox import JournalBehind, Outbox, Ready
+from gate_agent.pass_list import PassListHolder
+from gate_agent.sync_state import SyncState, SyncStore, Trouble, TroubleKind
+from gate_agent.trusted_time import TrustedTime
+from wire import messages
+from wire.signing import SealFlaw
+
+LOOK_EVERY_S = 0.25
+SIGN_OF_LIFE_EVERY_MS = 50_000
+"""An empty batch after so long without a receipt: the centre hears from every gate at least once a minute."""
+MAX_RECEIPT_BYTES = 64 * 1024
+SOFTWARE = f"gate-agent {metadata.version('offline-gates')}"
+
+
+class EntryPush:
+    """Sends entries until the centre's receipts say it holds them all."""
+
+    def __init__(
+        self, data_dir: Path, store: SyncStore, caller: Caller, boot_ms: Callable[[], int], time: TrustedTime
+    ) -> None:
+        self._store = store
+        self._caller = caller
+        self._boot_ms = boot_ms
+        self._time = time
+        self._outbox = Outbox(data_dir)
+        self._lists = PassListHolder(data_dir)
+        self._receipt_boot_ms: int | None = None
+
+    def push_once(self) -> Rest | Trouble:
+        """Send one batch if there is something to say. Only a receipt for this very batch moves the cursor."""
+        state = self._store.read()
+        if state.device is None:
+            return Trouble(TroubleKind.NOT_ENROLLED, "this gate is not enrolled")
+        if state.config is None:
+            return Trouble(TroubleKind.PENDING, "an operator has not approved this gate yet")
+        try:
+            ready = self._outbox.ready(self._store.cursor)
+        except JournalBehind as error:
+            return Trouble(TroubleKind.JOURNAL, str(error))
+        if ready is None or not (ready.bodies or self._silent_for_long()):
+            return Rest(LOOK_EVERY_S, asked=False)
+        body = messages.encode_batch(self._batch(state, ready))
+        answer = self._send(state, body)
+        if isinstance(answer, Trouble):
+            return answer
+        through_seq = self._believe(state, ready, body, answer)
+        if isinstance(through_seq, Trouble):
+            return through_seq
+        self._store.keep_receipt(ready.incarnation, through_seq, answer.body)
+        self._receipt_boot_ms = self._boot_ms()
+        more = ready.waiting > 0 and ready.bodies and through_seq >= ready.first_seq
+        return Rest(0.0 if more else LOOK_EVERY_S)
+
+    def _silent_for_long(self) -> bool:
+        last = self._receipt_boot_ms
+        return last is None or self._boot_ms() - last >= SIGN_OF_LIFE_EVERY_MS
+
+    def _batch(self, state: SyncState, ready: Ready) -> messages.Batch:
+        held = self._lists.current()
+        assert state.device is not None and state.key_set is not None
+        return messages.Batch(
+            format=messages.BATCH_FORMAT,
+            device=state.device,
+            incarnation=ready.incarnation,
+            first_seq=ready.first_seq,
+            previous_hash=ready.previous_hash,
+            last_hash=ready.last_hash,
+            entries=ready.bodies,
+            held_epoch=held.epoch if held else 0,
+            held_version=held.version if held else 0,
+            key_set_version=state.key_set.version,
+            waiting=ready.waiting,
+            software=SOFTWARE,
+        )
+
+    def _send(self, state: SyncState, body: bytes) -> Answer | Trouble:
+        packed = gzip.compress(body, mtime=0)
+        headers = {"Content-Type": "application/msgpack", "Content-Encoding": "gzip"}
+        answer = self._caller.signed(state, "POST", "/device/v1/entries", MAX_RECEIPT_BYTES, packed, headers)
+        if isinstance(answer, Trouble) or answer.status == 200:
+            return answer
+        return trouble_of(answer, "a receipt")
+
+    def _believe(self, state: SyncState, ready: Ready, body: bytes, answer: Answer) -> int | Trouble:
+        """The seq a receipt moves the cursor to, or why it is none of ours: portals, strangers, yesterday's answers."""
+        assert state.key_set is not None
+        receipt = messages.read_receipt(answer.body, state.key_set, self._time.now().at_ms)
+        if isinstance(receipt, SealFlaw):
+            if receipt in (SealFlaw.MALFORMED, SealFlaw.NEEDS_UPDATE):
+                return trouble_of(answer, "a receipt")
+            return Trouble(TroubleKind.BAD_RECEIPT, f"the receipt is {receipt}: no service key of our centre signed it")
+        if (receipt.device, receipt.incarnation) != (state.device, ready.incarnation):
+            return Trouble(TroubleKind.BAD_RECEIPT, "the receipt is for another gate or another journal")
+        if receipt.batch_digest != messages.batch_digest(body):
+            return Trouble(TroubleKind.BAD_RECEIPT, "the receipt is for another batch than the one just sent")
+        if not 0 <= receipt.through_seq <= ready.last_seq:
+            return Trouble(TroubleKind.JOURNAL, f"the centre holds entries up to {receipt.through_seq}, we have fewer")
+        return receipt.through_seq

@@ -1,0 +1,156 @@
+"""One visit to the feed: the head, what it names that is not here yet, and the list swapped in (wire.md §5)."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from gate_agent import pass_list
+from gate_agent.centre_client import Answer, Caller, Rest, trouble_of
+from gate_agent.pass_list import Refused
+from gate_agent.sync_state import SyncState, SyncStore, Trouble, TroubleKind
+from wire import feed, keyset
+from wire.feed import Head
+from wire.messages import GateConfig
+from wire.signing import SealFlaw
+
+HEAD_EVERY_S = 3.0
+HEAD_SPREAD = 0.2
+CONFIG_AGAIN_MS = 60_000
+"""How soon the configuration is asked for again when a head speaks of keys it did not bring."""
+MAX_CONFIG_BYTES = 256 * 1024
+INCOMING = "incoming"
+
+
+class SegmentMissing(Exception):
+    """A segment cannot be had; carries why out of the building of a list."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(trouble.detail)
+        self.trouble = trouble
+
+
+class ListPull:
+    """Keeps the list at what the centre's head says."""
+
+    def __init__(
+        self, data_dir: Path, store: SyncStore, caller: Caller, boot_ms: Callable[[], int], chance: random.Random
+    ) -> None:
+        self._data_dir = data_dir
+        self._store = store
+        self._caller = caller
+        self._boot_ms = boot_ms
+        self._chance = chance
+        self._incoming = data_dir / pass_list.FOLDER / INCOMING
+        self._etag: str | None = None
+        self._config_asked_boot_ms: int | None = None
+
+    def pull_once(self) -> Rest | Trouble:
+        """Ask for the head and, when it is newer, fetch, verify and swap in the list. A Trouble changed nothing."""
+        state = self._configured()
+        if isinstance(state, Trouble):
+            return state
+        answer = self._ask_head(state)
+        if isinstance(answer, Trouble):
+            return answer
+        if answer.status == 304 and self._etag is not None:
+            return self._rest()
+        if answer.status != 200:
+            return trouble_of(answer, "the list's head")
+        state = self._with_its_keys(state, answer.body)
+        if isinstance(state, Trouble):
+            return state
+        trouble = self._install(state, answer.body)
+        if trouble is not None:
+            return trouble
+        self._etag = answer.headers.get("etag")
+        return self._rest()
+
+    def _rest(self) -> Rest:
+        return Rest(HEAD_EVERY_S * self._chance.uniform(1 - HEAD_SPREAD, 1 + HEAD_SPREAD))
+
+    def _configured(self) -> SyncState | Trouble:
+        """The state with a configuration: asked for at start, and until there is one. An old one serves meanwhile."""
+        state = self._store.read()
+        if state.device is None:
+            return Trouble(TroubleKind.NOT_ENROLLED, "this gate is not enrolled: gate-agent enrol --url … --code …")
+        if state.config is not None and self._config_asked_boot_ms is not None:
+            return state
+        trouble = self._fetch_config(state)
+        if trouble is not None and (state.config is None or trouble.kind is TroubleKind.UNREACHABLE):
+            return trouble
+        return self._store.read()
+
+    def _fetch_config(self, state: SyncState) -> Trouble | None:
+        self._config_asked_boot_ms = self._boot_ms()
+        assert state.key_set is not None
+        answer = self._caller.signed(state, "GET", "/device/v1/config", MAX_CONFIG_BYTES)
+        if isinstance(answer, Trouble):
+            return answer
+        if answer.status != 200:
+            return trouble_of(answer, "the gate's configuration")
+        try:
+            config = msgspec.msgpack.decode(answer.body, type=GateConfig)
+        except msgspec.DecodeError:
+            return trouble_of(answer, "the gate's configuration")
+        key_set = keyset.read_key_set(config.key_set, state.key_set.root)
+        if isinstance(key_set, SealFlaw) or key_set.version < state.key_set.version:
+            why = key_set if isinstance(key_set, SealFlaw) else "it is older than the one held"
+            return Trouble(TroubleKind.NOT_THE_CENTRE, f"the key set in the gate's configuration is refused: {why}")
+        self._store.keep_config(config, key_set.root)
+        return None
+
+    def _ask_head(self, state: SyncState) -> Answer | Trouble:
+        assert state.config is not None
+        headers = {} if self._etag is None else {"If-None-Match": self._etag}
+        return self._caller.fetch(state, f"/feed/{state.config.feed_id.hex()}/head", feed.MAX_HEAD_BYTES, headers)
+
+    def _with_its_keys(self, state: SyncState, head: bytes) -> SyncState | Trouble:
+        """The state, with a newer configuration if the head speaks of keys we lack; asked at most once a minute."""
+        assert state.config is not None and state.key_set is not None
+        read = feed.read_head(head, state.key_set, state.config.feed_id)
+        lacking = read is SealFlaw.UNKNOWN_KEY or (
+            isinstance(read, Head)
+            and (
+                read.key_set_version > state.key_set.version
+                or read.list_key_id not in {key_id for key_id, _ in state.config.list_keys}
+            )
+        )
+        asked_boot_ms = self._config_asked_boot_ms
+        if not lacking or (asked_boot_ms is not None and self._boot_ms() - asked_boot_ms < CONFIG_AGAIN_MS):
+            return state
+        return self._fetch_config(state) or self._store.read()
+
+    def _install(self, state: SyncState, head: bytes) -> Trouble | None:
+        assert state.config is not None and state.key_set is not None
+        try:
+            installed = pass_list.install(
+                self._data_dir, head, lambda name: self._segment(state, name), state.key_set, state.config
+            )
+        except SegmentMissing as problem:
+            return problem.trouble
+        if isinstance(installed, Refused):
+            return Trouble(TroubleKind.BAD_LIST, f"the list is refused, the one held stays: {installed}")
+        self._store.raise_floor(installed.signed_at_ms)
+        shutil.rmtree(self._incoming, ignore_errors=True)
+        return None
+
+    def _segment(self, state: SyncState, name: bytes) -> bytes:
+        """A segment's bytes, from disk if an earlier attempt brought it; raises SegmentMissing otherwise."""
+        path = self._incoming / name.hex()
+        if path.exists():
+            data = path.read_bytes()
+            if feed.segment_name(data) == name:
+                return data
+        answer = self._caller.fetch(state, f"/feed/segments/{name.hex()}", feed.MAX_SEGMENT_BYTES)
+        if isinstance(answer, Trouble):
+            raise SegmentMissing(answer)
+        if answer.status != 200 or feed.segment_name(answer.body) != name:
+            raise SegmentMissing(trouble_of(answer, f"the list's segment {name.hex()[:12]}…"))
+        self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_bytes(answer.body)
+        return answer.body

@@ -1,0 +1,176 @@
+"""The child process that talks to the centre: fetches the list, sends the entries, and waits politely when cut off."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import random
+import signal
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from gate_agent.centre_client import Caller, Rest
+from gate_agent.entry_push import EntryPush
+from gate_agent.list_pull import ListPull
+from gate_agent.sync_state import SyncStore, Task, Trouble, TroubleKind
+from gate_agent.trusted_time import Clocks, TrustedTime, clocks_of_this_machine
+
+RETRY_GAP_S = 2.0
+RETRY_BASE_S, RETRY_CEILING_S = 1.0, 8.0
+"""After n failures: the gap and a random part of min(ceiling, base·2^n). So the two tasks together ask at most once a
+second while the centre is away, and see within ten that it is back: no more than asking for the head costs anyway."""
+NOTE_EVERY_MS = 15_000
+"""How often an unchanged state of the link is written down again: a card wears out by writing."""
+LOOK_AT_PARENT_EVERY_S = 0.5
+ENDING_S = 2.0
+LOCK = "sync.lock"
+
+
+class BackOff:
+    """How long to wait after failures: exponential, with full jitter above a fixed gap."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._failures = 0
+
+    def failed(self) -> float:
+        """Seconds until the next attempt."""
+        self._failures += 1
+        ceiling_s = min(RETRY_CEILING_S, RETRY_BASE_S * 2 ** min(self._failures, 16))
+        return RETRY_GAP_S + self._chance.uniform(0, ceiling_s)
+
+    def succeeded(self) -> None:
+        """The next failure is a first one again."""
+        self._failures = 0
+
+
+class Loop:
+    """One task with the centre, again and again; writes down how it stands."""
+
+    def __init__(
+        self,
+        task: Task,
+        attempt: Callable[[], Rest | Trouble],
+        store: SyncStore,
+        time: TrustedTime,
+        chance: random.Random,
+    ) -> None:
+        self._task = task
+        self._attempt = attempt
+        self._store = store
+        self._time = time
+        self._back_off = BackOff(chance)
+        self._noted: tuple[Trouble | None, int] | None = None
+        self._wake = threading.Event()
+
+    def run(self, stop: threading.Event, recovered: Callable[[], None]) -> None:
+        """Until `stop` is set and `wake` called. `recovered` is called when the centre answers again."""
+        while not stop.is_set():
+            before = self._noted
+            pause_s = self.step()
+            if before is not None and before[0] is not None and self._noted is not None and self._noted[0] is None:
+                recovered()
+            self._wake.wait(pause_s)
+            self._wake.clear()
+
+    def wake(self) -> None:
+        """Try now instead of waiting any longer."""
+        self._wake.set()
+
+    def step(self) -> float:
+        """One attempt, whatever becomes of it; the seconds to wait before the next."""
+        try:
+            result = self._attempt()
+        except (OSError, sqlite3.Error) as error:
+            result = Trouble(TroubleKind.DISK, f"{type(error).__name__}: {error}")
+        if isinstance(result, Trouble):
+            self._note(result)
+            return self._back_off.failed()
+        if result.asked:
+            self._back_off.succeeded()
+            self._note(None)
+        return result.pause_s
+
+    def _note(self, trouble: Trouble | None) -> None:
+        now = self._time.now()
+        changed = self._noted is None or self._noted[0] != trouble
+        if self._noted is not None and not changed and now.monotonic_ms - self._noted[1] < NOTE_EVERY_MS:
+            return
+        if changed:
+            told = "in order" if trouble is None else f"{trouble.kind}: {trouble.detail}"
+            print(f"sync: {self._task}: {told}", file=sys.stderr, flush=True)
+        self._noted = (trouble, now.monotonic_ms)
+        with contextlib.suppress(sqlite3.Error):  # a full disk: the task is tried again all the same
+            self._store.note(self._task, trouble, now.record_ms)
+
+
+def run_forever(data_dir: Path) -> int:
+    """What `gate-agent sync` does until SIGTERM, SIGINT or its parent's end; the exit code. The agent need not run."""
+    stop, asked = threading.Event(), threading.Event()
+
+    def end(*_: object) -> None:
+        asked.set()
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    parent = os.getppid()
+
+    def look_at_parent() -> None:
+        if os.getppid() != parent:
+            end()
+
+    with _alone(data_dir, stop, look_at_parent), closing(SyncStore(data_dir)) as store:
+        _run_tasks(data_dir, store, clocks_of_this_machine(), stop, look_at_parent)
+    return 0 if asked.is_set() else 1
+
+
+def _run_tasks(
+    data_dir: Path, store: SyncStore, clocks: Clocks, stop: threading.Event, look_around: Callable[[], None]
+) -> None:
+    """List and entries in a thread each, until `stop`; a thread that fails ends all, and who started us starts anew."""
+    chance = random.Random()
+    time = TrustedTime(lambda: store.read().evidence, clocks)
+    callers = [Caller(data_dir, store, clocks, time) for _ in Task]
+    pull = ListPull(data_dir, store, callers[0], clocks.boot_ms, chance)
+    push = EntryPush(data_dir, store, callers[1], clocks.boot_ms, time)
+    list_loop = Loop(Task.LIST, pull.pull_once, store, time, chance)
+    entries_loop = Loop(Task.ENTRIES, push.push_once, store, time, chance)
+
+    def keep_running(loop: Loop, other: Loop) -> None:
+        try:
+            loop.run(stop, other.wake)
+        finally:
+            stop.set()
+
+    pairs = ((list_loop, entries_loop), (entries_loop, list_loop))
+    threads = [threading.Thread(target=keep_running, args=pair, daemon=True) for pair in pairs]
+    for thread in threads:
+        thread.start()
+    while not stop.wait(LOOK_AT_PARENT_EVERY_S):
+        look_around()
+    for loop, thread in zip((list_loop, entries_loop), threads, strict=True):
+        loop.wake()
+        thread.join(ENDING_S)
+    for caller in callers:
+        caller.close()
+
+
+@contextmanager
+def _alone(data_dir: Path, stop: threading.Event, look_around: Callable[[], None]) -> Iterator[None]:
+    """Only one sync at a time writes here: one that outlives its parent for a moment is waited for."""
+    with (data_dir / LOCK).open("w") as lock:
+        while not stop.is_set():
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                stop.wait(LOOK_AT_PARENT_EVERY_S)
+                look_around()
+            else:
+                break
+        yield
