@@ -35,7 +35,7 @@ AFTER_PASSAGE_MS = 500
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The face a lane shows now. `number` is new with each verdict and the same while one is prolonged."""
+    """The face a lane shows now. `number` is new with each verdict, the same while one is prolonged, 0 at rest."""
 
     face: Face
     number: int
@@ -199,7 +199,7 @@ class Board:
         """What the lane shows while nobody presents: idle, or for as long as it lasts starting, closed, fault, fire."""
         with self._changed:
             if self._lanes[lane].rest.face != face:
-                self._lanes[lane].rest = self._number(face)
+                self._lanes[lane].rest = Shown(face, 0)
                 self._bump()
 
     def reading(self, lane: int) -> None:

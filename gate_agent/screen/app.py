@@ -1,0 +1,182 @@
+"""The status screen's pages and event streams: read-only, on this machine alone, for the browsers beside the lanes."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Mapping
+
+from flask import Blueprint, Flask, Response, abort, jsonify, render_template, request
+from waitress.server import BaseWSGIServer, MultiSocketServer, create_server
+
+from gate_agent.board import Board, LaneState, Snapshot
+from gate_agent.screen import scans, strip, times, visitor, words
+from gate_agent.screen.speech import LANGUAGES, Speech
+from gate_agent.screen.streams import Streams
+
+HOST = "127.0.0.1"
+TRUSTED_HOSTS = [HOST, "localhost"]
+THREADS = 32
+REQUEST_BODY_LIMIT = 64 * 1024
+UNSENT_LIMIT = 1024 * 1024
+"""Bytes kept for a browser that does not read, before its stream has to wait."""
+STAFF_PAUSE_S = 0.25
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class Screen:
+    """What the pages are made of: the board, the gate's time (UTC ms, None while unknown), the streams."""
+
+    def __init__(self, board: Board, now_ms: Callable[[], int | None]) -> None:
+        self.board = board
+        self.now_ms = now_ms
+        self.streams = Streams(board, lambda: times.clock(now_ms(), board.snapshot().status.zone))
+
+    def face(self, snapshot: Snapshot, lane: int) -> visitor.FaceView:
+        """The visitor face of a lane; 404 for a lane this gate does not have."""
+        status = next((own for own in snapshot.status.lanes if own.lane == lane), None)
+        if status is None or lane not in snapshot.shown:
+            abort(404)
+        return visitor.view(status, snapshot.shown[lane], snapshot.status, self.now_ms())
+
+    def staff(self, snapshot: Snapshot, lang: str) -> dict[str, object]:
+        """What the staff's templates are given."""
+        status = snapshot.status
+        speech = Speech(lang, status.zone, self.now_ms())
+        return {
+            "speech": speech,
+            "label": speech.label,
+            "strip": strip.strip(status, speech),
+            "counters": status.counters,
+            "refused": sum(status.counters.refused.values()),
+            "bars": scans.bars(status.counters.refused, speech),
+            "rows": scans.rows(snapshot.scans, speech),
+            "detail": scans.detail(snapshot.scans[0], speech) if snapshot.scans else None,
+        }
+
+
+def create_app(board: Board, now_ms: Callable[[], int | None], simulation: Blueprint | None = None) -> Flask:
+    """The status screen of one agent. `simulation`: the control port of simulated lanes, only with --simulate."""
+    app = Flask(__name__)
+    app.config.update(TRUSTED_HOSTS=TRUSTED_HOSTS, MAX_CONTENT_LENGTH=REQUEST_BODY_LIMIT)
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.extensions["screen"] = screen = Screen(board, now_ms)
+    app.before_request(_same_origin)
+    app.after_request(_headers)
+    app.register_blueprint(_pages(screen, simulated=simulation is not None))
+    if simulation is not None:
+        app.register_blueprint(simulation)
+    return app
+
+
+Server = BaseWSGIServer | MultiSocketServer
+
+
+def serve(app: Flask, port: int) -> tuple[Server, str]:
+    """Serves the screen from a thread of its own; the server and its address. Port 0: any free one.
+
+    OSError: the port is taken."""
+    listening = socket.create_server((HOST, port))
+    server = create_server(
+        app,
+        sockets=[listening],
+        threads=THREADS,
+        ident=None,
+        max_request_body_size=REQUEST_BODY_LIMIT,
+        outbuf_high_watermark=UNSENT_LIMIT,
+    )
+    threading.Thread(target=server.run, name="screen", daemon=True).start()
+    return server, f"http://{HOST}:{listening.getsockname()[1]}"
+
+
+def stop(app: Flask, server: Server) -> None:
+    """Ends the streams and the server's threads."""
+    app.extensions["screen"].streams.close()
+    server.close()
+
+
+def _pages(screen: Screen, simulated: bool) -> Blueprint:
+    pages = Blueprint("screen", __name__)
+
+    @pages.get("/")
+    def index() -> str:
+        return render_template("index.html", status=screen.board.snapshot().status, simulated=simulated)
+
+    @pages.get("/lane/<int:lane>")
+    def lane_page(lane: int) -> str:
+        face = screen.face(screen.board.snapshot(), lane)
+        return render_template("visitor.html", face=face, frozen=words.FROZEN)
+
+    @pages.get("/events/lane/<int:lane>")
+    def lane_events(lane: int) -> Response:
+        screen.face(screen.board.snapshot(), lane)
+
+        def parts(snapshot: Snapshot) -> Mapping[str, str]:
+            return {"face": render_template("face.html", face=screen.face(snapshot, lane))}
+
+        return screen.streams.open(parts)
+
+    @pages.get("/staff")
+    def staff() -> str:
+        return render_template("staff.html", **screen.staff(screen.board.snapshot(), _language()))
+
+    @pages.get("/events/staff")
+    def staff_events() -> Response:
+        lang = _language()
+
+        def parts(snapshot: Snapshot) -> Mapping[str, str]:
+            given = screen.staff(snapshot, lang)
+            names = ("strip", "alarm", "counters", "list", "detail")
+            return {name: render_template(f"staff_{name}.html", **given) for name in names}
+
+        return screen.streams.open(parts, pause_s=STAFF_PAUSE_S)
+
+    @pages.get("/staff/scan/<int:number>")
+    def staff_detail(number: int) -> str:
+        snapshot = screen.board.snapshot()
+        scan = next((scan for scan in snapshot.scans if scan.number == number), None)
+        if scan is None:
+            abort(404)
+        speech = Speech(_language(), snapshot.status.zone, screen.now_ms())
+        return render_template("staff_detail.html", label=speech.label, detail=scans.detail(scan, speech))
+
+    @pages.get("/healthz")
+    def healthz() -> Response:
+        status = screen.board.snapshot().status
+        return jsonify(
+            ok=all(lane.state in (LaneState.OPEN, LaneState.CLOSED) for lane in status.lanes),
+            lanes={str(lane.lane): lane.state for lane in status.lanes},
+            enrolled=status.enrolled,
+            online=status.online,
+            waiting=status.waiting,
+            list_version=status.list_version,
+            clock=status.clock.name.lower(),
+        )
+
+    return pages
+
+
+def _language() -> str:
+    lang = request.args.get("lang", LANGUAGES[0])
+    return lang if lang in LANGUAGES else LANGUAGES[0]
+
+
+def _same_origin() -> None:
+    """A page of another origin may neither act here nor hold a stream. Host is checked by TRUSTED_HOSTS."""
+    origin = request.headers.get("Origin")
+    if origin is not None and origin != request.host_url.rstrip("/"):
+        abort(403)
+
+
+def _headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
