@@ -36,6 +36,8 @@ CHECKED_AT_START = 1_000
 CHECK_STEPS = 20_000_000
 """Virtual-machine steps of SQLite that the check of the file's structure may take at start: well under a second."""
 BUSY_TIMEOUT_S = 5.0
+KEPT_FOR_ADMISSIONS_BYTES = 64 * 1024 * 1024
+"""When the disk has less, refusals are no longer written: admissions go on for some 300,000 entries more."""
 PRIMARY_CODE = 0xFF
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """Only a broken file is set aside: a full, locked or read-only disk heals, or is for people to mend."""
@@ -193,6 +195,11 @@ class Entries:
             self._db.execute("DELETE FROM open_intent WHERE seq = ?", (entry.ref_seq,))
         self._seq, self._hash = seq, chained
         return seq
+
+    def has_room(self) -> bool:
+        """Whether the disk has more room than admissions should keep to themselves."""
+        disk = os.statvfs(self.path)
+        return disk.f_bavail * disk.f_frsize >= KEPT_FOR_ADMISSIONS_BYTES
 
     def steps_of(self, pass_id: bytes) -> list[Step]:
         """What the journal holds of a pass, refusals left out."""

@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from wire.messages import EntryKind
+from wire.reasons import Reason
 
 MS = 1_000_000
 GRACE_MS = 1_000
@@ -42,6 +43,7 @@ class Ending:
     kind: EntryKind
     intent_seq: int
     pass_id: bytes
+    reason: Reason | None = None
 
 
 @dataclass(slots=True)

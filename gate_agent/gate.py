@@ -1,0 +1,156 @@
+"""The conductor: from what is shown at a lane to the open turnstile, and to whoever walks through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from gate_agent import judging
+from gate_agent.announcement import Announcement, announce, announce_again
+from gate_agent.board import Board
+from gate_agent.decision import Admit, Refuse, decide
+from gate_agent.entries import OpenIntent
+from gate_agent.facts import Known, find_out
+from gate_agent.journal import CannotRecord, Journal
+from gate_agent.judging import Judged
+from gate_agent.passage import MS, Ending, LanePassages, Opening
+from gate_agent.recognition import Presentation
+from gate_agent.world import World
+from hardware import DeviceFault
+from hardware.turnstile import Note, Turnstile
+from wire.messages import EntryKind
+from wire.reasons import Reason
+
+OWED_AGAIN_MS = 1_000
+"""How often outcomes that the disk did not take are tried again."""
+SEEN_KINDS = {EntryKind.PASSED: True, EntryKind.PASSED_LATE: True, EntryKind.ANNULLED: False}
+"""Endings that a sensor told, and whether somebody passed."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """One lane as the conductor plays it; used by one thread."""
+
+    number: int
+    turnstile: Turnstile
+    passages: LanePassages
+    pulse_ms: int
+    owed: list[Ending] = field(default_factory=list)
+
+
+class Gate:
+    """All lanes of one box. `look` gives the world of the moment, `monotonic_ns` is the turnstiles' clock."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        look: Callable[[], World],
+        board: Board,
+        lanes: Sequence[Lane],
+        monotonic_ns: Callable[[], int],
+    ) -> None:
+        self._journal = journal
+        self._look = look
+        self._board = board
+        self._lanes = {lane.number: lane for lane in lanes}
+        self._monotonic_ns = monotonic_ns
+
+    def present(self, lane: Lane, shown: Presentation) -> Admit | Refuse:
+        """Judge what a visitor shows and open for a valid right: on disk first, then the relay, then the screen."""
+        world = self._look()
+        known = find_out(shown, world)
+        first = decide(known.facts, world.venue, world.now)
+        if isinstance(first, Refuse):  # nothing the journal knows could change it: the visitor need not wait for it
+            self._journal.post(lambda entries: judging.append_refusal(entries, lane.number, known, first.reason, world))
+            return self._tell(lane, known, Judged(first), world)
+        opening = lane.passages.may_go_on(known.pass_id, lane.turnstile.ready)
+        if opening is not None:
+            return self._open_again(lane, known, opening, first, world)
+        judged = self._journal.perform(lambda entries: judging.judge(entries, lane.number, known, world))
+        if isinstance(judged, CannotRecord):
+            return self._tell(lane, known, Judged(Refuse(Reason.CANNOT_RECORD)), world)
+        if isinstance(judged.verdict, Refuse):
+            return self._tell(lane, known, judged, world)
+        return self._open(lane, known, judged, world)
+
+    def edge(self, lane: Lane, active: bool, at_ns: int) -> None:
+        """The passage sensor changed in the lane's direction."""
+        self._end(lane, lane.passages.edge(active, at_ns))
+
+    def tick(self, lane: Lane) -> None:
+        """Time went by: end what nobody walked through, write what the disk did not take before."""
+        self._end(lane, lane.passages.tick(self._monotonic_ns(), lane.turnstile.ready))
+
+    def next_tick_ns(self, lane: Lane) -> int | None:
+        """When `tick` has something to do; None while nothing is open."""
+        now_ns = self._monotonic_ns()
+        return now_ns + OWED_AGAIN_MS * MS if lane.owed else lane.passages.next_tick_ns(now_ns)
+
+    def recover(self, intents: Sequence[OpenIntent]) -> None:
+        """At start: what a crash left open goes on at its lane for a while, or is unresolved."""
+        world, now_ns = self._look(), self._monotonic_ns()
+        for intent in intents:
+            age_ms = world.now.monotonic_ms - intent.monotonic_ms if intent.boot == world.boot else -1
+            lane = self._lanes.get(intent.lane)
+            if lane is not None:
+                self._end(lane, lane.passages.recover(intent.seq, intent.pass_id, age_ms, now_ns))
+            else:
+                self._write(intent.lane, (Ending(EntryKind.UNRESOLVED, intent.seq, intent.pass_id),))
+
+    def _open(self, lane: Lane, known: Known, judged: Judged, world: World) -> Admit | Refuse:
+        """The intent is on disk: pulse, tell, and write down what the pulse alone has settled."""
+        try:
+            began_ns = lane.turnstile.open_for(lane.pulse_ms, _note(known.pass_id, judged.intent_seq))
+        except DeviceFault:
+            self._tell(lane, known, replace(judged, verdict=Refuse(Reason.FAULT)), world)
+            self._end(lane, [Ending(EntryKind.ANNULLED, judged.intent_seq, known.pass_id, Reason.FAULT)])
+            return Refuse(Reason.FAULT)
+        self._tell(lane, known, judged, world)
+        self._end(lane, lane.passages.pulsed(judged.intent_seq, known.pass_id, began_ns))
+        return judged.verdict
+
+    def _open_again(self, lane: Lane, known: Known, opening: Opening, verdict: Admit, world: World) -> Admit | Refuse:
+        """One more pulse for an entry that is on disk already (gate.md, Showing again)."""
+        try:
+            began_ns = lane.turnstile.open_for(lane.pulse_ms, _note(opening.pass_id, opening.intent_seq))
+        except DeviceFault:
+            return self._tell(lane, known, Judged(Refuse(Reason.FAULT)), world)
+        self._show(lane, announce_again(lane.number, known, world, lane.passages.window_ms))
+        self._end(lane, lane.passages.pulsed_again(opening, began_ns))
+        return verdict
+
+    def _tell(self, lane: Lane, known: Known, judged: Judged, world: World) -> Admit | Refuse:
+        to_lane = self._other_lane(lane) if judged.verdict == Refuse(Reason.FAULT) else None
+        window_ms = lane.passages.window_ms
+        self._show(lane, announce(lane.number, known, judged.verdict, judged.uses, world, window_ms, to_lane))
+        return judged.verdict
+
+    def _show(self, lane: Lane, told: Announcement) -> None:
+        self._board.face(lane.number, told.face)
+        self._board.scan(told.scan)
+
+    def _other_lane(self, lane: Lane) -> int | None:
+        """Where a visitor is sent when this lane is out of order."""
+        others = (other.number for other in self._lanes.values() if other is not lane and not other.turnstile.fault)
+        return min(others, default=None)
+
+    def _end(self, lane: Lane, endings: Sequence[Ending]) -> None:
+        """Write outcomes down; what the disk does not take is owed and tried again at the next tick."""
+        lane.owed.extend(endings)
+        if not lane.owed or not self._write(lane.number, tuple(lane.owed)):
+            return
+        for ending in lane.owed:
+            if ending.kind in SEEN_KINDS and ending.reason is None:
+                self._board.passage(lane.number, SEEN_KINDS[ending.kind])
+        lane.owed.clear()
+
+    def _write(self, lane: int, endings: Sequence[Ending]) -> bool:
+        """One commit for all of them; whether it happened."""
+        world = self._look()
+        written = self._journal.perform(lambda entries: judging.append_endings(entries, lane, endings, world))
+        return not isinstance(written, CannotRecord)
+
+
+def _note(pass_id: bytes, intent_seq: int) -> Note:
+    """What the turnstile keeps with a pulse, so that each can be matched with its entry from outside."""
+    return {"pass": pass_id.hex(), "entry_seq": intent_seq}

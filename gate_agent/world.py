@@ -1,0 +1,91 @@
+"""What the gate knows at one moment: the time, the list, the centre's keys. Taken once for each presentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from gate_agent.decision import Venue
+from gate_agent.pass_list import PassList, PassListHolder
+from gate_agent.sync_state import SyncState, SyncView
+from gate_agent.trusted_time import Now, TrustedTime
+from gate_agent.uses import Today
+from wire import moments
+from wire.keyset import KeySet
+from wire.token import Place
+
+NO_KEYS = KeySet(version=0, issued_at_ms=0, root=b"", keys=())
+NO_VENUE = 0
+BOOT_CHARACTERS = 8
+"""How much of the machine's boot id the journal keeps with each entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Works before anything is enrolled: no list, no keys, and so nothing is admitted."""
+
+    now: Now
+    pass_list: PassList | None
+    sync: SyncState
+    boot: str
+    spare_key: bytes
+
+    @property
+    def stranger_key(self) -> bytes:
+        """What codes that are not ours are hashed with: the venue's key, before enrolment one of this run alone."""
+        return self.spare_key if self.sync.config is None else self.sync.config.credential_key
+
+    @property
+    def keys(self) -> KeySet:
+        """The centre's keys; none before enrolment."""
+        return self.sync.key_set or NO_KEYS
+
+    @property
+    def place(self) -> Place:
+        """The venue and its groups."""
+        return Place(self.sync.venue or NO_VENUE) if self.pass_list is None else self.pass_list.place
+
+    @property
+    def venue(self) -> Venue | None:
+        """The rules that hold here, or None before the first list."""
+        return None if self.pass_list is None else Venue(self.pass_list.document, self.pass_list.head)
+
+    @property
+    def products(self) -> frozenset[int] | None:
+        """The products the list describes, or None before the first list."""
+        if self.pass_list is None:
+            return None
+        return frozenset(product.number for product in self.pass_list.document.products)
+
+    @property
+    def list_version(self) -> tuple[int, int]:
+        """Epoch and version of the list held; zeros for none."""
+        return (0, 0) if self.pass_list is None else (self.pass_list.epoch, self.pass_list.version)
+
+    @property
+    def today(self) -> Today:
+        """The venue's day, as far as it is known."""
+        if self.now.at_ms is None or self.pass_list is None:
+            return Today(self.boot, None, None)
+        zone = ZoneInfo(self.pass_list.document.zone)
+        midnight = datetime.fromtimestamp(self.now.at_ms / 1000, zone).replace(
+            hour=0, minute=0, second=0, microsecond=0
+        )
+        since_ms = self.now.at_ms - round(midnight.timestamp() * 1000)
+        return Today(self.boot, moments.day_number(self.now.at_ms, zone), self.now.monotonic_ms - since_ms)
+
+
+class WorldView:
+    """Looks at clock, list and sync.db; any thread may ask. A look costs two stats and one read of SQLite's counter."""
+
+    def __init__(self, clock: TrustedTime, lists: PassListHolder, sync: SyncView, boot_id: str, spare_key: bytes) -> None:
+        self._clock = clock
+        self._lists = lists
+        self._sync = sync
+        self._boot = boot_id[:BOOT_CHARACTERS]
+        self._spare_key = spare_key
+
+    def look(self) -> World:
+        """The world now."""
+        return World(self._clock.now(), self._lists.current(), self._sync.read(), self._boot, self._spare_key)
