@@ -10,10 +10,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Protocol
 
 
 class DeviceFault(Exception):
     """A device, its library or its setting is not as needed; the message is one sentence that says what to do."""
+
+
+class Device(Protocol):
+    """What every device answers to; any thread may ask."""
+
+    @property
+    def fault(self) -> str | None:
+        """None while it works, else a sentence for staff; a lost device is looked for again by itself."""
+
+    def close(self) -> None:
+        """Let go of the device and end its threads; who waits for it gets None. Doing it twice is doing it once."""
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from hardware import Backoff, DeviceFault, library
+from hardware import Backoff, Device, DeviceFault, library
 
 if TYPE_CHECKING:
     import cv2
@@ -37,12 +37,8 @@ class Frame:
     captured_monotonic_ns: int
 
 
-class Camera(Protocol):
+class Camera(Device, Protocol):
     """A camera is asked again and again by one thread; what it answers is the newest frame it has not given yet."""
-
-    @property
-    def fault(self) -> str | None:
-        """None while frames come, else a sentence for staff; a lost camera is opened again by itself."""
 
     @property
     def ended(self) -> bool:
@@ -53,9 +49,6 @@ class Camera(Protocol):
 
     def frames(self) -> Iterator[Frame]:
         """Newest frame after newest frame, until the source ends or is closed."""
-
-    def close(self) -> None:
-        """Let go of the source and end its threads; a waiting `newest` returns None."""
 
 
 def open_camera(source: str, every_frame: bool = False) -> Camera:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from hardware import Device
+
 
 class CardAuth(StrEnum):
     """How the card proved to be the genuine one (facts.md): a card read without proof can be a copy."""
@@ -34,15 +36,8 @@ class CardFault:
     sentence: str
 
 
-class CardReader(Protocol):
+class CardReader(Device, Protocol):
     """A reader is asked again and again by one thread; what it answers is the next tap."""
-
-    @property
-    def fault(self) -> str | None:
-        """None while the reader works, else a sentence for staff."""
 
     def next_read(self, timeout_s: float) -> CardRead | CardFault | None:
         """The next tap, None when nobody tapped within `timeout_s` or the reader is away or closed."""
-
-    def close(self) -> None:
-        """Let go of the reader; a waiting `next_read` returns None."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Protocol
 
+from hardware import Device
+
 
 class Signal(StrEnum):
     """The families of what a lane says; never told by colour alone, so each has a sound of its own too."""
@@ -19,15 +21,8 @@ class Signal(StrEnum):
     FAULT = "fault"  # out of order
 
 
-class Indicator(Protocol):
-    """What is lit and heard at a lane."""
-
-    @property
-    def fault(self) -> str | None:
-        """None while it works, else a sentence for staff."""
+class Indicator(Device, Protocol):
+    """What is lit and heard at a lane; closed, it is dark and silent."""
 
     def show(self, signal: Signal) -> None:
         """Light and sound `signal` until the next one; returns at once, never raises: a lamp must not stop a lane."""
-
-    def close(self) -> None:
-        """Everything dark and silent."""

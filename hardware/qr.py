@@ -40,7 +40,7 @@ class QrCode:
     corners: Corners
 
 
-Look: TypeAlias = "Callable[[Gray], list[QrCode]]"
+_Look: TypeAlias = "Callable[[Gray], list[QrCode]]"
 
 
 class QrReader:
@@ -51,7 +51,7 @@ class QrReader:
             import zxingcpp  # noqa: F401 - its absence shows when the reader is made, not at the first visitor
         self.warning = cross_check_warning()
         self._motion = _Motion()
-        self._second_looks: tuple[Look, ...] = (
+        self._second_looks: tuple[_Look, ...] = (
             lambda gray: _read_plain(_sharpened(gray)),
             lambda gray: _read_plain(_evened(gray)),
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from hardware import Backoff, DeviceFault, library
+from hardware import Backoff, Device, DeviceFault, library
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -30,18 +30,11 @@ _ENDS = b"\r\n"
 _NOISE = bytes(byte for byte in range(256) if not 0x20 <= byte < 0x7F and byte not in _ENDS)
 
 
-class Scanner(Protocol):
+class Scanner(Device, Protocol):
     """A scanner is asked again and again by one thread; what it answers is the next line."""
-
-    @property
-    def fault(self) -> str | None:
-        """None while the scanner is connected, else a sentence for staff; it is looked for again by itself."""
 
     def next_line(self, timeout_s: float) -> str | None:
         """The next line: 1 to MAX_LINE_CHARS characters of printable ASCII; None when none came within `timeout_s`."""
-
-    def close(self) -> None:
-        """Let go of the device; a waiting `next_line` returns None."""
 
 
 class LineFramer:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from hardware import DeviceFault
+from hardware import Device, DeviceFault
 
 MIN_PULSE_MS = 100  # shorter pulses are missed by real turnstiles
 MAX_PULSE_MS = 5_000  # one passage window; a door is held open by its own switch, never by a long pulse
@@ -38,7 +38,7 @@ class Passage:
     monotonic_ns: int
 
 
-class Turnstile(Protocol):
+class Turnstile(Device, Protocol):
     """One arm. Nothing moves when it is made or closed: a pulse is the only way to unlock, and it ends by itself."""
 
     @property
@@ -49,10 +49,6 @@ class Turnstile(Protocol):
     def ready(self) -> bool:
         """The arm is locked and would take a pulse now (always true where no such input is wired)."""
 
-    @property
-    def fault(self) -> str | None:
-        """None while it works, else a sentence for staff."""
-
     def open_for(self, pulse_ms: int, note: Note) -> int:
         """Begin one pulse and return at once with its monotonic time in ns; the pulse ends by itself after `pulse_ms`.
 
@@ -61,9 +57,6 @@ class Turnstile(Protocol):
 
     def watch(self, on_passage: Callable[[Passage], None]) -> None:
         """Call `on_passage` for every later edge, from the device's own thread; it must return without waiting."""
-
-    def close(self) -> None:
-        """Leave the arm locked and let go of the device; doing it twice is doing it once."""
 
 
 def check_pulse(pulse_ms: int) -> None:

@@ -1,0 +1,174 @@
+"""The one place that chooses devices: a lane's line of settings becomes its camera, scanner, card reader and turnstile.
+
+A lane is `NUMBER:PART,PART,…`, for instance
+
+    1:reader=serial:/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0@9600,turnstile=file:/run/gate/pulses,direction=in
+
+with these parts (a comma never belongs to a value; in a URL write it %2C):
+
+    reader=serial:PATH[@BAUD]   a scanner on a serial device, 115200 baud unless said so, best by its by-path name
+    reader=camera:SOURCE        a device number or /dev path, a URL, a video, a picture or a folder of pictures
+    reader=sim                  a simulated camera, scanner and card reader
+    turnstile=file:PATH         each pulse appended to a file as a line of JSON
+    turnstile=sim               a simulated arm with visitors
+    direction=in | out          which way the lane leads; in, unless said otherwise
+
+A lane has one turnstile and at least one reader; `reader` may be repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from hardware import Device, DeviceFault
+from hardware.camera import Camera, open_camera
+from hardware.card_reader import CardReader
+from hardware.indicator import Indicator
+from hardware.serial_scanner import DEFAULT_BAUD, Scanner, SerialScanner
+from hardware.simulated import SimulatedLane
+from hardware.turnstile import Direction, FileTurnstile, Turnstile
+
+MAX_LANES = 99
+MAX_READERS = 8  # of one lane
+BAUD_RATES = range(300, 4_000_001)
+
+READERS = ("serial:PATH[@BAUD]", "camera:SOURCE", "sim")
+TURNSTILES = ("file:PATH", "sim")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSpec:
+    """One device as it was named: its kind, where it is, and for a serial line its speed."""
+
+    kind: str
+    where: str = ""
+    baud: int = DEFAULT_BAUD
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSpec:
+    """A lane as its settings name it; nothing is opened yet."""
+
+    number: int
+    readers: tuple[DeviceSpec, ...]
+    turnstile: DeviceSpec
+    direction: Direction = Direction.IN
+
+
+@dataclass(frozen=True, slots=True)
+class LaneDevices:
+    """The devices of one lane, open; each looks for itself again when it is lost."""
+
+    number: int
+    direction: Direction
+    cameras: tuple[Camera, ...]
+    scanners: tuple[Scanner, ...]
+    card_readers: tuple[CardReader, ...]
+    turnstile: Turnstile
+    indicators: tuple[Indicator, ...]
+    simulated: SimulatedLane | None  # where any of them is simulated
+
+    @property
+    def all(self) -> tuple[Device, ...]:
+        """Every device, readers first."""
+        return (*self.cameras, *self.scanners, *self.card_readers, self.turnstile, *self.indicators)
+
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong with any of them now, one sentence each."""
+        return [device.fault for device in self.all if device.fault is not None]
+
+    def close(self) -> None:
+        """Let go of everything; the arm stays locked."""
+        for device in self.all:
+            device.close()
+        if self.simulated is not None:
+            self.simulated.close()
+
+
+def parse_lane(text: str) -> LaneSpec:
+    """The lane that `text` describes. DeviceFault names the piece that is wrong and what it may be."""
+    number_text, colon, parts = text.partition(":")
+    if not colon or not number_text.isdecimal() or not 1 <= int(number_text) <= MAX_LANES:
+        raise DeviceFault(f"lane {text!r}: begin with a number from 1 to {MAX_LANES} and a colon, as in 1:reader=sim,…")
+    number = int(number_text)
+    readers: list[DeviceSpec] = []
+    turnstiles: list[DeviceSpec] = []
+    directions: list[Direction] = []
+    for part in parts.split(","):
+        key, _, value = part.partition("=")
+        if key == "reader":
+            readers.append(_device(number, "reader", value, READERS))
+        elif key == "turnstile":
+            turnstiles.append(_device(number, "turnstile", value, TURNSTILES))
+        elif key == "direction":
+            if value not in list(Direction):
+                raise DeviceFault(f"lane {number}: direction is in or out, not {value!r}")
+            directions.append(Direction(value))
+        else:
+            raise DeviceFault(f"lane {number}: {part!r} is none of reader=…, turnstile=…, direction=…")
+    if len(turnstiles) != 1:
+        raise DeviceFault(
+            f"lane {number}: name exactly one turnstile ({' or '.join(TURNSTILES)}), not {len(turnstiles)}"
+        )
+    if not 1 <= len(readers) <= MAX_READERS:
+        raise DeviceFault(f"lane {number}: name 1 to {MAX_READERS} readers ({', '.join(READERS)}), not {len(readers)}")
+    if len(directions) > 1:
+        raise DeviceFault(f"lane {number}: name the direction once")
+    return LaneSpec(number, tuple(readers), turnstiles[0], directions[0] if directions else Direction.IN)
+
+
+def open_lane(spec: LaneSpec) -> LaneDevices:
+    """Open what `spec` names. A device that is away is looked for until it is there; DeviceFault: it never can be."""
+    with contextlib.ExitStack() as opened:
+        simulated: SimulatedLane | None = None
+        if any(device.kind == "sim" for device in (*spec.readers, spec.turnstile)):
+            simulated = SimulatedLane(spec.number)
+            opened.callback(simulated.close)
+        cameras: list[Camera] = []
+        scanners: list[Scanner] = []
+        card_readers: list[CardReader] = []
+        for reader in spec.readers:
+            if reader.kind == "serial":
+                scanners.append(SerialScanner(Path(reader.where), reader.baud))
+            elif reader.kind == "camera":
+                cameras.append(open_camera(reader.where))
+                opened.callback(cameras[-1].close)
+            elif simulated is not None:
+                cameras.append(simulated.camera)
+                scanners.append(simulated.scanner)
+                card_readers.append(simulated.card_reader)
+        turnstile: Turnstile
+        if simulated is not None and spec.turnstile.kind == "sim":
+            turnstile = simulated.turnstile
+        else:
+            turnstile = FileTurnstile(Path(spec.turnstile.where), spec.number)
+        opened.pop_all()  # all of it is there: it is the caller's to close
+    return LaneDevices(
+        number=spec.number,
+        direction=spec.direction,
+        cameras=tuple(cameras),
+        scanners=tuple(scanners),
+        card_readers=tuple(card_readers),
+        turnstile=turnstile,
+        indicators=() if simulated is None else (simulated.indicator,),
+        simulated=simulated,
+    )
+
+
+def _device(lane: int, part: str, value: str, known: tuple[str, ...]) -> DeviceSpec:
+    """One device as named; its kind must be one of `known`, and all but `sim` say where they are."""
+    kind, _, where = value.partition(":")
+    if kind not in {name.partition(":")[0] for name in known}:
+        raise DeviceFault(f"lane {lane}: {part}={value!r} is of no known kind; known are {', '.join(known)}")
+    if (kind == "sim") == bool(where):
+        raise DeviceFault(f"lane {lane}: {part}={value!r} should read {part}={' or '.join(known)}")
+    if kind == "serial":
+        path, at, baud = where.rpartition("@")
+        if at and baud.isdecimal():
+            if int(baud) not in BAUD_RATES:
+                raise DeviceFault(f"lane {lane}: {baud} baud is no speed of a serial line; scanners use 9600 or 115200")
+            return DeviceSpec(kind, path, int(baud))
+    return DeviceSpec(kind, where)

@@ -1,0 +1,231 @@
+"""A simulated turnstile: an arm, a relay, sensors, visitors who do not always just walk through, and faults."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+
+from hardware import DeviceFault
+from hardware.timeline import History, Timeline
+from hardware.turnstile import Direction, Note, Passage, check_pulse
+
+WINDOW_MS = 5_000  # how long the arm stays unlocked for nobody
+STEP_UP_MS = 600  # from the unlocked arm to a visitor's first push
+TURN_MS = 700  # one turn of the arm
+MAX_VISITORS = 50  # who stand before the arm at most
+
+
+class Walk(StrEnum):
+    """What a visitor does when the arm unlocks."""
+
+    THROUGH = "pass"  # walks through
+    BALK = "balk"  # stands there until the arm locks again
+    GO_BACK = "back"  # walks through and comes straight back out
+    TAILGATE = "tailgate"  # walks through with another right behind
+
+
+class Trouble(StrEnum):
+    """What can be wrong with a turnstile."""
+
+    SENSOR_STUCK = "sensor_stuck"  # the passage input is active all the time
+    SENSOR_DEAD = "sensor_dead"  # the arm turns and no input tells
+    NEVER_READY = "never_ready"  # the ready input stays away
+    RELAY_DEAD = "relay_dead"  # the relay clicks, the arm stays locked
+    RELAY_GONE = "relay_gone"  # the relay board was unplugged
+
+
+class SimulatedTurnstile:
+    """One arm that goes through everything a real one does, at the times of its `timeline`, and remembers every edge.
+
+    In its history the relay is `on`/`off` (with the note of the pulse), the arm `unlocked`/`locked`/`turns in`/
+    `turns out`, the inputs `ready`, `passage in` and `passage out` are `active`/`inactive`, a visitor is what he does.
+    """
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        history: History,
+        usual_walk: Walk | None = Walk.THROUGH,
+        has_passage_sensor: bool = True,
+    ) -> None:
+        """`usual_walk` is what a visitor does whom nobody sent; None: there are only the visitors sent by `walk`."""
+        self.has_passage_sensor = has_passage_sensor
+        self._timeline = timeline
+        self._history = history
+        self._usual_walk = usual_walk
+        self._lock = threading.RLock()
+        self._visitors: deque[Walk] = deque(maxlen=MAX_VISITORS)
+        self._trouble: Trouble | None = None
+        self._closed = False
+        self._pulse_ends_ns = 0
+        self._relay_on = False
+        self._unlocked_until_ns: int | None = None  # None: locked; a turn uses it up
+        self._turning: Direction | None = None
+        self._was_ready = True
+        self._listeners: list[Callable[[Passage], None]] = []
+        self._untold: list[Passage] = []
+
+    # --- what any turnstile does
+
+    @property
+    def ready(self) -> bool:
+        with self._lock:
+            standing_locked = self._unlocked_until_ns is None and self._turning is None
+            return standing_locked and self._trouble not in (Trouble.NEVER_READY, Trouble.RELAY_GONE)
+
+    @property
+    def fault(self) -> str | None:
+        if self._closed:
+            return "the simulated turnstile is closed"
+        return "the relay board is gone: plug it in again" if self._trouble is Trouble.RELAY_GONE else None
+
+    def open_for(self, pulse_ms: int, note: Note) -> int:
+        check_pulse(pulse_ms)
+        with self._moving():
+            if self.fault is not None:
+                raise DeviceFault(self.fault)
+            now_ns = self._timeline.now_ns()
+            self._history.add("relay", "on", note)
+            self._relay_on = True
+            self._pulse_ends_ns = max(self._pulse_ends_ns, now_ns + pulse_ms * 1_000_000)
+            self._timeline.after(pulse_ms, self._end_pulse)
+            if self._trouble is not Trouble.RELAY_DEAD:
+                self._unlock(now_ns)
+            return now_ns
+
+    def watch(self, on_passage: Callable[[Passage], None]) -> None:
+        with self._lock:
+            self._listeners.append(on_passage)
+
+    def close(self) -> None:
+        with self._moving():
+            if not self._closed:
+                self._closed = True
+                self._listeners.clear()
+                if self._relay_on:
+                    self._relay_on = False
+                    self._history.add("relay", "off")
+                self._lock_arm()
+
+    # --- what only a simulated one does
+
+    def walk(self, walk: Walk) -> None:
+        """Send a visitor: he acts now if the arm is unlocked, else he waits before it."""
+        with self._moving():
+            self._visitors.append(walk)
+            self._history.add("visitor", f"stands before the arm to {walk}")
+            if self._unlocked_until_ns is not None and self._turning is None:
+                self._timeline.after(STEP_UP_MS, self._step_up)
+
+    def trouble(self, trouble: Trouble | None) -> None:
+        """Let something be wrong from now on, None: nothing any more."""
+        with self._moving():
+            if trouble is self._trouble:
+                return
+            if self._trouble is Trouble.SENSOR_STUCK:
+                self._edge(Direction.IN, active=False)
+            self._trouble = None
+            self._history.add("trouble", trouble or "none")
+            if trouble is Trouble.SENSOR_STUCK:
+                self._edge(Direction.IN, active=True)
+            self._trouble = trouble
+
+    @property
+    def relay_on(self) -> bool:
+        """Whether a pulse is on."""
+        return self._relay_on
+
+    @property
+    def arm(self) -> str:
+        """`locked`, `unlocked`, `turning in` or `turning out`."""
+        with self._lock:
+            if self._turning is not None:
+                return f"turning {self._turning}"
+            return "locked" if self._unlocked_until_ns is None else "unlocked"
+
+    # --- the machine
+
+    @contextlib.contextmanager
+    def _moving(self) -> Iterator[None]:
+        """Around every change: the ready input follows, and the listeners are told when the lock is free again."""
+        with self._lock:
+            try:
+                yield
+            finally:
+                if self.ready != self._was_ready:
+                    self._was_ready = not self._was_ready
+                    self._history.add("ready", "active" if self._was_ready else "inactive")
+                told, self._untold = self._untold, []
+                listeners = list(self._listeners)
+        for passage in told:
+            for listener in listeners:
+                listener(passage)
+
+    def _end_pulse(self) -> None:
+        with self._moving():
+            if self._relay_on and self._timeline.now_ns() >= self._pulse_ends_ns:
+                self._relay_on = False
+                self._history.add("relay", "off")
+
+    def _unlock(self, now_ns: int) -> None:
+        if self._unlocked_until_ns is None:
+            self._history.add("arm", "unlocked")
+        self._unlocked_until_ns = now_ns + WINDOW_MS * 1_000_000
+        self._timeline.after(WINDOW_MS, self._window_over)
+        self._timeline.after(STEP_UP_MS, self._step_up)
+
+    def _window_over(self) -> None:
+        with self._moving():
+            if self._unlocked_until_ns is not None and self._timeline.now_ns() >= self._unlocked_until_ns:
+                self._lock_arm()
+
+    def _lock_arm(self) -> None:
+        if self._unlocked_until_ns is not None:
+            self._unlocked_until_ns = None
+            self._history.add("arm", "locked")
+
+    def _step_up(self) -> None:
+        """The first visitor before the arm does what he came to do, if he may."""
+        with self._moving():
+            if self._closed or self._unlocked_until_ns is None or self._turning is not None:
+                return
+            walk = self._visitors.popleft() if self._visitors else self._usual_walk
+            if walk is None:
+                return
+            self._history.add("visitor", walk)
+            if walk is Walk.THROUGH:
+                self._turn(Direction.IN)
+            elif walk is Walk.GO_BACK:
+                self._turn(Direction.IN, then=Direction.OUT)
+            elif walk is Walk.TAILGATE:
+                self._turn(Direction.IN, then=Direction.IN)
+
+    def _turn(self, direction: Direction, then: Direction | None = None) -> None:
+        self._turning = direction
+        self._unlocked_until_ns = None
+        self._history.add("arm", f"turns {direction}")
+        self._edge(direction, active=True)
+        self._timeline.after(TURN_MS, lambda: self._turned(direction, then))
+
+    def _turned(self, direction: Direction, then: Direction | None) -> None:
+        with self._moving():
+            self._turning = None
+            self._edge(direction, active=False)
+            if self._closed:
+                return
+            if then is not None:
+                self._turn(then)
+            elif self._unlocked_until_ns is None:
+                self._history.add("arm", "locked")
+            else:  # a pulse came during the turn: the next visitor may step up
+                self._timeline.after(STEP_UP_MS, self._step_up)
+
+    def _edge(self, direction: Direction, active: bool) -> None:
+        """One edge of the passage input, unless the input is broken."""
+        if not self.has_passage_sensor or self._trouble in (Trouble.SENSOR_STUCK, Trouble.SENSOR_DEAD):
+            return
+        self._history.add(f"passage {direction}", "active" if active else "inactive")
+        self._untold.append(Passage(direction, active, self._timeline.now_ns()))
