@@ -1,0 +1,81 @@
+"""Sending notices: a thread that posts each outcome to the merchant until it says `success`, and ends deferred ones."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import msgspec
+import requests
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from sandbox_provider.book import Book, Transfer
+from sandbox_provider.signing import HEADER, sign
+
+RETRY_AFTER_MS = (1_000, 2_000, 4_000, 8_000, 15_000, 60_000, 300_000, 900_000)  # then it gives up
+TURN_S = 0.1
+TIMEOUT_S = 5
+PER_TURN = 50
+GIVEN_UP = 1 << 62
+
+
+def told(transfer: Transfer, cashier_url: str | None = None) -> bytes:
+    """What the provider says about a transfer, in answers and in notices."""
+    return msgspec.json.encode(
+        {
+            "app_id": transfer.app_id,
+            "out_no": transfer.out_no,
+            "status": transfer.status,
+            "amount_fen": transfer.amount_fen,
+            "provider_ref": transfer.provider_ref,
+            "reason": transfer.reason,
+            "pay_url": cashier_url,
+        }
+    )
+
+
+class Notifier:
+    """Runs until `stop`; everything it has to do stands in the book, so a restart forgets nothing."""
+
+    def __init__(self, book: Book, key: rsa.RSAPrivateKey, now_ms: Callable[[], int]) -> None:
+        self._book, self._key, self._now_ms = book, key, now_ms
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when nothing is being sent any more."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with requests.Session() as session:
+            session.trust_env = False
+            while not self._stopped.wait(TURN_S):
+                self.turn(session)
+
+    def turn(self, session: requests.Session) -> None:
+        """One look at what is due."""
+        now_ms = self._now_ms()
+        for out_no in self._book.due_deferred(now_ms):
+            if self._book.settle(out_no, now_ms) is not None:
+                self._book.promise_notice(out_no, now_ms)
+        for notice_id, out_no, tries in self._book.due_notices(now_ms, PER_TURN):
+            delivered = self._send(session, out_no)
+            again = now_ms + RETRY_AFTER_MS[tries] if tries < len(RETRY_AFTER_MS) else GIVEN_UP
+            self._book.mark_notice(notice_id, delivered, again)
+
+    def _send(self, session: requests.Session, out_no: str) -> bool:
+        transfer = self._book.find(out_no)
+        assert transfer is not None
+        body = told(transfer)
+        headers = {"Content-Type": "application/json", HEADER: sign(self._key, "notice", out_no, body)}
+        try:
+            answer = session.post(
+                transfer.notice_url, data=body, headers=headers, timeout=TIMEOUT_S, allow_redirects=False
+            )
+        except requests.RequestException:
+            return False
+        return answer.status_code == 200 and answer.text.strip() == "success"
