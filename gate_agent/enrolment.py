@@ -18,7 +18,7 @@ from gate_agent.outbox import Outbox
 from gate_agent.sync_state import Enrolment, SyncView, Trouble, store_enrolment
 from gate_agent.trusted_time import Clocks
 from wire import keyset, messages, signing
-from wire.messages import DEVICE_BYTES, EnrolReply, EnrolRequest, EnrolmentCode
+from wire.messages import DEVICE_BYTES, EnrolmentCode, EnrolReply, EnrolRequest
 from wire.signing import SealFlaw
 
 ENROL_PATH = "/device/v1/enrol"

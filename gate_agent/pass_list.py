@@ -31,6 +31,8 @@ MAX_PASSES_PER_CARD = 8
 MAX_FOUND_BY_DIGITS = 20
 LAST_DIGITS = 6
 BUILD_CACHE_KB = 32_768
+RENEW_AFTER_MS = 60_000
+"""How much younger a head of the same version must be to be written down: a card wears out by writing."""
 FOLDER, CURRENT, BUILDING = "lists", "current", "building"
 
 _TABLES = """
@@ -188,12 +190,13 @@ def install(
     if read.venue != config.venue:
         return Refused("list", ListFlaw.WRONG_VENUE)
     held = PassList.open(data_dir)
-    if held is not None and (read.epoch, read.version) < (held.epoch, held.version):
-        return Refused("list", ListFlaw.ROLLED_BACK)
-    if held is not None and (read.epoch, read.version) == (held.epoch, held.version):
-        if read.signed_at_ms > held.head.signed_at_ms:
-            _renew_head(held.path, read)
-        return read
+    if held is not None and held.head.feed_id == read.feed_id:
+        if (read.epoch, read.version) < (held.epoch, held.version):
+            return Refused("list", ListFlaw.ROLLED_BACK)
+        if (read.epoch, read.version) == (held.epoch, held.version):
+            if read.signed_at_ms - held.head.signed_at_ms >= RENEW_AFTER_MS:
+                _renew_head(held.path, read)
+            return read
     if not _is_whole(read):
         return Refused("list", ListFlaw.GAP)
     folder = data_dir / FOLDER
