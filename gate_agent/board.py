@@ -273,6 +273,11 @@ class Board:
                 wake_ms = min([deadline_ms, *(change_ms for change_ms in changes if change_ms is not None)])
                 self._changed.wait((wake_ms - now_ms) / 1000)
 
+    def wake(self) -> None:
+        """Everybody who waits looks again, though nothing changed."""
+        with self._changed:
+            self._bump()
+
     def _number(self, face: Face) -> Shown:
         self._numbers += 1
         return Shown(face, self._numbers)

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Callable, Mapping
 
 from flask import Blueprint, Flask, Response, abort, jsonify, render_template, request
-from waitress.server import BaseWSGIServer, MultiSocketServer, create_server
 
 from gate_agent.board import Board, LaneState, Snapshot
 from gate_agent.screen import scans, strip, times, visitor, words
+from gate_agent.screen.server import HOST, REQUEST_BODY_LIMIT, Server
 from gate_agent.screen.speech import LANGUAGES, Speech
 from gate_agent.screen.streams import Streams
 
-HOST = "127.0.0.1"
 TRUSTED_HOSTS = [HOST, "localhost"]
-THREADS = 32
-REQUEST_BODY_LIMIT = 64 * 1024
-UNSENT_LIMIT = 1024 * 1024
-"""Bytes kept for a browser that does not read, before its stream has to wait."""
 STAFF_PAUSE_S = 0.25
 
 HEADERS = {
@@ -77,30 +70,12 @@ def create_app(board: Board, now_ms: Callable[[], int | None], simulation: Bluep
     return app
 
 
-Server = BaseWSGIServer | MultiSocketServer
-
-
 def serve(app: Flask, port: int) -> tuple[Server, str]:
-    """Serves the screen from a thread of its own; the server and its address. Port 0: any free one.
+    """Serves the screen from threads of its own; the server and its address. Port 0: any free one.
 
     OSError: the port is taken."""
-    listening = socket.create_server((HOST, port))
-    server = create_server(
-        app,
-        sockets=[listening],
-        threads=THREADS,
-        ident=None,
-        max_request_body_size=REQUEST_BODY_LIMIT,
-        outbuf_high_watermark=UNSENT_LIMIT,
-    )
-    threading.Thread(target=server.run, name="screen", daemon=True).start()
-    return server, f"http://{HOST}:{listening.getsockname()[1]}"
-
-
-def stop(app: Flask, server: Server) -> None:
-    """Ends the streams and the server's threads."""
-    app.extensions["screen"].streams.close()
-    server.close()
+    server = Server(app, app.extensions["screen"].streams, port)
+    return server, server.url
 
 
 def _pages(screen: Screen, simulated: bool) -> Blueprint:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from gate_agent.board import Scan
 from gate_agent.faces import FAMILY, Face, Family, State
-from gate_agent.screen import staff_words, times, visitor
+from gate_agent.screen import staff_words, times, visitor, words
 from gate_agent.screen.speech import Speech, sentence_of
+from gate_agent.screen.staff_words import Telling
 from wire.reasons import Reason
 
 ROWS_LIMIT = 40
@@ -76,7 +77,7 @@ def bars(refused: Mapping[Reason, int], speech: Speech) -> tuple[tuple[str, int]
 def detail(scan: Scan, speech: Speech) -> Detail:
     """One scan whole."""
     family = FAMILY[scan.verdict]
-    telling = staff_words.STAFF[scan.verdict] if isinstance(scan.verdict, Reason) else staff_words.ADMITTED
+    telling = _telling(scan)
     where = [times.clock(scan.at_ms, speech.zone), speech.label("at_lane", lane=scan.lane), speech.label(scan.reader)]
     if scan.passed is not None:
         where.append(speech.label("passed" if scan.passed else "not_passed"))
@@ -118,15 +119,26 @@ def _headline(scan: Scan, speech: Speech) -> str:
 
 
 def _meta(scan: Scan, family: Family, speech: Speech) -> str:
-    """What distinguishes this scan: its fact, and for a case for staff what happened."""
+    """What distinguishes this scan: which entry, how old the code, what happened, or the fact the visitor was told."""
     if scan.verdict is State.ADMITTED:
         line = visitor.admitted_line(scan.facts, speech)
+        line = words.ENTRY_TODAY if line is words.ENTRY_TODAY_UNTIL else line
         return speech.fill(speech.pick((line.zh, line.en)), scan.facts)
-    if isinstance(scan.verdict, Reason) and family in (Family.STAFF, Family.RETRY, Family.FAULT):
-        telling = staff_words.STAFF[scan.verdict]
+    if scan.facts.age_s is not None:
+        return speech.label("code_age", age=scan.facts.age_s)
+    if family in (Family.STAFF, Family.FAULT):
+        telling = _telling(scan)
         return speech.fill(speech.pick((telling.what_zh, telling.what_en)), scan.facts).rstrip("。.")
+    if family is Family.RETRY:
+        return ""
     sentence = sentence_of(_face(scan))
     return speech.fill(speech.pick((sentence.fact_zh, sentence.fact_en)), scan.facts)
+
+
+def _telling(scan: Scan) -> Telling:
+    if scan.verdict is Reason.USED_UP:
+        return staff_words.USED_UP[scan.facts.limit]
+    return staff_words.STAFF[scan.verdict] if isinstance(scan.verdict, Reason) else staff_words.ADMITTED
 
 
 def _facts(scan: Scan, speech: Speech) -> tuple[tuple[str, str, str], ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from gate_agent.faces import Trouble
+from gate_agent.faces import Limit, Trouble
 from wire.reasons import Reason
 
 
@@ -77,10 +77,10 @@ STAFF: Mapping[Reason, Telling] = MappingProxyType(
             "Your pass works from {from}; just come back then.",
         ),
         Reason.FORGED: Telling(
-            "签名不对：码被改动过，或不是本系统签发的。",
-            "这个码验不过，请打开“我的年票”重新出示。（不要指责，可请班长）",
-            "Signature wrong: altered, or not issued by us.",
-            "This code cannot be verified; please open My passes. (Do not accuse; call the supervisor.)",
+            "签名不对：码被改动过，或不是本系统签发的。不要指责，可请班长。",
+            "这个码验不过，请打开“我的年票”重新出示。",
+            "Signature wrong: altered, or not issued by us. Do not accuse; call the supervisor.",
+            "This code cannot be verified; please open My passes.",
         ),
         Reason.NOT_IN_LIST: Telling(
             "签名正确，但名单里没有这张票。",
@@ -185,7 +185,7 @@ STAFF: Mapping[Reason, Telling] = MappingProxyType(
             "Your pass is for {slot}; please come then.",
         ),
         Reason.USED_UP: Telling(
-            "今日次数已用：{at} {lane}号通道入园（总次数用完时写“次数已用完”）。",
+            "今日次数已用：{at} {lane}号通道入园。",
             "您今天 {at} 已从{lane}号通道入园，此票每天限一次。",
             "Today's entry was used: {at}, lane {lane}.",
             "You entered today at {at} through lane {lane}; one entry a day.",
@@ -232,6 +232,23 @@ STAFF: Mapping[Reason, Telling] = MappingProxyType(
     }
 )
 
+USED_UP: Mapping[Limit, Telling] = MappingProxyType(
+    {
+        Limit.ONCE_A_DAY: STAFF[Reason.USED_UP],
+        Limit.DAY: Telling(
+            "今日次数已用完：最近 {at} {lane}号通道入园。",
+            "您今天 {at} 已从{lane}号通道入园，此票今天的次数用完了。",
+            "Today's entries are used: the last {at}, lane {lane}.",
+            "You entered today at {at} through lane {lane}; today's entries are used.",
+        ),
+        Limit.TOTAL: Telling(
+            "次数已用完：最近 {at} {lane}号通道入园。",
+            "这张票的次数用完了，最近一次是 {at} {lane}号通道。",
+            "All entries are used: the last {at}, lane {lane}.",
+            "All entries of this pass are used, the last at {at}, lane {lane}.",
+        ),
+    }
+)
 ADMITTED = Telling("", "请往里走，祝您游园愉快。", "", "Please walk in, enjoy your visit.")
 
 SHORT: Mapping[Reason, tuple[str, str]] = MappingProxyType(
@@ -270,7 +287,7 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "disk": ("磁盘", "Disk"),
         "readers": ("读头", "Readers"),
         "relays": ("继电器", "Relays"),
-        "temperature": ("温度", "Temperature"),
+        "temperature": ("温度", "Temp."),
         "devices": ("设备", "Devices"),
         "devices_wrong": ("{n} 项 !", "{n} !"),
         "night": ("夜间配色", "Night colours"),
@@ -304,11 +321,12 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "earlier": ("此票更早的使用", "Earlier uses of this pass"),
         "last_entries": ("最近入园", "Last entries"),
         "today_at": ("今天 {at}", "today {at}"),
+        "code_age": ("{age} 秒前的码", "code made {age} s ago"),
         "back": ("返回", "Back"),
         "cut_off": ("画面与闸机断开，下面不是最新情况", "Screen cut off, not current"),
         "cut_off_mid": ("闸机照常验票；正在重新连接", "gates still checking; reconnecting"),
         "last_update": ("最后更新", "Last update"),
-        "since": ("{t} 起", "since {t}"),
+        "since": ("{t} 起", "Since {t}."),
         "more_alarms": ("另有 {n} 条", "{n} more"),
     }
 )

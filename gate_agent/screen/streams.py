@@ -40,8 +40,9 @@ class Streams:
         return response
 
     def close(self) -> None:
-        """Ends every stream at its next beat."""
+        """Ends every stream at once."""
         self._closing.set()
+        self._board.wake()
 
     def _events(self, parts: Callable[[Snapshot], Mapping[str, str]], pause_s: float) -> Iterator[str]:
         yield f"retry: {RECONNECT_MS}\n\n"

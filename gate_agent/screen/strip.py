@@ -164,8 +164,9 @@ def _trouble(lane: LaneStatus, trouble: Trouble, status: Status, speech: Speech)
     words = staff_words.TROUBLES[trouble]
     first = speech.pick(words.alarm).format(lane=lane.lane, side=speech.label(lane.side))
     second = speech.pick(words.remedy)
-    to = next((other.lane for other in status.lanes if other.state is LaneState.OPEN), None)
-    if to is not None:
-        second += speech.pick(staff_words.USE_LANE).format(to=to)
+    others = [other.lane for other in status.lanes if other.state is LaneState.OPEN]
+    if others:
+        nearest = min(others, key=lambda other: abs(other - lane.lane))
+        second += speech.pick(staff_words.USE_LANE).format(to=nearest)
     since = speech.time(lane.since_ms)
     return first, second + speech.pick(("。", ". ")) + (speech.label("since", t=since) if since else "")

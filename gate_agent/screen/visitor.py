@@ -92,7 +92,7 @@ def view(lane: LaneStatus, shown: Shown, status: Status, now_ms: int | None) -> 
         family=family,
         shape=SHAPES.get(face.verdict) or SHAPES.get(family) or family,
         lines=lines,
-        width=f"w{min(max(4, *map(len, lines)), words.LONGEST_LINE)}",
+        width=_width(lines, way),
         en=english,
         fact="" if family in (Family.RETRY, Family.GO) else zh.fill(sentence.fact_zh, face.facts),
         band=_band(face, family, sentence, zh, en),
@@ -134,6 +134,12 @@ def _headline(
     if way is None:
         return (*first, words.NO_OTHER_LANE.zh), f"{english}. {words.NO_OTHER_LANE.en}"
     return NARROW.get(first[0], first), english
+
+
+def _width(lines: tuple[str, ...], way: WayPanel | None) -> str:
+    """The class that sizes the headline by its longest line; only one line alone may be as large as w4 and w5."""
+    least = 4 if len(lines) == 1 or way else 6
+    return f"w{min(max(least, *map(len, lines)), words.LONGEST_LINE)}"
 
 
 def _band(face: Face, family: Family, sentence: Sentence, zh: Speech, en: Speech) -> Band:
