@@ -191,6 +191,8 @@ def append_only(table: sa.Table) -> sa.Table:
 
 def install_guards(connection: Connection) -> None:
     """Write every trigger again; run after each migration, inside its transaction."""
+    if not is_sqlite(connection):
+        connection.exec_driver_sql(_POSTGRES_REFUSE)
     for name, statement in _triggers(connection).items():
         table = name.split("__")[0]
         drop = f'DROP TRIGGER IF EXISTS "{name}"' + ("" if is_sqlite(connection) else f' ON "{table}"')
@@ -223,8 +225,6 @@ def guard_flaws(connection: Connection) -> list[str]:
 def _triggers(bind: Connection) -> dict[str, str]:
     """Name and statement of each trigger; a name is `<table>__append_only_<what>`."""
     triggers = {}
-    if not is_sqlite(bind):
-        bind.exec_driver_sql(_POSTGRES_REFUSE)
     for table in sorted(_append_only_tables):
         for what in ("update", "delete") if is_sqlite(bind) else ("update", "delete", "truncate"):
             name = f"{table}__append_only_{what}"

@@ -25,10 +25,8 @@ ledger_account = sa.Table(
     fen_column("credits_posted_fen", server_default="0"),
     fen_column("debits_pending_fen", server_default="0"),
     fen_column("credits_pending_fen", server_default="0"),
-    sa.CheckConstraint(
-        "debits_posted_fen >= 0 AND credits_posted_fen >= 0 AND debits_pending_fen >= 0 AND credits_pending_fen >= 0",
-        name="totals",
-    ),
+    sa.CheckConstraint("debits_posted_fen >= 0 AND credits_posted_fen >= 0", name="posted"),
+    sa.CheckConstraint("debits_pending_fen >= 0 AND credits_pending_fen >= 0", name="pending"),
     sa.Index("ix_ledger_account_code", "code", "owner_id"),
 )
 

@@ -1,0 +1,67 @@
+"""The worker: turns all steps again and again. Each step finds its own work in the tables and says how much it did.
+
+A step is a plain function `(centre) -> int`: safe to run twice, beside itself in another process, and to be killed. New
+work of later folders is one more line in STEPS, in the order in which an order lives.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from sync_server.centre import Centre
+from sync_server.orders.progress import take_payments
+from sync_server.payments.sandbox_client import client_of
+from sync_server.payments.transfers import move_due
+from sync_server.settlement.clearing import clear_redemptions
+from sync_server.settlement.payouts import finish_orders, follow_transfers
+
+IDLE_S = 0.5  # pause after a turn that found nothing; also how long a stop may take
+FAILED_S = 5.0  # pause after a turn in which a step failed
+
+Step = Callable[[Centre], int]
+
+
+def move_transfers(centre: Centre) -> int:
+    """`payments.transfers.move_due` with the provider of the settings; without one nothing moves."""
+    if centre.settings.provider_public_key_file is None:
+        return 0
+    provider = client_of(centre)
+    try:
+        return move_due(centre, provider)
+    finally:
+        provider.close()
+
+
+STEPS: tuple[Step, ...] = (
+    move_transfers,
+    take_payments,
+    clear_redemptions,
+    follow_transfers,
+    finish_orders,
+)
+
+_log = structlog.get_logger("worker")
+
+
+def turn(centre: Centre) -> int:
+    """Every step once; how much was done in all."""
+    return sum(step(centre) for step in STEPS)
+
+
+def run(centre: Centre, stopped: threading.Event) -> None:
+    """Turn until stopped. A step that fails is logged and tried again with the next turn; the others go on."""
+    while not stopped.is_set():
+        done, failed = 0, False
+        for step in STEPS:
+            try:
+                done += step(centre)
+            except Exception:  # one step's failure must not hold up the others' money; it is logged
+                failed = True
+                _log.exception("step failed", step=f"{step.__module__}.{step.__name__}")
+        if failed:
+            stopped.wait(FAILED_S)
+        elif done == 0:
+            stopped.wait(IDLE_S)
