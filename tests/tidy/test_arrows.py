@@ -15,8 +15,8 @@ from tests.tidy.sources import PACKAGES, ROOT, Source, sources
 # What besides the standard library and our own packages (which import-linter checks) a package may know.
 THIRD_PARTY = {
     "wire": {"nacl", "cryptography", "msgspec"},
-    "hardware": {"cv2", "numpy", "zxingcpp", "pyzbar", "serial", "gpiozero"},
-    "sandbox_provider": {"flask", "werkzeug", "waitress", "click"},
+    "hardware": {"cv2", "numpy", "zxingcpp", "pyzbar", "serial", "segno"},
+    "sandbox_provider": {"flask", "werkzeug", "waitress", "click", "msgspec", "requests", "cryptography"},
     "provisioning": set(),
 }
 STANDARD = sys.stdlib_module_names

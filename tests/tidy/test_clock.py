@@ -34,12 +34,10 @@ KINDS = {
 
 ALLOWED = {  # where -> what it may look at. Waiting is `Event.wait(timeout)` or a queue's time-out, which can be ended.
     "gate_agent/trusted_time.py": {WALL, MONOTONIC},
-    "gate_agent/cli.py": {WALL, MONOTONIC},
-    "sync_server/clock.py": {WALL, MONOTONIC},
-    "sandbox_provider/__main__.py": {WALL},
+    "gate_agent/screen/streams.py": {MONOTONIC},  # the heartbeat of a page that must look frozen when it is
+    "sync_server/clock.py": {WALL},
     "sandbox_provider/cli.py": {WALL},
     "hardware/*": {MONOTONIC},  # devices have time-outs of their own
-    "demo/*": {WALL, MONOTONIC, SLEEP},  # plays visitors, who take their time
     "benchmarks/*": {MONOTONIC},
     "tests/waiting.py": {MONOTONIC},
 }
