@@ -78,10 +78,23 @@ def open_camera(source: str, every_frame: bool = False) -> Camera:
     return LiveCamera(f"video {path}", lambda: _open_file(path), paced_file=True)
 
 
+class Capture(Protocol):
+    """What is used of OpenCV's VideoCapture."""
+
+    def read(self) -> tuple[bool, cv2.typing.MatLike]:
+        """The next picture, in colour or grey; False when there is none."""
+
+    def get(self, propId: int) -> float:  # noqa: N803 - OpenCV's name
+        """A property; 0 when the source does not say."""
+
+    def release(self) -> None:
+        """Let go of the source."""
+
+
 class LiveCamera:
     """A source that does not wait: a thread reads it into a slot of one, so who asks gets the present, not a queue."""
 
-    def __init__(self, name: str, open_capture: Callable[[], cv2.VideoCapture], paced_file: bool = False) -> None:
+    def __init__(self, name: str, open_capture: Callable[[], Capture], paced_file: bool = False) -> None:
         self._name = name
         self._open_capture = open_capture
         self._paced_file = paced_file
@@ -101,7 +114,7 @@ class LiveCamera:
     @property
     def ended(self) -> bool:
         with self._changed:
-            return self._ended and self._slot is None
+            return self._closing.is_set() or (self._ended and self._slot is None)
 
     def newest(self, timeout_s: float) -> Frame | None:
         with self._changed:
@@ -281,13 +294,13 @@ def _open_file(path: Path) -> cv2.VideoCapture:
     return capture
 
 
-def _frames_per_second(capture: cv2.VideoCapture) -> float:
+def _frames_per_second(capture: Capture) -> float:
     import cv2
 
     return capture.get(cv2.CAP_PROP_FPS) or FALLBACK_FPS
 
 
-def _next_gray(capture: cv2.VideoCapture) -> Gray | None:
+def _next_gray(capture: Capture) -> Gray | None:
     there, picture = capture.read()
     return _gray(picture) if there else None
 

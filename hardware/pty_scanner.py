@@ -27,7 +27,9 @@ class PtyScanner:
         self._link = link
         self._unplugged = threading.Event()
         self._master, self._slave = pty.openpty()
-        tty.setraw(self._slave)  # no echo, no translation of line ends; kept open so that early bytes wait for a reader
+        tty.setraw(
+            self._slave
+        )  # no echo, no translation of line ends; kept open: the name must outlive a reader that comes back
         os.set_blocking(self._master, False)
         self.path = Path(os.ttyname(self._slave))
         if link is not None:

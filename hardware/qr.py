@@ -40,18 +40,23 @@ class QrCode:
     corners: Corners
 
 
-_Look: TypeAlias = "Callable[[Gray], list[QrCode]]"
+Reading: TypeAlias = "Callable[[Gray], list[QrCode]]"
+"""One way to read a picture."""
 
 
 class QrReader:
     """Reads the frames of one camera, each at the time it was captured. DeviceFault: zxing-cpp is missing."""
 
-    def __init__(self) -> None:
+    def __init__(self, cross_check: Reading | None = None) -> None:
+        """`cross_check` is the second decoder: pyzbar, and none at all where pyzbar is missing (`warning` says so)."""
         with library("zxing-cpp"):
             import zxingcpp  # noqa: F401 - its absence shows when the reader is made, not at the first visitor
         self.warning = cross_check_warning()
+        if cross_check is None and self.warning is None:
+            cross_check = _read_cross_check
+        self._cross_check = cross_check
         self._motion = _Motion()
-        self._second_looks: tuple[_Look, ...] = (
+        self._second_looks: tuple[Reading, ...] = (
             lambda gray: _read_plain(_sharpened(gray)),
             lambda gray: _read_plain(_evened(gray)),
         )
@@ -69,9 +74,9 @@ class QrReader:
 
     def _second_look(self, gray: Gray, now_ms: int) -> list[QrCode]:
         """One of the second looks, each frame another, so that no frame costs more than one of them."""
-        if self.warning is None and now_ms >= self._next_cross_check_ms:
+        if self._cross_check is not None and now_ms >= self._next_cross_check_ms:
             self._next_cross_check_ms = now_ms + CROSS_CHECK_EVERY_MS
-            return _read_cross_check(gray)
+            return self._cross_check(gray)
         self._turn = (self._turn + 1) % len(self._second_looks)
         return self._second_looks[self._turn](gray)
 
@@ -117,7 +122,8 @@ def cross_check_warning() -> str | None:
 class _Motion:
     """Whether the picture changed a moment ago, judged by a thumbnail that costs a fiftieth of a first look."""
 
-    def __init__(self) -> None:
+    def __init__(self, cross_check: Reading | None = None) -> None:
+        """`cross_check` is the second decoder: pyzbar, and none at all where pyzbar is missing (`warning` says so)."""
         self._before: Gray | None = None
         self._until_ms = 0
 

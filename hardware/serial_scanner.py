@@ -106,7 +106,8 @@ class SerialScanner:
         self._port_lock = threading.Lock()  # held while the port is opened, read or closed
         self._port: Serial | None = None
         self._closed = threading.Event()
-        self._fault: str | None = f"scanner {path} has not been opened yet"
+        self._fault: str | None = None
+        self._connect()  # at once: opening drops what was typed before
 
     @property
     def fault(self) -> str | None:
