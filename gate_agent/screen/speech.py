@@ -53,7 +53,7 @@ class Speech:
 
     def values(self, facts: Facts) -> dict[str, str]:
         """The facts as text, by the names the sentences use."""
-        n = next((n for n in (facts.of_count, facts.count, facts.entries_today) if n is not None), None)
+        n = next((n for n in (facts.of_count, facts.entries_today, facts.count) if n is not None), None)
         left = facts.left_here if facts.venues_left is None else facts.venues_left
         numbers = {"to": facts.to_lane, "lane": facts.at_lane, "n": n, "k": facts.count, "left": left}
         filled = {name: "" if number is None else str(number) for name, number in numbers.items()}
