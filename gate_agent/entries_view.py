@@ -1,4 +1,4 @@
-"""The journal as everybody but its writer sees it: read-only, for sync, the checks and the export."""
+"""The journal as everybody but its writer sees it: read-only, for the day's numbers, the checks and the export."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gate_agent.chain import Broken, ChainWalk
 from gate_agent.entries import BUSY_TIMEOUT_S, NAME
-from wire.messages import FIRST_HASH, Entry, decode_entry
+from wire.messages import Entry, EntryKind, decode_entry
 
 _WALK = """
 SELECT seq, body, hash, kind, lane, at_ms, trust, pass_id, ref_seq, reason, monotonic_ms FROM entry ORDER BY seq
@@ -18,12 +18,14 @@ SELECT seq, body, hash, kind, lane, at_ms, trust, pass_id, ref_seq, reason, mono
 
 
 @dataclass(frozen=True, slots=True)
-class StoredEntry:
-    """One entry as it goes up: the exact bytes and the chain's hash after them."""
+class Told:
+    """What the day's numbers need of an entry."""
 
     seq: int
-    body: bytes
-    hash: bytes
+    kind: EntryKind
+    at_ms: int
+    day: int | None
+    reason: str | None
 
 
 class EntriesView:
@@ -34,29 +36,22 @@ class EntriesView:
         self.incarnation = bytes(self._db.execute("SELECT incarnation FROM meta").fetchone()[0])
 
     @classmethod
-    def open(cls, data_dir: Path) -> EntriesView | None:
-        """The journal of a data directory, or None while there is none."""
+    def open(cls, data_dir: Path) -> EntriesView:
+        """The journal of a data directory. FileNotFoundError while there is none."""
         path = data_dir / NAME
-        return cls(path) if path.exists() else None
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no journal here; is this the data directory of a gate?")
+        return cls(path)
 
     def last_seq(self) -> int:
         """The newest entry; 0 in an empty journal."""
         return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()[0])
 
-    def oldest_open_intent(self) -> int | None:
-        """The first intent whose outcome is not written yet: a batch ends before it (wire.md §6)."""
-        seq = self._db.execute("SELECT min(seq) FROM open_intent").fetchone()[0]
-        return None if seq is None else int(seq)
-
-    def hash_at(self, seq: int) -> bytes | None:
-        """The chain's hash after entry `seq` (0: before the first); None when there is no such entry."""
-        row = self._db.execute("SELECT hash FROM entry WHERE seq = ?", (seq,)).fetchone()
-        return bytes(row[0]) if row is not None else FIRST_HASH if seq == 0 else None
-
-    def after(self, seq: int, limit: int) -> list[StoredEntry]:
-        """At most `limit` entries after `seq`, in order."""
-        sql = "SELECT seq, body, hash FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
-        return [StoredEntry(*row) for row in self._db.execute(sql, (seq, limit))]
+    def told_after(self, seq: int) -> Iterator[Told]:
+        """What was written after entry `seq`, in order."""
+        sql = "SELECT seq, kind, at_ms, day, reason FROM entry WHERE seq > ? ORDER BY seq"
+        for number, kind, *rest in self._db.execute(sql, (seq,)):
+            yield Told(number, EntryKind(kind), *rest)
 
     def entries(self) -> Iterator[tuple[Entry, bytes]]:
         """Every entry, decoded, with the chain's hash after it. Raises msgspec.DecodeError for one that is none."""

@@ -10,6 +10,7 @@ from gate_agent.announcement import Announcement, announce, announce_again
 from gate_agent.board import Board
 from gate_agent.decision import Admit, Refuse, decide
 from gate_agent.entries import OpenIntent
+from gate_agent.faces import FAMILY, IDLE, Face, Family, shown_ms
 from gate_agent.facts import Known, find_out
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.judging import Judged
@@ -17,6 +18,7 @@ from gate_agent.passage import MS, Ending, LanePassages, Opening
 from gate_agent.recognition import Presentation
 from gate_agent.world import World
 from hardware import DeviceFault
+from hardware.indicator import Indicator, Signal
 from hardware.turnstile import Note, Turnstile
 from wire.messages import EntryKind
 from wire.reasons import Reason
@@ -25,6 +27,20 @@ OWED_AGAIN_MS = 1_000
 """How often outcomes that the disk did not take are tried again."""
 SEEN_KINDS = {EntryKind.PASSED: True, EntryKind.PASSED_LATE: True, EntryKind.ANNULLED: False}
 """Endings that a sensor told, and whether somebody passed."""
+SIGNALS = {
+    Family.IDLE: Signal.IDLE,
+    Family.READ: Signal.IDLE,
+    Family.GO: Signal.GO,
+    Family.RETRY: Signal.RETRY,
+    Family.LATER: Signal.LATER,
+    Family.STOP: Signal.STOP,
+    Family.STAFF: Signal.STAFF,
+    Family.LANE: Signal.LANE,
+    Family.BOOT: Signal.LANE,
+    Family.FAULT: Signal.FAULT,
+    Family.FIRE: Signal.GO,
+}
+"""What the lamps say with each family of faces."""
 
 
 @dataclass(slots=True)
@@ -35,7 +51,9 @@ class Lane:
     turnstile: Turnstile
     passages: LanePassages
     pulse_ms: int
+    indicators: Sequence[Indicator] = ()
     owed: list[Ending] = field(default_factory=list)
+    lit_until_ns: int | None = None
 
 
 class Gate:
@@ -78,13 +96,18 @@ class Gate:
         self._end(lane, lane.passages.edge(active, at_ns))
 
     def tick(self, lane: Lane) -> None:
-        """Time went by: end what nobody walked through, write what the disk did not take before."""
-        self._end(lane, lane.passages.tick(self._monotonic_ns(), lane.turnstile.ready))
+        """Time went by: end what nobody walked through, write what the disk did not take before, darken the lamps."""
+        now_ns = self._monotonic_ns()
+        self._end(lane, lane.passages.tick(now_ns, lane.turnstile.ready))
+        if lane.lit_until_ns is not None and now_ns >= lane.lit_until_ns:
+            self._light(lane, IDLE)
 
     def next_tick_ns(self, lane: Lane) -> int | None:
         """When `tick` has something to do; None while nothing is open."""
         now_ns = self._monotonic_ns()
-        return now_ns + OWED_AGAIN_MS * MS if lane.owed else lane.passages.next_tick_ns(now_ns)
+        owed_ns = now_ns + OWED_AGAIN_MS * MS if lane.owed else None
+        times = (lane.passages.next_tick_ns(now_ns), owed_ns, lane.lit_until_ns)
+        return min((time_ns for time_ns in times if time_ns is not None), default=None)
 
     def recover(self, intents: Sequence[OpenIntent]) -> None:
         """At start: what a crash left open goes on at its lane for a while, or is unresolved."""
@@ -128,6 +151,12 @@ class Gate:
     def _show(self, lane: Lane, told: Announcement) -> None:
         self._board.face(lane.number, told.face)
         self._board.scan(told.scan)
+        self._light(lane, told.face)
+
+    def _light(self, lane: Lane, face: Face) -> None:
+        for indicator in lane.indicators:
+            indicator.show(SIGNALS[FAMILY[face.verdict]])
+        lane.lit_until_ns = None if face is IDLE else self._monotonic_ns() + shown_ms(face) * MS
 
     def _other_lane(self, lane: Lane) -> int | None:
         """Where a visitor is sent when this lane is out of order."""

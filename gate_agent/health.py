@@ -1,0 +1,160 @@
+"""How the box is, once a second: lanes, link, list, clock, disk, devices and today's numbers, for both faces."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from gate_agent.board import Board, LaneState, LaneStatus, Side, Status, Way
+from gate_agent.entries_view import EntriesView
+from gate_agent.faces import IDLE, Face, Facts, Label, Trouble
+from gate_agent.journal import Journal
+from gate_agent.lanes import LaneThreads
+from gate_agent.sync_state import SyncView
+from gate_agent.tally import Tally
+from gate_agent.world import World, WorldView
+from hardware.turnstile import Direction
+from wire.reasons import Reason
+
+LOOK_EVERY_S = 1.0
+SILENT_MS = 60_000
+"""Sync writes down every 15 s how it stands: one that has not for this long is not running."""
+DISK_FULL_PERCENT = 95
+TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")
+
+log = logging.getLogger(__name__)
+
+
+class Health:
+    """Looks at everything and tells the board. Reads only; what it cannot read it leaves out."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        gate_name: str,
+        board: Board,
+        journal: Journal,
+        world: WorldView,
+        sync: SyncView,
+        lanes: Sequence[LaneThreads],
+        ways: Mapping[int, Way],
+    ) -> None:
+        self._data_dir = data_dir
+        self._gate_name = gate_name
+        self._board = board
+        self._journal = journal
+        self._world = world
+        self._sync = sync
+        self._lanes = lanes
+        self._ways = ways
+        self._tally = Tally()
+        self._before: dict[int, LaneStatus] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Look until `stop`, starting at once."""
+        while True:
+            try:
+                self.look()
+            except (OSError, sqlite3.Error):
+                log.exception("health: something could not be read")
+            if stop.wait(LOOK_EVERY_S):
+                return
+
+    def look(self) -> None:
+        """One look: the state of everything, and what each lane shows while nobody presents."""
+        world = self._world.look()
+        if self._journal.trouble is not None:  # only writing shows that the disk takes something again
+            self._journal.post(lambda entries: entries.check_itself(world.now.record_ms))
+        lanes = tuple(self._lane(lane, world) for lane in self._lanes)
+        self._board.status(self._status(world, lanes))
+        for lane in lanes:
+            self._board.rest(lane.lane, _at_rest(lane, lanes))
+
+    def _lane(self, threads: LaneThreads, world: World) -> LaneStatus:
+        number = threads.lane.number
+        trouble = self._trouble(threads)
+        state = LaneState.FAULT if trouble else LaneState.CLOSED if world.pass_list is None else LaneState.OPEN
+        side = Side.EXIT if threads.devices.direction is Direction.OUT else Side.ENTRY
+        status = LaneStatus(number, state, side, self._ways.get(number, Way.UP), trouble)
+        before = self._before.get(number)
+        since_ms = world.now.record_ms
+        if before is not None and (before.state, before.trouble) == (state, trouble):
+            since_ms = before.since_ms or since_ms
+        self._before[number] = status = replace(status, since_ms=since_ms)
+        return status
+
+    def _trouble(self, threads: LaneThreads) -> Trouble | None:
+        """What keeps a lane from working: the journal, its turnstile, or no reader left that reads."""
+        if self._journal.trouble is not None:
+            return Trouble.RECORD
+        if threads.devices.turnstile.fault is not None:
+            return Trouble.TURNSTILE
+        return Trouble.READER if all(reader.fault is not None for reader in threads.readers) else None
+
+    def _status(self, world: World, lanes: tuple[LaneStatus, ...]) -> Status:
+        held, sync, now = world.pass_list, world.sync, world.now
+        contact_ms = sync.last_contact_ms
+        online = sync.online and contact_ms is not None and now.record_ms - contact_ms < SILENT_MS
+        readers = [reader for lane in self._lanes for reader in lane.readers]
+        percent = _disk_percent(self._data_dir)
+        status = Status(
+            lanes=lanes,
+            gate=self._gate_name,
+            enrolled=sync.device is not None,
+            online=online,
+            offline_since_ms=None if online else sync.offline_since_ms or contact_ms,
+            clock=now.trust,
+            disk_percent=percent,
+            disk_full=self._journal.trouble is not None and percent >= DISK_FULL_PERCENT,
+            readers_ok=sum(reader.fault is None for reader in readers),
+            readers_all=len(readers),
+            relays_ok=sum(lane.devices.turnstile.fault is None for lane in self._lanes),
+            relays_all=len(self._lanes),
+            temperature_c=_temperature_c(),
+        )
+        with EntriesView.open(self._data_dir) as journal:
+            status = replace(
+                status,
+                waiting=max(0, journal.last_seq() - self._sync.cursor(journal.incarnation)),
+                counters=self._tally.follow(journal, world.today.day, now.at_ms),
+            )
+        if held is None:
+            return status
+        return replace(
+            status,
+            venue=Label(held.document.name_zh, held.document.name_en),
+            zone=held.document.zone,
+            list_version=held.version,
+            list_at_ms=held.head.signed_at_ms,
+            list_expired=now.at_ms is not None and now.at_ms >= held.head.not_after_ms,
+        )
+
+
+def _at_rest(lane: LaneStatus, lanes: Sequence[LaneStatus]) -> Face:
+    """What a lane shows while nobody presents."""
+    if lane.state is LaneState.OPEN:
+        return IDLE
+    to_lane = next((other.lane for other in lanes if other.state is LaneState.OPEN), None)
+    facts = Facts(to_lane=to_lane, trouble=lane.trouble)
+    if lane.state is LaneState.CLOSED:
+        return Face(Reason.LANE_CLOSED, facts)
+    return Face(Reason.CANNOT_RECORD if lane.trouble is Trouble.RECORD else Reason.FAULT, facts)
+
+
+def _disk_percent(folder: Path) -> int:
+    """How full the disk is for this user."""
+    disk = os.statvfs(folder)
+    used = disk.f_blocks - disk.f_bfree
+    return round(100 * used / max(1, used + disk.f_bavail))
+
+
+def _temperature_c() -> int | None:
+    with suppress(OSError, ValueError):
+        return int(TEMPERATURE.read_text(encoding="ascii")) // 1000
+    return None

@@ -1,0 +1,190 @@
+"""The threads of a lane: one for each reader, and one that plays what they read and what the passage sensor tells."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gate_agent.board import Board
+from gate_agent.faces import Face
+from gate_agent.gate import Gate, Lane
+from gate_agent.passage import MS
+from gate_agent.recognition import HeldUp, Raw, recognise
+from hardware import Backoff, Device, DeviceFault
+from hardware.camera import Camera
+from hardware.card_reader import CardFault
+from hardware.devices import LaneDevices
+from hardware.turnstile import Passage
+from wire.reasons import Reason
+
+POLL_S = 0.5
+"""How long a reader is asked at a time: bounds how long a thread takes to end."""
+IDLE_S = 60.0
+EDGES_LIMIT = 256
+RETRY_FIRST_S, RETRY_LIMIT_S = 0.2, 5.0
+STOP_LIMIT_S = 0.5
+
+log = logging.getLogger(__name__)
+
+Poll = Callable[[float], Raw | CardFault | None]
+"""Ask a reader for at most so many seconds."""
+
+
+class CodeCamera:
+    """A camera as a reader of codes: the largest one in view."""
+
+    def __init__(self, camera: Camera) -> None:
+        self._camera = camera
+        self._read: Callable[[float], str | None] | None = None
+
+    def poll(self, timeout_s: float) -> str | None:
+        """The code in the newest frame. DeviceFault: the decoder is missing."""
+        if self._read is None:
+            self._read = self._reader()
+        return self._read(timeout_s)
+
+    def _reader(self) -> Callable[[float], str | None]:
+        from hardware.qr import QrReader  # loads the decoder: only where a camera is, and after the start
+
+        reader = QrReader()
+
+        def read(timeout_s: float) -> str | None:
+            frame = self._camera.newest(timeout_s)
+            codes = [] if frame is None else reader.read(frame)
+            return codes[0].text if codes else None
+
+        return read
+
+
+@dataclass(slots=True)
+class Reader:
+    """One reader of a lane. `ended`: it will never read again; `failed`: what asking it came to."""
+
+    device: Device
+    poll: Poll
+    ended: Callable[[], bool] = lambda: False
+    failed: str | None = None
+
+    @property
+    def fault(self) -> str | None:
+        """None while it reads, else a sentence for staff."""
+        return self.failed or self.device.fault
+
+
+def camera_ended(camera: Camera) -> Callable[[], bool]:
+    """Whether a camera that is a picture or a file has given everything."""
+    return lambda: camera.ended
+
+
+def readers_of(devices: LaneDevices) -> list[Reader]:
+    """Everything that reads at a lane."""
+    cameras = [Reader(camera, CodeCamera(camera).poll, camera_ended(camera)) for camera in devices.cameras]
+    scanners = [Reader(scanner, scanner.next_line) for scanner in devices.scanners]
+    return [*cameras, *scanners, *(Reader(card, card.next_read) for card in devices.card_readers)]
+
+
+class LaneThreads:
+    """One lane at work. What a reader reads waits in a slot of one: a newer read replaces it."""
+
+    def __init__(
+        self, gate: Gate, lane: Lane, devices: LaneDevices, board: Board, held: HeldUp, monotonic_ns: Callable[[], int]
+    ) -> None:
+        self.lane = lane
+        self.devices = devices
+        self.readers = readers_of(devices)
+        self.progress = 0
+        """Rises with every round of the lane's thread."""
+        self._gate = gate
+        self._board = board
+        self._held = held
+        self._monotonic_ns = monotonic_ns
+        self._changed = threading.Condition()
+        self._newest: Raw | CardFault | None = None
+        self._edges: deque[Passage] = deque(maxlen=EDGES_LIMIT)
+        self._closing = threading.Event()
+        self._player = threading.Thread(target=self._play, name=f"lane {lane.number}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read and to play."""
+        self.devices.turnstile.watch(self._edge)
+        self._player.start()
+        for reader in self.readers:
+            name = f"lane {self.lane.number} reader"
+            threading.Thread(target=self._watch, args=(reader,), name=name, daemon=True).start()
+
+    def stop(self) -> None:
+        """Play nothing more. The devices are the caller's to close."""
+        self._closing.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._player.join(STOP_LIMIT_S)
+
+    def _watch(self, reader: Reader) -> None:
+        """A reader's thread: whatever it does, it stays this thread's trouble."""
+        backoff = Backoff(RETRY_FIRST_S, RETRY_LIMIT_S)
+        while not self._closing.is_set() and not reader.ended():
+            try:
+                raw = reader.poll(POLL_S)
+            except DeviceFault as fault:
+                reader.failed = str(fault)
+                self._closing.wait(backoff.next_s())
+                continue
+            except Exception as fault:  # a driver may fail in any way; the lane's other readers go on
+                log.exception("lane %d: a reader failed", self.lane.number)
+                reader.failed = f"a reader failed: {fault!r}"
+                self._closing.wait(backoff.next_s())
+                continue
+            reader.failed = None
+            backoff.reset()
+            if raw is not None:
+                self._offer(raw)
+
+    def _offer(self, raw: Raw | CardFault) -> None:
+        with self._changed:
+            if not isinstance(raw, CardFault) and not self._held.is_new(raw, self._monotonic_ns() // MS):
+                self._board.prolong(self.lane.number)
+                return
+            self._board.reading(self.lane.number)
+            self._newest = raw
+            self._changed.notify_all()
+
+    def _edge(self, passage: Passage) -> None:
+        """Called from the turnstile's own thread."""
+        with self._changed:
+            self._edges.append(passage)
+            self._changed.notify_all()
+
+    def _play(self) -> None:
+        while not self._closing.is_set():
+            edges, raw = self._take()
+            try:
+                for edge in edges:
+                    if edge.direction is self.devices.direction:
+                        self._gate.edge(self.lane, edge.active, edge.monotonic_ns)
+                if raw is not None:
+                    self._present(raw)
+                self._gate.tick(self.lane)
+            except Exception:  # one visitor's presentation must not stop the lane for the next
+                log.exception("lane %d: a presentation failed", self.lane.number)
+                self._board.face(self.lane.number, Face(Reason.FAULT))
+            self.progress += 1
+
+    def _present(self, raw: Raw | CardFault) -> None:
+        if isinstance(raw, CardFault):
+            self._board.face(self.lane.number, Face(Reason.MALFORMED))
+        else:
+            self._gate.present(self.lane, recognise(raw))
+
+    def _take(self) -> tuple[list[Passage], Raw | CardFault | None]:
+        """What has come since, waiting until there is something to do."""
+        due_ns = self._gate.next_tick_ns(self.lane)
+        wait_s = IDLE_S if due_ns is None else max(0.0, (due_ns - self._monotonic_ns()) / 1e9)
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest or self._edges or self._closing.is_set(), min(wait_s, IDLE_S))
+            edges, raw = list(self._edges), self._newest
+            self._edges.clear()
+            self._newest = None
+        return edges, raw

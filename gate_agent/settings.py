@@ -1,0 +1,147 @@
+"""The agent's settings: gate.toml, typed, every key explained in docs/settings.md; a mistake is named with its line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from gate_agent.board import Way
+from hardware import DeviceFault
+from hardware.devices import LaneSpec, parse_lane
+from hardware.turnstile import MAX_PULSE_MS, MIN_PULSE_MS
+
+NAME = "gate.toml"
+MAX_SETTINGS_BYTES = 64 * 1024
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message says where it stands and how to mend it. Exit code 78."""
+
+
+class ScreenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[screen]"""
+
+    port: int = 8020
+
+
+class LaneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[[lane]]: one per lane; `devices` is what `--lane` takes on the command line."""
+
+    devices: str
+    way: Way = Way.UP
+    pulse_ms: int = 300
+    passage_window_ms: int = 5_000
+    same_code_ms: int = 1_500
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole file."""
+
+    gate_name: str = ""
+    sync: bool = True
+    screen: ScreenSettings = ScreenSettings()
+    lane: tuple[LaneSettings, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LaneChoice:
+    """A lane whose devices have been understood."""
+
+    spec: LaneSpec
+    settings: LaneSettings
+
+
+LIMITS: Mapping[str, tuple[int, int]] = {
+    "screen.port": (0, 65_535),
+    "lane.pulse_ms": (MIN_PULSE_MS, MAX_PULSE_MS),
+    "lane.passage_window_ms": (1_000, 60_000),
+    "lane.same_code_ms": (200, 10_000),
+}
+"""Smallest and largest value of each number."""
+
+
+def load(path: Path, required: bool) -> Settings:
+    """The settings in `path`; the defaults where it does not exist and is not required."""
+    try:
+        text = path.read_bytes()[: MAX_SETTINGS_BYTES + 1].decode("utf-8")
+    except FileNotFoundError:
+        if required:
+            raise SettingsError(f"{path}: there is no such file; name the one to use with --settings") from None
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read ({error}); it must be a text file this user may read") from error
+    if len(text) > MAX_SETTINGS_BYTES:
+        raise SettingsError(f"{path}: longer than {MAX_SETTINGS_BYTES} bytes; it cannot be a settings file")
+    return read(text, str(path))
+
+
+def read(text: str, name: str) -> Settings:
+    """The settings in `text`; `name` is how the file is called in a complaint."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{name}: not TOML: {error}; strings need quotes, lists need brackets") from error
+    try:
+        settings = msgspec.convert(table, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_complaint(name, text, str(error))) from error
+    for key, value in _numbers(settings):
+        smallest, largest = LIMITS[key]
+        if not smallest <= value <= largest:
+            where = _line_of(text, key.rpartition(".")[2], str(value))
+            raise SettingsError(f"{name}, line {where}: {key} = {value}: use a number from {smallest} to {largest}")
+    lanes(settings, (), name, text)
+    return settings
+
+
+def lanes(settings: Settings, from_command_line: Sequence[str], name: str = NAME, text: str = "") -> list[LaneChoice]:
+    """The lanes to run: those of the command line in place of the file's, if there are any."""
+    wanted = [LaneSettings(devices=devices) for devices in from_command_line] or list(settings.lane)
+    chosen: dict[int, LaneChoice] = {}
+    for lane in wanted:
+        where = (
+            "--lane" if from_command_line else f"{name}, line {_line_of(text, 'devices', lane.devices)}: lane.devices"
+        )
+        try:
+            spec = parse_lane(lane.devices)
+        except DeviceFault as fault:
+            raise SettingsError(f"{where}: {fault}") from fault
+        if spec.number in chosen:
+            raise SettingsError(f"{where}: lane {spec.number} is there twice; give each lane a number of its own")
+        chosen[spec.number] = LaneChoice(spec, lane)
+    return list(chosen.values())
+
+
+def _numbers(settings: Settings) -> list[tuple[str, int]]:
+    each = [("lane", lane, key) for lane in settings.lane for key in ("pulse_ms", "passage_window_ms", "same_code_ms")]
+    return [
+        ("screen.port", settings.screen.port),
+        *((f"{table}.{key}", getattr(lane, key)) for table, lane, key in each),
+    ]
+
+
+def _complaint(name: str, text: str, problem: str) -> str:
+    """A sentence of msgspec ("Expected `int`, got `str` - at `$.lane[0].pulse_ms`") with file, line and remedy."""
+    what, _, path = problem.partition(" - at ")
+    key = re.sub(r"\[\d*\]|[$`]", "", path).strip(".")
+    unknown = re.search(r"unknown field `(.+)`", what)
+    if unknown:
+        key = f"{key}.{unknown[1]}".strip(".")
+        remedy = "there is no such key; docs/settings.md lists those there are"
+    else:
+        remedy = f"{what[0].lower()}{what[1:]}; see {key} in docs/settings.md" if key else what
+    return f"{name}, line {_line_of(text, key.rpartition('.')[2])}: {key}: {remedy}"
+
+
+def _line_of(text: str, key: str, value: str = "") -> int:
+    """The line on which `key` stands (with `value` in it); 1 when it is not found, as for a key that is missing."""
+    pattern = re.compile(rf"^\s*(\[*\s*)?{re.escape(key)}\b")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if pattern.match(line) and value in line:
+            return number
+    return 1
