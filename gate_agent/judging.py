@@ -14,6 +14,9 @@ from gate_agent.world import World
 from wire.messages import Entry, EntryKind, Presentation
 from wire.reasons import Reason
 
+NO_LANE = 0
+"""In entries that concern the whole box."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -59,6 +62,11 @@ def append_endings(entries: Entries, lane: int, endings: Sequence[Ending], world
         entries.append(outcome, Placed(world.boot, world.today.day))
 
 
+def append_event(entries: Entries, name: str, world: World, lane: int = NO_LANE) -> None:
+    """Write down that something happened which is neither an admission nor a refusal."""
+    entries.append(_entry(EntryKind.EVENT, lane, world, b"", reason=name), Placed(world.boot, world.today.day))
+
+
 def _uses(entries: Entries, known: Known, world: World) -> PassUses:
     centre = None if known.facts.listed is None else known.facts.listed.centre_uses
     ours = (world.sync.device, entries.incarnation)
@@ -75,7 +83,7 @@ def _entry(
     how: Presentation = Presentation.NONE,
     evidence: bytes | None = None,
     ref_seq: int | None = None,
-    reason: Reason | None = None,
+    reason: str | None = None,
 ) -> Entry:
     epoch, version = world.list_version
     return Entry(
