@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server import crypto
 from sync_server.catalog.tables import product, product_item
-from sync_server.gates.tables import device
-from sync_server.issuance.credentials import BoundCredential, credential_hash, open_credentials
+from sync_server.centre import Centre
+from sync_server.gates.tables import device, venue_key
+from sync_server.gates.venue_keys import credential_key
+from sync_server.issuance.credentials import credential_hash, open_credentials
 from sync_server.issuance.tables import credential, entitlement, issued_pass
 from sync_server.orders.tables import holder, ticket
 from sync_server.parties.tables import party, venue
@@ -33,34 +35,53 @@ class Chunk(NamedTuple):
     names: list[NameRow]
 
 
-@dataclass(frozen=True)
-class CardKeys:
-    """How cards become hashes at this venue; ID numbers only where a gate reads them (wire.md §4)."""
+class Stated(NamedTuple):
+    """What a venue's list says besides its passes, and a digest of it: a change of it makes a new list."""
 
-    credential_key: bytes
+    document: VenueDocument
     with_id_numbers: bool
+    """ID numbers' hashes go only to venues where a gate reads ID numbers (wire.md §4)."""
+    digest: bytes
 
 
-def venue_document(connection: Connection, venue_id: UUID) -> VenueDocument:
-    """The venue and the products it opens to."""
-    place = connection.execute(
-        sa.select(venue.c.number, venue.c.zone, party.c.name_zh, party.c.name_en)
-        .join(party, party.c.id == venue.c.id)
-        .where(venue.c.id == venue_id)
-    ).one()
-    products = connection.execute(
-        sa.select(product)
+def stated_by_venue(connection: Connection) -> dict[UUID, Stated]:
+    """Every venue, by four statements however many there are: the worker asks twice a second."""
+    products = _products(connection)
+    readers = set(
+        connection.scalars(
+            sa.select(device.c.venue_id).where(device.c.state == "active", device.c.reads_id_numbers).distinct()
+        )
+    )
+    key_ids: defaultdict[UUID, list[tuple[str, int]]] = defaultdict(list)
+    in_use = sa.select(venue_key.c.venue_id, venue_key.c.kind, venue_key.c.id).where(venue_key.c.in_use)
+    for row in connection.execute(in_use.order_by(venue_key.c.kind)):
+        key_ids[row.venue_id].append((row.kind, row.id))
+    places = sa.select(venue, party.c.name_zh, party.c.name_en).join(party, party.c.id == venue.c.id)
+    stated: dict[UUID, Stated] = {}
+    for row in connection.execute(places.order_by(venue.c.number)):
+        document = VenueDocument(
+            venue=row.number,
+            name_zh=row.name_zh,
+            name_en=row.name_en,
+            groups=(),
+            zone=row.zone,
+            products=tuple(products[row.id]),
+        )
+        said = msgspec.msgpack.encode([document, row.id in readers, key_ids[row.id]])
+        stated[row.id] = Stated(document, row.id in readers, sha256(said).digest())
+    return stated
+
+
+def _products(connection: Connection) -> defaultdict[UUID, list[ProductDocument]]:
+    """The products of each venue as its gates treat them."""
+    found: defaultdict[UUID, list[ProductDocument]] = defaultdict(list)
+    rows = connection.execute(
+        sa.select(product, product_item.c.venue_id)
         .join(product_item, product_item.c.product_id == product.c.id)
-        .where(product_item.c.venue_id == venue_id)
         .order_by(product.c.number)
     )
-    return VenueDocument(
-        venue=place.number,
-        name_zh=place.name_zh,
-        name_en=place.name_en,
-        groups=(),
-        zone=place.zone,
-        products=tuple(
+    for row in rows:
+        found[row.venue_id].append(
             ProductDocument(
                 number=row.number,
                 kind=row.kind,
@@ -70,28 +91,19 @@ def venue_document(connection: Connection, venue_id: UUID) -> VenueDocument:
                 offline_limit=row.offline_limit,
                 max_unlisted_age_h=row.max_unlisted_age_h,
             )
-            for row in products
-        ),
-    )
+        )
+    return found
 
 
-def reads_id_numbers(connection: Connection, venue_id: UUID) -> bool:
-    """Whether an active gate of the venue has a reader for ID numbers."""
-    found = sa.select(device.c.id).where(
-        device.c.venue_id == venue_id, device.c.state == "active", device.c.reads_id_numbers
-    )
-    return connection.execute(found.limit(1)).first() is not None
-
-
-def chunks(
-    connection: Connection, secrets: crypto.Secrets, venue_id: UUID, keys: CardKeys, now_ms: int
-) -> Iterator[Chunk]:
+def chunks(connection: Connection, centre: Centre, venue_id: UUID, *, with_id_numbers: bool) -> Iterator[Chunk]:
     """Every pass of the venue that a gate may still be shown, PASSES_PER_SEGMENT at a time.
 
     Suspended and revoked ones stay in: leaving a row out would say less than the code itself still says.
     """
     after = b""
-    ended_before = moments.minute_floor(now_ms) - LISTED_AFTER_END_MINUTES
+    kinds = [kind for kind in CredentialKind if with_id_numbers or kind is not CredentialKind.ID_NUMBER]
+    key = credential_key(connection, centre.secrets, venue_id).key
+    ended_before = moments.minute_floor(centre.now_ms()) - LISTED_AFTER_END_MINUTES
     listed = (
         sa.select(
             issued_pass, product.c.number.label("product"), ticket.c.number.label("ticket_number"), holder.c.name_masked
@@ -105,7 +117,7 @@ def chunks(
         .limit(PASSES_PER_SEGMENT)
     )
     while rows := connection.execute(listed.where(issued_pass.c.id > after)).all():
-        cards = _cards(connection, secrets, rows[0].id, rows[-1].id, keys)
+        cards = _cards(connection, centre, rows[0].id, rows[-1].id, kinds, key)
         yield Chunk(
             [
                 PassRow(
@@ -125,16 +137,15 @@ def chunks(
 
 
 def _cards(
-    connection: Connection, secrets: crypto.Secrets, first: bytes, last: bytes, keys: CardKeys
+    connection: Connection, centre: Centre, first: bytes, last: bytes, kinds: Iterable[CredentialKind], key: bytes
 ) -> dict[bytes, tuple[Credential, ...]]:
-    kinds = [kind.name for kind in CredentialKind if keys.with_id_numbers or kind is not CredentialKind.ID_NUMBER]
+    """The cards of the passes from `first` to `last`, as the venue's gates know them."""
     wanted = sa.and_(
-        credential.c.pass_id.between(first, last), credential.c.kind.in_(kinds), credential.c.removed_at_ms.is_(None)
+        credential.c.pass_id.between(first, last),
+        credential.c.kind.in_([kind.name for kind in kinds]),
+        credential.c.removed_at_ms.is_(None),
     )
-    found: defaultdict[bytes, list[BoundCredential]] = defaultdict(list)
-    for item in open_credentials(connection, secrets, wanted):
-        found[item.pass_id].append(item)
-    return {
-        pass_id: tuple(Credential(item.kind, credential_hash(item, keys.credential_key)) for item in items)
-        for pass_id, items in found.items()
-    }
+    found: defaultdict[bytes, list[Credential]] = defaultdict(list)
+    for bound in open_credentials(connection, centre.secrets, wanted):
+        found[bound.pass_id].append(Credential(bound.kind, credential_hash(bound, key)))
+    return {pass_id: tuple(cards) for pass_id, cards in found.items()}

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import click
 
-from sync_server.centre import Centre
+from sync_server.centre import Opener
 from sync_server.gates import enrolment, registry
 from sync_server.keys import key_set
 from sync_server.parties.parties import venue_by_number
 
 ACTOR = "command-line"
-OpenCentre = Callable[[], Centre]
 
 
 @click.command(name="enrolment-code")
 @click.option("--venue", "number", type=int, required=True, help="the venue's number")
 @click.pass_obj
-def enrolment_code(open_centre: OpenCentre, number: int) -> None:
+def enrolment_code(opener: Opener, number: int) -> None:
     """A code that enrols one gate at a venue, once, within 15 minutes."""
-    centre = open_centre()
+    centre = opener()
     with centre.write() as connection:
         venue_id = venue_by_number(connection, number)
         root_public = key_set.newest(connection).root_public
@@ -36,9 +34,9 @@ def gate() -> None:
 
 @gate.command(name="list")
 @click.pass_obj
-def list_(open_centre: OpenCentre) -> None:
+def list_(opener: Opener) -> None:
     """One JSON line per gate; `check` is what its own screen must show before you approve it."""
-    with open_centre().read() as connection:
+    with opener().read() as connection:
         for row in registry.list_devices(connection):
             click.echo(json.dumps(row, ensure_ascii=False))
 
@@ -49,9 +47,9 @@ def list_(open_centre: OpenCentre) -> None:
     "--reads-id-numbers", is_flag=True, help="its card reader reads ID numbers: its list carries their hashes"
 )
 @click.pass_obj
-def approve(open_centre: OpenCentre, gate_id: str, *, reads_id_numbers: bool) -> None:
+def approve(opener: Opener, gate_id: str, *, reads_id_numbers: bool) -> None:
     """Let a pending gate act, after comparing the six characters on both screens."""
-    centre = open_centre()
+    centre = opener()
     with centre.write() as connection:
         device_id = registry.device_named(connection, gate_id)
         registry.approve(connection, device_id, centre.now_ms(), ACTOR, reads_id_numbers=reads_id_numbers)
@@ -62,9 +60,9 @@ def approve(open_centre: OpenCentre, gate_id: str, *, reads_id_numbers: bool) ->
 @click.argument("gate_id", metavar="ID")
 @click.option("--reason", required=True, help="for the log of what operators did")
 @click.pass_obj
-def revoke(open_centre: OpenCentre, gate_id: str, reason: str) -> None:
+def revoke(opener: Opener, gate_id: str, reason: str) -> None:
     """Believe nothing of a gate any more."""
-    centre = open_centre()
+    centre = opener()
     with centre.write() as connection:
         device_id = registry.device_named(connection, gate_id)
         registry.revoke(connection, device_id, reason, centre.now_ms(), ACTOR)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from sync_server.audit.log import record
+from sync_server.centre import Centre
 from sync_server.db import insert_new
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.gates.tables import device, device_nonce
@@ -35,6 +36,7 @@ class Device:
 
     id: bytes
     venue_id: UUID
+    venue_number: int
     public_key: bytes
     state: str
 
@@ -42,9 +44,11 @@ class Device:
 def find_device(connection: Connection, device_id: bytes) -> Device | None:
     """The gate with this id, or None."""
     row = connection.execute(
-        sa.select(device.c.id, device.c.venue_id, device.c.public_key, device.c.state).where(device.c.id == device_id)
+        sa.select(device.c.id, device.c.venue_id, venue.c.number, device.c.public_key, device.c.state)
+        .join(venue, venue.c.id == device.c.venue_id)
+        .where(device.c.id == device_id)
     ).one_or_none()
-    return None if row is None else Device(row.id, row.venue_id, row.public_key, row.state)
+    return None if row is None else Device(*row)
 
 
 def first_use(connection: Connection, device_id: bytes, nonce: bytes, now_ms: int) -> bool:
@@ -53,12 +57,14 @@ def first_use(connection: Connection, device_id: bytes, nonce: bytes, now_ms: in
     return insert_new(device_nonce, ["device_id", "nonce"], [row], connection) == 1
 
 
-def forget_nonces(connection: Connection, now_ms: int) -> int:
-    """Drop nonces whose requests would be outside the window anyway; how many."""
-    old = sa.select(device_nonce.c.device_id, device_nonce.c.nonce).where(device_nonce.c.forget_at_ms < now_ms)
-    oldest = old.limit(MAX_FORGOTTEN_NONCES)
-    key = sa.tuple_(device_nonce.c.device_id, device_nonce.c.nonce)
-    return connection.execute(device_nonce.delete().where(key.in_(oldest))).rowcount
+def forget_old_nonces(centre: Centre) -> int:
+    """Worker step: drop nonces whose requests would be outside the window anyway; how many."""
+    with centre.write() as connection:
+        old = sa.select(device_nonce.c.device_id, device_nonce.c.nonce).where(
+            device_nonce.c.forget_at_ms < centre.now_ms()
+        )
+        key = sa.tuple_(device_nonce.c.device_id, device_nonce.c.nonce)
+        return connection.execute(device_nonce.delete().where(key.in_(old.limit(MAX_FORGOTTEN_NONCES)))).rowcount
 
 
 def note_seen(connection: Connection, device_id: bytes, batch: Batch, now_ms: int) -> None:

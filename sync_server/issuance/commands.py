@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import click
 
-from sync_server.centre import Centre
+from sync_server.centre import Opener
 from sync_server.issuance import credentials, passes
 
 ACTOR = "command-line"
-OpenCentre = Callable[[], Centre]
 
 
 @click.group(name="pass")
@@ -24,8 +22,8 @@ def _change(event: str, words: str) -> click.Command:
     @click.argument("number")
     @click.option("--reason", required=True, help="for the log of what operators did")
     @click.pass_obj
-    def change(open_centre: OpenCentre, number: str, reason: str) -> None:
-        centre = open_centre()
+    def change(opener: Opener, number: str, reason: str) -> None:
+        centre = opener()
         with centre.write() as connection:
             status = passes.change_status(connection, number, event, reason, centre.now_ms(), ACTOR)
         click.echo(json.dumps({"number": number, "status": status}))
@@ -48,9 +46,9 @@ def card() -> None:
 @click.option("--area", required=True, help="area code: the first six digits of the card identification code")
 @click.option("--card-number", required=True, help="the number printed on the card")
 @click.pass_obj
-def bind(open_centre: OpenCentre, number: str, area: str, card_number: str) -> None:
+def bind(opener: Opener, number: str, area: str, card_number: str) -> None:
     """Let a card open the gates for the pass with this NUMBER."""
-    centre = open_centre()
+    centre = opener()
     with centre.write() as connection:
         new = credentials.bind_card(connection, centre.secrets, number, area, card_number, centre.now_ms(), ACTOR)
     click.echo(json.dumps({"number": number, "bound": True, "new": new}))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import click
 
-from sync_server.centre import Centre
+from sync_server.centre import Opener
 from sync_server.keys import key_set
 from sync_server.keys.tables import PURPOSES
 from wire.keyset import keys_file
 from wire.signing import Purpose
 
 ACTOR = "command-line"
-OpenCentre = Callable[[], Centre]
 
 
 @click.group()
@@ -25,18 +23,18 @@ def keys() -> None:
 @keys.command()
 @click.argument("purpose", type=click.Choice([str(purpose) for purpose in PURPOSES]))
 @click.pass_obj
-def create(open_centre: OpenCentre, purpose: str) -> None:
+def create(opener: Opener, purpose: str) -> None:
     """Announce a new key to the gates; start it when they have all fetched it."""
-    key_id = key_set.create_key(open_centre(), Purpose(purpose), ACTOR)
+    key_id = key_set.create_key(opener(), Purpose(purpose), ACTOR)
     click.echo(json.dumps({"id": key_id, "purpose": purpose, "state": "announced"}))
 
 
 @keys.command()
 @click.argument("key_id", type=int)
 @click.pass_obj
-def start(open_centre: OpenCentre, key_id: int) -> None:
+def start(opener: Opener, key_id: int) -> None:
     """Let an announced key sign from now on."""
-    key_set.start_key(open_centre(), key_id, ACTOR)
+    key_set.start_key(opener(), key_id, ACTOR)
     click.echo(json.dumps({"id": key_id, "state": "signing"}))
 
 
@@ -44,25 +42,25 @@ def start(open_centre: OpenCentre, key_id: int) -> None:
 @click.argument("key_id", type=int)
 @click.option("--reason", required=True, help="for the log of what operators did")
 @click.pass_obj
-def revoke(open_centre: OpenCentre, key_id: int, reason: str) -> None:
+def revoke(opener: Opener, key_id: int, reason: str) -> None:
     """Make a key worthless: nothing it signed is believed any more."""
-    key_set.revoke_key(open_centre(), key_id, reason, ACTOR)
+    key_set.revoke_key(opener(), key_id, reason, ACTOR)
     click.echo(json.dumps({"id": key_id, "state": "revoked"}))
 
 
 @keys.command(name="list")
 @click.pass_obj
-def list_keys(open_centre: OpenCentre) -> None:
+def list_keys(opener: Opener) -> None:
     """Every key with its state."""
-    with open_centre().read() as connection:
+    with opener().read() as connection:
         click.echo(keys_file(key_set.public_keys(connection)), nl=False)
 
 
 @keys.command()
 @click.pass_obj
-def export(open_centre: OpenCentre) -> None:
+def export(opener: Opener) -> None:
     """The public pass keys, as `gate-agent verify-token --keys` reads them."""
-    with open_centre().read() as connection:
+    with opener().read() as connection:
         passes = [key for key in key_set.public_keys(connection) if key.purpose is Purpose.PASS]
     click.echo(keys_file(passes), nl=False)
 

@@ -90,3 +90,8 @@ receipt = sa.Table(
     sa.Column("body", sa.LargeBinary(), nullable=False),
     ms_column("given_at_ms", index=True),
 )
+
+
+def in_journal(table: sa.Table, device_id: bytes, incarnation: bytes) -> sa.ColumnElement[bool]:
+    """The rows of a table that belong to one journal of one gate."""
+    return sa.and_(table.c.device_id == device_id, table.c.incarnation == incarnation)

@@ -1,0 +1,189 @@
+"""The gates' interface: enrolment, configuration, entries under `/device/v1/`, lists under `/feed/` (wire.md §5–§7).
+
+Nothing but these routes is open to a gate; what it may do depends on its state in the registry, and its venue is the
+registry's. Bodies are MessagePack as wire.messages defines them; errors are JSON `{"error": word, "say": sentence}`.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import msgspec
+from flask import Blueprint, Flask, Response, jsonify, request
+
+from sync_server.centre import Centre
+from sync_server.device_api.callers import SENTENCES, Caller, Refusal, Request, identify, spend
+from sync_server.device_api.heads import HeadCache
+from sync_server.device_api.service_key import ServiceKey
+from sync_server.feed.publishing import open_feed
+from sync_server.feed.reading import segment
+from sync_server.gates.enrolment import EnrolFlaw, enrol
+from sync_server.gates.venue_keys import credential_key, list_key
+from sync_server.keys import key_set
+from sync_server.redemptions.ingest import take_in
+from wire.envelope import CLOCK_HEADER, NONCE_HEADER
+from wire.messages import MAX_BATCH_BYTES, BatchFlaw, EnrolReply, EnrolRequest, GateConfig, batch_digest, read_batch
+
+MAX_ENROL_BYTES = 4096
+MSGPACK = "application/msgpack"
+OCTETS = "application/octet-stream"
+ACTIVE = ("active",)
+
+ENROL_SENTENCES = {
+    EnrolFlaw.CODE: "this code is not valid (any more); ask for a new one",
+    EnrolFlaw.KEY: "this is no usable public key",
+    EnrolFlaw.KEY_IN_USE: "another gate has this key; make a new one",
+}
+BATCH_SENTENCES = {
+    BatchFlaw.MALFORMED: "this is no batch of entries",
+    BatchFlaw.NEEDS_UPDATE: "this centre does not know that format of batch",
+    BatchFlaw.TOO_LARGE: "the batch or one of its entries is too large",
+    BatchFlaw.NOT_CONTIGUOUS: "the entries' numbers do not follow one another",
+    BatchFlaw.BROKEN_CHAIN: "the hashes do not fit the entries",
+}
+
+
+def register(app: Flask, centre: Centre) -> None:
+    """Hang the gates' routes on the application."""
+    app.register_blueprint(_device_routes(centre))
+    app.register_blueprint(_feed_routes(centre))
+
+
+def _device_routes(centre: Centre) -> Blueprint:
+    routes = Blueprint("device_api", __name__, url_prefix="/device/v1")
+    service_key = ServiceKey(centre)
+
+    @routes.after_request
+    def tell_the_time(response: Response) -> Response:
+        value = service_key.clock_header(request.headers.get(NONCE_HEADER, ""))
+        if value is not None:
+            response.headers[CLOCK_HEADER] = value
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @routes.post("/enrol")
+    def enrol_gate() -> Response:
+        request.max_content_length = MAX_ENROL_BYTES
+        try:
+            asked = msgspec.msgpack.decode(request.get_data(), type=EnrolRequest)
+        except msgspec.DecodeError:
+            return _refuse(400, "malformed", "this is no enrolment request")
+        with centre.write() as connection:
+            outcome = enrol(connection, asked, centre.now_ms())
+            keys = key_set.newest(connection)
+        if isinstance(outcome, EnrolFlaw):
+            return _refuse(403, outcome, ENROL_SENTENCES[outcome])
+        return Response(msgspec.msgpack.encode(EnrolReply(outcome, keys.document)), mimetype=MSGPACK)
+
+    @routes.get("/config")
+    def configure_gate() -> Response:
+        caller = identify(centre, _signed(), ACTIVE)
+        if isinstance(caller, Refusal):
+            return _refuse_caller(caller)
+        venue_id = caller.device.venue_id
+        with centre.write() as connection:
+            if not spend(connection, caller, centre.now_ms()):
+                return _refuse_caller(Refusal.REPLAYED)
+            feed_id = open_feed(connection, centre, venue_id)
+            encrypting = list_key(connection, centre.secrets, venue_id)
+            config = GateConfig(
+                venue=caller.device.venue_number,
+                feed_id=feed_id,
+                list_keys=((encrypting.id, encrypting.key),),
+                credential_key=credential_key(connection, centre.secrets, venue_id).key,
+                deployment_salt=key_set.deployment_salt(connection, centre.secrets),
+                key_set=key_set.newest(connection).document,
+            )
+        return Response(msgspec.msgpack.encode(config), mimetype=MSGPACK)
+
+    @routes.post("/entries")
+    def take_entries() -> Response:
+        request.max_content_length = MAX_BATCH_BYTES
+        caller = identify(centre, _signed(), ACTIVE)
+        return _refuse_caller(caller) if isinstance(caller, Refusal) else _take_entries(centre, caller, service_key)
+
+    return routes
+
+
+def _take_entries(centre: Centre, caller: Caller, service_key: ServiceKey) -> Response:
+    body = _inflate(request.get_data(), request.headers.get("Content-Encoding", "gzip"))
+    read = BatchFlaw.MALFORMED if body is None else read_batch(body)
+    if body is None or isinstance(read, BatchFlaw):
+        flaw = read if isinstance(read, BatchFlaw) else BatchFlaw.MALFORMED
+        return _refuse(413 if flaw is BatchFlaw.TOO_LARGE else 400, flaw, BATCH_SENTENCES[flaw])
+    if read.batch.device != caller.device.id:
+        return _refuse(403, "wrong_device", "these are another gate's entries")
+    signer = service_key.current()
+    with centre.write() as connection:
+        if not spend(connection, caller, centre.now_ms()):
+            return _refuse_caller(Refusal.REPLAYED)
+        receipt = take_in(connection, centre, caller.device, read, batch_digest(body), signer)
+    return Response(receipt, mimetype=OCTETS)
+
+
+def _feed_routes(centre: Centre) -> Blueprint:
+    """Plain cacheable GETs without a session, a row or a signature of the asker: what is served is signed itself."""
+    routes = Blueprint("feed", __name__, url_prefix="/feed")
+    heads = HeadCache(centre)
+
+    @routes.get("/<feed_name>/head")
+    def head(feed_name: str) -> Response:
+        feed_id = _unhex(feed_name)
+        found = None if feed_id is None else heads.find(feed_id)
+        if found is None:
+            return _refuse(404, "unknown_feed", "there is no such list")
+        unchanged = request.headers.get("If-None-Match") == found.etag
+        response = Response(status=304) if unchanged else Response(found.data, mimetype=OCTETS)
+        response.headers["ETag"] = found.etag
+        response.headers["Cache-Control"] = "public, max-age=1"
+        return response
+
+    @routes.get("/segments/<segment_name>")
+    def segment_named(segment_name: str) -> Response:
+        name = _unhex(segment_name)
+        with centre.read() as connection:
+            data = None if name is None else segment(connection, name)
+        if data is None:
+            return _refuse(404, "unknown_segment", "there is no such segment (any more); fetch the head again")
+        response = Response(data, mimetype=OCTETS)
+        response.headers["ETag"] = f'"{segment_name}"'
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+
+    return routes
+
+
+def _signed() -> Request:
+    query = request.query_string.decode("ascii", "replace")
+    path = f"{request.path}?{query}" if query else request.path
+    return Request(request.method, path, request.get_data(), dict(request.headers))
+
+
+def _inflate(data: bytes, encoding: str) -> bytes | None:
+    """The body of a batch, never more than the limit and a byte of it; None for what is no gzip stream."""
+    if encoding != "gzip":
+        return None
+    stream = zlib.decompressobj(wbits=31)
+    try:
+        body = stream.decompress(data, MAX_BATCH_BYTES + 1)
+    except zlib.error:
+        return None
+    too_long = len(body) > MAX_BATCH_BYTES
+    return body if too_long or (stream.eof and not stream.unused_data) else None
+
+
+def _unhex(text: str) -> bytes | None:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return None
+
+
+def _refuse_caller(refusal: Refusal) -> Response:
+    return _refuse(403 if refusal in (Refusal.PENDING, Refusal.REVOKED) else 401, refusal, SENTENCES[refusal])
+
+
+def _refuse(status: int, word: str, sentence: str) -> Response:
+    response = jsonify({"error": word, "say": sentence})
+    response.status_code = status
+    return response

@@ -1,0 +1,43 @@
+"""Published lists as the web reads them: which heads changed, and a segment by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.feed.tables import feed, feed_segment
+
+
+class PublishedHead(NamedTuple):
+    """A venue's head as sent. A newer one has a higher (version, signed_at_ms)."""
+
+    version: int
+    signed_at_ms: int
+    data: bytes
+
+
+def changed_heads(connection: Connection, held: Mapping[bytes, PublishedHead]) -> dict[bytes, PublishedHead]:
+    """The heads, by feed id, that differ from those held."""
+    stamps = connection.execute(
+        sa.select(feed.c.feed_id, feed.c.version, feed.c.signed_at_ms).where(feed.c.head.is_not(None))
+    )
+    changed = [
+        row.feed_id
+        for row in stamps
+        if (known := held.get(row.feed_id)) is None or known[:2] != (row.version, row.signed_at_ms)
+    ]
+    if not changed:
+        return {}
+    rows = connection.execute(
+        sa.select(feed.c.feed_id, feed.c.version, feed.c.signed_at_ms, feed.c.head).where(feed.c.feed_id.in_(changed))
+    )
+    return {row.feed_id: PublishedHead(row.version, row.signed_at_ms, row.head) for row in rows}
+
+
+def segment(connection: Connection, name: bytes) -> bytes | None:
+    """A segment by the SHA-256 of its bytes."""
+    data: bytes | None = connection.scalar(sa.select(feed_segment.c.data).where(feed_segment.c.name == name))
+    return data

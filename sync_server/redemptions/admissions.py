@@ -1,0 +1,123 @@
+"""From entries to admissions: which intents counted, and what the centre knows of their passes.
+
+An intent counts when an outcome that leaves somebody inside refers to it (`passed`, `passed_assumed`, `unresolved`,
+`passed_late`); until that outcome is here it waits in table `entry`, whichever of the two came first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.centre import Centre
+from sync_server.gates.registry import Device
+from sync_server.gates.venue_keys import credential_key
+from sync_server.issuance.credentials import credential_hash, open_credentials
+from sync_server.issuance.tables import credential, entitlement, issued_pass, pass_token
+from sync_server.redemptions.judge import KnownPass
+from sync_server.redemptions.tables import entry, in_journal, redemption
+from wire.messages import COUNTING, Entry, EntryKind, Presentation, decode_entry
+
+
+class Admission(NamedTuple):
+    """An intent that somebody passed, or a manual entry, and when the centre heard of it."""
+
+    entry: Entry
+    received_at_ms: int
+
+
+def complete_admissions(
+    connection: Connection, device: bytes, incarnation: bytes, new: Sequence[Entry], highest_before: int, now_ms: int
+) -> list[Admission]:
+    """The admissions that are complete with these new entries and were not before."""
+    intents = {one.seq: one for one in new if one.kind is EntryKind.INTENT}
+    passed = {one.ref_seq for one in new if one.kind in COUNTING and one.ref_seq is not None}
+    found = [Admission(one, now_ms) for one in new if one.kind is EntryKind.MANUAL]
+    if intents and highest_before > min(intents):  # their outcomes may have come before them
+        passed |= _early_outcomes(connection, device, incarnation, intents)
+    found += [Admission(intents[seq], now_ms) for seq in sorted(passed & intents.keys())]
+    if elsewhere := passed - intents.keys():
+        found += _waiting_intents(connection, device, incarnation, elsewhere)
+    return found
+
+
+def known_passes(
+    connection: Connection, centre: Centre, device: Device, entries: Sequence[Entry]
+) -> Mapping[bytes, KnownPass]:
+    """The passes of these entries as they stand at the device's venue."""
+    ids = sorted({one.pass_id for one in entries if one.pass_id is not None})
+    if not ids:
+        return {}
+    evidence: defaultdict[bytes, set[bytes]] = defaultdict(set)
+    tokens = sa.select(pass_token.c.pass_id, pass_token.c.evidence).where(pass_token.c.pass_id.in_(ids))
+    for row in connection.execute(tokens):
+        evidence[row.pass_id].add(row.evidence)
+    by_card = {one.pass_id for one in entries if one.presentation is Presentation.CARD and one.pass_id is not None}
+    cards = _card_hashes(connection, centre, device.venue_id, by_card)
+    here = sa.and_(entitlement.c.pass_id == issued_pass.c.id, entitlement.c.venue_id == device.venue_id)
+    rows = connection.execute(
+        sa.select(
+            issued_pass.c.id,
+            issued_pass.c.ticket_id,
+            issued_pass.c.not_before,
+            issued_pass.c.not_after,
+            entitlement.c.pass_id.is_not(None).label("admits_here"),
+            entitlement.c.item_id,
+        )
+        .outerjoin(entitlement, here)
+        .where(issued_pass.c.id.in_(ids))
+    )
+    return {
+        row.id: KnownPass(
+            ticket_id=row.ticket_id,
+            admits_here=row.admits_here,
+            item_id=row.item_id,
+            not_before=row.not_before,
+            not_after=row.not_after,
+            token_evidence=frozenset(evidence[row.id]),
+            card_hashes=frozenset(cards[row.id]),
+        )
+        for row in rows
+    }
+
+
+def _early_outcomes(connection: Connection, device: bytes, incarnation: bytes, intents: Collection[int]) -> set[int]:
+    refs = sa.select(entry.c.ref_seq).where(
+        in_journal(entry, device, incarnation),
+        entry.c.ref_seq.in_(sorted(intents)),
+        entry.c.kind.in_([int(kind) for kind in COUNTING]),
+    )
+    return {ref for ref in connection.scalars(refs) if ref is not None}
+
+
+def _waiting_intents(
+    connection: Connection, device: bytes, incarnation: bytes, seqs: Collection[int]
+) -> list[Admission]:
+    """Intents stored before, whose outcome is only here now, and that do not count yet."""
+    counted = sa.exists().where(in_journal(redemption, device, incarnation), redemption.c.seq == entry.c.seq)
+    rows = connection.execute(
+        sa.select(entry.c.body, entry.c.received_at_ms).where(
+            in_journal(entry, device, incarnation),
+            entry.c.seq.in_(sorted(seqs)),
+            entry.c.kind == int(EntryKind.INTENT),
+            ~counted,
+        )
+    )
+    return [Admission(decode_entry(row.body), row.received_at_ms) for row in rows]
+
+
+def _card_hashes(
+    connection: Connection, centre: Centre, venue_id: UUID, pass_ids: Collection[bytes]
+) -> defaultdict[bytes, set[bytes]]:
+    """Kind and hash of each card ever bound to these passes, as the venue's gates know it."""
+    hashes: defaultdict[bytes, set[bytes]] = defaultdict(set)
+    if pass_ids:
+        key = credential_key(connection, centre.secrets, venue_id).key
+        for bound in open_credentials(connection, centre.secrets, credential.c.pass_id.in_(sorted(pass_ids))):
+            hashes[bound.pass_id].add(bytes([bound.kind]) + credential_hash(bound, key))
+    return hashes

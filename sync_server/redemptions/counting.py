@@ -1,0 +1,198 @@
+"""Admissions become redemptions: judged, claimed by the first of an item's rivals, and the others told apart.
+
+Done for a whole batch by one statement per table. Whatever order batches come in, the same entries end as the same
+redemptions; only which of two rivals holds an item's claim may differ (money.md I14).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.catalog.tables import product
+from sync_server.centre import Centre
+from sync_server.db import is_sqlite
+from sync_server.gates.registry import Device
+from sync_server.issuance.tables import entitlement, issued_pass
+from sync_server.orders.claims import Claim, claim_items, claims_of
+from sync_server.orders.tables import order_item
+from sync_server.redemptions.admissions import Admission, complete_admissions, known_passes
+from sync_server.redemptions.bulk import Value, insert_missing
+from sync_server.redemptions.judge import KnownPass, Use, Verdict, judge, occurred_at_ms, outcomes_of, span_of
+from sync_server.redemptions.tables import entry, in_journal, redemption
+from wire.messages import COUNTING, Entry, EntryKind, Outcome, redemption_id
+
+ON_AN_ITEM = ("CLAIMED", "REPEAT", "RETURNED", "CONFLICT", "LATE")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An admission with its redemption's id and what could be said of it alone."""
+
+    id: bytes
+    admission: Admission
+    at_ms: int
+    known: KnownPass | None
+    verdict: Verdict
+
+    @property
+    def item_id(self) -> UUID | None:
+        """The item whose claim decides the outcome; None when the verdict stands."""
+        return None if self.known is None or self.verdict.outcome is not None else self.known.item_id
+
+
+def count_admissions(
+    connection: Connection,
+    centre: Centre,
+    device: Device,
+    incarnation: bytes,
+    new: Sequence[Entry],
+    highest_before: int,
+    now_ms: int,
+) -> None:
+    """Make redemptions of the admissions that the new entries complete, and give each its one outcome."""
+    admissions = complete_admissions(connection, device.id, incarnation, new, highest_before, now_ms)
+    known = known_passes(connection, centre, device, [one.entry for one in admissions])
+    judged = [_judge(device.id, incarnation, one, known.get(one.entry.pass_id or b"")) for one in admissions]
+    by_item: defaultdict[UUID, list[Judged]] = defaultdict(list)
+    for one in sorted(judged, key=lambda one: (one.at_ms, one.id)):
+        if one.item_id is not None:
+            by_item[one.item_id].append(one)
+    given_back = _items_given_back(connection, device.id, incarnation, new)
+    _lock_items(connection, {*by_item, *given_back})
+    claims = [Claim(item, "REDEEM", first.id.hex(), first.at_ms) for item, (first, *_) in by_item.items()]
+    won = claim_items(connection, claims, now_ms) if claims else set()
+    winners = {by_item[item][0].id for item in won}
+    insert_missing(connection, redemption, [_row(device, incarnation, one, winners, now_ms) for one in judged])
+    contested = {item for item, rivals in by_item.items() if item not in won or len(rivals) > 1}
+    _settle_outcomes(connection, contested | given_back)
+
+
+def verdicts(
+    connection: Connection, device: bytes, incarnation: bytes, entries: Iterable[Entry]
+) -> tuple[tuple[int, Outcome], ...]:
+    """How the admissions that these entries belong to count now, by the number of their intent."""
+    seqs: set[int] = set()
+    for one in entries:
+        if one.kind in (EntryKind.INTENT, EntryKind.MANUAL):
+            seqs.add(one.seq)
+        elif one.kind in COUNTING and one.ref_seq is not None:
+            seqs.add(one.ref_seq)
+    if not seqs:
+        return ()
+    rows = connection.execute(
+        sa.select(redemption.c.seq, redemption.c.outcome)
+        .where(in_journal(redemption, device, incarnation), redemption.c.seq.in_(sorted(seqs)))
+        .order_by(redemption.c.seq)
+    )
+    return tuple((row.seq, Outcome[row.outcome]) for row in rows)
+
+
+def _judge(device: bytes, incarnation: bytes, one: Admission, known: KnownPass | None) -> Judged:
+    return Judged(
+        id=redemption_id(device, incarnation, one.entry.seq),
+        admission=one,
+        at_ms=occurred_at_ms(one.entry, one.received_at_ms),
+        known=known,
+        verdict=judge(one.entry, known, span_of(one.entry, one.received_at_ms)),
+    )
+
+
+def _row(device: Device, incarnation: bytes, one: Judged, winners: Collection[bytes], now_ms: int) -> tuple[Value, ...]:
+    """The columns of table `redemption`. Who lost an item is a CONFLICT until `_settle_outcomes` has looked closer."""
+    outcome = one.verdict.outcome or (Outcome.CLAIMED if one.id in winners else Outcome.CONFLICT)
+    return (
+        one.id,
+        outcome.name,
+        one.verdict.cause,
+        None if one.known is None else one.known.ticket_id,
+        None if one.known is None else one.known.item_id,
+        one.admission.entry.pass_id,
+        device.venue_id,
+        device.id,
+        incarnation,
+        one.admission.entry.seq,
+        one.at_ms,
+        now_ms,
+    )
+
+
+def _lock_items(connection: Connection, items: Collection[UUID]) -> None:
+    """In the order of their ids, so that two batches never wait for each other; on SQLite a writer is alone anyway."""
+    if items and not is_sqlite(connection):
+        wanted = sa.select(order_item.c.id).where(order_item.c.id.in_(items)).order_by(order_item.c.id)
+        connection.execute(wanted.with_for_update())
+
+
+def _items_given_back(connection: Connection, device: bytes, incarnation: bytes, new: Sequence[Entry]) -> set[UUID]:
+    """Items whose counted admissions the new entries give back."""
+    seqs = sorted({one.ref_seq for one in new if one.kind is EntryKind.RETURNED and one.ref_seq is not None})
+    if not seqs:
+        return set()
+    items = sa.select(redemption.c.item_id).where(
+        in_journal(redemption, device, incarnation), redemption.c.seq.in_(seqs)
+    )
+    return {item for item in connection.scalars(items) if item is not None}
+
+
+def _settle_outcomes(connection: Connection, items: Collection[UUID]) -> None:
+    """Say of every proven admission on these items what it is, from all that the tables know by now."""
+    if not items:
+        return
+    claims = claims_of(connection, list(items))
+    allowed = _uses_allowed(connection, items)
+    uses: defaultdict[UUID, list[Use]] = defaultdict(list)
+    said: dict[bytes, str] = {}
+    for row in _on_items(connection, items):
+        uses[row.item_id].append(Use(row.occurred_at_ms, given_back=False, id=row.id))
+        said[row.id] = row.outcome
+    for row in _given_back(connection, items):
+        uses[row.item_id].append(Use(row.occurred_at_ms, given_back=True, id=row.id))
+    changes: defaultdict[str, list[bytes]] = defaultdict(list)
+    for item, claim in claims.items():
+        for row_id, outcome in outcomes_of(claim.kind, claim.ref, allowed[item], uses[item]).items():
+            if said[row_id] != outcome.name:
+                changes[outcome.name].append(row_id)
+    for name, ids in changes.items():
+        connection.execute(redemption.update().where(redemption.c.id.in_(ids)).values(outcome=name))
+
+
+def _on_items(connection: Connection, items: Collection[UUID]) -> Sequence[Any]:
+    return connection.execute(
+        sa.select(redemption.c.item_id, redemption.c.id, redemption.c.occurred_at_ms, redemption.c.outcome).where(
+            redemption.c.item_id.in_(items), redemption.c.outcome.in_(ON_AN_ITEM)
+        )
+    ).all()
+
+
+def _given_back(connection: Connection, items: Collection[UUID]) -> Sequence[Any]:
+    """Each admission on these items that staff gave back, once, at the time they first did so."""
+    refers = sa.and_(
+        entry.c.device_id == redemption.c.device_id,
+        entry.c.incarnation == redemption.c.incarnation,
+        entry.c.ref_seq == redemption.c.seq,
+        entry.c.kind == int(EntryKind.RETURNED),
+    )
+    return connection.execute(
+        sa.select(redemption.c.item_id, redemption.c.id, sa.func.min(entry.c.occurred_at_ms).label("occurred_at_ms"))
+        .join(entry, refers)
+        .where(redemption.c.item_id.in_(items), redemption.c.outcome.in_(ON_AN_ITEM))
+        .group_by(redemption.c.item_id, redemption.c.id)
+    ).all()
+
+
+def _uses_allowed(connection: Connection, items: Collection[UUID]) -> dict[UUID, int | None]:
+    """How many entries the product of each item allows at its venue in all."""
+    rows = connection.execute(
+        sa.select(entitlement.c.item_id, product.c.total)
+        .join(issued_pass, issued_pass.c.id == entitlement.c.pass_id)
+        .join(product, product.c.id == issued_pass.c.product_id)
+        .where(entitlement.c.item_id.in_(items))
+    )
+    return {row.item_id: row.total for row in rows}

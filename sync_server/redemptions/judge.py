@@ -1,0 +1,138 @@
+"""How an admission counts: evidence, venue and time against what the centre knows of the pass (pure; wire.md §6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from wire import moments
+from wire.messages import ClockTrust, Entry, EntryKind, Outcome, Presentation
+
+TOLERANCE_MS = 60_000  # a trusted clock is this exact, and dates were rounded up to a minute
+_CARD_EVIDENCE_BYTES = 18  # auth level 1 · credential kind 1 · hash 16
+
+
+class Cause(StrEnum):
+    """Why an admission is UNPROVEN or IMPLAUSIBLE."""
+
+    MANUAL = "manual"
+    NO_EVIDENCE = "no_evidence"
+    WRONG_VENUE = "wrong_venue"
+    OUTSIDE_VALIDITY = "outside_validity"
+
+
+class Span(NamedTuple):
+    """When something happened, UTC ms: not before `earliest_ms` (None: no telling), not after `latest_ms`."""
+
+    earliest_ms: int | None
+    latest_ms: int
+
+
+@dataclass(frozen=True)
+class KnownPass:
+    """What the centre knows of a pass at one venue. Minutes since 2020, half-open."""
+
+    ticket_id: UUID
+    admits_here: bool
+    item_id: UUID | None
+    not_before: int
+    not_after: int
+    token_evidence: frozenset[bytes] = frozenset()
+    card_hashes: frozenset[bytes] = frozenset()
+
+
+class Verdict(NamedTuple):
+    """An outcome with its cause. None: the pass has an item here, and the claim on it decides."""
+
+    outcome: Outcome | None
+    cause: Cause | None = None
+
+
+def span_of(entry: Entry, received_at_ms: int) -> Span:
+    """The centre's own time bounds what happened; the gate's clock narrows it only where the gate trusted it."""
+    if entry.trust is ClockTrust.TRUSTED and entry.device_at_ms <= received_at_ms + TOLERANCE_MS:
+        at_ms = min(entry.device_at_ms, received_at_ms)
+        return Span(at_ms, at_ms)
+    return Span(None, received_at_ms)
+
+
+def occurred_at_ms(entry: Entry, received_at_ms: int) -> int:
+    """The time under which an entry is shown and sorted: the gate's clock unless it was unknown or runs ahead."""
+    if entry.trust is ClockTrust.UNKNOWN or not 0 <= entry.device_at_ms <= received_at_ms:
+        return received_at_ms
+    return entry.device_at_ms
+
+
+def judge(entry: Entry, known: KnownPass | None, span: Span) -> Verdict:
+    """How an admission counts, as far as it can be said of this one alone."""
+    if entry.kind is EntryKind.MANUAL and entry.pass_id is None:
+        return Verdict(Outcome.UNPROVEN, Cause.MANUAL)
+    if known is None:
+        return Verdict(Outcome.UNKNOWN_PASS)
+    if not known.admits_here:
+        return Verdict(Outcome.IMPLAUSIBLE, Cause.WRONG_VENUE)
+    if not _overlaps(span, known):
+        return Verdict(Outcome.IMPLAUSIBLE, Cause.OUTSIDE_VALIDITY)
+    if entry.kind is EntryKind.MANUAL:
+        return Verdict(Outcome.UNPROVEN, Cause.MANUAL)
+    if not _proves(entry, known):
+        return Verdict(Outcome.UNPROVEN, Cause.NO_EVIDENCE)
+    return Verdict(None if known.item_id is not None else Outcome.PASS_VISIT)
+
+
+def _overlaps(span: Span, known: KnownPass) -> bool:
+    begins_ms = moments.minute_ms(known.not_before) - TOLERANCE_MS
+    ends_ms = moments.minute_ms(known.not_after) + TOLERANCE_MS
+    return span.latest_ms >= begins_ms and (span.earliest_ms is None or span.earliest_ms < ends_ms)
+
+
+def _proves(entry: Entry, known: KnownPass) -> bool:
+    """Whether the gate shows that the code or card was really there: no list contains what it shows."""
+    if entry.evidence is None:
+        return False
+    if entry.presentation is Presentation.STATIC:
+        return entry.evidence in known.token_evidence
+    if entry.presentation is Presentation.CARD:
+        return len(entry.evidence) == _CARD_EVIDENCE_BYTES and entry.evidence[1:] in known.card_hashes
+    return False
+
+
+class Use(NamedTuple):
+    """A proven admission on an item, or the staff giving one back; in the order of time."""
+
+    at_ms: int
+    given_back: bool
+    id: bytes
+
+
+def outcomes_of(
+    claim_kind: str, claim_ref: str, uses_allowed: int | None, uses: Iterable[Use]
+) -> Mapping[bytes, Outcome]:
+    """The outcome of every proven admission on an item that was claimed, whatever order they came in.
+
+    Who holds the claim is CLAIMED. With a claim of another kind (refund, forfeit) all are LATE. The rest, in the order
+    of time: an admission after staff gave the right back is RETURNED; one that the product's count of entries
+    (`uses_allowed`, None: no limit) still allows is REPEAT; any other is CONFLICT.
+    """
+    in_time = sorted(uses)
+    if claim_kind != "REDEEM":
+        return {use.id: Outcome.LATE for use in in_time if not use.given_back}
+    outcomes: dict[bytes, Outcome] = {}
+    given_back, allowed_more = 0, None if uses_allowed is None else uses_allowed - 1
+    for use in in_time:
+        if use.given_back:
+            given_back += 1
+        elif use.id.hex() == claim_ref:
+            outcomes[use.id] = Outcome.CLAIMED
+        elif given_back:
+            given_back -= 1
+            outcomes[use.id] = Outcome.RETURNED
+        elif allowed_more is None or allowed_more > 0:
+            allowed_more = None if allowed_more is None else allowed_more - 1
+            outcomes[use.id] = Outcome.REPEAT
+        else:
+            outcomes[use.id] = Outcome.CONFLICT
+    return outcomes
