@@ -73,12 +73,14 @@ class QrReader:
         return codes
 
     def _second_look(self, gray: Gray, now_ms: int) -> list[QrCode]:
-        """One of the second looks, each frame another, so that no frame costs more than one of them."""
+        """One of the second looks on every other frame, each time another: none costs more than one of them."""
+        self._turn += 1
+        if self._turn % 2:
+            return []
         if self._cross_check is not None and now_ms >= self._next_cross_check_ms:
             self._next_cross_check_ms = now_ms + CROSS_CHECK_EVERY_MS
             return self._cross_check(gray)
-        self._turn = (self._turn + 1) % len(self._second_looks)
-        return self._second_looks[self._turn](gray)
+        return self._second_looks[self._turn // 2 % len(self._second_looks)](gray)
 
     def _agreed(self, codes: list[QrCode], now_ms: int) -> list[QrCode]:
         """Those of `codes` that an earlier second look read too."""

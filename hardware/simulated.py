@@ -15,7 +15,7 @@ from hardware.indicator import Signal
 from hardware.phone_screen import Look, draw_nobody, draw_phone
 from hardware.serial_scanner import MAX_LINE_CHARS, LineFramer
 from hardware.simulated_turnstile import SimulatedTurnstile, Trouble, Walk
-from hardware.timeline import History, RealTimeline, Timeline
+from hardware.timeline import History, Moment, RealTimeline, Timeline
 
 if TYPE_CHECKING:
     from hardware.camera import Gray
@@ -235,6 +235,10 @@ class SimulatedLane:
     def history(self) -> list[dict[str, object]]:
         """Every moment so far, for JSON: monotonic_ns, device, event and note."""
         return [dataclasses.asdict(moment) for moment in self._history.moments()]
+
+    def history_of(self, device: str) -> list[Moment]:
+        """What happened to one device."""
+        return self._history.moments(device)
 
     def state(self) -> dict[str, object]:
         """How the lane stands now, for JSON."""

@@ -1,0 +1,162 @@
+"""The simulated lane: phones, lines, cards and lamps, the verbs that move it, and its history as one story."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from hardware.card_reader import CardAuth, CardFault, CardRead
+from hardware.indicator import Signal
+from hardware.phone_screen import MAX_SHOWN_CHARS, Look, draw_nobody, draw_phone
+from hardware.qr import QrReader, read_picture
+from hardware.serial_scanner import MAX_LINE_CHARS
+from hardware.simulated import SHOWN_FRAMES, SimulatedCamera, SimulatedLane
+from hardware.simulated_turnstile import STEP_UP_MS
+from hardware.timeline import History, RealTimeline, StepTimeline
+from tests.waiting import until
+
+WAIT_S = 5.0
+A_CODE = "GATE:" + "7K2" * 45
+
+
+@pytest.fixture
+def time() -> StepTimeline:
+    return StepTimeline()
+
+
+@pytest.fixture
+def lane(time: StepTimeline) -> SimulatedLane:
+    return SimulatedLane(2, time)
+
+
+def test_phones_are_drawn_alike_for_the_same_seed_and_can_be_read() -> None:
+    for seed in range(40):
+        picture = draw_phone(A_CODE, Look.by_chance(seed))
+        assert np.array_equal(picture, draw_phone(A_CODE, Look.by_chance(seed)))
+        assert [code.text for code in read_picture(picture)] == [A_CODE], seed
+    assert not np.array_equal(picture, draw_phone(A_CODE, Look.by_chance(99)))
+    assert read_picture(draw_nobody(Look())) == []
+
+
+@pytest.mark.parametrize("text", ["", "x" * (MAX_SHOWN_CHARS + 1)])
+def test_a_phone_shows_a_sane_number_of_characters(text: str) -> None:
+    with pytest.raises(ValueError, match="characters"):
+        draw_phone(text, Look())
+
+
+def test_phones_are_held_up_one_after_the_other_with_nobody_between() -> None:
+    camera = SimulatedCamera(History(StepTimeline().now_ns))
+    camera.show("FIRST")
+    camera.show("SECOND")
+    reader, seen = QrReader(), ["-"]
+    while seen.count("SECOND") < 1:
+        frame = camera.newest(WAIT_S)
+        assert frame is not None
+        codes = reader.read(frame)
+        seen.append(codes[0].text if codes else "-")
+    first = seen.index("FIRST")
+    assert seen[first : first + SHOWN_FRAMES] == ["FIRST"] * SHOWN_FRAMES
+    assert set(seen[first + SHOWN_FRAMES : -1]) == {"-"}
+    camera.close()
+
+
+def test_a_phone_is_seen_at_once() -> None:
+    camera = SimulatedCamera(History(StepTimeline().now_ns))
+    nobody = camera.newest(WAIT_S)
+    camera.show(A_CODE)
+    phone = camera.newest(0)
+    assert nobody is not None
+    assert phone is not None, "without waiting for the next frame's time"
+    assert [code.text for code in read_picture(phone.gray)] == [A_CODE]
+
+
+def test_cards(lane: SimulatedLane) -> None:
+    lane.card({"area": "460000", "number": "A12345678", "identification": "ab" * 16})
+    lane.card(
+        {
+            "area": "460000",
+            "number": "B",
+            "identification": "cd",
+            "id_number": "46000019900101001X",
+            "name": "李花",
+            "auth": "psam",
+        }
+    )
+    lane.card({"fault": "the card was pulled too early"})
+    assert lane.card_reader.next_read(WAIT_S) == CardRead("460000", "A12345678", "ab" * 16)
+    authenticated = lane.card_reader.next_read(WAIT_S)
+    assert authenticated == CardRead("460000", "B", "cd", "46000019900101001X", "李花", CardAuth.PSAM)
+    assert "李花" not in repr(authenticated)
+    assert "46000019900101001X" not in repr(authenticated) + json.dumps(lane.history(), ensure_ascii=False)
+    assert lane.card_reader.next_read(WAIT_S) == CardFault("the card was pulled too early")
+    assert lane.card_reader.next_read(0) is None
+
+
+def test_the_lane_tells_one_story(lane: SimulatedLane, time: StepTimeline) -> None:
+    lane.show("HELLO", to="scanner")
+    assert lane.scanner.next_line(WAIT_S) == "HELLO"
+    lane.indicator.show(Signal.GO)
+    lane.turnstile.open_for(300, {"entry_seq": 1})
+    assert lane.state() == {
+        "lane": 2,
+        "arm": "unlocked",
+        "relay_on": True,
+        "ready": False,
+        "fault": None,
+        "signal": "go",
+        "moments_forgotten": 0,
+    }
+    time.advance(STEP_UP_MS)
+    history = json.loads(json.dumps(lane.history()))
+    assert [f"{moment['device']} {moment['event']}" for moment in history] == [
+        "scanner line",
+        "indicator go",
+        "relay on",
+        "arm unlocked",
+        "ready inactive",
+        "relay off",
+        "visitor pass",
+        "arm turns in",
+        "passage in active",
+    ]
+    assert history[2]["note"] == {"entry_seq": 1}
+
+
+def test_the_walk_and_fault_verbs(lane: SimulatedLane, time: StepTimeline) -> None:
+    lane.walk("balk")
+    lane.turnstile.open_for(300, {})
+    time.advance(STEP_UP_MS)
+    assert lane.state()["arm"] == "unlocked"
+    lane.fault("relay_gone")
+    assert "plug it in" in str(lane.state()["fault"])
+    lane.fault("none")
+    assert lane.state()["fault"] is None
+
+
+def test_verbs_refuse_what_they_do_not_understand(lane: SimulatedLane) -> None:
+    with pytest.raises(ValueError, match="characters"):
+        lane.show("")
+    with pytest.raises(ValueError, match="characters"):
+        lane.show("x" * (MAX_LINE_CHARS + 1))
+    with pytest.raises(ValueError, match="camera or scanner"):
+        lane.show("HELLO", to="moon")
+    with pytest.raises(ValueError, match="area, number and identification"):
+        lane.card({"area": "460000"})
+    with pytest.raises(ValueError, match="'fly'"):
+        lane.walk("fly")
+    with pytest.raises(ValueError, match="'rain'"):
+        lane.fault("rain")
+    assert lane.history() == []
+
+
+def test_real_time_goes_by_itself() -> None:
+    lane = SimulatedLane(1, RealTimeline())
+    lane.turnstile.open_for(100, {})
+    until(lambda: not lane.turnstile.relay_on, what="the pulse ends")
+    until(lambda: lane.turnstile.arm == "locked", what="the visitor walks through")
+    on, off = (moment.monotonic_ns for moment in lane.history_of("relay"))
+    assert off - on >= 100_000_000
+    lane.close()
+    assert lane.camera.newest(0) is None

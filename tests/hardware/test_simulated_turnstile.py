@@ -1,0 +1,177 @@
+"""The simulated arm: what each kind of visitor and each trouble does, edge by edge, with time moved by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from hardware import DeviceFault
+from hardware.simulated_turnstile import STEP_UP_MS, TURN_MS, WINDOW_MS, SimulatedTurnstile, Trouble, Walk
+from hardware.timeline import HISTORY_LIMIT, History, StepTimeline
+from hardware.turnstile import Direction, Passage
+
+PULSE_MS = 300
+
+
+class Lane:
+    """An arm whose time the test moves, and what its listener heard."""
+
+    def __init__(self, usual_walk: Walk | None = None, has_passage_sensor: bool = True) -> None:
+        self.time = StepTimeline()
+        self.history = History(self.time.now_ns)
+        self.arm = SimulatedTurnstile(self.time, self.history, usual_walk, has_passage_sensor)
+        self.heard: list[Passage] = []
+        self.arm.watch(self.heard.append)
+
+    def told(self) -> list[tuple[int, str]]:
+        """The whole history as (ms, "device event")."""
+        return [(m.monotonic_ns // 1_000_000, f"{m.device} {m.event}") for m in self.history.moments()]
+
+    def passages(self) -> list[tuple[str, bool]]:
+        return [(passage.direction.value, passage.active) for passage in self.heard]
+
+
+def test_a_visitor_walks_through() -> None:
+    lane = Lane(Walk.THROUGH)
+    lane.time.advance(1_000)
+    assert lane.told() == [], "nothing moves by itself"
+    assert lane.arm.open_for(PULSE_MS, {"pass": "a1", "entry_seq": 7}) == 1_000_000_000
+    assert (lane.arm.ready, lane.arm.arm, lane.arm.relay_on) == (False, "unlocked", True)
+    lane.time.advance(WINDOW_MS + TURN_MS)
+    turned = 1_000 + STEP_UP_MS
+    assert lane.told() == [
+        (1_000, "relay on"),
+        (1_000, "arm unlocked"),
+        (1_000, "ready inactive"),
+        (1_000 + PULSE_MS, "relay off"),
+        (turned, "visitor pass"),
+        (turned, "arm turns in"),
+        (turned, "passage in active"),
+        (turned + TURN_MS, "passage in inactive"),
+        (turned + TURN_MS, "arm locked"),
+        (turned + TURN_MS, "ready active"),
+    ]
+    assert lane.history.moments("relay")[0].note == {"pass": "a1", "entry_seq": 7}
+    assert lane.heard == [
+        Passage(Direction.IN, True, turned * 1_000_000),
+        Passage(Direction.IN, False, (turned + TURN_MS) * 1_000_000),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("walk", "passages", "locked_after_ms"),
+    [
+        (Walk.THROUGH, [("in", True), ("in", False)], STEP_UP_MS + TURN_MS),
+        (Walk.BALK, [], WINDOW_MS),
+        (Walk.GO_BACK, [("in", True), ("in", False), ("out", True), ("out", False)], STEP_UP_MS + 2 * TURN_MS),
+        (Walk.TAILGATE, [("in", True), ("in", False), ("in", True), ("in", False)], STEP_UP_MS + 2 * TURN_MS),
+    ],
+)
+def test_what_visitors_do(walk: Walk, passages: list[tuple[str, bool]], locked_after_ms: int) -> None:
+    lane = Lane()
+    lane.arm.walk(walk)
+    lane.arm.open_for(PULSE_MS, {})
+    lane.time.advance(locked_after_ms - 1)
+    assert not lane.arm.ready
+    lane.time.advance(1)
+    assert (lane.arm.ready, lane.arm.arm) == (True, "locked")
+    assert lane.passages() == passages
+
+
+@pytest.mark.parametrize(
+    ("trouble", "passages", "ready_after"),
+    [
+        (Trouble.SENSOR_STUCK, [("in", True)], True),
+        (Trouble.SENSOR_DEAD, [], True),
+        (Trouble.NEVER_READY, [("in", True), ("in", False)], False),
+        (Trouble.RELAY_DEAD, [], True),
+    ],
+)
+def test_what_troubles_do(trouble: Trouble, passages: list[tuple[str, bool]], ready_after: bool) -> None:
+    lane = Lane(Walk.THROUGH)
+    lane.arm.trouble(trouble)
+    lane.arm.open_for(PULSE_MS, {})
+    lane.time.advance(WINDOW_MS + TURN_MS)
+    assert lane.passages() == passages
+    assert lane.arm.ready is ready_after
+    lane.arm.trouble(None)
+    assert lane.arm.ready
+    assert lane.history.events("trouble") == [trouble, "none"]
+
+
+def test_a_relay_that_is_gone_moves_nothing_and_says_so() -> None:
+    lane = Lane(Walk.THROUGH)
+    lane.arm.trouble(Trouble.RELAY_GONE)
+    with pytest.raises(DeviceFault, match="plug it in"):
+        lane.arm.open_for(PULSE_MS, {})
+    assert "plug it in" in str(lane.arm.fault)
+    lane.time.advance(WINDOW_MS)
+    assert lane.told() == [(0, "trouble relay_gone"), (0, "ready inactive")]
+    lane.arm.trouble(None)
+    lane.arm.open_for(PULSE_MS, {})
+    assert lane.arm.relay_on
+
+
+def test_a_pulse_during_a_pulse_lengthens_it() -> None:
+    lane = Lane()
+    lane.arm.open_for(PULSE_MS, {"entry_seq": 1})
+    lane.time.advance(PULSE_MS - 1)
+    lane.arm.open_for(PULSE_MS, {"entry_seq": 2})
+    lane.time.advance(PULSE_MS - 1)
+    assert lane.arm.relay_on
+    lane.time.advance(1)
+    assert lane.history.events("relay") == ["on", "on", "off"]
+
+
+def test_a_pulse_during_a_turn_lets_the_next_one_in() -> None:
+    lane = Lane(Walk.THROUGH)
+    lane.arm.open_for(PULSE_MS, {})
+    lane.time.advance(STEP_UP_MS + 1)
+    assert lane.arm.arm == "turning in"
+    lane.arm.open_for(PULSE_MS, {})
+    lane.time.advance(2 * (STEP_UP_MS + TURN_MS))
+    assert lane.passages() == [("in", True), ("in", False)] * 2
+    assert lane.arm.ready
+
+
+def test_a_visitor_without_a_right_stays_outside_until_he_has_one() -> None:
+    lane = Lane()
+    lane.arm.walk(Walk.THROUGH)
+    lane.time.advance(60_000)
+    assert lane.passages() == []
+    lane.arm.open_for(PULSE_MS, {})
+    lane.time.advance(STEP_UP_MS)
+    assert lane.passages() == [("in", True)]
+
+
+def test_a_visitor_who_comes_late_still_finds_it_open() -> None:
+    lane = Lane()
+    lane.arm.open_for(PULSE_MS, {})
+    lane.time.advance(WINDOW_MS // 2)
+    lane.arm.walk(Walk.THROUGH)
+    lane.time.advance(STEP_UP_MS)
+    assert lane.passages() == [("in", True)]
+
+
+def test_a_lane_without_a_sensor_tells_nothing() -> None:
+    lane = Lane(Walk.THROUGH, has_passage_sensor=False)
+    lane.arm.open_for(PULSE_MS, {})
+    lane.time.advance(WINDOW_MS)
+    assert lane.passages() == []
+    assert lane.history.events("arm") == ["unlocked", "turns in", "locked"]
+
+
+def test_closing_ends_the_pulse_and_locks() -> None:
+    lane = Lane(Walk.THROUGH)
+    lane.arm.open_for(PULSE_MS, {})
+    lane.arm.close()
+    lane.time.advance(WINDOW_MS)
+    assert lane.history.events("relay") == ["on", "off"]
+    assert lane.history.events("arm") == ["unlocked", "locked"]
+    assert lane.passages() == []
+
+
+def test_the_history_is_bounded_and_counts_what_it_forgot() -> None:
+    history = History(StepTimeline().now_ns)
+    for number in range(HISTORY_LIMIT + 3):
+        history.add("relay", str(number))
+    assert (len(history.moments()), history.moments()[0].event, history.forgotten) == (HISTORY_LIMIT, "3", 3)
