@@ -41,3 +41,13 @@ class Centre:
 def open_centre(settings: Settings) -> Centre:
     """Open the database and read the secrets; a missing or unreadable one is a ConfigurationError."""
     return Centre(settings, db.open_engine(settings.database_url), crypto.read_secrets(settings.secret_file))
+
+
+@dataclass(frozen=True)
+class Opener:
+    """What a command of the command line is given: it reads the settings and opens the centre when called."""
+
+    load: Callable[[], Settings]
+
+    def __call__(self) -> Centre:
+        return open_centre(self.load())

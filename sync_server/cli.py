@@ -1,27 +1,44 @@
 """The command `sync-server`: every task of the centre, each on `--database URL`.
 
 A folder brings its own commands: its `commands.py` holds a tuple COMMANDS of click commands or groups, and is added to
-FOLDER_COMMANDS below. A command takes `@click.pass_obj` and gets a function that opens the Centre when called, so that
-`--help` opens nothing. Commands print JSON on stdout, words for people on stderr.
+FOLDER_COMMANDS below. A command takes `@click.pass_obj` and gets a `centre.Opener`, which opens the Centre when called,
+so that `--help` opens nothing. Commands print JSON on stdout, words for people on stderr.
 Exit codes: 0, 1 (a check failed), 2 (usage), 78 (configuration).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+import sync_server.checks
+import sync_server.demo_data
+import sync_server.exports
+import sync_server.gates.commands
+import sync_server.issuance.commands
+import sync_server.jobs.commands
+import sync_server.keys.commands
+import sync_server.orders.commands
+import sync_server.payments.commands
 import sync_server.people.commands
 from sync_server import errors
-from sync_server.centre import Centre, open_centre
+from sync_server.centre import Opener
 from sync_server.settings import load_settings
 
-FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (sync_server.people.commands.COMMANDS,)
-
-OpenCentre = Callable[[], Centre]
+FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
+    sync_server.jobs.commands.COMMANDS,
+    sync_server.demo_data.COMMANDS,
+    sync_server.people.commands.COMMANDS,
+    sync_server.keys.commands.COMMANDS,
+    sync_server.gates.commands.COMMANDS,
+    sync_server.orders.commands.COMMANDS,
+    sync_server.issuance.commands.COMMANDS,
+    sync_server.payments.commands.COMMANDS,
+    sync_server.checks.COMMANDS,
+    sync_server.exports.COMMANDS,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,7 +47,7 @@ OpenCentre = Callable[[], Centre]
 @click.pass_context
 def cli(context: click.Context, database: str | None, settings_file: Path | None) -> None:
     """The centre: sells, issues, counts and settles."""
-    context.obj = lambda: open_centre(load_settings(database, settings_file))
+    context.obj = Opener(lambda: load_settings(database, settings_file))
 
 
 for commands in FOLDER_COMMANDS:

@@ -45,6 +45,13 @@ def make_secrets() -> Secrets:
     return Secrets(secrets.token_bytes(32), secrets.token_bytes(32), secrets.token_bytes(32), pem.decode())
 
 
+def public_key_of(value: Secrets) -> str:
+    """The public half (PEM) of the key that signs requests to the payment provider; the provider must know it."""
+    private = serialization.load_pem_private_key(value.provider_private_key.encode(), password=None)
+    public = private.public_key()
+    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+
+
 def write_secrets(file: Path, value: Secrets) -> None:
     """Write the file with mode 0600; an existing one is never replaced."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

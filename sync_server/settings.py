@@ -58,7 +58,7 @@ def load_settings(database_url: str | None, file: Path | None, environment: Mapp
         raise ConfigurationError("no database is named: give --database URL, or database_url in the settings file")
     values.setdefault("secret_file", _secret_file_beside(str(values["database_url"])))
     try:
-        settings = msgspec.convert(values, Settings, strict=False)
+        settings = msgspec.convert(values, Settings, strict=False, dec_hook=_convert)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"a setting is wrong: {error}") from error
     try:
@@ -66,6 +66,13 @@ def load_settings(database_url: str | None, file: Path | None, environment: Mapp
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise ConfigurationError(f"the time zone {settings.zone!r} is unknown: use one like Asia/Shanghai") from error
     return settings
+
+
+def _convert(kind: type, value: object) -> object:
+    """What msgspec cannot read from text by itself."""
+    if kind is Path and isinstance(value, str | Path):
+        return Path(value)
+    raise ValueError(f"{value!r} is no {kind.__name__}")
 
 
 def _secret_file_beside(database_url: str) -> str:

@@ -12,9 +12,14 @@ from collections.abc import Callable
 import structlog
 
 from sync_server.centre import Centre
+from sync_server.feed.publishing import publish_feeds
+from sync_server.gates.registry import forget_old_nonces
+from sync_server.issuance.credentials import bind_id_numbers
+from sync_server.issuance.issuing import issue_paid_orders
 from sync_server.orders.progress import take_payments
 from sync_server.payments.sandbox_client import client_of
 from sync_server.payments.transfers import move_due
+from sync_server.redemptions.ingest import drop_old_receipts
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.payouts import finish_orders, follow_transfers
 
@@ -38,9 +43,14 @@ def move_transfers(centre: Centre) -> int:
 STEPS: tuple[Step, ...] = (
     move_transfers,
     take_payments,
+    issue_paid_orders,
+    bind_id_numbers,
+    publish_feeds,
     clear_redemptions,
     follow_transfers,
     finish_orders,
+    forget_old_nonces,
+    drop_old_receipts,
 )
 
 _log = structlog.get_logger("worker")
@@ -49,6 +59,14 @@ _log = structlog.get_logger("worker")
 def turn(centre: Centre) -> int:
     """Every step once; how much was done in all."""
     return sum(step(centre) for step in STEPS)
+
+
+def run_dry(centre: Centre) -> int:
+    """Turn until a turn finds nothing; how much was done. A step that fails ends it with its exception."""
+    done = 0
+    while part := turn(centre):
+        done += part
+    return done
 
 
 def run(centre: Centre, stopped: threading.Event) -> None:

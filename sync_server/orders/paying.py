@@ -19,8 +19,11 @@ from sync_server.payments import transfers
 CLEARING = Account("1010")
 
 
-def pay(connection: Connection, order_id: UUID, actor: str, now_ms: int) -> UUID:
-    """Give the pay command, in the caller's transaction; the id of the order's one transfer, also when given again."""
+def pay(connection: Connection, order_id: UUID, actor: str, now_ms: int, *, caller_sends: bool = False) -> UUID:
+    """Give the pay command, in the caller's transaction; the id of the order's one transfer, also when given again.
+
+    `caller_sends`: the caller will call `transfers.move_now` after committing, as somebody waits for the answer.
+    """
     row = connection.execute(sa.select(order).where(order.c.id == order_id).with_for_update()).one_or_none()
     if row is None:
         raise NotFoundError(f"no order has the id {order_id}")
@@ -41,7 +44,7 @@ def pay(connection: Connection, order_id: UUID, actor: str, now_ms: int) -> UUID
         title=f"订单 {row.number}",
         legs=charge_legs(connection, row),
     )
-    transfer_id = transfers.request(connection, [wanted], actor, now_ms)[wanted.subject_key]
+    transfer_id = transfers.request(connection, [wanted], actor, now_ms, caller_sends=caller_sends)[wanted.subject_key]
     history.add(connection, order_id, "pay", row.state, now_ms, actor)
     return transfer_id
 

@@ -40,6 +40,7 @@ JOB = "transfer"
 ACTOR = "system:transfers"
 FIRST_RETRY_MS = 5_000
 MAX_RETRY_MS = 3_600_000
+CALLER_FIRST_MS = 5_000  # a caller that sends by itself has so long before the worker does it
 MAX_PER_STEP = 200  # transfers moved on in one turn of the worker
 
 
@@ -63,11 +64,13 @@ def request(
     actor: str,
     now_ms: int,
     posted: Sequence[book.Txn] = (),
+    caller_sends: bool = False,
 ) -> dict[str, UUID]:
     """Book the transfers as pending and promise them, in the caller's transaction; their ids by subject key.
 
     A subject key that has its transfer already keeps it: nothing is requested twice. `posted` are transactions that
     belong to the same act: they are written in the same call so that all accounts are locked in one order.
+    `caller_sends`: somebody waits for the answer and will call `move_now` after committing.
     """
     pending = [book.Txn(each.subject_key, each.legs, now_ms, actor, pending=True) for each in requests]
     book.post(connection, [*posted, *pending], now_ms)
@@ -96,7 +99,7 @@ def request(
     for row in connection.execute(query.where(external_transfer.c.subject_key.in_(keys))):
         ids[row.subject_key] = row.id
         if row.state == "CREATED":
-            outbox.promise(connection, JOB, row.id, now_ms)
+            outbox.promise(connection, JOB, row.id, now_ms + (CALLER_FIRST_MS if caller_sends else 0))
     return ids
 
 

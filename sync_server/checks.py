@@ -1,0 +1,53 @@
+"""`sync-server check`: every invariant of every folder, the guards and the event log, on the live database."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from sqlalchemy.engine import Connection
+
+import sync_server.catalog.checks
+import sync_server.ledger.checks
+import sync_server.orders.checks
+import sync_server.payments.checks
+import sync_server.settlement.checks
+from sync_server import db
+from sync_server.audit.log import first_flaw
+from sync_server.centre import Opener
+from sync_server.errors import EXIT_CHECK_FAILED
+from sync_server.invariants import Invariant, broken
+
+INVARIANTS: tuple[Invariant, ...] = (
+    *sync_server.ledger.checks.CHECKS,
+    *sync_server.catalog.checks.CHECKS,
+    *sync_server.payments.checks.CHECKS,
+    *sync_server.orders.checks.CHECKS,
+    *sync_server.settlement.checks.CHECKS,
+)
+
+
+def flaws_of(connection: Connection) -> list[str]:
+    """Everything that is not as it must be, each with the rule it breaks and the row that breaks it."""
+    flaws = [f"guards: {flaw}" for flaw in db.guard_flaws(connection)]
+    for invariant in INVARIANTS:
+        flaws += [f"{invariant.name} ({invariant.rule}): {row}" for row in broken(connection, invariant)]
+    if (flaw := first_flaw(connection)) is not None:
+        flaws.append(f"event log (no row changed, removed or put in): {flaw}")
+    return flaws
+
+
+@click.command()
+@click.pass_obj
+def check(opener: Opener) -> None:
+    """Check the books and the event log. Exit code 1 and one line per flaw when something is wrong."""
+    with opener().read() as connection:
+        flaws = flaws_of(connection)
+    for flaw in flaws:
+        click.echo(flaw)
+    if flaws:
+        sys.exit(EXIT_CHECK_FAILED)
+    click.echo(f"all {len(INVARIANTS)} rules hold, all guards are in place, the event log is whole")
+
+
+COMMANDS = (check,)

@@ -1,0 +1,77 @@
+"""`sync-server init | run | worker`: set the centre up, serve its pages, do its work."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+
+import click
+import structlog
+
+from sync_server import crypto, db, schema
+from sync_server.centre import Opener, open_centre
+from sync_server.jobs import worker
+from sync_server.keys.key_set import create_first
+
+
+@click.command()
+@click.pass_obj
+def init(opener: Opener) -> None:
+    """Make or migrate the database, the secret file and the first keys. Safe to run again."""
+    settings = opener.load()
+    made_secrets = not settings.secret_file.exists()
+    if made_secrets:
+        crypto.write_secrets(settings.secret_file, crypto.make_secrets())
+    engine = db.open_engine(settings.database_url)
+    before, after = schema.migrate(engine)
+    engine.dispose()
+    centre = open_centre(settings)
+    public_key = crypto.public_key_of(centre.secrets)
+    public_key_file = settings.secret_file.with_suffix(".merchant.pub.pem")
+    public_key_file.write_text(public_key, encoding="ascii")
+    done = {
+        "database": {"from": before, "to": after},
+        "secret_file": str(settings.secret_file),
+        "secrets_made": made_secrets,
+        "keys_made": create_first(centre),
+        "merchant_key_file": str(public_key_file),
+    }
+    click.echo(json.dumps(done))
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free one")
+@click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="more need PostgreSQL")
+@click.pass_obj
+def run(opener: Opener, host: str, port: int, processes: int) -> None:
+    """Serve until SIGTERM. Prints READY {"url":…} when it answers."""
+    from sync_server.jobs.serving import CentreServer  # gunicorn is needed here only
+
+    centre = opener()
+    schema.check_version(centre.engine)
+    centre.engine.dispose()
+    CentreServer(centre.settings, host, port, processes).run()
+
+
+@click.command(name="worker")
+@click.option("--once", is_flag=True, help="turn until nothing is left to do now, then end")
+@click.pass_obj
+def work(opener: Opener, once: bool) -> None:
+    """Do the centre's work until SIGTERM: transfers, issuance, lists, settlement."""
+    centre = opener()
+    schema.check_version(centre.engine)
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
+    if once:
+        click.echo(json.dumps({"done": worker.run_dry(centre)}))
+        return
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stopped.set())
+    click.echo("READY {}")
+    worker.run(centre, stopped)
+
+
+COMMANDS = (init, run, work)

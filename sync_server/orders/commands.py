@@ -1,0 +1,133 @@
+"""`sync-server order place | show`: take and look at orders from the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+from uuid import UUID
+
+import click
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.centre import Centre, Opener
+from sync_server.errors import EXIT_CHECK_FAILED, KeyReusedError, NotAllowedError, NotFoundError
+from sync_server.idempotency import once
+from sync_server.orders import paying, placing, progress
+from sync_server.orders.holders import Holder
+from sync_server.orders.states import WORDS
+from sync_server.orders.tables import order, ticket
+from sync_server.parties.parties import party_by_org_number
+from sync_server.payments import transfers
+from sync_server.payments.sandbox_client import client_of
+from sync_server.payments.tables import external_transfer
+
+ACTOR = "command-line"
+CHANNEL = "counter"
+
+
+@click.group(name="order")
+def order_() -> None:
+    """Orders."""
+
+
+@order_.command()
+@click.option("--product", type=int, required=True, help="product number")
+@click.option("--count", type=int, default=1, show_default=True, help="tickets")
+@click.option("--distributor", help="organisation number of the distributor that pays; none: a visitor at the cashier")
+@click.option("--holder", "holders", multiple=True, metavar="NAME[,ID[,PHONE]]", help="one per ticket, in order")
+@click.option("--phone", help="the buyer's phone")
+@click.option("--channel", default=CHANNEL, show_default=True)
+@click.option("--key", help="the same key again gives the same order instead of another")
+@click.pass_obj
+def place(
+    opener: Opener,
+    product: int,
+    count: int,
+    distributor: str | None,
+    holders: tuple[str, ...],
+    phone: str | None,
+    channel: str,
+    key: str | None,
+) -> None:
+    """Place an order and give the pay command. Prints it; a visitor's has the cashier's address in `pay_url`."""
+    centre = opener()
+    people = tuple(Holder(*(part.strip() or None for part in text.split(",", 2))) for text in holders)  # type: ignore[arg-type]  # a missing name is refused by Holder.flaw
+    refused = None
+    try:
+        with centre.write() as connection:
+            payer = None if distributor is None else party_by_org_number(connection, distributor).id
+            new = placing.NewOrder(product, count, channel, payer, people, phone)
+
+            def act() -> dict[str, Any] | None:
+                nonlocal refused
+                placed = placing.place(centre, connection, new, ACTOR)
+                if not isinstance(placed, placing.Placed):
+                    refused = placed
+                    return None
+                transfer_id = paying.pay(connection, placed.order_id, ACTOR, centre.now_ms(), caller_sends=True)
+                return {"order_id": str(placed.order_id), "transfer_id": str(transfer_id)}
+
+            body = [product, count, distributor, list(holders), phone, channel]
+            made = act() if key is None else once(connection, ACTOR, key, body, centre.now_ms(), act)
+    except (NotFoundError, NotAllowedError, KeyReusedError) as error:
+        click.echo(f"sync-server: {error}", err=True)
+        sys.exit(EXIT_CHECK_FAILED)
+    if made is None:
+        click.echo(f"sync-server: the order was not taken: {refused}", err=True)
+        sys.exit(EXIT_CHECK_FAILED)
+    if centre.settings.provider_public_key_file is not None:
+        _send(centre, UUID(made["transfer_id"]))
+    with centre.read() as connection:
+        click.echo(json.dumps(describe(connection, order.c.id == UUID(made["order_id"])), ensure_ascii=False))
+
+
+@order_.command()
+@click.argument("number")
+@click.pass_obj
+def show(opener: Opener, number: str) -> None:
+    """The order with this number, as it stands now."""
+    with opener().read() as connection:
+        try:
+            click.echo(json.dumps(describe(connection, order.c.number == number), ensure_ascii=False))
+        except NotFoundError as error:
+            click.echo(f"sync-server: {error}", err=True)
+            sys.exit(EXIT_CHECK_FAILED)
+
+
+def describe(connection: Connection, which: sa.ColumnElement[bool]) -> dict[str, Any]:
+    """One order with its tickets and payment, nothing personal in it."""
+    row = connection.execute(sa.select(order).where(which)).one_or_none()
+    if row is None:
+        raise NotFoundError("no such order")
+    tickets = connection.scalars(sa.select(ticket.c.number).where(ticket.c.order_id == row.id).order_by(ticket.c.seq))
+    paying_by = connection.execute(
+        sa.select(external_transfer).where(external_transfer.c.subject_id == row.id)
+    ).one_or_none()
+    return {
+        "id": str(row.id),
+        "number": row.number,
+        "state": row.state,
+        "state_zh": WORDS[row.kind, row.state],
+        "hold": row.hold,
+        "amount_fen": row.dist_price_fen + row.charge_fee_fen,
+        "paid_fen": row.paid_fen,
+        "tickets": list(tickets),
+        "payment": None if paying_by is None else paying_by.state,
+        "payment_reason": None if paying_by is None else paying_by.reason,
+        "pay_url": None if paying_by is None else transfers.pay_url(connection, paying_by.id),
+    }
+
+
+def _send(centre: Centre, transfer_id: UUID) -> None:
+    """Do not wait for the worker: whoever placed the order wants the answer, or the cashier's address."""
+    provider = client_of(centre)
+    try:
+        transfers.move_now(centre, provider, transfer_id)
+        progress.take_payments(centre)
+    finally:
+        provider.close()
+
+
+COMMANDS = (order_,)

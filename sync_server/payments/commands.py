@@ -1,0 +1,66 @@
+"""`sync-server transfer list | resume`: money on its way, and letting it go again after a top-up."""
+
+from __future__ import annotations
+
+import json
+import sys
+from uuid import UUID
+
+import click
+import sqlalchemy as sa
+
+from sync_server.centre import Opener
+from sync_server.errors import EXIT_CHECK_FAILED, NotAllowedError, NotFoundError
+from sync_server.payments import transfers
+from sync_server.payments.states import WORDS
+from sync_server.payments.tables import TRANSFER_STATES, external_transfer
+
+ACTOR = "command-line"
+MAX_LISTED = 1_000
+
+
+@click.group()
+def transfer() -> None:
+    """Transfers through the payment provider."""
+
+
+@transfer.command(name="list")
+@click.option("--state", type=click.Choice(TRANSFER_STATES), help="only those in this state")
+@click.pass_obj
+def list_(opener: Opener, state: str | None) -> None:
+    """The newest transfers, one JSON object a line."""
+    query = sa.select(external_transfer).order_by(external_transfer.c.created_at_ms.desc()).limit(MAX_LISTED)
+    if state is not None:
+        query = query.where(external_transfer.c.state == state)
+    with opener().read() as connection:
+        for row in connection.execute(query):
+            line = {
+                "id": str(row.id),
+                "kind": row.kind,
+                "amount_fen": row.amount_fen,
+                "state": row.state,
+                "state_zh": WORDS[row.state],
+                "reason": row.reason,
+                "attempts": row.attempts,
+                "provider_ref": row.provider_ref,
+            }
+            click.echo(json.dumps(line, ensure_ascii=False))
+
+
+@transfer.command()
+@click.argument("transfer_id", type=click.UUID)
+@click.option("--reason", required=True, help="for the log of what operators did")
+@click.pass_obj
+def resume(opener: Opener, transfer_id: UUID, reason: str) -> None:
+    """Send a transfer again that lacked money, after the account was topped up."""
+    centre = opener()
+    try:
+        with centre.write() as connection:
+            transfers.resume(connection, transfer_id, ACTOR, reason, centre.now_ms())
+    except (NotFoundError, NotAllowedError) as error:
+        click.echo(f"sync-server: {error}", err=True)
+        sys.exit(EXIT_CHECK_FAILED)
+    click.echo(json.dumps({"id": str(transfer_id), "state": "CREATED"}))
+
+
+COMMANDS = (transfer,)
