@@ -1,0 +1,264 @@
+"""Entries reach the centre whole and in order, whatever stands in between; a true receipt alone moves the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gate_agent import entry_push
+from gate_agent.centre_client import Rest
+from gate_agent.sync_state import Trouble, TroubleKind
+from tests.gate_agent.boxes import Box, HandSetClocks, bodies, box_at, journal, write
+from tests.gate_agent.small_centre import PORTAL, Fault, SmallCentre
+from tests.wire import samples
+from tests.wire.samples import DEVICE_ID, INCARNATION
+from wire.messages import MAX_BATCH_ENTRIES, ClockTrust, EntryKind
+
+
+@pytest.fixture
+def centre() -> Iterator[SmallCentre]:
+    with SmallCentre() as small:
+        yield small
+
+
+@pytest.fixture
+def box(tmp_path: Path, centre: SmallCentre) -> Iterator[Box]:
+    with box_at(tmp_path, centre.url) as enrolled:
+        enrolled.pull.pull_once()  # brings the configuration; there is no list yet
+        assert enrolled.store.read().config is not None
+        yield enrolled
+
+
+def drain(box: Box, attempts: int = 50) -> list[Trouble]:
+    """Push until all is acknowledged; the troubles met."""
+    troubles = []
+    for _ in range(attempts):
+        result = box.push.push_once()
+        if isinstance(result, Trouble):
+            troubles.append(result)
+        elif box.cursor() == len(bodies(box.data_dir)):
+            return troubles
+    raise AssertionError(f"not drained: {troubles}")
+
+
+def test_entries_arrive_as_they_were_written(box: Box, centre: SmallCentre) -> None:
+    write(journal(box.data_dir), *[EntryKind.REFUSED] * 3)
+    assert box.push.push_once() == Rest(entry_push.LOOK_EVERY_S)
+    assert centre.entries(DEVICE_ID, INCARNATION) == bodies(box.data_dir)
+    assert box.cursor() == 3
+    (read,) = centre.batches
+    assert (read.batch.waiting, read.batch.key_set_version, read.batch.held_version) == (0, 5, 0)
+
+
+def test_a_batch_tells_which_list_is_held(box: Box, centre: SmallCentre) -> None:
+    centre.lists.publish(42)
+    box.pull.pull_once()
+    write(journal(box.data_dir), EntryKind.REFUSED)
+    box.push.push_once()
+    assert (centre.batches[-1].batch.held_epoch, centre.batches[-1].batch.held_version) == (1, 42)
+
+
+def test_nothing_to_say_means_nothing_is_sent_for_a_while(box: Box, centre: SmallCentre) -> None:
+    write(journal(box.data_dir), EntryKind.REFUSED)
+    box.push.push_once()
+    sent = centre.asked_for("POST", "entries")
+    assert box.push.push_once() == Rest(entry_push.LOOK_EVERY_S, asked=False)
+    box.clocks.advance(entry_push.SIGN_OF_LIFE_EVERY_MS - 1)
+    assert box.push.push_once() == Rest(entry_push.LOOK_EVERY_S, asked=False)
+    assert centre.asked_for("POST", "entries") == sent
+    box.clocks.advance(1)
+    assert box.push.push_once() == Rest(entry_push.LOOK_EVERY_S)
+    last = centre.batches[-1].batch
+    assert (last.entries, last.first_seq, last.previous_hash) == ((), 2, last.last_hash)
+    assert box.cursor() == 1
+
+
+def test_without_a_journal_there_is_nothing_to_send(box: Box, centre: SmallCentre) -> None:
+    assert box.push.push_once() == Rest(entry_push.LOOK_EVERY_S, asked=False)
+    assert centre.asked_for("POST", "entries") == 0
+
+
+def test_a_batch_ends_before_the_oldest_open_intent(box: Box, centre: SmallCentre) -> None:
+    entries = journal(box.data_dir)
+    write(entries, EntryKind.REFUSED)
+    first = write(entries, EntryKind.INTENT)
+    second = write(entries, EntryKind.INTENT)
+    write(entries, EntryKind.PASSED, ref_seq=second)
+    box.push.push_once()
+    assert box.cursor() == 1
+    write(entries, EntryKind.ANNULLED, ref_seq=first)
+    box.push.push_once()
+    assert box.cursor() == 5
+    assert centre.entries(DEVICE_ID, INCARNATION) == bodies(box.data_dir)
+
+
+def test_many_entries_go_in_batches_without_a_pause(box: Box, centre: SmallCentre) -> None:
+    write(journal(box.data_dir), *[EntryKind.REFUSED] * (2 * MAX_BATCH_ENTRIES + 1))
+    assert box.push.push_once() == Rest(0.0)
+    assert box.push.push_once() == Rest(0.0)
+    assert box.push.push_once() == Rest(entry_push.LOOK_EVERY_S)
+    assert [len(read.entries) for read in centre.batches] == [MAX_BATCH_ENTRIES, MAX_BATCH_ENTRIES, 1]
+    assert [read.batch.waiting for read in centre.batches] == [MAX_BATCH_ENTRIES + 1, 1, 0]
+    assert centre.entries(DEVICE_ID, INCARNATION) == bodies(box.data_dir)
+
+
+TROUBLE_OF = {
+    Fault.PORTAL: TroubleKind.NOT_THE_CENTRE,
+    Fault.REDIRECT: TroubleKind.NOT_THE_CENTRE,
+    Fault.ERROR_PAGE: TroubleKind.NOT_THE_CENTRE,
+    Fault.REFUSE: TroubleKind.REFUSED,
+    Fault.DROP_BEFORE_STORING: TroubleKind.UNREACHABLE,
+    Fault.DROP_AFTER_STORING: TroubleKind.UNREACHABLE,
+    Fault.TRUNCATE: TroubleKind.UNREACHABLE,
+    Fault.HALF: TroubleKind.BAD_RECEIPT,
+    Fault.ENDLESS: TroubleKind.NOT_THE_CENTRE,
+    Fault.YESTERDAY: TroubleKind.BAD_RECEIPT,
+    Fault.WRONG_DIGEST: TroubleKind.BAD_RECEIPT,
+    Fault.OTHER_DEVICE: TroubleKind.BAD_RECEIPT,
+    Fault.OTHER_JOURNAL: TroubleKind.BAD_RECEIPT,
+    Fault.OTHER_KEY: TroubleKind.BAD_RECEIPT,
+    Fault.UNKNOWN_KEY: TroubleKind.BAD_RECEIPT,
+    Fault.TOO_FAR: TroubleKind.JOURNAL,
+}
+
+
+@pytest.mark.parametrize("fault", TROUBLE_OF)
+def test_nothing_but_a_receipt_of_our_centre_for_this_batch_moves_the_cursor(
+    box: Box, centre: SmallCentre, fault: Fault
+) -> None:
+    entries = journal(box.data_dir)
+    write(entries, EntryKind.REFUSED)
+    drain(box)
+    write(entries, EntryKind.REFUSED, EntryKind.REFUSED)
+    centre.faults.append(fault)
+    trouble = box.push.push_once()
+    assert isinstance(trouble, Trouble)
+    assert trouble.kind is TROUBLE_OF[fault]
+    assert trouble.detail
+    assert box.cursor() == 1
+    drain(box)
+    assert box.cursor() == 3
+    assert centre.entries(DEVICE_ID, INCARNATION) == bodies(box.data_dir)
+
+
+def test_every_fault_in_turn_and_still_the_same_set(box: Box, centre: SmallCentre) -> None:
+    entries = journal(box.data_dir)
+    for fault in Fault:
+        write(entries, *[EntryKind.REFUSED] * 7)
+        centre.faults.append(fault)
+        drain(box)
+    assert centre.entries(DEVICE_ID, INCARNATION) == bodies(box.data_dir)
+
+
+def test_an_answer_sent_twice_is_not_taken_for_the_next_one(box: Box, centre: SmallCentre) -> None:
+    entries = journal(box.data_dir)
+    for _ in range(3):
+        write(entries, EntryKind.REFUSED)
+        centre.faults.append(Fault.TWICE)
+        drain(box)
+    assert box.cursor() == 3
+
+
+def test_a_portal_is_told_from_the_centre_in_a_sentence(box: Box, centre: SmallCentre) -> None:
+    write(journal(box.data_dir), EntryKind.REFUSED)
+    centre.faults.append(Fault.PORTAL)
+    trouble = box.push.push_once()
+    assert isinstance(trouble, Trouble)
+    told = (
+        f"status 200, text/html; charset=utf-8, {len(PORTAL)} bytes instead of a receipt: is a login page in between?"
+    )
+    assert trouble.detail == told
+
+
+def test_a_centre_restored_from_a_backup_gets_again_what_it_lost(box: Box, centre: SmallCentre) -> None:
+    entries = journal(box.data_dir)
+    write(entries, *[EntryKind.REFUSED] * 10)
+    drain(box)
+    stored = centre.entries(DEVICE_ID, INCARNATION)
+    for seq in range(5, 11):
+        del stored[seq]
+    write(entries, EntryKind.REFUSED)
+    box.push.push_once()
+    assert box.cursor() == 4
+    drain(box)
+    assert centre.entries(DEVICE_ID, INCARNATION) == bodies(box.data_dir)
+
+
+def test_a_lost_sync_db_costs_one_batch(box: Box, centre: SmallCentre, tmp_path: Path) -> None:
+    """What the centre has it says in its first receipt; nothing is stored twice."""
+    write(journal(box.data_dir), *[EntryKind.REFUSED] * (MAX_BATCH_ENTRIES + 20))
+    drain(box)
+    box.store.keep_receipt(INCARNATION, 0, b"")
+    box.push.push_once()
+    assert box.cursor() == MAX_BATCH_ENTRIES + 20
+
+
+def test_a_journal_behind_the_cursor_is_told(box: Box) -> None:
+    write(journal(box.data_dir), EntryKind.REFUSED)
+    box.store.keep_receipt(INCARNATION, 5, b"")
+    trouble = box.push.push_once()
+    assert isinstance(trouble, Trouble)
+    assert trouble.kind is TroubleKind.JOURNAL
+
+
+def test_a_new_journal_begins_at_its_own_beginning(box: Box, centre: SmallCentre) -> None:
+    entries = journal(box.data_dir)
+    write(entries, *[EntryKind.REFUSED] * 4)
+    drain(box)
+    entries.close()
+    (box.data_dir / "entries.db").rename(box.data_dir / "entries-damaged-1.db")
+    for left in box.data_dir.glob("entries.db-*"):
+        left.unlink()
+    write(journal(box.data_dir, b"another!"), EntryKind.REFUSED)
+    box.push.push_once()
+    assert (box.store.cursor(INCARNATION), box.store.cursor(b"another!")) == (4, 1)
+    assert centre.entries(DEVICE_ID, b"another!") == bodies(box.data_dir)
+
+
+def test_the_signed_time_of_every_reply_makes_the_clock_trusted(box: Box, centre: SmallCentre) -> None:
+    write(journal(box.data_dir), EntryKind.REFUSED)
+    centre.now_ms = lambda: samples.NOW_MS + 60_000
+    box.push.push_once()
+    now = box.time.now()
+    assert (now.at_ms, now.trust) == (samples.NOW_MS + 60_000, ClockTrust.TRUSTED)
+
+
+def test_a_box_whose_clock_is_off_repeats_once_with_the_centres_time(tmp_path: Path, centre: SmallCentre) -> None:
+    wrong = HandSetClocks(os_now_ms=0)
+    with box_at(tmp_path, centre.url, wrong) as box:
+        box.pull.pull_once()
+        assert box.store.read().config is not None
+        assert centre.asked_for("GET", "config") == 2
+        write(journal(tmp_path), EntryKind.REFUSED)
+        box.push.push_once()
+        assert box.cursor() == 1
+        assert centre.asked_for("POST", "entries") == 1
+
+
+def test_a_signed_time_that_took_too_long_is_not_used(tmp_path: Path, centre: SmallCentre) -> None:
+    slow = HandSetClocks(os_now_ms=0, per_look_ms=3_000)  # a request looks at the clock several times
+    with box_at(tmp_path, centre.url, slow) as box:
+        result = box.pull.pull_once()
+        assert isinstance(result, Trouble)
+        assert "outside_window" in result.detail
+        assert box.time.now().trust is ClockTrust.UNKNOWN
+        assert centre.asked_for("GET", "config") == 1
+
+
+def test_before_approval_nothing_is_sent(tmp_path: Path, centre: SmallCentre) -> None:
+    centre.approved = False
+    with box_at(tmp_path, centre.url) as box:
+        write(journal(tmp_path), EntryKind.REFUSED)
+        pending = box.pull.pull_once()
+        assert isinstance(pending, Trouble)
+        assert pending.kind is TroubleKind.PENDING
+        waiting = box.push.push_once()
+        assert isinstance(waiting, Trouble)
+        assert waiting.kind is TroubleKind.PENDING
+        assert centre.asked_for("POST", "entries") == 0
+        centre.approved = True
+        box.pull.pull_once()
+        drain(box)
+    assert len(centre.entries(DEVICE_ID, INCARNATION)) == 1
