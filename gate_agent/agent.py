@@ -1,0 +1,137 @@
+"""The running agent: everything put together from its settings, started in order and stopped in order."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from gate_agent import judging
+from gate_agent.board import Board
+from gate_agent.entries import Entries
+from gate_agent.gate import Gate, Lane
+from gate_agent.health import Health
+from gate_agent.journal import CannotRecord, Journal
+from gate_agent.lanes import LaneThreads
+from gate_agent.pass_list import PassListHolder
+from gate_agent.passage import LanePassages
+from gate_agent.recognition import HeldUp
+from gate_agent.settings import LaneChoice
+from gate_agent.sync_child import SyncChild
+from gate_agent.sync_state import SyncView
+from gate_agent.trusted_time import TrustedTime, clocks_of_this_machine
+from gate_agent.world import WorldView
+from hardware.devices import LaneDevices, open_lane
+from wire.messages import INCARNATION_BYTES
+
+READERS_PATIENCE_S = 0.2
+"""How long a start waits for scanners that are there to be open; those that are not are looked for anyway."""
+SPARE_KEY_BYTES = 32
+
+log = logging.getLogger(__name__)
+
+
+class AlreadyRunning(Exception):
+    """Another agent writes in this data directory."""
+
+
+class Agent:
+    """One box with its lanes. Use it as a context: leaving it stops everything, arms locked."""
+
+    def __init__(
+        self, data_dir: Path, gate_name: str, chosen: Sequence[LaneChoice], monotonic_ns: Callable[[], int]
+    ) -> None:
+        """Raises AlreadyRunning, hardware.DeviceFault, entries.JournalTooNew, or what the disk says."""
+        self._stopping = threading.Event()
+        self._opened = contextlib.ExitStack()
+        self._monotonic_ns = monotonic_ns
+        self.data_dir = data_dir
+        with self._opened:
+            self._opened.callback(only_one(data_dir))
+            entries, set_aside = Entries.open(data_dir, lambda: secrets.token_bytes(INCARNATION_BYTES))
+            self._journal = Journal(entries)
+            self._opened.callback(self._journal.close)
+            sync, clocks = SyncView.open(data_dir), clocks_of_this_machine()
+            self.time = TrustedTime(sync.evidence, clocks)
+            newest_ms = entries.newest_trusted_ms()
+            if newest_ms is not None:
+                self.time.raise_floor(newest_ms)
+            spare_key = secrets.token_bytes(SPARE_KEY_BYTES)
+            self._world = WorldView(self.time, PassListHolder(data_dir), sync, clocks.boot_id, spare_key)
+            self.devices = [self._open(choice) for choice in chosen]
+            self.board = Board(tuple(one.number for one in self.devices), lambda: monotonic_ns() // 1_000_000)
+            lanes = [_lane(choice, devices) for choice, devices in zip(chosen, self.devices, strict=True)]
+            self._gate = Gate(self._journal, self._world.look, self.board, lanes, monotonic_ns)
+            self.lanes = [
+                LaneThreads(self._gate, lane, devices, self.board, HeldUp(choice.settings.same_code_ms), monotonic_ns)
+                for choice, devices, lane in zip(chosen, self.devices, lanes, strict=True)
+            ]
+            ways = {choice.spec.number: choice.settings.way for choice in chosen}
+            self._health = Health(data_dir, gate_name, self.board, self._journal, self._world, sync, self.lanes, ways)
+            self._set_aside = set_aside
+            self._opened = self._opened.pop_all()
+
+    def start(self) -> None:
+        """Close what a crash left open, then let the lanes work."""
+        self._journal.start()
+        if self._set_aside is not None:
+            log.error("the journal was damaged; it was set aside as %s and a new one begun", self._set_aside.name)
+            world = self._world.look()
+            self._journal.post(lambda entries: judging.append_event(entries, "journal_set_aside", world))
+        intents = self._journal.perform(lambda entries: entries.open_intents())
+        if not isinstance(intents, CannotRecord):
+            self._gate.recover(intents)
+        for lane in self.lanes:
+            lane.start()
+        self._await_readers()
+        threading.Thread(target=self._health.run, args=(self._stopping,), name="health", daemon=True).start()
+
+    def keep_syncing(self) -> None:
+        """Run the sync child from now on."""
+        child = SyncChild(self.data_dir)
+        self._opened.callback(child.stop)
+        self._opened.callback(child.ask_to_end)
+        child.start()
+
+    def __enter__(self) -> Agent:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stopping.set()
+        for lane in self.lanes:
+            lane.stop()
+        self._opened.close()
+
+    def _open(self, choice: LaneChoice) -> LaneDevices:
+        devices = open_lane(choice.spec)
+        self._opened.callback(devices.close)
+        return devices
+
+    def _await_readers(self) -> None:
+        """So that the first look at the lanes does not call a scanner away that is only just being opened."""
+        readers = [reader for lane in self.lanes for reader in lane.readers]
+        deadline_ns = self._monotonic_ns() + round(READERS_PATIENCE_S * 1e9)
+        while any(reader.fault for reader in readers) and self._monotonic_ns() < deadline_ns:
+            self._stopping.wait(0.005)
+
+
+def _lane(choice: LaneChoice, devices: LaneDevices) -> Lane:
+    passages = LanePassages(choice.settings.passage_window_ms, devices.turnstile.has_passage_sensor)
+    return Lane(choice.spec.number, devices.turnstile, passages, choice.settings.pulse_ms, devices.indicators)
+
+
+def only_one(data_dir: Path) -> Callable[[], None]:
+    """Keep every other agent out of the data directory until the returned function is called, or we die."""
+    folder = os.open(data_dir, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(folder)
+        raise AlreadyRunning(f"another gate-agent is running in {data_dir}: end it, or name another --data") from None
+    return lambda: os.close(folder)

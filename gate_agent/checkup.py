@@ -1,0 +1,153 @@
+"""`gate-agent check` and `status`: is this box fit to admit, said in sentences, without touching a running agent."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gate_agent.chain import Broken
+from gate_agent.entries_view import EntriesView
+from gate_agent.pass_list import PassList
+from gate_agent.settings import LaneChoice
+from gate_agent.sync_state import SyncView
+from gate_agent.trusted_time import Now
+from hardware import DeviceFault
+from hardware.devices import open_lane
+from wire.messages import ClockTrust
+
+MIN_FREE_BYTES = 256 * 1024 * 1024
+MAX_DISK_PERCENT = 80
+READER_PATIENCE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence about the box. `fit` False: somebody has to act before it can admit as it should."""
+
+    fit: bool
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{'ok ' if self.fit else 'NOT'} {self.sentence}"
+
+
+def check(data_dir: Path, chosen: Sequence[LaneChoice], now: Now, devices: bool) -> Iterator[Finding]:
+    """Everything an admission needs; `devices` False leaves the lanes' devices alone, as while the agent runs."""
+    yield from _identity(data_dir)
+    yield _list(data_dir, now)
+    yield _clock(now)
+    yield _disk(data_dir)
+    yield _journal(data_dir)
+    if not chosen:
+        yield Finding(False, "no lane is named: add a [[lane]] to gate.toml, or use --lane")
+    elif not devices:
+        yield Finding(True, "an agent is running here and holds the devices; its staff face says how they are")
+    else:
+        for choice in chosen:
+            yield from _lane(choice)
+
+
+def status(data_dir: Path) -> dict[str, object]:
+    """The state of a data directory's files, for scripts."""
+    sync, held = SyncView.open(data_dir).read(), PassList.open(data_dir)
+    told: dict[str, object] = {
+        "device": None if sync.device is None else sync.device.hex(),
+        "venue": sync.venue,
+        "online": sync.online,
+        "last_contact_ms": sync.last_contact_ms,
+        "list": None if held is None else [held.epoch, held.version],
+        "list_signed_at_ms": None if held is None else held.head.signed_at_ms,
+        "incarnation": None,
+        "entries": 0,
+        "waiting": 0,
+    }
+    try:
+        with EntriesView.open(data_dir) as journal:
+            last_seq = journal.last_seq()
+            told["incarnation"] = journal.incarnation.hex()
+            told["entries"] = last_seq
+            told["waiting"] = last_seq - SyncView.open(data_dir).cursor(journal.incarnation)
+    except FileNotFoundError:
+        pass
+    return told
+
+
+def _identity(data_dir: Path) -> Iterator[Finding]:
+    sync = SyncView.open(data_dir).read()
+    if sync.device is None:
+        yield Finding(False, "this box is not enrolled: run gate-agent enrol with a code from the centre")
+        return
+    yield Finding(True, f"enrolled at {sync.url} as {sync.device.hex()}")
+    if sync.config is None:
+        yield Finding(False, "the centre has not approved this box yet: an operator compares six characters there")
+    for name, link in (("list", sync.list_link), ("entries", sync.entries_link)):
+        if link is not None and link.trouble is not None:
+            yield Finding(
+                True, f"{name}: cut off from the centre since {_moment(link.since_ms)}: {link.trouble.detail}"
+            )
+
+
+def _list(data_dir: Path, now: Now) -> Finding:
+    held = PassList.open(data_dir)
+    if held is None:
+        return Finding(False, "there is no list yet: nobody can be admitted until sync has fetched one")
+    name = f"list {held.epoch}-{held.version} of {held.document.name_zh}, signed {_moment(held.head.signed_at_ms)}"
+    if now.record_ms >= held.head.not_after_ms:
+        return Finding(False, f"{name}, is past its end: single and combo tickets are admitted up to a limit only")
+    return Finding(True, name)
+
+
+def _clock(now: Now) -> Finding:
+    if now.trust is ClockTrust.UNKNOWN:
+        return Finding(False, "the time is not known: annual passes far from their dates are admitted, others are not")
+    return Finding(True, f"the clock is {now.trust.name.lower()}: {_moment(now.record_ms)}")
+
+
+def _disk(data_dir: Path) -> Finding:
+    disk = os.statvfs(data_dir)
+    free_bytes = disk.f_bavail * disk.f_frsize
+    percent = round(100 * (1 - disk.f_bavail / max(1, disk.f_blocks)))
+    sentence = f"the disk is {percent} % full, {free_bytes // (1024 * 1024)} MB are free"
+    return Finding(free_bytes >= MIN_FREE_BYTES or percent < MAX_DISK_PERCENT, sentence)
+
+
+def _journal(data_dir: Path) -> Finding:
+    try:
+        with EntriesView.open(data_dir) as journal:
+            found = journal.verify()
+    except FileNotFoundError:
+        return Finding(True, "there is no journal yet; the first start makes one")
+    except sqlite3.DatabaseError as error:
+        return Finding(False, f"the journal cannot be read: {error}; at the next start it is set aside")
+    if isinstance(found, Broken):
+        return Finding(False, f"the journal's chain is broken: {found.sentence}")
+    return Finding(True, f"the journal holds {found} entries, its chain is whole")
+
+
+def _lane(choice: LaneChoice) -> Iterator[Finding]:
+    number = choice.spec.number
+    try:
+        devices = open_lane(choice.spec)
+    except DeviceFault as fault:
+        yield Finding(False, f"lane {number}: {fault}")
+        return
+    try:
+        for camera in devices.cameras:
+            camera.newest(READER_PATIENCE_S)
+        for scanner in devices.scanners:
+            scanner.next_line(0.0)
+        for device in devices.all:
+            if device.fault is not None:
+                yield Finding(False, f"lane {number}: {device.fault}")
+        if not devices.faults:
+            yield Finding(True, f"lane {number}: its {len(devices.all)} devices answer")
+    finally:
+        devices.close()
+
+
+def _moment(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,274 @@
+"""The command line: `gate-agent run | sync | enrol | check | status | verify | export | read | verify-token`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from gate_agent import settings
+
+if TYPE_CHECKING:
+    from gate_agent.agent import Agent
+    from gate_agent.screen.server import Server
+
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 78
+SIMULATED_LANES = ("1:reader=sim,turnstile=sim", "2:reader=sim,turnstile=sim")
+"""What `--simulate` runs when no lane is named."""
+
+DATA = click.option(
+    "--data",
+    "data_dir",
+    required=True,
+    envvar="GATE_AGENT_DATA",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The data directory: journal, list, keys.",
+)
+SETTINGS = click.option(
+    "--settings",
+    "settings_path",
+    type=click.Path(path_type=Path),
+    help=f"The settings file; {settings.NAME} in the data directory unless named.",
+)
+LANES = click.option(
+    "--lane",
+    "lanes",
+    multiple=True,
+    metavar="N:reader=…,turnstile=…",
+    help="A lane and its devices (docs/settings.md); replaces those of the settings. Repeatable.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """The gate agent: admits passes at a venue's turnstiles, with or without the network."""
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
+
+
+@main.command()
+@DATA
+@SETTINGS
+@LANES
+@click.option("--screen-port", type=click.IntRange(0, 65_535), help="Port of the status screen; 0: any free one.")
+@click.option("--no-sync", is_flag=True, help="Do not start sync; it runs as a unit of its own, or not at all.")
+@click.option("--simulate", is_flag=True, help="Add the control port of simulated lanes; two such lanes unless named.")
+def run(
+    data_dir: Path,
+    settings_path: Path | None,
+    lanes: tuple[str, ...],
+    screen_port: int | None,
+    no_sync: bool,
+    simulate: bool,
+) -> None:
+    """Run the agent until SIGTERM. Prints READY {…} when the lanes work."""
+    from gate_agent.agent import Agent, AlreadyRunning
+    from gate_agent.entries import JournalTooNew
+    from hardware import DeviceFault
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    chosen, held = _settings(data_dir, settings_path, lanes or (SIMULATED_LANES if simulate else ()))
+    if not chosen:
+        _misconfigured("no lane is named: add a [[lane]] to the settings, or use --lane (docs/settings.md)")
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        agent = Agent(data_dir, held.gate_name, chosen, time.monotonic_ns)
+    except (DeviceFault, JournalTooNew) as error:
+        _misconfigured(str(error))
+    except AlreadyRunning as error:
+        _fail(str(error))
+    except (OSError, sqlite3.Error) as error:
+        _fail(f"the journal in {data_dir} cannot be opened: {error}")
+    with agent:
+        agent.start()
+        port = held.screen.port if screen_port is None else screen_port
+        try:
+            screen = _serve(agent, port, simulate)
+        except OSError as error:
+            _misconfigured(f"the screen cannot be served on port {port} ({error.strerror}): choose another screen.port")
+        if held.sync and not no_sync:
+            agent.keep_syncing()
+        click.echo("READY " + json.dumps({"screen": screen.url, "lanes": [lane.lane.number for lane in agent.lanes]}))
+        stop.wait()
+        screen.close()
+
+
+@main.command()
+@DATA
+def sync(data_dir: Path) -> None:
+    """Talk to the centre until SIGTERM: fetch the list, send the entries. `run` starts this by itself."""
+    from gate_agent.sync import run_forever
+
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sys.exit(run_forever(data_dir))
+
+
+@main.command()
+@DATA
+@click.option("--url", required=True, help="Address of the centre, as https://HOST[:PORT].")
+@click.option("--code", required=True, help="The enrolment code the centre shows.")
+@click.option("--name", default=None, help="What operators see; this machine's name unless given.")
+@click.option("--replace", is_flag=True, help="Give up the enrolment this box has.")
+def enrol(data_dir: Path, url: str, code: str, name: str | None, replace: bool) -> None:
+    """Make this box a gate of a venue. Prints the six characters to compare on both screens."""
+    import socket
+
+    from gate_agent.enrolment import NotEnrolled
+    from gate_agent.enrolment import enrol as ask
+    from gate_agent.trusted_time import clocks_of_this_machine
+
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    answer = ask(data_dir, url, code, name or socket.gethostname(), clocks_of_this_machine(), replace=replace)
+    if isinstance(answer, NotEnrolled):
+        _fail(answer.say)
+    click.echo(answer.line())
+
+
+@main.command()
+@DATA
+@SETTINGS
+@LANES
+def check(data_dir: Path, settings_path: Path | None, lanes: tuple[str, ...]) -> None:
+    """Say in sentences whether this box is fit to admit. Exit code 1 when it is not."""
+    from gate_agent import checkup
+    from gate_agent.agent import AlreadyRunning, only_one
+    from gate_agent.sync_state import SyncView
+    from gate_agent.trusted_time import TrustedTime, clocks_of_this_machine
+
+    _existing(data_dir)
+    chosen, _ = _settings(data_dir, settings_path, lanes)
+    now = TrustedTime(SyncView.open(data_dir).evidence, clocks_of_this_machine()).now()
+    try:
+        only_one(data_dir)()
+        idle = True
+    except AlreadyRunning:
+        idle = False
+    findings = list(checkup.check(data_dir, chosen, now, devices=idle))
+    for finding in findings:
+        click.echo(str(finding))
+    sys.exit(0 if all(finding.fit for finding in findings) else EXIT_FAILED)
+
+
+@main.command()
+@DATA
+def status(data_dir: Path) -> None:
+    """Print one line of JSON: enrolment, list, journal, what waits to be sent."""
+    from gate_agent import checkup, seams
+
+    _existing(data_dir)
+    click.echo(seams.line(checkup.status(data_dir)))
+
+
+@main.command()
+@DATA
+def verify(data_dir: Path) -> None:
+    """Walk the journal's chain. Exit code 1 names the entry where it is broken."""
+    from gate_agent.chain import Broken
+    from gate_agent.entries_view import EntriesView
+
+    try:
+        with EntriesView.open(data_dir) as journal:
+            found = journal.verify()
+    except (FileNotFoundError, sqlite3.DatabaseError) as error:
+        _fail(str(error))
+    if isinstance(found, Broken):
+        _fail(f"seq {found.seq}: {found.sentence}")
+    click.echo(f"{found} entries, the chain is whole")
+
+
+@main.command()
+@DATA
+@click.option("--format", "form", type=click.Choice(["jsonl"]), default="jsonl", show_default=True)
+def export(data_dir: Path, form: str) -> None:
+    """Print the journal, one entry a line (docs/journal.md)."""
+    from gate_agent import seams
+    from gate_agent.entries_view import EntriesView
+
+    assert form == "jsonl", "the only format there is"
+    try:
+        with EntriesView.open(data_dir) as journal:
+            for entry, chained in journal.entries():
+                click.echo(seams.line(seams.exported(entry, chained)))
+    except (FileNotFoundError, sqlite3.DatabaseError) as error:
+        _fail(str(error))
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+def read(images: tuple[Path, ...]) -> None:
+    """Print the codes in pictures, one line of JSON each. Exit code 1 when one of them is no picture."""
+    from gate_agent import seams
+
+    told = [seams.read_picture(path, lambda: time.monotonic_ns() / 1e6) for path in images]
+    for one in told:
+        click.echo(seams.line(one))
+    sys.exit(EXIT_FAILED if any("error" in one for one in told) else 0)
+
+
+@main.command("verify-token")
+@click.option(
+    "--keys", "keys_path", required=True, type=click.Path(path_type=Path), help="From sync-server keys export."
+)
+@click.option("--venue", required=True, type=click.IntRange(0, 65_535), help="The venue's number.")
+@click.option("--group", "groups", multiple=True, type=click.IntRange(0, 65_535), help="A group of it. Repeatable.")
+@click.option("--now", "now_text", default=None, metavar="ISO", help="The time to judge dates by; now unless given.")
+def verify_token(keys_path: Path, venue: int, groups: tuple[int, ...], now_text: str | None) -> None:
+    """Judge codes from standard input, one a line: one line of JSON each, empty lines included."""
+    from gate_agent import seams
+    from wire.keyset import read_keys_file
+    from wire.token import Place
+
+    try:
+        keys = read_keys_file(keys_path.read_text(encoding="utf-8"))
+        now = datetime.now(UTC) if now_text is None else datetime.fromisoformat(now_text)
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{keys_path if now_text is None else ''} {error}".strip()) from error
+    now_ms = round((now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp() * 1000)
+    for text in seams.lines_of(sys.stdin.buffer):
+        click.echo(seams.line(seams.judge_token(text, keys, Place(venue, frozenset(groups)), now_ms)))
+
+
+def _settings(
+    data_dir: Path, path: Path | None, lanes: tuple[str, ...]
+) -> tuple[list[settings.LaneChoice], settings.Settings]:
+    try:
+        held = settings.load(path or data_dir / settings.NAME, required=path is not None)
+        return settings.lanes(held, lanes), held
+    except settings.SettingsError as error:
+        _misconfigured(str(error))
+
+
+def _serve(agent: Agent, port: int, simulate: bool) -> Server:
+    """The status screen. Flask is loaded here, when the lanes work already."""
+    from gate_agent.screen.app import create_app, serve
+    from gate_agent.screen.simulation import simulation
+
+    lanes = {one.number: one.simulated for one in agent.devices if one.simulated is not None}
+    app = create_app(agent.board, lambda: agent.time.now().at_ms, simulation(lanes) if simulate else None)
+    return serve(app, port)[0]
+
+
+def _existing(data_dir: Path) -> None:
+    if not data_dir.is_dir():
+        _fail(f"{data_dir}: there is no such directory")
+
+
+def _fail(sentence: str) -> NoReturn:
+    click.echo(f"gate-agent: {sentence}", err=True)
+    sys.exit(EXIT_FAILED)
+
+
+def _misconfigured(sentence: str) -> NoReturn:
+    click.echo(f"gate-agent: {sentence}", err=True)
+    sys.exit(EXIT_CONFIGURATION)

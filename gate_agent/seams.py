@@ -1,0 +1,82 @@
+"""The agent's tools for a look from outside: codes in pictures, tokens from a stream, the journal as lines of JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from wire import token
+from wire.keyset import KeySet
+from wire.messages import Entry
+from wire.presentation import FullCode, ShortCode, StaticCode, read_presentation
+from wire.token import Claims, Place
+
+MAX_LINE_BYTES = 4_096
+"""Of a longer line only this much is looked at; no code is nearly as long."""
+_CODE_KINDS = {StaticCode: "static", ShortCode: "short", FullCode: "full"}
+
+
+def read_picture(path: Path, now_ms: Callable[[], float]) -> dict[str, object]:
+    """The codes in a picture, and how long that took; `error` in place of codes for what is no picture."""
+    from hardware import DeviceFault
+    from hardware.camera import read_gray
+    from hardware.qr import read_picture as codes_in
+
+    began_ms = now_ms()
+    try:
+        codes = [code.text for code in codes_in(read_gray(path))]
+    except DeviceFault as fault:
+        return {"file": str(path), "codes": [], "ms": 0.0, "error": str(fault)}
+    return {"file": str(path), "codes": codes, "ms": round(now_ms() - began_ms, 3)}
+
+
+def lines_of(stream: IO[bytes]) -> Iterator[str]:
+    """The lines of any bytes, empty ones and a last one without an end included; of a huge one its beginning."""
+    while piece := stream.readline(MAX_LINE_BYTES):
+        line = piece
+        while not piece.endswith(b"\n"):  # the rest of a long line is read and dropped
+            piece = stream.readline(MAX_LINE_BYTES)
+            if not piece:
+                break
+        yield line.removesuffix(b"\n").removesuffix(b"\r").decode("ascii", "surrogateescape")
+
+
+def judge_token(text: str, keys: KeySet, place: Place, now_ms: int) -> dict[str, object]:
+    """What the gate's own reading of a code comes to; the list has no say here."""
+    reading = token.read_token(text, keys, place, now_ms)
+    kind = _CODE_KINDS.get(type(read_presentation(text)))
+    if isinstance(reading, Claims):
+        return {"ok": True, "reason": None, "pass": reading.pass_id.hex(), "kind": kind}
+    claims = token.signed_claims(text, keys)
+    return {"ok": False, "reason": reading, "pass": None if claims is None else claims.pass_id.hex(), "kind": kind}
+
+
+def exported(entry: Entry, chained: bytes) -> dict[str, object]:
+    """An entry as the export writes it; docs/journal.md explains the fields."""
+    return {
+        "seq": entry.seq,
+        "kind": entry.kind.name.lower(),
+        "at_ms": entry.device_at_ms,
+        "trust": entry.trust.name.lower(),
+        "monotonic_ms": entry.monotonic_ms,
+        "list": [entry.list_epoch, entry.list_version],
+        "lane": entry.lane,
+        "presentation": entry.presentation.name.lower(),
+        "pass": _hex(entry.pass_id),
+        "evidence": _hex(entry.evidence),
+        "ref_seq": entry.ref_seq,
+        "reason": entry.reason,
+        "who": entry.who,
+        "hash": chained.hex(),
+    }
+
+
+def line(told: dict[str, object]) -> str:
+    """One line of JSON."""
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+
+
+def _hex(value: bytes | None) -> str | None:
+    return None if value is None else value.hex()

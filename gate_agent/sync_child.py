@@ -1,0 +1,68 @@
+"""Keeps `gate-agent sync` running as a child process, and starts it again when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from hardware import Backoff
+
+RESTART_FIRST_S, RESTART_LIMIT_S = 1.0, 60.0
+STEADY_S = 60.0
+"""A child that ran this long is not failing at its start."""
+END_LIMIT_S = 0.4
+
+log = logging.getLogger(__name__)
+
+
+class SyncChild:
+    """One child at a time, from `start` to `stop`. It ends by itself when we do."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._command = [sys.executable, "-m", "gate_agent", "sync", "--data", str(data_dir)]
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._run, name="sync child", daemon=True)
+
+    def start(self) -> None:
+        """Start the child, and start it again whenever it ends."""
+        self._thread.start()
+
+    def ask_to_end(self) -> None:
+        """Tell the child to end, without waiting."""
+        self._stopping.set()
+        with self._lock:
+            if self._child is not None:
+                self._child.terminate()
+
+    def stop(self) -> None:
+        """Wait a moment for the child, then end it: everything it owns is written so that this harms nothing."""
+        self.ask_to_end()
+        with self._lock:
+            child = self._child
+        if child is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(END_LIMIT_S)
+            child.kill()
+
+    def _run(self) -> None:
+        backoff = Backoff(RESTART_FIRST_S, RESTART_LIMIT_S)
+        while not self._stopping.is_set():
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
+            steady = threading.Timer(STEADY_S, backoff.reset)
+            steady.daemon = True
+            steady.start()
+            code = self._child.wait()
+            steady.cancel()
+            if not self._stopping.is_set():
+                pause_s = backoff.next_s()
+                log.warning("sync ended with exit code %d; it is started again in %.0f s", code, pause_s)
+                self._stopping.wait(pause_s)
