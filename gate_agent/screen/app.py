@@ -10,7 +10,7 @@ from gate_agent.board import Board, LaneState, Snapshot
 from gate_agent.screen import scans, strip, times, visitor, words
 from gate_agent.screen.server import HOST, REQUEST_BODY_LIMIT, Server
 from gate_agent.screen.speech import LANGUAGES, Speech
-from gate_agent.screen.streams import Streams
+from gate_agent.screen.streams import BEAT_S, Streams
 
 TRUSTED_HOSTS = [HOST, "localhost"]
 STAFF_PAUSE_S = 0.25
@@ -27,10 +27,10 @@ HEADERS = {
 class Screen:
     """What the pages are made of: the board, the gate's time (UTC ms, None while unknown), the streams."""
 
-    def __init__(self, board: Board, now_ms: Callable[[], int | None]) -> None:
+    def __init__(self, board: Board, now_ms: Callable[[], int | None], beat_s: float) -> None:
         self.board = board
         self.now_ms = now_ms
-        self.streams = Streams(board, lambda: times.clock(now_ms(), board.snapshot().status.zone))
+        self.streams = Streams(board, lambda: times.clock(now_ms(), board.snapshot().status.zone), beat_s)
 
     def face(self, snapshot: Snapshot, lane: int) -> visitor.FaceView:
         """The visitor face of a lane; 404 for a lane this gate does not have."""
@@ -55,13 +55,16 @@ class Screen:
         }
 
 
-def create_app(board: Board, now_ms: Callable[[], int | None], simulation: Blueprint | None = None) -> Flask:
-    """The status screen of one agent. `simulation`: the control port of simulated lanes, only with --simulate."""
+def create_app(
+    board: Board, now_ms: Callable[[], int | None], simulation: Blueprint | None = None, beat_s: float = BEAT_S
+) -> Flask:
+    """The status screen of one agent. `now_ms` is the gate's time (UTC), None while it does not know it;
+    `simulation` is the control port of simulated lanes, only with --simulate."""
     app = Flask(__name__)
     app.config.update(TRUSTED_HOSTS=TRUSTED_HOSTS, MAX_CONTENT_LENGTH=REQUEST_BODY_LIMIT)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
-    app.extensions["screen"] = screen = Screen(board, now_ms)
+    app.extensions["screen"] = screen = Screen(board, now_ms, beat_s)
     app.before_request(_same_origin)
     app.after_request(_headers)
     app.register_blueprint(_pages(screen, simulated=simulation is not None))

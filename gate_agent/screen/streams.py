@@ -16,14 +16,15 @@ STREAMS_LIMIT = 16
 """Half of the server's threads: the other half always answers pages."""
 RETRY_AFTER_S = 5
 BEAT_S = 1.0
+"""The pages cover themselves after three seconds without a beat."""
 RECONNECT_MS = 1000
 DOTS = 4
 
 
 class Streams:
-    """The open event streams of one agent. `clock` is the gate's time as the screens write it."""
+    """The open event streams of one agent. `clock` is the gate's time as the screens write it, told every `beat_s`."""
 
-    def __init__(self, board: Board, clock: Callable[[], str], beat_s: float = BEAT_S) -> None:
+    def __init__(self, board: Board, clock: Callable[[], str], beat_s: float) -> None:
         self._board = board
         self._clock = clock
         self._beat_s = beat_s

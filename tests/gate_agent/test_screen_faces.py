@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from gate_agent.board import LaneState, LaneStatus, Shown, Side, Status, Way
 from gate_agent.faces import NO_FACTS, Face, Facts, Label, Limit, State, Trouble, Verdict
 from gate_agent.screen.visitor import FaceView, view
+from tests.gate_agent.beijing import NOW_MS, at
 from wire.reasons import Reason
 
-BEIJING = timedelta(hours=8)
-
-
-def at(day: int, hour: int, minute: int = 0, month: int = 11, year: int = 2026) -> int:
-    """UTC ms of a time on Beijing's clock."""
-    return int((datetime(year, month, day, hour, minute, tzinfo=UTC) - BEIJING).timestamp() * 1000)
-
-
-NOW_MS = at(21, 10, 42)
 LANE = LaneStatus(1, LaneState.OPEN, Side.ENTRY, Way.LEFT)
 STATUS = Status(lanes=(LANE,), venue=Label("汴河虹桥景区", "Rainbow Bridge"))
 

@@ -1,0 +1,16 @@
+"""Times on the clock of a venue in Beijing's zone, for the tests of the screens."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+ZONE = "Asia/Shanghai"
+AHEAD = timedelta(hours=8)
+
+
+def at(day: int, hour: int, minute: int = 0, second: int = 0, *, month: int = 11, year: int = 2026) -> int:
+    """UTC ms of a time there."""
+    return int((datetime(year, month, day, hour, minute, second, tzinfo=UTC) - AHEAD).timestamp() * 1000)
+
+
+NOW_MS = at(21, 10, 42, 18)

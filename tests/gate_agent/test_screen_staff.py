@@ -1,0 +1,170 @@
+"""What the staff's face says: strip, alarm, counters, list and detail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gate_agent.board import EarlierUse, LaneState, LaneStatus, Reader, Scan, Side, Status
+from gate_agent.faces import Facts, Label, Limit, State, Trouble
+from gate_agent.screen import scans, strip
+from gate_agent.screen.speech import Speech
+from tests.gate_agent.beijing import NOW_MS, ZONE, at
+from wire.messages import ClockTrust
+from wire.reasons import Reason
+
+ZH = Speech("zh", ZONE, NOW_MS)
+EN = Speech("en", ZONE, NOW_MS)
+LANES = (LaneStatus(1, LaneState.OPEN), LaneStatus(2, LaneState.OPEN), LaneStatus(3, LaneState.CLOSED, Side.EXIT))
+FINE = Status(
+    lanes=LANES,
+    venue=Label("汴河虹桥景区", ""),
+    enrolled=True,
+    online=True,
+    list_version=7,
+    list_at_ms=at(21, 10, 41),
+    clock=ClockTrust.TRUSTED,
+)
+CUT = replace(FINE, online=False, offline_since_ms=at(21, 9, 42), waiting=1280, list_at_ms=at(21, 9, 43))
+
+
+def pill(status: Status, speech: Speech = ZH) -> str:
+    link = strip.strip(status, speech).link
+    return " · ".join((link.head, *link.parts))
+
+
+def test_the_link_says_since_when_whether_it_still_admits_what_waits_and_how_old_the_list_is() -> None:
+    assert pill(FINE) == "在线 · 名单 10:41 · 待上传 0"
+    assert pill(CUT) == "离线 自 09:42 · 仍在放行 · 待上传 1,280 · 名单 09:43"
+    assert pill(CUT, EN) == "Off line since 09:42 · still admitting · 1,280 waiting · list 09:43"
+    assert pill(replace(CUT, list_at_ms=at(21, 8, 0))).endswith("名单已 2 小时未更新")
+    assert pill(replace(CUT, offline_since_ms=at(20, 9, 42))).startswith("离线 自 11-20 09:42")
+
+
+def test_a_cut_off_gate_with_no_list_or_no_open_lane_does_not_claim_to_admit() -> None:
+    assert "仍在放行" not in pill(replace(CUT, list_version=None))
+    assert "仍在放行" not in pill(replace(CUT, lanes=LANES[2:]))
+    assert pill(Status(lanes=LANES)) == "本机未登记"
+
+
+def test_off_line_alone_is_no_alarm() -> None:
+    assert strip.strip(CUT, ZH).alarm is None
+
+
+def test_lanes_say_their_state_and_what_troubles_them() -> None:
+    broken = replace(LANES[0], state=LaneState.FAULT, trouble=Trouble.READER)
+    chips = strip.strip(replace(FINE, lanes=(broken, *LANES[1:])), ZH).chips
+    assert [(chip.lane, chip.side, chip.state, chip.bad) for chip in chips] == [
+        (1, "入口", "读头故障", True),
+        (2, "入口", "正常", False),
+        (3, "出口", "已关闭", False),
+    ]
+
+
+def test_the_worst_alarm_stands_first_and_sends_visitors_to_the_nearest_open_lane() -> None:
+    reader = LaneStatus(3, LaneState.FAULT, Side.ENTRY, trouble=Trouble.READER, since_ms=at(21, 9, 58))
+    alarm = strip.strip(replace(FINE, lanes=(*LANES[:2], reader)), ZH).alarm
+    assert alarm == strip.Alarm(
+        "3 号通道读头未连接，入口已停用", "请检查 USB 线，或把读头插回原来的口；游客请走 2 号通道。09:58 起"
+    )
+    record = LaneStatus(4, LaneState.FAULT, trouble=Trouble.RECORD)
+    alarm = strip.strip(replace(FINE, lanes=(reader, record), list_expired=True), ZH).alarm
+    assert alarm is not None
+    assert (alarm.first, alarm.more) == ("记录写不进去，已停止放行", "另有 2 条")
+
+
+def test_devices_that_are_not_known_are_left_out_and_wrong_ones_counted() -> None:
+    assert [item.label for item in strip.strip(FINE, ZH).health] == ["时钟"]
+    status = replace(
+        FINE, clock=ClockTrust.HELD, disk_percent=85, readers_ok=5, readers_all=6, relays_ok=3, relays_all=3
+    )
+    shown = strip.strip(status, EN)
+    assert [(item.value, item.level) for item in shown.health] == [
+        ("held", "w"),
+        ("85%", "w"),
+        ("5/6", "x"),
+        ("3/3", ""),
+    ]
+    assert shown.wrong == 3
+
+
+def test_refusals_are_counted_by_what_was_told_largest_first_the_rest_together() -> None:
+    refused = {
+        Reason.USED_UP: 21,
+        Reason.NOT_OURS: 3,
+        Reason.WRONG_PURPOSE: 2,
+        Reason.FORGED: 4,
+        Reason.NOT_IN_LIST: 6,
+        Reason.EXPIRED: 2,
+        Reason.BLACKOUT: 1,
+    }
+    assert scans.bars(refused, ZH) == (
+        ("今日已入园", 21),
+        ("不在名单", 6),
+        ("这不是入园码", 5),
+        ("签名不对", 4),
+        ("其他", 3),
+    )
+    assert scans.bars({}, ZH) == ()
+
+
+def test_rows_put_the_name_first_when_admitted_and_the_reason_first_when_refused() -> None:
+    product = Label("旅游年票", "Annual pass")
+    admitted = Scan(1, State.ADMITTED, at(21, 10, 42), Reader.CARD, Facts(entries_today=1), "李*花", product)
+    refused = Scan(2, Reason.USED_UP, at(21, 10, 41), facts=Facts(at_ms=at(21, 9, 12), at_lane=2), holder="周*明")
+    unknown = Scan(2, Reason.NOT_IN_LIST, None, ticket_last6="771205")
+    rows = scans.rows([admitted, refused, unknown], ZH)
+    assert [(row.headline, row.meta, row.time, row.place) for row in rows] == [
+        ("李*花 · 请入园", "旅游年票 · 今日第1次", "10:42:00", "1 号 · 刷卡"),
+        ("今日已入园", "周*明 · 今日 09:12 · 2号通道", "10:41:00", "2 号 · 扫码"),
+        ("请工作人员协助", "签名正确，但名单里没有这张票 · …771205", "", "2 号 · 扫码"),
+    ]
+    assert scans.rows([admitted], EN)[0].headline == "李*花 · Please enter"
+    assert len(scans.rows([admitted] * 100, ZH)) == scans.ROWS_LIMIT
+
+
+def test_the_detail_says_first_what_to_say_then_what_is_known() -> None:
+    scan = Scan(
+        lane=2,
+        verdict=Reason.USED_UP,
+        at_ms=at(21, 10, 41),
+        facts=Facts(at_ms=at(21, 9, 12), at_lane=2, until_ms=at(1, 0, month=10)),
+        holder="周*明",
+        ticket_last6="552073",
+        earlier=(EarlierUse(at(21, 9, 12), 2), EarlierUse(at(15, 15, 31), None)),
+    )
+    detail = scans.detail(scan, ZH)
+    assert detail.say == "您今天 09:12 已从2号通道入园，此票每天限一次。"
+    assert detail.what == "今日次数已用：09:12 2号通道入园。"
+    assert [value for _, _, value in detail.facts] == ["周*明", "…552073", "至 2026-09-30"]
+    assert [(use.time, use.place) for use in detail.earlier] == [
+        ("今天 09:12", "2 号通道 · 入园"),
+        ("11-15 15:31", "其他闸机 · 入园"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "facts", "say"),
+    [
+        (Reason.EXPIRED, Facts(), "此票已过期"),
+        (Reason.USED_UP, Facts(at_ms=at(20, 9, 12)), "您 11-20 09:12 已从其他闸机入园，此票每天限一次。"),
+        (
+            Reason.USED_UP,
+            Facts(at_ms=at(20, 9, 12), at_lane=3, limit=Limit.TOTAL),
+            "这张票的次数用完了，最近一次是 11-20 09:12 3号通道。",
+        ),
+        (State.ADMITTED, Facts(), "请往里走，祝您游园愉快。"),
+    ],
+)
+def test_there_is_always_something_to_say(verdict: State | Reason, facts: Facts, say: str) -> None:
+    assert scans.detail(Scan(1, verdict, None, facts=facts), ZH).say == say
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_has_a_line_and_a_detail_in_both_languages_without_a_gap(reason: Reason) -> None:
+    for speech in (ZH, EN):
+        scan = Scan(1, reason, None)
+        detail, row = scans.detail(scan, speech), scans.rows([scan], speech)[0]
+        assert detail.say and row.headline
+        assert not any("{" in text or "}" in text for text in (detail.say, detail.what, row.meta, row.headline))
