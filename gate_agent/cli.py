@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import sys
 import threading
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -73,6 +72,7 @@ def run(
     """Run the agent until SIGTERM. Prints READY {…} when the lanes work."""
     from gate_agent.agent import Agent, AlreadyRunning
     from gate_agent.entries import JournalTooNew
+    from gate_agent.trusted_time import device_clock_ns
     from hardware import DeviceFault
 
     stop = threading.Event()
@@ -83,7 +83,7 @@ def run(
         _misconfigured("no lane is named: add a [[lane]] to the settings, or use --lane (docs/settings.md)")
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        agent = Agent(data_dir, held.gate_name, chosen, time.monotonic_ns)
+        agent = Agent(data_dir, held.gate_name, chosen, device_clock_ns)
     except (DeviceFault, JournalTooNew) as error:
         _misconfigured(str(error))
     except AlreadyRunning as error:
@@ -209,8 +209,9 @@ def export(data_dir: Path, form: str) -> None:
 def read(images: tuple[Path, ...]) -> None:
     """Print the codes in pictures, one line of JSON each. Exit code 1 when one of them is no picture."""
     from gate_agent import seams
+    from gate_agent.trusted_time import device_clock_ns
 
-    told = [seams.read_picture(path, lambda: time.monotonic_ns() / 1e6) for path in images]
+    told = [seams.read_picture(path, device_clock_ns) for path in images]
     for one in told:
         click.echo(seams.line(one))
     sys.exit(EXIT_FAILED if any("error" in one for one in told) else 0)
@@ -226,17 +227,25 @@ def read(images: tuple[Path, ...]) -> None:
 def verify_token(keys_path: Path, venue: int, groups: tuple[int, ...], now_text: str | None) -> None:
     """Judge codes from standard input, one a line: one line of JSON each, empty lines included."""
     from gate_agent import seams
+    from gate_agent.trusted_time import os_clock_ms
     from wire.keyset import read_keys_file
     from wire.token import Place
 
     try:
         keys = read_keys_file(keys_path.read_text(encoding="utf-8"))
-        now = datetime.now(UTC) if now_text is None else datetime.fromisoformat(now_text)
     except (OSError, ValueError) as error:
-        raise click.UsageError(f"{keys_path if now_text is None else ''} {error}".strip()) from error
-    now_ms = round((now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp() * 1000)
+        raise click.UsageError(f"{keys_path}: {error}") from error
+    now_ms = os_clock_ms() if now_text is None else _moment_ms(now_text)
     for text in seams.lines_of(sys.stdin.buffer):
         click.echo(seams.line(seams.judge_token(text, keys, Place(venue, frozenset(groups)), now_ms)))
+
+
+def _moment_ms(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no ISO time, as 2026-11-18T09:00:00+08:00") from error
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _settings(

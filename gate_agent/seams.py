@@ -18,18 +18,18 @@ MAX_LINE_BYTES = 4_096
 _CODE_KINDS = {StaticCode: "static", ShortCode: "short", FullCode: "full"}
 
 
-def read_picture(path: Path, now_ms: Callable[[], float]) -> dict[str, object]:
+def read_picture(path: Path, now_ns: Callable[[], int]) -> dict[str, object]:
     """The codes in a picture, and how long that took; `error` in place of codes for what is no picture."""
     from hardware import DeviceFault
     from hardware.camera import read_gray
     from hardware.qr import read_picture as codes_in
 
-    began_ms = now_ms()
+    began_ns = now_ns()
     try:
         codes = [code.text for code in codes_in(read_gray(path))]
     except DeviceFault as fault:
         return {"file": str(path), "codes": [], "ms": 0.0, "error": str(fault)}
-    return {"file": str(path), "codes": codes, "ms": round(now_ms() - began_ms, 3)}
+    return {"file": str(path), "codes": codes, "ms": round((now_ns() - began_ns) / 1e6, 3)}
 
 
 def lines_of(stream: IO[bytes]) -> Iterator[str]:

@@ -153,6 +153,11 @@ def boot_clock_ms() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
+def device_clock_ns() -> int:
+    """What devices stamp pulses and edges with (CLOCK_MONOTONIC)."""
+    return time.monotonic_ns()
+
+
 def os_clock_ms() -> int:
     """What the operating system believes; whoever is root, or answers its NTP, may set it."""
     return time.time_ns() // 1_000_000
