@@ -241,9 +241,10 @@ class VideoFrames:
 
 def read_gray(path: Path) -> Gray:
     """The picture in a file, in grey; DeviceFault when it is none."""
-    with library("opencv-python-headless"):
-        import cv2
-        import numpy as np
+    _load_opencv()
+    import cv2
+    import numpy as np
+
     try:
         data = np.fromfile(path, dtype=np.uint8)  # cv2.imread would not tell why it failed
     except OSError as error:
@@ -262,8 +263,9 @@ def _until_ended(camera: Camera) -> Iterator[Frame]:
 
 
 def _open_device(device: int | str) -> cv2.VideoCapture:
-    with library("opencv-python-headless"):
-        import cv2
+    _load_opencv()
+    import cv2
+
     capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
     if not capture.isOpened():
         raise DeviceFault(f"camera {device} cannot be opened: plug it in, or name one of those in /dev/v4l/by-path")
@@ -272,8 +274,9 @@ def _open_device(device: int | str) -> cv2.VideoCapture:
 
 
 def _open_url(url: str) -> cv2.VideoCapture:
-    with library("opencv-python-headless"):
-        import cv2
+    _load_opencv()
+    import cv2
+
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, NETWORK_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, NETWORK_TIMEOUT_MS]
     capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, limits)
     if not capture.isOpened():
@@ -281,17 +284,24 @@ def _open_url(url: str) -> cv2.VideoCapture:
     return capture
 
 
-def _without_password(url: str) -> str:
-    return url.rpartition("@")[2]
-
-
 def _open_file(path: Path) -> cv2.VideoCapture:
-    with library("opencv-python-headless"):
-        import cv2
+    _load_opencv()
+    import cv2
+
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise DeviceFault(f"{path} is not a video OpenCV can read")
     return capture
+
+
+def _load_opencv() -> None:
+    with library("opencv-python-headless"):
+        import cv2.utils.logging
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # `fault` says it once; OpenCV at every attempt
+
+
+def _without_password(url: str) -> str:
+    return url.rpartition("@")[2]
 
 
 def _frames_per_second(capture: Capture) -> float:

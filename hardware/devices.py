@@ -125,7 +125,7 @@ def open_lane(spec: LaneSpec) -> LaneDevices:
     with contextlib.ExitStack() as opened:
         simulated: SimulatedLane | None = None
         if any(device.kind == "sim" for device in (*spec.readers, spec.turnstile)):
-            simulated = SimulatedLane(spec.number)
+            simulated = SimulatedLane(spec.number, direction=spec.direction)
             opened.callback(simulated.close)
         cameras: list[Camera] = []
         scanners: list[Scanner] = []

@@ -16,6 +16,7 @@ from hardware.phone_screen import Look, draw_nobody, draw_phone
 from hardware.serial_scanner import MAX_LINE_CHARS, LineFramer
 from hardware.simulated_turnstile import SimulatedTurnstile, Trouble, Walk
 from hardware.timeline import History, Moment, RealTimeline, Timeline
+from hardware.turnstile import Direction
 
 if TYPE_CHECKING:
     from hardware.camera import Gray
@@ -185,14 +186,14 @@ class SimulatedLane:
 
     Every verb raises ValueError with a sentence for what it does not understand."""
 
-    def __init__(self, number: int, timeline: Timeline | None = None) -> None:
+    def __init__(self, number: int, timeline: Timeline | None = None, direction: Direction = Direction.IN) -> None:
         self.number = number
         self._timeline = timeline or RealTimeline()
         self._history = History(self._timeline.now_ns)
         self.camera = SimulatedCamera(self._history)
         self.scanner = SimulatedScanner(self._history)
         self.card_reader = ScriptedCardReader(self._history)
-        self.turnstile = SimulatedTurnstile(self._timeline, self._history)
+        self.turnstile = SimulatedTurnstile(self._timeline, self._history, direction=direction)
         self.indicator = RecordedIndicator(self._history)
 
     def show(self, text: str, to: str = "camera", seed: int | None = None) -> None:

@@ -50,9 +50,13 @@ class SimulatedTurnstile:
         history: History,
         usual_walk: Walk | None = Walk.THROUGH,
         has_passage_sensor: bool = True,
+        direction: Direction = Direction.IN,
     ) -> None:
-        """`usual_walk` is what a visitor does whom nobody sent; None: there are only the visitors sent by `walk`."""
+        """`usual_walk` is what a visitor does whom nobody sent; None: there are only the visitors sent by `walk`.
+        `direction` is the way a pulse lets people go."""
         self.has_passage_sensor = has_passage_sensor
+        self._onward = direction
+        self._back = Direction.OUT if direction is Direction.IN else Direction.IN
         self._timeline = timeline
         self._history = history
         self._usual_walk = usual_walk
@@ -126,11 +130,11 @@ class SimulatedTurnstile:
             if trouble is self._trouble:
                 return
             if self._trouble is Trouble.SENSOR_STUCK:
-                self._edge(Direction.IN, active=False)
+                self._edge(self._onward, active=False)
             self._trouble = None
             self._history.add("trouble", trouble or "none")
             if trouble is Trouble.SENSOR_STUCK:
-                self._edge(Direction.IN, active=True)
+                self._edge(self._onward, active=True)
             self._trouble = trouble
 
     @property
@@ -197,11 +201,11 @@ class SimulatedTurnstile:
                 return
             self._history.add("visitor", walk)
             if walk is Walk.THROUGH:
-                self._turn(Direction.IN)
+                self._turn(self._onward)
             elif walk is Walk.GO_BACK:
-                self._turn(Direction.IN, then=Direction.OUT)
+                self._turn(self._onward, then=self._back)
             elif walk is Walk.TAILGATE:
-                self._turn(Direction.IN, then=Direction.IN)
+                self._turn(self._onward, then=self._onward)
 
     def _turn(self, direction: Direction, then: Direction | None = None) -> None:
         self._turning = direction

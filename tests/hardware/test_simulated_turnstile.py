@@ -152,6 +152,15 @@ def test_a_visitor_who_comes_late_still_finds_it_open() -> None:
     assert lane.passages() == [("in", True)]
 
 
+def test_a_lane_that_leads_out_turns_out() -> None:
+    time, heard = StepTimeline(), list[Passage]()
+    arm = SimulatedTurnstile(time, History(time.now_ns), Walk.GO_BACK, direction=Direction.OUT)
+    arm.watch(heard.append)
+    arm.open_for(PULSE_MS, {})
+    time.advance(WINDOW_MS)
+    assert [passage.direction for passage in heard if passage.active] == [Direction.OUT, Direction.IN]
+
+
 def test_a_lane_without_a_sensor_tells_nothing() -> None:
     lane = Lane(Walk.THROUGH, has_passage_sensor=False)
     lane.arm.open_for(PULSE_MS, {})
