@@ -1,0 +1,1 @@
+"""The operators' web pages: server-rendered, zh-CN first, English beside it."""

@@ -1,0 +1,131 @@
+"""总览: the figures of today and what waits for a person, each a link to the rows it is made of."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from flask import render_template
+from sqlalchemy.engine import Connection
+
+from sync_server.admin.access import Open, page, who
+from sync_server.admin.gates_page import all_gates, gate_state
+from sync_server.admin.payouts_page import TABS
+from sync_server.admin.shown import HOUR_MS, centre, day_start_ms, local
+from sync_server.ledger.tables import ledger_account
+from sync_server.orders.tables import order
+from sync_server.parties.tables import party
+from sync_server.payments.tables import external_transfer
+from sync_server.people.permissions import Permission
+from sync_server.redemptions.tables import entry, redemption
+from sync_server.settlement.tables import payout
+from wire.messages import EntryKind
+
+COUNTED = ("CLAIMED", "PASS_VISIT")
+QUESTIONABLE = ("CONFLICT", "LATE", "UNPROVEN", "UNKNOWN_PASS", "IMPLAUSIBLE")
+FIRST_HOUR, LAST_HOUR = 7, 19  # drawn even when nobody came
+WEEK_MS = 7 * 24 * HOUR_MS
+
+
+class Hour(NamedTuple):
+    """One bar: entries between `hour` and the next; `height` of the highest, in per cent; `running`: not over yet."""
+
+    hour: int
+    entries: int
+    height: int
+    running: bool
+
+
+@page("/", needs=Open.SIGNED_IN)
+def overview() -> str:
+    shown: dict[str, Any] = {}
+    now_ms = centre().now_ms()
+    today_ms = day_start_ms(now_ms)
+    with centre().read() as connection:
+        if who().may(Permission.ORDERS_VIEW):
+            shown["sales"] = _sales(connection, today_ms)
+        if who().may(Permission.ENTRIES_VIEW):
+            shown |= _entries(connection, now_ms, today_ms)
+        if who().may(Permission.SETTLEMENT_VIEW):
+            shown |= _funds(connection, today_ms)
+        if who().may(Permission.GATES_VIEW):
+            shown["gates"] = [(row, gate_state(row, now_ms)) for row in all_gates(connection)]
+    return render_template("admin/overview.html", here="admin.overview", today_ms=today_ms, **shown)
+
+
+def _sales(connection: Connection, today_ms: int) -> sa.Row[int, int]:
+    """Paid orders of today: how many, and their sum."""
+    return connection.execute(
+        sa.select(sa.func.count().label("orders"), _sum(order.c.paid_fen).label("paid_fen")).where(
+            order.c.placed_at_ms >= today_ms, order.c.paid_fen > 0
+        )
+    ).one()
+
+
+def _entries(connection: Connection, now_ms: int, today_ms: int) -> dict[str, Any]:
+    """Entries of today by hour and by venue, refusals, and entries whose truth a person must judge."""
+    hour = (redemption.c.occurred_at_ms - today_ms) // HOUR_MS
+    today = redemption.c.occurred_at_ms >= today_ms, redemption.c.outcome.in_(COUNTED)
+    by_hour = {
+        int(row.hour): row.entries
+        for row in connection.execute(
+            sa.select(hour.label("hour"), sa.func.count().label("entries")).where(*today).group_by(hour)
+        )
+    }
+    refused = sa.select(sa.func.count()).where(entry.c.kind == EntryKind.REFUSED, entry.c.occurred_at_ms >= today_ms)
+    questionable = sa.select(redemption.c.outcome, sa.func.count().label("entries"))
+    return {
+        "hours": _bars(by_hour, local(now_ms).hour),
+        "entered": sum(by_hour.values()),
+        "refused": connection.scalar(refused) or 0,
+        "by_venue": _by_venue(connection, now_ms),
+        "questionable": connection.execute(
+            questionable.where(redemption.c.outcome.in_(QUESTIONABLE)).group_by(redemption.c.outcome)
+        ).all(),
+    }
+
+
+def _by_venue(connection: Connection, now_ms: int) -> list[sa.Row[Any]]:
+    """Entries of the last seven days by venue, most first."""
+    entries = sa.func.count().label("entries")
+    return list(
+        connection.execute(
+            sa.select(party.c.name_zh, party.c.name_en, entries)
+            .join(redemption, redemption.c.venue_id == party.c.id)
+            .where(redemption.c.occurred_at_ms >= now_ms - WEEK_MS, redemption.c.outcome.in_(COUNTED))
+            .group_by(party.c.id, party.c.name_zh, party.c.name_en)
+            .order_by(entries.desc(), party.c.name_zh)
+        )
+    )
+
+
+def _bars(by_hour: dict[int, int], running: int) -> list[Hour]:
+    hours = range(min([FIRST_HOUR, *by_hour]), max([LAST_HOUR, *by_hour]) + 1)
+    most = max([1, *by_hour.values()])
+    return [Hour(hour, by_hour.get(hour, 0), by_hour.get(hour, 0) * 100 // most, hour == running) for hour in hours]
+
+
+def _funds(connection: Connection, today_ms: int) -> dict[str, Any]:
+    """Money held for tickets not used yet, owed to venues, paid to them today; and payouts that need a person."""
+    owed = ledger_account.c.credits_posted_fen - ledger_account.c.debits_posted_fen
+    balances = {
+        row.code: row.owed_fen
+        for row in connection.execute(
+            sa.select(ledger_account.c.code, _sum(owed).label("owed_fen"))
+            .where(ledger_account.c.code.in_(("2110", "2210")))
+            .group_by(ledger_account.c.code)
+        )
+    }
+    many = sa.func.count().label("payouts"), _sum(payout.c.total_fen).label("total_fen")
+    joined = payout.outerjoin(external_transfer, external_transfer.c.id == payout.c.transfer_id)
+    return {
+        "held_fen": balances.get("2110", 0),
+        "owed_fen": balances.get("2210", 0),
+        "paid": connection.execute(sa.select(*many).where(payout.c.paid_at_ms >= today_ms)).one(),
+        "stuck": connection.execute(sa.select(*many).select_from(joined).where(TABS["todo"])).one(),
+    }
+
+
+def _sum(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    """0 of no rows, and a plain integer on PostgreSQL too."""
+    return sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger)

@@ -1,0 +1,131 @@
+"""打款: what the venues are paid, those first that need a person; one payout with its attempts, lines and postings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from flask import abort, render_template
+from sqlalchemy.engine import Connection
+
+from sync_server.admin import filters
+from sync_server.admin.access import page
+from sync_server.admin.paging import Page, keyset_page
+from sync_server.admin.shown import centre
+from sync_server.admin.words import PAYOUT_TABS
+from sync_server.ledger.book import PENDING_SUFFIX
+from sync_server.ledger.tables import ledger_txn
+from sync_server.orders.tables import order, order_item, ticket
+from sync_server.parties.tables import party
+from sync_server.payments.tables import external_transfer, transfer_attempt
+from sync_server.people.permissions import Permission
+from sync_server.redemptions.tables import redemption
+from sync_server.settlement.tables import payout, payout_line
+
+HERE = "admin.payouts"
+MAX_LINES = 500
+
+# A tab of the list -> the payouts in it; the first is what a person has to look at.
+UNCLEAR = external_transfer.c.state == "UNKNOWN"
+TABS: dict[str, sa.ColumnElement[bool]] = {
+    "todo": sa.or_(payout.c.state == "FAILED", sa.and_(payout.c.state == "SEALED", UNCLEAR)),
+    "running": sa.and_(payout.c.state == "SEALED", sa.or_(external_transfer.c.state.is_(None), ~UNCLEAR)),
+    "paid": payout.c.state == "PAID",
+    "all": sa.true(),
+}
+COUNTED_TABS = ("todo", "running")  # short lists; the others grow without end
+
+
+def _select() -> sa.Select[Any]:
+    lines = (
+        sa.select(sa.func.count())
+        .select_from(payout_line)
+        .where(payout_line.c.payout_id == payout.c.id)
+        .scalar_subquery()
+    )
+    return (
+        sa.select(
+            payout,
+            party.c.name_zh,
+            party.c.name_en,
+            lines.label("lines"),
+            external_transfer.c.state.label("transfer_state"),
+            external_transfer.c.reason,
+            external_transfer.c.attempts,
+            external_transfer.c.provider_ref,
+            external_transfer.c.account_ref,
+        )
+        .join(party, party.c.id == payout.c.venue_id)
+        .outerjoin(external_transfer, external_transfer.c.id == payout.c.transfer_id)
+    )
+
+
+def _listed(connection: Connection) -> dict[str, Any]:
+    arguments = filters.asked("tab", "before", "after")
+    counts = {tab: _sum(connection, tab) for tab in COUNTED_TABS}
+    tab = filters.one_of(arguments.get("tab"), TABS) or ("todo" if counts["todo"].payouts else "all")
+    found: Page = keyset_page(connection, _select().where(TABS[tab]), (payout.c.created_at_ms, payout.c.id), arguments)
+    return {"here": HERE, "page": found, "tab": tab, "tabs": PAYOUT_TABS, "counts": counts, "arguments": {"tab": tab}}
+
+
+def _sum(connection: Connection, tab: str) -> sa.Row[Any]:
+    return connection.execute(
+        sa.select(
+            sa.func.count().label("payouts"), sa.func.coalesce(sa.func.sum(payout.c.total_fen), 0).label("total_fen")
+        )
+        .select_from(payout.outerjoin(external_transfer, external_transfer.c.id == payout.c.transfer_id))
+        .where(TABS[tab])
+    ).one()
+
+
+@page("/payouts", needs=Permission.SETTLEMENT_VIEW)
+def payouts() -> str:
+    with centre().read() as connection:
+        listed = _listed(connection)
+    return render_template("admin/payouts.html", **listed)
+
+
+@page("/payouts/<number>", needs=Permission.SETTLEMENT_VIEW)
+def payout_detail(number: str) -> str:
+    with centre().read() as connection:
+        row = connection.execute(_select().where(payout.c.number == number)).one_or_none()
+        if row is None:
+            abort(404)
+        listed = _listed(connection)
+        attempts = connection.execute(
+            sa.select(transfer_attempt)
+            .where(transfer_attempt.c.transfer_id == row.transfer_id)
+            .order_by(transfer_attempt.c.n.desc())
+        ).all()
+        lines = _lines(connection, row)
+        key = f"payout:{row.id.hex}"
+        keys = [key, key + PENDING_SUFFIX, *(f"redeem:{line.item_id.hex}" for line in lines)]
+        txns = connection.execute(
+            sa.select(ledger_txn.c.txn_key, ledger_txn.c.effective_at_ms)
+            .where(ledger_txn.c.txn_key.in_(keys))
+            .order_by(ledger_txn.c.id)
+        ).all()
+    return render_template("admin/payout.html", **listed, payout=row, attempts=attempts, lines=lines, txns=txns)
+
+
+def _lines(connection: Connection, row: sa.Row[Any]) -> list[sa.Row[Any]]:
+    """One line per redemption that is paid with this payout."""
+    query = (
+        sa.select(
+            payout_line.c.item_id,
+            payout_line.c.gross_fen,
+            payout_line.c.fee_fen,
+            payout_line.c.net_fen,
+            redemption.c.occurred_at_ms,
+            ticket.c.number.label("ticket_number"),
+            order.c.number.label("order_number"),
+        )
+        .join(redemption, redemption.c.id == payout_line.c.redemption_id)
+        .join(order_item, order_item.c.id == payout_line.c.item_id)
+        .join(ticket, ticket.c.id == order_item.c.ticket_id)
+        .join(order, order.c.id == ticket.c.order_id)
+        .where(payout_line.c.payout_id == row.id)
+        .order_by(redemption.c.occurred_at_ms)
+        .limit(MAX_LINES)
+    )
+    return list(connection.execute(query))

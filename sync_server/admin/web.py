@@ -1,0 +1,86 @@
+"""Hangs the operators' pages on the application: language, guard, words, error pages, and every page."""
+
+from __future__ import annotations
+
+import secrets
+from importlib.metadata import version
+
+from flask import Flask, current_app, render_template, request
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
+
+from sync_server.admin import (  # noqa: F401  importing a page declares it
+    access,
+    audit_page,
+    entries_page,
+    gates_page,
+    language,
+    ledger_page,
+    menu,
+    orders_page,
+    overview_page,
+    passes_page,
+    payouts_page,
+    shown,
+    sign_in_page,
+    stock_page,
+    users_page,
+)
+from sync_server.admin.access import Open, blueprint, page
+from sync_server.admin.words import CHIPS, PERMISSION_WORDS
+from sync_server.centre import Centre
+
+
+def register(app: Flask, centre: Centre) -> None:
+    """Called once per application by `create_app`."""
+    language.install(app)
+    access.install(app, centre)
+    app.jinja_env.filters.update(shown.FILTERS)
+    app.jinja_env.globals.update(shown.GLOBALS, place_of=menu.place_of)
+    app.register_blueprint(blueprint)
+
+
+@blueprint.context_processor
+def _for_every_page() -> dict[str, object]:
+    settings = shown.centre().settings
+    operator = access.who() if current_user.is_authenticated else None
+    return {
+        "portal_name": settings.portal_name,
+        "release": version("offline-gates"),
+        "language": language.language(),
+        "operator": operator,
+        "menu": menu.menu_of(operator) if operator else (),
+        "chips": CHIPS,
+        "permission_words": PERMISSION_WORDS,
+        "now_ms": shown.centre().now_ms(),
+    }
+
+
+@page("/<path:_anything>", needs=Open.SIGNED_IN)
+def unknown_page(_anything: str) -> tuple[str, int]:
+    return render_template("admin/missing.html"), 404
+
+
+@blueprint.errorhandler(NotFound)
+def _missing(_error: NotFound) -> tuple[str, int]:
+    return render_template("admin/missing.html"), 404
+
+
+@blueprint.errorhandler(CSRFError)
+def _stale(_error: CSRFError) -> tuple[str, int]:
+    """The form's token does not belong to this session: signed out meanwhile, or sent from elsewhere."""
+    return render_template("admin/stale.html"), 400
+
+
+@blueprint.errorhandler(InternalServerError)
+def _broken(_error: InternalServerError) -> tuple[str, int]:
+    """Flask has logged the exception; the number ties the page a person saw to that line."""
+    number = f"E-{secrets.token_hex(2).upper()}-{secrets.token_hex(2).upper()}"
+    current_app.logger.error("problem %s on %s %s", number, request.method, request.endpoint)
+    return render_template("admin/broken.html", number=number), 500
+
+
+@blueprint.errorhandler(HTTPException)
+def _refused(error: HTTPException) -> tuple[str, int]:
+    return render_template("admin/refused.html", error=error), error.code or 500

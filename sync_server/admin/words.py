@@ -1,0 +1,144 @@
+"""The words of states and permissions: word, colour and icon of every chip (look/admin/guide.md §8), in one table."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from flask_babel import lazy_gettext as _
+
+from sync_server.people.permissions import Permission
+from wire.messages import Presentation
+
+
+class Chip(NamedTuple):
+    """`word` is translated when shown; `tone` is a class of parts.css, `icon` a symbol of icons.svg."""
+
+    word: str
+    tone: str
+    icon: str
+
+
+# Families of states, as the tables of the centre name them. Sources: money.md §2.2 to §2.6, wire.md §6.
+CHIPS: dict[str, dict[str, Chip]] = {
+    "PASS": {  # annual-pass order, money.md §2.5
+        "PENDING_PAYMENT": Chip(_("待支付"), "warn", "clock"),
+        "ISSUING": Chip(_("出票中"), "info", "run"),
+        "ISSUED": Chip(_("出票成功"), "ok", "check"),
+    },
+    "TICKET": {  # order, money.md §2.4
+        "PENDING_PAYMENT": Chip(_("等待支付"), "warn", "clock"),
+        "PAID": Chip(_("支付成功"), "info", "checkc"),
+        "ISSUED": Chip(_("出票成功"), "ok", "check"),
+        "COMPLETED": Chip(_("交易成功"), "ok", "checkc"),
+    },
+    "pass": {  # money.md §2.6
+        "WAITING": Chip(_("待生效"), "warn", "hour"),
+        "ACTIVE": Chip(_("使用中"), "live", "check"),
+        "EXPIRED": Chip(_("已过期"), "idle", "cal"),
+        "SUSPENDED": Chip(_("已冻结"), "no", "snow"),
+        "REVOKED": Chip(_("已作废"), "idle", "ban"),
+        "NOT_BOUND": Chip(_("待激活"), "warn", "user"),
+    },
+    "usage": {  # money.md §2.3
+        "INACTIVE": Chip(_("待激活"), "warn", "user"),
+        "READY": Chip(_("待游玩"), "live", "ticket"),
+        "USED": Chip(_("已游玩"), "ok", "check"),
+    },
+    "money": {  # money.md §2.3
+        "HELD": Chip(_("待处理"), "idle", "hour"),
+        "DUE": Chip(_("待结算"), "warn", "coins"),
+        "SETTLING": Chip(_("结算中"), "info", "run"),
+        "SETTLE_FAILED": Chip(_("结算失败"), "no", "xc"),
+        "SETTLED": Chip(_("已结算"), "ok", "checkc"),
+    },
+    "payout": {  # money.md §2.4
+        "SEALED": Chip(_("已封账"), "info", "lock"),
+        "PAID": Chip(_("已打款"), "ok", "checkc"),
+        "FAILED": Chip(_("打款失败"), "no", "xc"),
+    },
+    "transfer": {  # money.md §2.2
+        "CREATED": Chip(_("待执行"), "idle", "clock"),
+        "SENT": Chip(_("执行中"), "info", "run"),
+        "UNKNOWN": Chip(_("待确认"), "open", "ask"),
+        "SUCCEEDED": Chip(_("成功"), "ok", "check"),
+        "DEFINITE_FAIL": Chip(_("失败待重试"), "no", "x"),
+        "INSUFFICIENT": Chip(_("余额不足"), "no", "wallet"),
+    },
+    "redemption": {  # wire.md §6
+        "REFUSED": Chip(_("未放行"), "idle", "ban"),
+        "NOT_ENTERED": Chip(_("未入园"), "idle", "hour"),
+        "CLAIMED": Chip(_("已核销"), "ok", "check"),
+        "PASS_VISIT": Chip(_("年票入园"), "ok", "ticket"),
+        "REPEAT": Chip(_("重复上报"), "idle", "copy"),
+        "RETURNED": Chip(_("已归还"), "idle", "undo"),
+        "CONFLICT": Chip(_("冲突"), "no", "scale"),
+        "LATE": Chip(_("迟到"), "warn", "clockx"),
+        "UNPROVEN": Chip(_("待举证"), "warn", "ask"),
+        "UNKNOWN_PASS": Chip(_("未知票"), "warn", "ticket"),
+        "IMPLAUSIBLE": Chip(_("时间存疑"), "warn", "clock"),
+    },
+    "gate": {
+        "online": Chip(_("在线"), "ok", "check"),
+        "offline": Chip(_("断网放行"), "warn", "cloudoff"),
+        "frozen": Chip(_("暂停结算"), "no", "snow"),
+        "pending": Chip(_("待比对"), "open", "ask"),
+        "waiting": Chip(_("未连上"), "idle", "hour"),
+        "revoked": Chip(_("已吊销"), "idle", "ban"),
+    },
+    "operator": {
+        "ACTIVE": Chip(_("可登录"), "ok", "check"),
+        "DISABLED": Chip(_("已停用"), "idle", "ban"),
+    },
+    "stock": {
+        "selling": Chip(_("在售"), "ok", "check"),
+        "sold_out": Chip(_("售罄"), "idle", "box"),
+    },
+}
+
+# How a pass was shown at a gate (wire.messages.Presentation).
+PRESENTATION_WORDS = {
+    Presentation.NONE: "–",
+    Presentation.STATIC: _("固定码"),
+    Presentation.SHORT: _("动态码"),
+    Presentation.FULL: _("动态大码"),
+    Presentation.CARD: _("刷卡"),
+    Presentation.COUNTER: _("人工"),
+}
+
+PAYOUT_TABS = {"todo": _("要处理"), "running": _("进行中"), "paid": _("已打款"), "all": _("全部")}
+
+# Why somebody looks at a holder's full data: what the log keeps -> the reason, and what it asks of the note.
+REVEAL_REASONS = {
+    "caller": (_("核对来电或到场的本人"), _("已确认对方说出姓名与出生日期")),
+    "dispute": (_("协助景区处理入园纠纷"), _("请在备注写明景区与时间")),
+}
+
+# 渠道, in the order of features.md A4.
+CHANNELS = {
+    "汴捷办app": _("汴捷办app"),
+    "汴京通公众号": _("汴京通公众号"),
+    "云闪付app": _("云闪付app"),
+    "人社公众号": _("人社公众号"),
+    "放新办公众号": _("放新办公众号"),
+    "其他": _("其他"),
+}
+
+PERMISSION_WORDS = {
+    Permission.ORDERS_VIEW: _("查看订单"),
+    Permission.STOCK_VIEW: _("查看库存"),
+    Permission.PASSES_VIEW: _("查看出票记录"),
+    Permission.PASSES_REVEAL: _("查看完整个人信息"),
+    Permission.ENTRIES_VIEW: _("查看入园记录"),
+    Permission.GATES_VIEW: _("查看闸机"),
+    Permission.GATES_ENROL: _("登记闸机"),
+    Permission.GATES_REVOKE: _("吊销闸机"),
+    Permission.SETTLEMENT_VIEW: _("查看结算"),
+    Permission.LEDGER_VIEW: _("查看记账分录"),
+    Permission.USERS_MANAGE: _("管理用户"),
+    Permission.AUDIT_VIEW: _("查看审计日志"),
+}
+
+
+def choices(family: str) -> list[tuple[str, str]]:
+    """The states of a family with their words, for a filter."""
+    return [(state, chip.word) for state, chip in CHIPS[family].items()]
