@@ -69,7 +69,7 @@ def _device_routes(centre: Centre) -> Blueprint:
         except msgspec.DecodeError:
             return _refuse(400, "malformed", "this is no enrolment request")
         with centre.write() as connection:
-            outcome = enrol(connection, asked, centre.now_ms())
+            outcome = enrol(connection, centre.secrets, asked, centre.now_ms())
             keys = key_set.newest(connection)
         if isinstance(outcome, EnrolFlaw):
             return _refuse(403, outcome, ENROL_SENTENCES[outcome])

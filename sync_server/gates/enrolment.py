@@ -11,10 +11,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server import crypto
 from sync_server.audit.log import record
 from sync_server.db import new_id
 from sync_server.gates.registry import MAX_NAME_CHARACTERS
 from sync_server.gates.tables import device, enrolment_code
+from sync_server.gates.venue_keys import ensure_venue_keys
 from wire import signing
 from wire.messages import (
     DEVICE_BYTES,
@@ -62,13 +64,15 @@ def make_code(
 
 def enrol(
     connection: Connection,
+    value: crypto.Secrets,
     request: EnrolRequest,
     now_ms: int,
     token_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> bytes | EnrolFlaw:
     """Spend the code: gives the id of the new gate, pending until a person approves it.
 
-    The same box with the same code again (its first answer was lost) is given the same id.
+    The same box with the same code again (its first answer was lost) is given the same id. With its first box a venue
+    gets its keys.
     """
     if signing.check_public_key(request.public_key) is not None:
         return EnrolFlaw.KEY
@@ -86,6 +90,7 @@ def enrol(
         return known if known is not None and known == code.device_id else EnrolFlaw.CODE
     if known is not None:
         return EnrolFlaw.KEY_IN_USE
+    ensure_venue_keys(connection, value, code.venue_id, now_ms, token_bytes)
     device_id = token_bytes(DEVICE_BYTES)
     connection.execute(
         device.insert().values(

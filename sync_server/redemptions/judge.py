@@ -113,26 +113,29 @@ def outcomes_of(
 ) -> Mapping[bytes, Outcome]:
     """The outcome of every proven admission on an item that was claimed, whatever order they came in.
 
-    Who holds the claim is CLAIMED. With a claim of another kind (refund, forfeit) all are LATE. The rest, in the order
-    of time: an admission after staff gave the right back is RETURNED; one that the product's count of entries
-    (`uses_allowed`, None: no limit) still allows is REPEAT; any other is CONFLICT.
+    With a claim of another kind than REDEEM all are LATE. Else, in the order of time: the first is CLAIMED; one after
+    staff gave the right back is RETURNED; one that the product's count of entries (`uses_allowed`, None: no limit)
+    still allows is REPEAT; any other is CONFLICT. Where another than the first holds the claim, because it was
+    committed before the first one arrived, these two change places.
     """
     in_time = sorted(uses)
     if claim_kind != "REDEEM":
         return {use.id: Outcome.LATE for use in in_time if not use.given_back}
     outcomes: dict[bytes, Outcome] = {}
-    given_back, allowed_more = 0, None if uses_allowed is None else uses_allowed - 1
+    given_back, repeats = 0, 0
     for use in in_time:
         if use.given_back:
             given_back += 1
-        elif use.id.hex() == claim_ref:
+        elif not outcomes:
             outcomes[use.id] = Outcome.CLAIMED
         elif given_back:
             given_back -= 1
             outcomes[use.id] = Outcome.RETURNED
-        elif allowed_more is None or allowed_more > 0:
-            allowed_more = None if allowed_more is None else allowed_more - 1
+        elif uses_allowed is None or repeats + 1 < uses_allowed:
+            repeats += 1
             outcomes[use.id] = Outcome.REPEAT
         else:
             outcomes[use.id] = Outcome.CONFLICT
+    first, holder = next(iter(outcomes)), bytes.fromhex(claim_ref)
+    outcomes[first], outcomes[holder] = outcomes[holder], outcomes[first]
     return outcomes
