@@ -1,0 +1,276 @@
+"""One scan: decision and commit, refusals, lookup, idle frames, QR versions (P1, P2, P3, P4, P7).
+
+`./dev bench scan [--passes 1000000] [--larger 10000000]`; the larger list takes some minutes to make.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import sqlite3
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import rounds
+from benchmarks.venue import PASS, Venue, pass_id
+from gate_agent.board import Board
+from gate_agent.decision import Admit, decide
+from gate_agent.entries import Entries
+from gate_agent.facts import find_out
+from gate_agent.gate import Gate, Lane
+from gate_agent.journal import Journal
+from gate_agent.pass_list import PassList, PassListHolder
+from gate_agent.passage import LanePassages
+from gate_agent.recognition import recognise
+from gate_agent.sync_state import SyncView
+from gate_agent.trusted_time import TrustedTime, boot_clock_ms, clocks_of_this_machine
+from gate_agent.world import WorldView
+from hardware.turnstile import Note, Passage
+from wire import base45, signing, token
+from wire.presentation import StaticCode
+
+ADMISSIONS = 100  # of a round
+REFUSALS = 300
+LOOKUPS = 5_000
+FRAMES = 30
+FLOOR_ROW = bytes(120)
+
+
+class Arm:
+    """A turnstile through which everybody walks at once, so that what is measured ends at the pulse."""
+
+    has_passage_sensor = True
+    ready = True
+    fault = None
+
+    def open_for(self, pulse_ms: int, note: Note) -> int:
+        return boot_clock_ms() * 1_000_000
+
+    def watch(self, on_passage: Callable[[Passage], None]) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+@dataclass
+class Bench:
+    """A gate with one lane on a venue's data directory, and the floor it is measured against."""
+
+    venue: Venue
+
+    def __post_init__(self) -> None:
+        data_dir = self.venue.data_dir
+        clocks = clocks_of_this_machine()
+        sync = SyncView.open(data_dir)
+        self.world = WorldView(
+            TrustedTime(sync.evidence, clocks), PassListHolder(data_dir), sync, clocks.boot_id, bytes(32)
+        )
+        self.journal = Journal(Entries.open(data_dir, lambda: os.urandom(8))[0])
+        self.journal.start()
+        self.lane = Lane(1, Arm(), LanePassages(window_ms=5000, has_sensor=True), pulse_ms=300)
+        self.gate = Gate(
+            self.journal, self.world.look, Board((1,), boot_clock_ms), [self.lane], lambda: boot_clock_ms() * 1_000_000
+        )
+        self.numbers = itertools.count()
+        self.floor_db = sqlite3.connect(data_dir / "floor.db", isolation_level=None)
+        self.floor_db.execute("PRAGMA journal_mode = WAL")
+        self.floor_db.execute("PRAGMA synchronous = FULL")
+        self.floor_db.execute("CREATE TABLE entry (seq INTEGER PRIMARY KEY, body BLOB)")
+        listed = PassList.open(data_dir)
+        assert listed is not None
+        self.list_db = sqlite3.connect(f"file:{listed.path}?mode=ro", uri=True)
+        self.public = signing.public_key_of(PASS)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.journal.close()
+        self.floor_db.close()
+        self.list_db.close()
+
+    def admissions(self) -> Iterator[tuple[str, float]]:
+        """For a round of fresh passes: seconds of one admission and of its floor, one after the other."""
+        for _ in range(ADMISSIONS):
+            number = next(self.numbers)
+            text = self.venue.token(number)
+            yield "admission", rounds.seconds(lambda text=text: self._admit(text))  # type: ignore[misc]
+            self._walk_through()
+            data = base45.decode(text.removeprefix(token.PREFIX)) or b""
+            yield "floor", rounds.seconds(lambda data=data, number=number: self._floor(data, number))  # type: ignore[misc]
+
+    def refuse(self, text: str) -> None:
+        """Everything up to the verdict, without the journal that the visitor need not wait for."""
+        world = self.world.look()
+        known = find_out(recognise(text), world)
+        verdict = decide(known.facts, world.venue, world.now)
+        assert not isinstance(verdict, Admit)
+
+    def _admit(self, text: str) -> None:
+        verdict = self.gate.present(self.lane, StaticCode(text))
+        assert isinstance(verdict, Admit), verdict
+
+    def _walk_through(self) -> None:
+        now_ns = (boot_clock_ms() + 2) * 1_000_000
+        self.gate.edge(self.lane, True, now_ns)
+        self.gate.edge(self.lane, False, now_ns)
+
+    def _floor(self, data: bytes, number: int) -> None:
+        """One verify, one lookup, one durable commit."""
+        assert signing.verify_kind(self.public, token.KIND, token.VERSION, data[:28], data[28:])
+        row = self.list_db.execute("SELECT * FROM pass WHERE pass_id = ?", (pass_id(number),)).fetchone()
+        assert row is not None
+        self.floor_db.execute("BEGIN IMMEDIATE")
+        self.floor_db.execute("INSERT INTO entry (body) VALUES (?)", (FLOOR_ROW,))
+        self.floor_db.execute("COMMIT")
+
+
+def admission_ratio(bench: Bench) -> tuple[float, float, float]:
+    """P1, and the medians behind it in ms."""
+    ratios, all_times = [], []
+    for _ in range(rounds.ROUNDS):
+        times: dict[str, list[float]] = {"admission": [], "floor": []}
+        for what, taken in bench.admissions():
+            times[what].append(taken)
+        ratios.append(statistics.median(times["admission"]) / statistics.median(times["floor"]))
+        all_times.append(times)
+    medians = [rounds.median_ms([t for times in all_times for t in times[what]]) for what in ("admission", "floor")]
+    return statistics.median(ratios), medians[0], medians[1]
+
+
+def refusal_ratios(bench: Bench) -> tuple[float, float]:
+    """P2: a forgery and garbage, each ÷ one verify."""
+    good = bench.venue.token(0)
+    data = base45.decode(good.removeprefix(token.PREFIX)) or b""
+    forged = token.PREFIX + base45.encode(data[:-1] + bytes([data[-1] ^ 1]))
+    verify = lambda: signing.verify_kind(bench.public, token.KIND, token.VERSION, data[:28], data[28:])  # noqa: E731
+    times = rounds.interleaved(
+        {"verify": verify, "forgery": lambda: bench.refuse(forged), "garbage": lambda: bench.refuse("hello, gate")},
+        {"verify": REFUSALS, "forgery": REFUSALS, "garbage": REFUSALS},
+    )
+    return rounds.ratio(times, "forgery", "verify"), rounds.ratio(times, "garbage", "verify")
+
+
+def lookup_ratio(small: Venue, large: Venue) -> float:
+    """P3: random lookups in the large list ÷ in the small one."""
+
+    def lookups(venue: Venue) -> Callable[[], None]:
+        listed = PassList.open(venue.data_dir)
+        assert listed is not None
+        numbers = itertools.cycle([n * 7919 % venue.passes for n in range(LOOKUPS * (rounds.ROUNDS + 1))])
+
+        def look_up() -> None:
+            assert listed.find(pass_id(next(numbers))) is not None
+
+        return look_up
+
+    works = {"small": lookups(small), "large": lookups(large)}
+    return rounds.ratio(rounds.interleaved(works, {"small": LOOKUPS, "large": LOOKUPS}), "large", "small")
+
+
+def frame_ratios() -> tuple[float, float]:
+    """P4: an idle 720p frame through the reader ÷ bare zxing-cpp; the same while something moves (second stage)."""
+    import numpy as np
+    import zxingcpp
+
+    from hardware.camera import Frame
+    from hardware.qr import QrReader
+
+    chance = np.random.default_rng(1)
+    still = chance.normal(120, 3, (720, 1280)).clip(0, 255).astype(np.uint8)
+    frames = itertools.count()
+    idle_reader, busy_reader = QrReader(), QrReader()
+
+    def idle() -> None:
+        number = next(frames)
+        assert not idle_reader.read(Frame(still, number, number * 33_000_000))
+
+    def busy() -> None:
+        number = next(frames)
+        moving = still if number % 2 else np.roll(still, 1, axis=0) // 2
+        assert not busy_reader.read(Frame(moving, number, number * 33_000_000))
+
+    def bare() -> None:
+        formats = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
+        assert not zxingcpp.read_barcodes(
+            still, formats=formats, try_rotate=False, try_downscale=True, try_invert=False
+        )
+
+    works = {"bare": bare, "idle": idle, "busy": busy}
+    times = rounds.interleaved(works, dict.fromkeys(works, FRAMES))
+    return rounds.ratio(times, "idle", "bare"), rounds.ratio(times, "busy", "bare")
+
+
+def qr_versions(venue: Venue) -> dict[str, int]:
+    """P7: each form of code as it is drawn, level M."""
+    import segno
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from wire import holder_proof, presentation
+
+    holder = ec.derive_private_key(5, ec.SECP256R1())
+    static = venue.token(0)
+    claims = token.read_token(static, venue.key_set(), token.Place(3), venue.now_ms)
+    assert isinstance(claims, token.Claims)
+    step = venue.now_ms // presentation.STEP_MS
+    proof = holder_proof.sign(holder, presentation.holder_message(claims.pass_id, 1, step))
+    binding = presentation.bind_holder(claims, 1, PASS, 1, holder_proof.public_key_of(holder))
+    texts = {
+        "static": static,
+        "short": presentation.short_text(claims.pass_id, step, proof),
+        "full": presentation.full_text(binding, step, proof),
+    }
+    return {name: int(segno.make_qr(text, error="m", boost_error=False).version) for name, text in texts.items()}
+
+
+def main(passes: int, larger: int, folder: Path) -> None:
+    """Print the table and the JSON line."""
+    small, large = Venue(folder / "small", passes), Venue(folder / "large", larger)
+    small.install()
+    bench = Bench(small)
+    p1, admission_ms, floor_ms = admission_ratio(bench)
+    forgery, garbage = refusal_ratios(bench)
+    versions = qr_versions(small)
+    bench.close()
+    idle, busy = frame_ratios()
+    large.install()
+    p3 = lookup_ratio(small, large)
+    rounds.table(
+        [
+            ("P1", f"admission ÷ verify + lookup + commit, {passes:,} passes", f"{p1:.2f}", "≤ 1.5"),
+            ("", "  median of one admission / its floor, ms", f"{admission_ms:.2f} / {floor_ms:.2f}", ""),
+            ("P2", "refusing a forgery ÷ verify", f"{forgery:.2f}", "≤ 2.0"),
+            ("P2", "refusing garbage ÷ verify", f"{garbage:.2f}", "≤ 0.2"),
+            ("P3", f"lookup at {larger:,} ÷ at {passes:,}", f"{p3:.2f}", "≤ 1.4"),
+            ("P4", "idle frame ÷ bare zxing-cpp", f"{idle:.2f}", "≤ 1.3"),
+            ("P4", "moving frame (second stage) ÷ bare zxing-cpp", f"{busy:.2f}", "≤ 4"),
+            ("P7", "QR versions: static, short, full", "{static}, {short}, {full}".format(**versions), "6, 5, 10"),
+        ],
+        ("#", "what", "measured", "bar"),
+    )
+    rounds.last_line(
+        {
+            "benchmark": "scan",
+            "p1_admission_ratio": round(p1, 3),
+            "p2_forgery_ratio": round(forgery, 3),
+            "p2_garbage_ratio": round(garbage, 3),
+            "p3_lookup_ratio": round(p3, 3),
+            "p4_idle_ratio": round(idle, 3),
+            "p4_second_stage_ratio": round(busy, 3),
+            "p7_qr_versions": versions,
+            "passes": passes,
+            "larger": larger,
+        }
+    )
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(prog="./dev bench scan")
+    options.add_argument("--passes", type=int, default=1_000_000)
+    options.add_argument("--larger", type=int, default=10_000_000)
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        main(chosen.passes, chosen.larger, Path(scratch))

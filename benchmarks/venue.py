@@ -1,0 +1,105 @@
+"""A venue with as many passes as a benchmark asks for: keys, signed list, data directory, and tokens to show."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gate_agent import pass_list, sync_state, trusted_time
+from gate_agent.sync_state import Enrolment, SyncStore
+from gate_agent.trusted_time import SignedTime
+from wire import feed, keyset, moments, signing, token
+from wire.entitlement import PassStatus, Rule
+from wire.feed import Part
+from wire.keyset import KeySet, KeyState, PublicKey
+from wire.messages import GateConfig
+from wire.signing import Purpose
+from wire.token import Claims, Scope
+
+VENUE, PRODUCT = 3, 7
+YEAR_MS = 365 * 86_400_000
+ID_STEP = 0x9E3779B97F4A7C15  # odd: multiples of it modulo 2^64 never repeat and lie evenly
+ROOT, PASS, LIST = (bytes([n]) * 32 for n in (1, 2, 3))
+
+
+def pass_id(number: int) -> bytes:
+    """The id of the pass with this number: all different, spread over all ids."""
+    return (number * ID_STEP % 2**64).to_bytes(8, "big")
+
+
+@dataclass(slots=True)
+class Venue:
+    """A data directory with a list of `passes` passes in force."""
+
+    data_dir: Path
+    passes: int
+    now_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    list_bytes: int = 0
+    build_s: float = 0.0
+
+    def key_set(self) -> KeySet:
+        """One key per purpose, good for a year either way."""
+        purposes = ((1, Purpose.PASS, PASS), (2, Purpose.LIST, LIST))
+        dates = self.now_ms - YEAR_MS, self.now_ms + YEAR_MS
+        keys = tuple(
+            PublicKey(number, purpose, signing.public_key_of(private), *dates, KeyState.SIGNING)
+            for number, purpose, private in purposes
+        )
+        return KeySet(1, self.now_ms, signing.public_key_of(ROOT), keys)
+
+    def token(self, number: int) -> str:
+        """The code of a pass."""
+        minute = moments.minute_floor(self.now_ms)
+        claims = Claims(pass_id(number), PRODUCT, Scope.VENUE, VENUE, minute - 1000, minute + 500_000, 1, 1)
+        return token.sign_token(claims, 1, PASS)
+
+    def install(self) -> None:
+        """Make the data directory of an enrolled, approved box that holds the list."""
+        keys = self.key_set()
+        signed_keys = keyset.sign_key_set(keys, (ROOT,))
+        config = GateConfig(VENUE, bytes(16), ((1, bytes(32)),), bytes(32), b"salt", signed_keys)
+        enrolment = Enrolment("http://127.0.0.1:9", bytes(16), keys.root, signed_keys)
+        sync_state.store_enrolment(self.data_dir, enrolment, bytes(32), config)
+        clocks = trusted_time.clocks_of_this_machine()
+        store = SyncStore(self.data_dir)
+        store.keep_signed_time(SignedTime(self.now_ms, clocks.boot_ms(), clocks.boot_id))
+        store.close()
+        head, segments = self._list()
+        began = time.perf_counter()
+        installed = pass_list.install(self.data_dir, head, segments, keys, config)
+        self.build_s = time.perf_counter() - began
+        assert isinstance(installed, feed.Head), installed
+
+    def _list(self) -> tuple[bytes, Callable[[bytes], bytes]]:
+        minute = moments.minute_floor(self.now_ms)
+        rule = Rule(per_day=1)
+        product = feed.ProductDocument(number=PRODUCT, kind="PASS", name_zh="年票", name_en="Annual pass", rule=rule)
+        document = feed.VenueDocument(
+            venue=VENUE, name_zh="景区", name_en="Venue", groups=(), zone="Asia/Shanghai", products=(product,)
+        )
+        folder = self.data_dir / "segments"
+        folder.mkdir(parents=True)
+        refs: list[feed.SegmentRef] = []
+
+        def keep(part: Part, rows: tuple[feed.Row, ...]) -> None:
+            segment = feed.seal_segment(part, rows, bytes(32), 1, len(refs).to_bytes(feed.NONCE_BYTES, "big"))
+            self.list_bytes += len(segment)
+            name = feed.segment_name(segment)
+            (folder / name.hex()).write_bytes(segment)
+            refs.append(feed.SegmentRef(name, 1))
+
+        keep(Part.DOCUMENT, (document,))
+        ids = sorted(map(pass_id, range(self.passes)))
+        for first in range(0, len(ids), feed.PASSES_PER_SEGMENT):
+            rows = tuple(
+                feed.PassRow(one, PRODUCT, PassStatus.ACTIVE, minute - 1000, minute + 500_000, 1)
+                for one in ids[first : first + feed.PASSES_PER_SEGMENT]
+            )
+            keep(Part.PASSES, rows)
+        head = feed.Head(
+            *(bytes(16), VENUE, 1, 1, 1, tuple(refs), (), 1, 1, "Asia/Shanghai"),
+            *(self.now_ms, self.now_ms + feed.HEAD_NOT_AFTER_MS),
+        )
+        return feed.sign_head(head, 2, LIST), lambda name: (folder / name.hex()).read_bytes()
