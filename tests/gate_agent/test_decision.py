@@ -113,7 +113,7 @@ FLAWS: list[Flaw] = [
     (Reason.EXPIRED, {"not_after": NOW_MINUTE}),
     (Reason.NOT_YET_ACTIVE, {"not_before": NOW_MINUTE + 1}),
     (Reason.NOT_IN_LIST, {"listed": False, "card": None}),
-    (Reason.REPLACED, {"lowest_issue": 2}),
+    (Reason.REPLACED, {"lowest_issue": 2, "card": None}),
     (Reason.REVOKED, {"status": PassStatus.REVOKED}),
     (Reason.SUSPENDED, {"status": PassStatus.SUSPENDED}),
     (Reason.NOT_BOUND, {"status": PassStatus.NOT_BOUND}),
