@@ -157,9 +157,11 @@ def insert_new(table: sa.Table, key: Sequence[str], rows: Sequence[Mapping[str, 
     if not rows:
         return 0
     insert = sqlite.insert if is_sqlite(connection) else postgresql.insert
+    counted = {"preserve_rowcount": True}  # without it PostgreSQL's answer to an INSERT is -1
     done = 0
     for part in batches(rows, MAX_BIND_VALUES // len(rows[0])):
-        done += connection.execute(insert(table).values(list(part)).on_conflict_do_nothing(index_elements=key)).rowcount
+        statement = insert(table).values(list(part)).on_conflict_do_nothing(index_elements=key)
+        done += connection.execute(statement, execution_options=counted).rowcount
     return done
 
 

@@ -12,6 +12,7 @@ from sync_server import crypto, db
 from sync_server.centre import Centre
 from sync_server.schema import metadata
 from sync_server.settings import Settings
+from tests.sync_server.sandbox import Sandbox, World, running
 
 START_MS = 1_790_000_000_000  # 2026-09-21, a Monday
 
@@ -69,3 +70,24 @@ def any_centre(
     made = make_centre(url, tmp_path, secrets, clock)
     yield made
     made.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def provider_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the provider's RSA key: made once, it costs half a second."""
+    return tmp_path_factory.mktemp("provider-key")
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, provider_key: Path, clock: Clock) -> Iterator[Sandbox]:
+    """A payment provider over HTTP, on the test's clock."""
+    with running(tmp_path / "provider", provider_key, clock) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def world(any_centre: Centre, sandbox: Sandbox) -> Iterator[World]:
+    """Something to sell and somebody who pays, on SQLite and PostgreSQL."""
+    made = World(any_centre, sandbox)
+    yield made
+    made.client.close()

@@ -1,0 +1,167 @@
+"""A real sandbox provider over real HTTP in a thread, and the centre's small world that buys and sells through it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+import requests
+import sqlalchemy as sa
+from waitress.server import create_server
+
+from sandbox_provider.app import create_app
+from sandbox_provider.book import Book
+from sandbox_provider.faults import Fault, FaultKind, Faults
+from sandbox_provider.notices import Notifier
+from sandbox_provider.provider import Provider
+from sandbox_provider.signing import load_or_make_key
+from sync_server.catalog import fees, products, stock
+from sync_server.centre import Centre
+from sync_server.crypto import public_key_of
+from sync_server.db import new_id
+from sync_server.orders import paying, placing, progress
+from sync_server.orders.claims import Claim, claim_items
+from sync_server.orders.tables import order, order_item, ticket
+from sync_server.parties.parties import NewParty, add_party
+from sync_server.payments.sandbox_client import SandboxClient, client_of
+from sync_server.payments.transfers import move_due
+from sync_server.redemptions.tables import redemption
+from sync_server.settlement.clearing import clear_redemptions
+from sync_server.settlement.payouts import finish_orders, follow_transfers
+
+CONTROL_TOKEN = "control"
+
+
+class Sandbox:
+    """The provider as a test sees it: its book, its faults, its notices sent when told."""
+
+    def __init__(self, folder: Path, key_folder: Path, now_ms: Callable[[], int]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.public_key_file = key_folder / "provider.pub.pem"
+        key = load_or_make_key(key_folder)
+        self.book, self.faults = Book(folder / "provider.db"), Faults()
+        self.provider = Provider(self.book, key, self.faults, CONTROL_TOKEN, now_ms)
+        self.notifier = Notifier(self.book, key, now_ms)
+        self._server = create_server(create_app(self.provider), host="127.0.0.1", port=0, threads=4)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.effective_port}"
+
+    def play(self, kind: FaultKind, method: str = "*", times: int = 1, delay_ms: int = 0) -> None:
+        self.faults.add(Fault(kind, method, times, delay_ms))
+
+    def send_notices(self) -> None:
+        with requests.Session() as session:
+            self.notifier.turn(session)
+
+    def stop(self) -> None:
+        self.provider.stopping.set()
+        self._server.close()
+        self._server.task_dispatcher.shutdown()  # type: ignore[union-attr]  # as above
+        self._thread.join(5)
+
+
+@contextmanager
+def running(folder: Path, key_folder: Path, now_ms: Callable[[], int]) -> Iterator[Sandbox]:
+    sandbox = Sandbox(folder, key_folder, now_ms)
+    try:
+        yield sandbox
+    finally:
+        sandbox.stop()
+
+
+def with_provider(centre: Centre, sandbox: Sandbox) -> Centre:
+    """The same centre, knowing this provider, which knows it and the parties' accounts."""
+    sandbox.book.add_merchant("platform", public_key_of(centre.secrets))
+    settings = msgspec.structs.replace(
+        centre.settings, provider_url=sandbox.url, provider_public_key_file=sandbox.public_key_file
+    )
+    return Centre(settings, centre.engine, centre.secrets, centre.now_ms)
+
+
+class World:
+    """One venue, one distributor, one single ticket (5200/5000, fees 0.60 %) and one annual pass (19800)."""
+
+    def __init__(self, centre: Centre, sandbox: Sandbox, tickets: int = 100) -> None:
+        self.centre, self.sandbox = with_provider(centre, sandbox), sandbox
+        self.client: SandboxClient = client_of(self.centre)
+        now_ms = centre.now_ms()
+        with centre.write() as connection:
+            venue = NewParty("VENUE", "2001", "汴河", "Bridge", "venue")
+            distributor = NewParty("DISTRIBUTOR", "3001", "旅行社", "Travel", "distributor")
+            self.venue = add_party(connection, venue, "Asia/Shanghai", now_ms)
+            self.distributor = add_party(connection, distributor, "Asia/Shanghai", now_ms)
+            single = products.NewProduct("SINGLE", "单票", "Ticket", 5200, {self.venue: 5000}, 7, total=1)
+            annual = products.NewProduct("PASS", "年票", "Pass", 19800, {self.venue: 0}, 365, holder_required=True)
+            self.single = products.add_product(connection, single, now_ms)
+            self.annual = products.add_product(connection, annual, now_ms)
+            stock.add_stock(connection, self.single, 5200, tickets, now_ms)
+            stock.add_stock(connection, self.annual, 19800, tickets, now_ms)
+            fees.add_fee_rule(connection, "CHARGE", self.distributor, 60, now_ms)
+            fees.add_fee_rule(connection, "PAYOUT", self.venue, 60, now_ms)
+        sandbox.book.top_up("distributor", 1_000_000)
+        sandbox.book.top_up("venue", 0)
+
+    def buy(self, count: int = 1, pay: bool = True) -> UUID:
+        """A distributor's order of single tickets, with the pay command given."""
+        new = placing.NewOrder(1, count, "test", self.distributor)
+        with self.centre.write() as connection:
+            placed = placing.place(self.centre, connection, new, "test")
+            assert isinstance(placed, placing.Placed), placed
+            if pay:
+                paying.pay(connection, placed.order_id, "test", self.centre.now_ms())
+        return placed.order_id
+
+    def issue(self) -> None:
+        """What the issuance step does to the order (its own tests try it whole)."""
+        with self.centre.write() as connection:
+            for row in progress.orders_to_issue(connection):
+                progress.mark_issued(connection, row.id, 1000, 9000, self.centre.now_ms())
+
+    def turn(self) -> None:
+        """The worker's money steps once, and the issuing between them."""
+        move_due(self.centre, self.client)
+        progress.take_payments(self.centre)
+        self.issue()
+        clear_redemptions(self.centre)
+        move_due(self.centre, self.client)
+        follow_transfers(self.centre)
+        finish_orders(self.centre)
+
+    def items(self, order_id: UUID) -> list[UUID]:
+        query = (
+            sa.select(order_item.c.id)
+            .join(ticket, ticket.c.id == order_item.c.ticket_id)
+            .where(ticket.c.order_id == order_id)
+            .order_by(ticket.c.seq)
+        )
+        with self.centre.read() as connection:
+            return list(connection.scalars(query))
+
+    def enter(self, item_id: UUID) -> bytes:
+        """A redemption that counts, as `redemptions.ingest` writes it."""
+        now_ms = self.centre.now_ms()
+        redemption_id = new_id(now_ms).bytes
+        row = {
+            "id": redemption_id,
+            "outcome": "CLAIMED",
+            "item_id": item_id,
+            "venue_id": self.venue,
+            "device_id": bytes(16),
+            "incarnation": bytes(8),
+            "seq": int.from_bytes(redemption_id[8:], "big") >> 2,
+            "occurred_at_ms": now_ms,
+            "recorded_at_ms": now_ms,
+        }
+        with self.centre.write() as connection:
+            assert claim_items(connection, [Claim(item_id, "REDEEM", redemption_id.hex(), now_ms)], now_ms)
+            connection.execute(redemption.insert().values(row))
+        return redemption_id
+
+    def state(self, order_id: UUID) -> str:
+        with self.centre.read() as connection:
+            return str(connection.scalar(sa.select(order.c.state).where(order.c.id == order_id)))

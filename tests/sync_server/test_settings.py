@@ -1,0 +1,46 @@
+"""Where settings come from, and what a wrong one says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sync_server.errors import ConfigurationError
+from sync_server.settings import load_settings
+
+
+def test_the_later_source_wins(tmp_path: Path) -> None:
+    file = tmp_path / "centre.toml"
+    file.write_text('database_url = "sqlite:///a.db"\nportal_name = "文件"\nmax_body_bytes = 1000\n')
+    environment = {"SYNC_SERVER_PORTAL_NAME": "环境", "SYNC_SERVER_MAX_BODY_BYTES": "2000", "OTHER": "x"}
+    settings = load_settings("sqlite:///b.db", file, environment)
+    assert (settings.database_url, settings.portal_name, settings.max_body_bytes) == ("sqlite:///b.db", "环境", 2000)
+    assert settings.secret_file == Path("b.secrets")
+
+
+@pytest.mark.parametrize(
+    ("url", "text", "environment", "says"),
+    [
+        (None, "", {}, "no database is named"),
+        ("sqlite:///a.db", "databse_url = 1", {}, "databse_url"),
+        ("sqlite:///a.db", "portal_name = 1", {}, "portal_name"),
+        ("sqlite:///a.db", "[", {}, "cannot read the settings file"),
+        ("sqlite:///a.db", "", {"SYNC_SERVER_ZONE": "Mars/Olympus"}, "Mars/Olympus"),
+        ("sqlite:///a.db", "", {"SYNC_SERVER_MAX_BODY_BYTES": "many"}, "max_body_bytes"),
+        ("postgresql+psycopg://h/d", "", {}, "secret_file"),
+        ("nonsense", "", {}, "not a URL"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    tmp_path: Path, url: str | None, text: str, environment: dict[str, str], says: str
+) -> None:
+    file = tmp_path / "centre.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=says):
+        load_settings(url, file, environment)
+
+
+def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"none\.toml"):
+        load_settings("sqlite:///a.db", tmp_path / "none.toml", {})
