@@ -32,8 +32,8 @@ class Role:
     program: str
     packages: tuple[tuple[str, ...], ...]
     units: tuple[str, ...]
+    settings: tuple[str, str]  # ours, and where it begins as the machine's own
     then: str
-    settings: str | None = None
 
 
 ROLES = {
@@ -44,7 +44,8 @@ ROLES = {
             program="gate-agent",
             packages=(("systemd",), ("udev",), ("python3-venv",), ("libzbar0", "libzbar0t64")),
             units=("gate-agent.service", "gate-sync.service"),
-            then="Enrol this gate, then start it:\n"
+            settings=("provisioning/gate.toml", "var/lib/gate-agent/gate.toml"),
+            then="Name the lanes in /var/lib/gate-agent/gate.toml, enrol this gate, then start it:\n"
             "  runuser -u gate-agent -- /opt/gates/agent/current/bin/gate-agent enrol"
             " --data /var/lib/gate-agent --url URL --code CODE\n"
             "  systemctl restart gate-agent gate-sync",
@@ -54,7 +55,7 @@ ROLES = {
             program="sync-server",
             packages=(("systemd",), ("udev",), ("python3-venv",)),
             units=("sync-server.service", "sync-worker.service"),
-            settings="sync-server.toml",
+            settings=("provisioning/sync-server.toml", "etc/gates/sync-server.toml"),
             then="Look through /etc/gates/sync-server.toml, then make the database and start:\n"
             "  runuser -u sync-server -- /opt/gates/server/current/bin/sync-server"
             " --settings /etc/gates/sync-server.toml init\n"
@@ -172,10 +173,11 @@ def _system_files(role: Role, source: Path, host: Host) -> list[Step]:
 
 
 def _settings(role: Role, source: Path, host: Host) -> list[Step]:
-    if role.settings is None or (there := host.root / "etc/gates" / role.settings).exists():
+    ours, theirs = role.settings
+    if (host.root / theirs).exists():
         return []
-    ours = source / "provisioning" / role.settings
-    return [Step("to begin with; yours to change", ("install", "-D", "-m", "640", str(ours), str(there)))]
+    command = ("install", "-D", "-m", "644", str(source / ours), str(host.root / theirs))
+    return [Step("to begin with; from now on the machine's own", command)]
 
 
 def _take_in(role: Role, host: Host) -> list[Step]:

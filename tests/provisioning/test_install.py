@@ -5,11 +5,23 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import gate_agent.settings
+import sync_server.settings
 from provisioning.install import ROLES, SOURCE, Host, Step, carry_out, plan, release_name
+
+
+def gate_settings() -> object:
+    return gate_agent.settings.load(SOURCE / ROLES["agent"].settings[0], required=True)
+
+
+def centre_settings() -> object:
+    return sync_server.settings.load_settings(None, SOURCE / ROLES["server"].settings[0], {})
+
 
 EVERY_PACKAGE = frozenset({"systemd", "udev", "python3-venv", "libzbar0t64"})
 NEEDS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="systemd-sysusers is not installed")
@@ -70,12 +82,18 @@ def test_a_second_run_has_nothing_to_do(role: str, tmp_path: Path) -> None:
 
 
 @NEEDS_SYSTEMD
-def test_settings_of_ones_own_stay(tmp_path: Path) -> None:
-    host = finished("server", tmp_path)
-    settings = tmp_path / "etc/gates/sync-server.toml"
-    assert settings.stat().st_mode & 0o777 == 0o640
-    settings.write_text('database_url = "sqlite:////srv/other.db"\n', encoding="utf-8")
-    assert plan(ROLES["server"], SOURCE, host) == []
+@pytest.mark.parametrize("role", ROLES)
+def test_settings_of_ones_own_stay(role: str, tmp_path: Path) -> None:
+    host = finished(role, tmp_path)
+    settings = tmp_path / ROLES[role].settings[1]
+    assert role != "server" or settings.stat().st_mode & 0o777 == 0o640  # a database password may come to stand there
+    settings.write_text("# changed here\n", encoding="utf-8")
+    assert plan(ROLES[role], SOURCE, host) == []
+
+
+@pytest.mark.parametrize("load", [gate_settings, centre_settings])
+def test_the_first_settings_can_be_read(load: Callable[[], object]) -> None:
+    assert load()
 
 
 @NEEDS_SYSTEMD

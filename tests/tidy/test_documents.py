@@ -6,9 +6,13 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
+import msgspec
 import pytest
 
+from gate_agent.settings import Settings as GateSettings
+from sync_server.settings import Settings as CentreSettings
 from tests.tidy.sources import ROOT
 
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -71,6 +75,24 @@ def test_a_dead_link_and_a_wrong_command_are_found(tmp_path: Path) -> None:
     document.write_text("see [there](docs/there.md), [itself](README.md#top) and `./dev frobnicate`", encoding="utf-8")
     assert len(list(dead_links(document))) == 1
     assert len(list(unknown_commands(document))) == 1
+
+
+def undocumented(settings: type[msgspec.Struct], document: str, table: str = "") -> Iterator[str]:
+    """Keys of the settings, dotted below their tables, that have no row of their own in the document."""
+    for field in msgspec.structs.fields(settings):
+        inner = [kind for kind in (field.type, *get_args(field.type)) if isinstance(kind, type)]
+        struct = next((kind for kind in inner if issubclass(kind, msgspec.Struct)), None)
+        if struct is not None:
+            yield from undocumented(struct, document, f"{table}{field.name}.")
+        elif f"| `{table}{field.name}` |" not in document:
+            yield f"{table}{field.name}"
+
+
+@pytest.mark.parametrize("settings", [GateSettings, CentreSettings], ids=["gate", "centre"])
+def test_every_setting_is_documented(settings: type[msgspec.Struct]) -> None:
+    document = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    assert list(undocumented(settings, document)) == []
+    assert list(undocumented(settings, document.replace("|", "")))
 
 
 def test_nothing_names_the_workshop() -> None:

@@ -7,9 +7,14 @@ import re
 
 import pytest
 
-from tests.tidy.sources import ROOT
+from tests.tidy.sources import PACKAGES, ROOT, sources
 
 LOCKS = ("agent", "server", "test")
+NEVER_IMPORTED = {  # what is wanted all the same, and why
+    "psycopg": "SQLAlchemy's driver, named in the database address",
+    "setuptools": "installs this project",
+    "tzdata": "the zones' rules, for a machine without its own",
+}
 PINNED = re.compile(r"^([a-z0-9-]+)==([^\s;]+)", re.MULTILINE)
 ADDRESS = re.compile(r"://|^\s*--(index|extra-index|find-links|trusted-host)|\bfile:|@\s*[\w+]+:", re.MULTILINE)
 
@@ -39,11 +44,28 @@ def test_an_address_is_found(line: str) -> None:
     assert ADDRESS.search(f"click==8 \\\n    --hash=sha256:00\n{line}\n")
 
 
+def wishes(name: str) -> set[str]:
+    """The distributions that requirements/NAME.in asks for."""
+    lines = (ROOT / "requirements" / f"{name}.in").read_text(encoding="utf-8").splitlines()
+    return {canonical(re.split(r"[\[<>=~! ]", line)[0]) for line in lines if re.match(r"[A-Za-z]", line)}
+
+
 @pytest.mark.parametrize("name", LOCKS)
 def test_every_wish_is_locked(name: str) -> None:
-    wishes = (ROOT / "requirements" / f"{name}.in").read_text(encoding="utf-8").splitlines()
-    wanted = {canonical(re.split(r"[\[<>=~! ]", line)[0]) for line in wishes if re.match(r"[A-Za-z]", line)}
-    assert wanted <= {pin for pin, _ in PINNED.findall(lock_text(name))}, "run requirements/compile.sh"
+    assert wishes(name) <= {pin for pin, _ in PINNED.findall(lock_text(name))}, "run requirements/compile.sh"
+
+
+def test_every_wish_is_used() -> None:
+    """A library nobody imports any more is taken off the list."""
+    named = {
+        name
+        for source in sources(*PACKAGES)
+        for name in re.findall(r"^ *(?:from|import) (\w+)", source.text, re.MULTILINE)
+    }
+    by_module = importlib.metadata.packages_distributions()
+    imported = {canonical(distribution) for module in named for distribution in by_module.get(module, ())}
+    assert (wishes("agent") | wishes("server")) - imported - set(NEVER_IMPORTED) == set()
+    assert set(NEVER_IMPORTED) <= wishes("agent") | wishes("server")
 
 
 def test_gate_and_centre_agree_on_versions() -> None:

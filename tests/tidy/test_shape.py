@@ -103,10 +103,10 @@ RULES: list[tuple[Rule, tuple[str, ...], str]] = [  # the rule, where it holds, 
     (blanket_excepts, EVERYWHERE, "try:\n    pass\nexcept Exception:\n    pass\n"),
     (blanket_excepts, EVERYWHERE, "try:\n    pass\nexcept (OSError, BaseException):  # noqa: BLE001\n    pass\n"),
     (blanket_excepts, EVERYWHERE, "try:\n    pass\nexcept:\n    pass\n"),
-    (floats_near_money, EVERYWHERE, "yuan = order.total_fen / 100\n"),
-    (floats_near_money, EVERYWHERE, "fee_fen = round(price_fen * 0.006)\n"),
-    (floats_near_money, EVERYWHERE, "def pay(amount_fen: float) -> None: ...\n"),
-    (floats_near_money, EVERYWHERE, "show(float(fen))\n"),
+    (floats_near_money, PACKAGES, "yuan = order.total_fen / 100\n"),
+    (floats_near_money, PACKAGES, "fee_fen = round(price_fen * 0.006)\n"),
+    (floats_near_money, PACKAGES, "def pay(amount_fen: float) -> None: ...\n"),
+    (floats_near_money, PACKAGES, "show(float(fen))\n"),
 ]
 
 
