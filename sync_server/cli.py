@@ -56,9 +56,12 @@ for commands in FOLDER_COMMANDS:
 
 
 def main() -> None:
-    """Run the command line; a wrong configuration is one line on stderr and exit code 78."""
+    """Run the command line; what cannot be done is one line on stderr and exit code 1, a wrong configuration 78."""
     try:
         cli.main(prog_name="sync-server")
+    except (errors.NotFoundError, errors.NotAllowedError, errors.KeyReusedError) as error:
+        click.echo(f"sync-server: {error}", err=True)
+        sys.exit(errors.EXIT_CHECK_FAILED)
     except errors.ConfigurationError as error:
         click.echo(f"sync-server: {error}", err=True)
         sys.exit(errors.EXIT_CONFIGURATION)

@@ -1,4 +1,4 @@
-"""`sync-server pass` and `sync-server card`: suspend, resume or revoke a pass; let a card find its pass."""
+"""`sync-server pass` and `sync-server card`: show codes, suspend, resume or revoke a pass; let a card find its pass."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 
 import click
 
+from sync_server.audit.log import record
 from sync_server.centre import Opener
 from sync_server.issuance import credentials, passes
 
@@ -15,6 +16,19 @@ ACTOR = "command-line"
 @click.group(name="pass")
 def pass_() -> None:
     """Issued passes, by their number 票号."""
+
+
+@pass_.command()
+@click.argument("order")
+@click.pass_obj
+def codes(opener: Opener, order: str) -> None:
+    """The passes of the order with this number and the codes they show now, one JSON line each; it is logged."""
+    centre = opener()
+    with centre.write() as connection:
+        issued = passes.passes_of_order(connection, order)
+        record(connection, centre.now_ms(), ACTOR, "pass.codes", f"order:{order}", {"passes": len(issued)})
+    for row in issued:
+        click.echo(json.dumps({"number": row.number, "pass": row.id.hex(), "status": row.status, "code": row.token}))
 
 
 def _change(event: str, words: str) -> click.Command:

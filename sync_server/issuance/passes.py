@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, Row
 from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.issuance.tables import entitlement, issued_pass, pass_token
+from sync_server.orders.tables import order, ticket
 
 # From status and event to status (money.md §2.6); what is not here is refused.
 MOVES = {
@@ -41,6 +42,19 @@ def token_of(connection: Connection, pass_id: bytes) -> str:
     if token is None:
         raise NotFoundError(f"no pass has the id {pass_id.hex()}")
     return token
+
+
+def passes_of_order(connection: Connection, order_number: str) -> Sequence[Row[Any]]:
+    """The passes of an order in the order of its tickets, each with the `token` it shows now."""
+    shown_now = sa.and_(pass_token.c.pass_id == issued_pass.c.id, pass_token.c.issue == issued_pass.c.issue)
+    return connection.execute(
+        sa.select(issued_pass, pass_token.c.token)
+        .join(pass_token, shown_now)
+        .join(ticket, ticket.c.id == issued_pass.c.ticket_id)
+        .join(order, order.c.id == ticket.c.order_id)
+        .where(order.c.number == order_number)
+        .order_by(ticket.c.number)
+    ).all()
 
 
 def change_status(connection: Connection, number: str, event: str, reason: str, now_ms: int, actor: str) -> str:
