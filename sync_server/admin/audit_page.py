@@ -20,6 +20,7 @@ from sync_server.people.permissions import Permission
 from sync_server.people.tables import operator
 
 HERE = "admin.audit_log"
+NAMED = ("operator:", "gate:")  # subjects that have a name to show
 MAX_PEOPLE = 20  # accounts of one name
 
 
@@ -30,8 +31,16 @@ def audit_log() -> str:
         query = _chosen(connection, arguments)
         found = keyset_page(connection, query, (event_log.c.day, event_log.c.seq), arguments)
         actors = names_of(connection, (row.actor for row in found.rows))
+        subjects = names_of(connection, (row.subject for row in found.rows if row.subject.startswith(NAMED)))
     details = {(row.day, row.seq): msgspec.json.decode(row.detail) for row in found.rows}
-    shown = {"page": found, "arguments": arguments, "actors": actors, "details": details, "actions": ACTION_WORDS}
+    shown = {
+        "page": found,
+        "arguments": arguments,
+        "actors": actors,
+        "subjects": subjects,
+        "details": details,
+        "actions": ACTION_WORDS,
+    }
     return render_template("admin/audit.html", here=HERE, **shown)
 
 

@@ -15,7 +15,7 @@ from sync_server.admin.access import page
 from sync_server.admin.actors import names_of
 from sync_server.admin.paging import Page, keyset_page
 from sync_server.admin.shown import centre
-from sync_server.admin.words import CHANNELS, CHIPS
+from sync_server.admin.words import CHANNELS, CHIPS, ORDER_EVENT_WORDS
 from sync_server.catalog.tables import product
 from sync_server.issuance.tables import issued_pass
 from sync_server.ledger.book import PENDING_SUFFIX
@@ -50,7 +50,7 @@ def _list(kind: str, here: str) -> str | Response:
 
 
 def _words(kind: str, here: str) -> dict[str, Any]:
-    return {"here": here, "kind": kind, "channels": CHANNELS}
+    return {"here": here, "kind": kind, "channels": CHANNELS, "events": ORDER_EVENT_WORDS}
 
 
 def _found(connection: Connection, kind: str) -> tuple[Page, dict[str, str]]:
@@ -176,4 +176,8 @@ def _txns(connection: Connection, row: sa.Row[Any], item_ids: list[UUID]) -> lis
     charge = charge_key(row.kind, row.id)
     keys = [charge, charge + PENDING_SUFFIX, f"margin:{row.id.hex}", *(f"redeem:{item_id.hex}" for item_id in item_ids)]
     query = sa.select(ledger_txn.c.txn_key, ledger_txn.c.effective_at_ms)
-    return list(connection.execute(query.where(ledger_txn.c.txn_key.in_(keys)).order_by(ledger_txn.c.id)))
+    return list(
+        connection.execute(
+            query.where(ledger_txn.c.txn_key.in_(keys)).order_by(ledger_txn.c.effective_at_ms, ledger_txn.c.txn_key)
+        )
+    )

@@ -50,16 +50,16 @@ def overview() -> str:
             shown |= _funds(connection, today_ms)
         if who().may(Permission.GATES_VIEW):
             shown["gates"] = [(row, gate_state(row, now_ms)) for row in all_gates(connection)]
-    return render_template("admin/overview.html", here="admin.overview", today_ms=today_ms, **shown)
+    return render_template(
+        "admin/overview.html", here="admin.overview", today=local(now_ms).date().isoformat(), **shown
+    )
 
 
-def _sales(connection: Connection, today_ms: int) -> sa.Row[int, int]:
-    """Paid orders of today: how many, and their sum."""
-    return connection.execute(
-        sa.select(sa.func.count().label("orders"), _sum(order.c.paid_fen).label("paid_fen")).where(
-            order.c.placed_at_ms >= today_ms, order.c.paid_fen > 0
-        )
-    ).one()
+def _sales(connection: Connection, today_ms: int) -> dict[str, sa.Row[Any]]:
+    """Paid orders of today by kind: how many, and their sum."""
+    query = sa.select(order.c.kind, sa.func.count().label("orders"), _sum(order.c.paid_fen).label("paid_fen"))
+    paid = query.where(order.c.placed_at_ms >= today_ms, order.c.paid_fen > 0)
+    return {row.kind: row for row in connection.execute(paid.group_by(order.c.kind))}
 
 
 def _entries(connection: Connection, now_ms: int, today_ms: int) -> dict[str, Any]:

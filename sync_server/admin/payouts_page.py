@@ -103,7 +103,7 @@ def payout_detail(number: str) -> str:
         txns = connection.execute(
             sa.select(ledger_txn.c.txn_key, ledger_txn.c.effective_at_ms)
             .where(ledger_txn.c.txn_key.in_(keys))
-            .order_by(ledger_txn.c.id)
+            .order_by(ledger_txn.c.effective_at_ms, ledger_txn.c.txn_key)
         ).all()
     return render_template("admin/payout.html", **listed, payout=row, attempts=attempts, lines=lines, txns=txns)
 

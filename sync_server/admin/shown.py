@@ -73,7 +73,7 @@ def since(ms: int) -> str:
     return str(ngettext("%(num)d 天", "%(num)d 天", int(minutes // 1440)))
 
 
-def today() -> str:
+def day_heading() -> str:
     """The heading of the dashboard: 11月21日 星期六."""
     moment = local(centre().now_ms())
     weekdays = (_("星期一"), _("星期二"), _("星期三"), _("星期四"), _("星期五"), _("星期六"), _("星期日"))
@@ -99,4 +99,4 @@ FILTERS: dict[str, Any] = {
     "grouped": grouped,
     "minute": minute_ms,
 }
-GLOBALS: dict[str, Any] = {"named": named, "today": today, "choices": choices}
+GLOBALS: dict[str, Any] = {"named": named, "day_heading": day_heading, "choices": choices}

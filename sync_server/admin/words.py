@@ -105,6 +105,17 @@ PRESENTATION_WORDS = {
     Presentation.COUNTER: _("人工"),
 }
 
+# What happened to an order, as its history names it (orders.history).
+ORDER_EVENT_WORDS = {
+    "placed": _("下单"),
+    "pay": _("发起付款"),
+    "paid": _("付款到账"),
+    "held": _("余额不足，等充值"),
+    "resumed": _("充值后继续"),
+    "issued": _("出票"),
+    "finished": _("全部核销"),
+}
+
 PAYOUT_TABS = {"todo": _("要处理"), "running": _("进行中"), "paid": _("已打款"), "all": _("全部")}
 
 # Why somebody looks at a holder's full data: what the log keeps -> the reason, and what it asks of the note.

@@ -61,8 +61,9 @@ if (waiting) {
   setTimeout(ask, 2000);
 }
 
-// Focus: a drawer or dialog takes it when the page opens.
-one("dialog[open] [autofocus], dialog[open] .icon-btn")?.focus();
+// Focus: a drawer or dialog takes it when the page opens, a dangerous one its way out.
+one("dialog[open]")?.setAttribute("tabindex", "-1");
+(one("dialog[open] [data-first]") ?? one("dialog[open]"))?.focus();
 
 // Keys.
 const rows = all("tbody tr[data-href]");

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -23,6 +24,7 @@ from sync_server.orders.tables import order_item, ticket
 from sync_server.parties.tables import party
 from sync_server.payments import transfers
 from sync_server.payments.provider import Answer, Instruction, Insufficient, Notice, Refused, Succeeded, Unclear
+from sync_server.payments.tables import external_transfer
 from sync_server.people import operators
 from sync_server.redemptions.tables import entry, redemption
 from sync_server.settlement.clearing import clear_redemptions
@@ -31,7 +33,7 @@ from tests.sync_server.conftest import Clock
 from wire.messages import EntryKind, Presentation, redemption_id
 
 HOUR_MS = 3_600_000
-NOON_MS = 1_795_243_920_000  # 2026-11-21 14:32 in Shanghai, a Saturday
+NOON_MS = 1_795_242_720_000  # 2026-11-21 14:32 in Shanghai, a Saturday
 PASSWORD = "纸船明烛照天烧-1958"
 # Holders: name, ID number (valid check digit, invented), phone.
 PEOPLE = (
@@ -190,7 +192,7 @@ def _enter(town: Town) -> None:
     for one in passes:
         seq += 1
         outcome = "PASS_VISIT" if one.item_id is None else "CLAIMED"
-        _entry(town, seq, EntryKind.INTENT, NOON_MS - 4 * HOUR_MS + seq * 25 * 60_000, one, outcome)
+        _entry(town, seq, EntryKind.INTENT, NOON_MS - 5 * HOUR_MS + seq * 23 * 60_000, one, outcome)
     at_ms = NOON_MS - 10 * 60_000
     _entry(town, seq + 1, EntryKind.INTENT, at_ms, passes[0], "CONFLICT")
     _entry(town, seq + 2, EntryKind.REFUSED, at_ms + 1_000, passes[0], None, reason="used_up")
@@ -203,7 +205,7 @@ def _entry(
     seq: int,
     kind: EntryKind,
     at_ms: int,
-    shown: sa.Row[tuple[bytes, UUID, UUID]] | None,
+    shown: Any | None,
     outcome: str | None,
     reason: str | None = None,
 ) -> None:
@@ -253,17 +255,12 @@ def _settle(town: Town) -> None:
     answers = iter((Refused("PAYEE_STATUS_ERROR"), Insufficient("BALANCE_NOT_ENOUGH"), Unclear("timeout")))
     account = "venue-rainbow-bridge"
     with town.centre.read() as connection:
-        waiting = sa.select(transfers.external_transfer.c.id).where(
-            transfers.external_transfer.c.kind == "PAYOUT", transfers.external_transfer.c.state == "CREATED"
+        waiting = sa.select(external_transfer.c.id).where(
+            external_transfer.c.kind == "PAYOUT", external_transfer.c.state == "CREATED"
         )
-        ids = list(connection.scalars(waiting.order_by(transfers.external_transfer.c.id)))
+        ids = list(connection.scalars(waiting.order_by(external_transfer.c.id)))
     for i, transfer_id in enumerate(ids):
         town.bank.answers = {account: next(answers)} if i >= len(ids) - 3 else {}
         transfers.move_now(town.centre, town.bank, transfer_id)
     follow_transfers(town.centre)
     finish_orders(town.centre)
-
-
-def with_clock(centre: Centre, clock: Clock) -> Centre:
-    """The same centre under another clock."""
-    return replace(centre, now_ms=clock)
