@@ -59,6 +59,7 @@ class QrReader:
         self._second_looks: tuple[Reading, ...] = (
             lambda gray: _read_plain(_sharpened(gray)),
             lambda gray: _read_plain(_evened(gray)),
+            lambda gray: _read_plain(_smoothed(gray)),
         )
         self._turn = 0
         self._next_cross_check_ms = 0
@@ -165,6 +166,7 @@ def _changed_pictures(gray: Gray) -> Iterator[tuple[str, Gray]]:
     yield "as it is", gray
     yield "sharpened", _sharpened(gray)
     yield "evened", _evened(gray)
+    yield "smoothed", _smoothed(gray)
     yield (
         "threshold",
         np.asarray(
@@ -189,6 +191,14 @@ def _evened(gray: Gray) -> Gray:
     import numpy as np
 
     return np.asarray(cv2.createCLAHE(2.0, (8, 8)).apply(gray), dtype=np.uint8)
+
+
+def _smoothed(gray: Gray) -> Gray:
+    """The noise of a dark hour averaged away."""
+    import cv2
+    import numpy as np
+
+    return np.asarray(cv2.GaussianBlur(gray, (5, 5), 0), dtype=np.uint8)
 
 
 def _read_plain(gray: Gray) -> list[QrCode]:
