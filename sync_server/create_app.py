@@ -11,11 +11,16 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 import sync_server.admin.web
+import sync_server.device_api.web
 import sync_server.provider_callbacks.web
 from sync_server.centre import Centre, open_centre
 from sync_server.settings import Settings
 
-WEB_FOLDERS = (sync_server.admin.web.register, sync_server.provider_callbacks.web.register)
+WEB_FOLDERS = (
+    sync_server.admin.web.register,
+    sync_server.device_api.web.register,
+    sync_server.provider_callbacks.web.register,
+)
 MACHINE_PATHS = ("/callbacks/", "/device/", "/feed/", "/healthz")
 
 SECURITY_HEADERS = {
