@@ -69,11 +69,11 @@ class Loop:
         self._wake = threading.Event()
 
     def run(self, stop: threading.Event, recovered: Callable[[], None]) -> None:
-        """Until `stop` is set and `wake` called. `recovered` is called when the centre answers again."""
+        """Until `stop` is set and `wake` called. `recovered` is called whenever the centre answers at last."""
         while not stop.is_set():
-            before = self._noted
+            was_well = self._is_well()
             pause_s = self.step()
-            if before is not None and before[0] is not None and self._noted is not None and self._noted[0] is None:
+            if self._is_well() and not was_well:
                 recovered()
             self._wake.wait(pause_s)
             self._wake.clear()
@@ -95,6 +95,9 @@ class Loop:
             self._back_off.succeeded()
             self._note(None)
         return result.pause_s
+
+    def _is_well(self) -> bool:
+        return self._noted is not None and self._noted[0] is None
 
     def _note(self, trouble: Trouble | None) -> None:
         now = self._time.now()

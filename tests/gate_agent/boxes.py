@@ -50,12 +50,6 @@ class HandSetClocks:
         return self.boot_now_ms
 
 
-def journal(data_dir: Path, incarnation: bytes = samples.INCARNATION) -> Entries:
-    """The box's journal, open for writing."""
-    entries, _ = Entries.open(data_dir, lambda: incarnation)
-    return entries
-
-
 def write(entries: Entries, *kinds: EntryKind, ref_seq: int | None = None) -> int:
     """Append entries of these kinds; the last one's seq."""
     seq = 0
@@ -86,6 +80,14 @@ class Box:
     time: TrustedTime
     clocks: HandSetClocks = field(default_factory=HandSetClocks)
 
+    journals: list[Entries] = field(default_factory=list)
+
+    def journal(self, incarnation: bytes = samples.INCARNATION) -> Entries:
+        """The box's journal, open for writing."""
+        entries, _ = Entries.open(self.data_dir, lambda: incarnation)
+        self.journals.append(entries)
+        return entries
+
     def cursor(self) -> int:
         """How far the centre's receipts reach."""
         return self.store.cursor(samples.INCARNATION)
@@ -104,8 +106,11 @@ def box_at(data_dir: Path, url: str | None, clocks: HandSetClocks | None = None)
     caller = Caller(data_dir, store, machine, time)
     pull = ListPull(data_dir, store, caller, machine.boot_ms, random.Random(1))
     push = EntryPush(data_dir, store, caller, machine.boot_ms, time)
+    box = Box(data_dir, store, pull, push, time, hands)
     try:
-        yield Box(data_dir, store, pull, push, time, hands)
+        yield box
     finally:
+        for entries in box.journals:
+            entries.close()
         caller.close()
         store.close()

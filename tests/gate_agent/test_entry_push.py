@@ -10,7 +10,7 @@ import pytest
 from gate_agent import entry_push
 from gate_agent.centre_client import Rest
 from gate_agent.sync_state import Trouble, TroubleKind
-from tests.gate_agent.boxes import Box, HandSetClocks, bodies, box_at, journal, write
+from tests.gate_agent.boxes import Box, HandSetClocks, bodies, box_at, write
 from tests.gate_agent.small_centre import PORTAL, Fault, SmallCentre
 from tests.wire import samples
 from tests.wire.samples import DEVICE_ID, INCARNATION
@@ -44,7 +44,7 @@ def drain(box: Box, attempts: int = 50) -> list[Trouble]:
 
 
 def test_entries_arrive_as_they_were_written(box: Box, centre: SmallCentre) -> None:
-    write(journal(box.data_dir), *[EntryKind.REFUSED] * 3)
+    write(box.journal(), *[EntryKind.REFUSED] * 3)
     assert box.push.push_once() == Rest(entry_push.LOOK_EVERY_S)
     assert centre.entries(DEVICE_ID, INCARNATION) == bodies(box.data_dir)
     assert box.cursor() == 3
@@ -55,13 +55,13 @@ def test_entries_arrive_as_they_were_written(box: Box, centre: SmallCentre) -> N
 def test_a_batch_tells_which_list_is_held(box: Box, centre: SmallCentre) -> None:
     centre.lists.publish(42)
     box.pull.pull_once()
-    write(journal(box.data_dir), EntryKind.REFUSED)
+    write(box.journal(), EntryKind.REFUSED)
     box.push.push_once()
     assert (centre.batches[-1].batch.held_epoch, centre.batches[-1].batch.held_version) == (1, 42)
 
 
 def test_nothing_to_say_means_nothing_is_sent_for_a_while(box: Box, centre: SmallCentre) -> None:
-    write(journal(box.data_dir), EntryKind.REFUSED)
+    write(box.journal(), EntryKind.REFUSED)
     box.push.push_once()
     sent = centre.asked_for("POST", "entries")
     assert box.push.push_once() == Rest(entry_push.LOOK_EVERY_S, asked=False)
@@ -81,7 +81,7 @@ def test_without_a_journal_there_is_nothing_to_send(box: Box, centre: SmallCentr
 
 
 def test_a_batch_ends_before_the_oldest_open_intent(box: Box, centre: SmallCentre) -> None:
-    entries = journal(box.data_dir)
+    entries = box.journal()
     write(entries, EntryKind.REFUSED)
     first = write(entries, EntryKind.INTENT)
     second = write(entries, EntryKind.INTENT)
@@ -95,7 +95,7 @@ def test_a_batch_ends_before_the_oldest_open_intent(box: Box, centre: SmallCentr
 
 
 def test_many_entries_go_in_batches_without_a_pause(box: Box, centre: SmallCentre) -> None:
-    write(journal(box.data_dir), *[EntryKind.REFUSED] * (2 * MAX_BATCH_ENTRIES + 1))
+    write(box.journal(), *[EntryKind.REFUSED] * (2 * MAX_BATCH_ENTRIES + 1))
     assert box.push.push_once() == Rest(0.0)
     assert box.push.push_once() == Rest(0.0)
     assert box.push.push_once() == Rest(entry_push.LOOK_EVERY_S)
@@ -128,7 +128,7 @@ TROUBLE_OF = {
 def test_nothing_but_a_receipt_of_our_centre_for_this_batch_moves_the_cursor(
     box: Box, centre: SmallCentre, fault: Fault
 ) -> None:
-    entries = journal(box.data_dir)
+    entries = box.journal()
     write(entries, EntryKind.REFUSED)
     drain(box)
     write(entries, EntryKind.REFUSED, EntryKind.REFUSED)
@@ -144,7 +144,7 @@ def test_nothing_but_a_receipt_of_our_centre_for_this_batch_moves_the_cursor(
 
 
 def test_every_fault_in_turn_and_still_the_same_set(box: Box, centre: SmallCentre) -> None:
-    entries = journal(box.data_dir)
+    entries = box.journal()
     for fault in Fault:
         write(entries, *[EntryKind.REFUSED] * 7)
         centre.faults.append(fault)
@@ -153,7 +153,7 @@ def test_every_fault_in_turn_and_still_the_same_set(box: Box, centre: SmallCentr
 
 
 def test_an_answer_sent_twice_is_not_taken_for_the_next_one(box: Box, centre: SmallCentre) -> None:
-    entries = journal(box.data_dir)
+    entries = box.journal()
     for _ in range(3):
         write(entries, EntryKind.REFUSED)
         centre.faults.append(Fault.TWICE)
@@ -162,7 +162,7 @@ def test_an_answer_sent_twice_is_not_taken_for_the_next_one(box: Box, centre: Sm
 
 
 def test_a_portal_is_told_from_the_centre_in_a_sentence(box: Box, centre: SmallCentre) -> None:
-    write(journal(box.data_dir), EntryKind.REFUSED)
+    write(box.journal(), EntryKind.REFUSED)
     centre.faults.append(Fault.PORTAL)
     trouble = box.push.push_once()
     assert isinstance(trouble, Trouble)
@@ -173,7 +173,7 @@ def test_a_portal_is_told_from_the_centre_in_a_sentence(box: Box, centre: SmallC
 
 
 def test_a_centre_restored_from_a_backup_gets_again_what_it_lost(box: Box, centre: SmallCentre) -> None:
-    entries = journal(box.data_dir)
+    entries = box.journal()
     write(entries, *[EntryKind.REFUSED] * 10)
     drain(box)
     stored = centre.entries(DEVICE_ID, INCARNATION)
@@ -188,7 +188,7 @@ def test_a_centre_restored_from_a_backup_gets_again_what_it_lost(box: Box, centr
 
 def test_a_lost_sync_db_costs_one_batch(box: Box, centre: SmallCentre, tmp_path: Path) -> None:
     """What the centre has it says in its first receipt; nothing is stored twice."""
-    write(journal(box.data_dir), *[EntryKind.REFUSED] * (MAX_BATCH_ENTRIES + 20))
+    write(box.journal(), *[EntryKind.REFUSED] * (MAX_BATCH_ENTRIES + 20))
     drain(box)
     box.store.keep_receipt(INCARNATION, 0, b"")
     box.push.push_once()
@@ -196,7 +196,7 @@ def test_a_lost_sync_db_costs_one_batch(box: Box, centre: SmallCentre, tmp_path:
 
 
 def test_a_journal_behind_the_cursor_is_told(box: Box) -> None:
-    write(journal(box.data_dir), EntryKind.REFUSED)
+    write(box.journal(), EntryKind.REFUSED)
     box.store.keep_receipt(INCARNATION, 5, b"")
     trouble = box.push.push_once()
     assert isinstance(trouble, Trouble)
@@ -204,21 +204,21 @@ def test_a_journal_behind_the_cursor_is_told(box: Box) -> None:
 
 
 def test_a_new_journal_begins_at_its_own_beginning(box: Box, centre: SmallCentre) -> None:
-    entries = journal(box.data_dir)
+    entries = box.journal()
     write(entries, *[EntryKind.REFUSED] * 4)
     drain(box)
     entries.close()
     (box.data_dir / "entries.db").rename(box.data_dir / "entries-damaged-1.db")
     for left in box.data_dir.glob("entries.db-*"):
         left.unlink()
-    write(journal(box.data_dir, b"another!"), EntryKind.REFUSED)
+    write(box.journal(b"another!"), EntryKind.REFUSED)
     box.push.push_once()
     assert (box.store.cursor(INCARNATION), box.store.cursor(b"another!")) == (4, 1)
     assert centre.entries(DEVICE_ID, b"another!") == bodies(box.data_dir)
 
 
 def test_the_signed_time_of_every_reply_makes_the_clock_trusted(box: Box, centre: SmallCentre) -> None:
-    write(journal(box.data_dir), EntryKind.REFUSED)
+    write(box.journal(), EntryKind.REFUSED)
     centre.now_ms = lambda: samples.NOW_MS + 60_000
     box.push.push_once()
     now = box.time.now()
@@ -231,7 +231,7 @@ def test_a_box_whose_clock_is_off_repeats_once_with_the_centres_time(tmp_path: P
         box.pull.pull_once()
         assert box.store.read().config is not None
         assert centre.asked_for("GET", "config") == 2
-        write(journal(tmp_path), EntryKind.REFUSED)
+        write(box.journal(), EntryKind.REFUSED)
         box.push.push_once()
         assert box.cursor() == 1
         assert centre.asked_for("POST", "entries") == 1
@@ -250,7 +250,7 @@ def test_a_signed_time_that_took_too_long_is_not_used(tmp_path: Path, centre: Sm
 def test_before_approval_nothing_is_sent(tmp_path: Path, centre: SmallCentre) -> None:
     centre.approved = False
     with box_at(tmp_path, centre.url) as box:
-        write(journal(tmp_path), EntryKind.REFUSED)
+        write(box.journal(), EntryKind.REFUSED)
         pending = box.pull.pull_once()
         assert isinstance(pending, Trouble)
         assert pending.kind is TroubleKind.PENDING
