@@ -1,4 +1,4 @@
-"""The units under a real systemd: a machine is installed, booted in a container and tried (`./dev test --slow units`)."""
+"""The units under a real systemd: a machine is installed, booted and tried (`./dev test --slow units`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,17 +35,14 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     tree = tmp_path_factory.mktemp("booted") / "root"
     machine = [ROOT / "tests/bare/machine", request.param, "sh", "-euc", INSTALL]
     subprocess.run(machine, env={**os.environ, "USED": str(tree), "KEEP": "1"}, timeout=LIMIT_S, check=True)
-    boot = [
-        "systemd-nspawn",
-        "--quiet",
-        "--boot",
-        "--keep-unit",
-        "--register=no",
-        "--private-network",
-        "--directory",
-        tree,
-    ]
-    subprocess.run(boot, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=LIMIT_S, check=False)
+    boot = ["systemd-nspawn", "--quiet", "--boot", "--keep-unit", "--register=no", "--private-network"]
+    subprocess.run(
+        [*boot, f"--directory={tree}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        timeout=LIMIT_S,
+        check=False,
+    )
     yield json.loads((tree / "root/told.json").read_text(encoding="utf-8"))
     shutil.rmtree(tree)
 
