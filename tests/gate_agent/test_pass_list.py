@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -292,10 +291,12 @@ def test_killed_while_building_the_old_list_is_in_force_and_the_next_attempt_wor
     venue_feed.install(tmp_path)
     command = [sys.executable, "-c", KILLED_WHILE_BUILDING, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as building:
-        assert building.stdout is not None
-        assert building.stdout.readline() == "building\n"
-        assert until((tmp_path / "lists" / "building").exists)
-        building.send_signal(signal.SIGKILL)
+        try:
+            assert building.stdout is not None
+            assert building.stdout.readline() == "building\n"
+            assert until((tmp_path / "lists" / "building").exists)
+        finally:
+            building.kill()
     assert held(tmp_path).version == 42
     venue_feed.publish(43)
     venue_feed.install(tmp_path)

@@ -198,13 +198,16 @@ def test_it_ends_with_its_parent_and_the_next_one_waits_for_that(tmp_path: Path)
     """Killed without a word, `run` leaves its child behind for a moment; a second sync does not write meanwhile."""
     command = [sys.executable, "-c", RUN_IN_CHILD, RUN, str(tmp_path)]
     with box_at(tmp_path, "http://127.0.0.1:9"), subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        child_pid = int(parent.stdout.readline())
-        until(lambda: _holds_lock(tmp_path), what="the child at work")
-        with syncing(tmp_path) as second:
+        try:
+            assert parent.stdout is not None
+            child_pid = int(parent.stdout.readline())
+            until(lambda: _holds_lock(tmp_path), what="the child at work")
+            with syncing(tmp_path) as second:
+                parent.kill()
+                until(lambda: not _runs(child_pid), what="the orphan's end")
+                assert second.poll() is None
+        finally:
             parent.kill()
-            until(lambda: not _runs(child_pid), what="the orphan's end")
-            assert second.poll() is None
 
 
 def _holds_lock(data_dir: Path) -> bool:
