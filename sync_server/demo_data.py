@@ -53,7 +53,7 @@ def add_demo_data(centre: Centre) -> dict[str, Any]:
         fees.add_fee_rule(connection, "CHARGE", ids["3001"], FEE_BPS, now_ms)
         for org_number in ("2001", "2002"):
             fees.add_fee_rule(connection, "PAYOUT", ids[org_number], FEE_BPS, now_ms)
-        numbers = dict(connection.execute(sa.select(venue.c.id, venue.c.number)).tuples().all())
+        numbers = {row.id: row.number for row in connection.execute(sa.select(venue.c.id, venue.c.number))}
         log.record(connection, now_ms, ACTOR, "demo-data", "centre", {"parties": len(PARTIES)})
     passwords = {}
     for organisation, account, name, role in OPERATORS:
