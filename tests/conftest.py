@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from playwright.sync_api import Page
 
 from tests import postgres
 
@@ -24,8 +26,11 @@ hypothesis.settings.load_profile("here")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--slow GROUP`: only the tests marked `slow("GROUP")`, at their full counts."""
+    """`--slow GROUP`: only the tests marked `slow("GROUP")`, at their full counts. `--screenshots DIR`: see `shoot`."""
     parser.addoption("--slow", choices=SLOW_GROUPS, help="run one slow group with its full counts")
+    parser.addoption(
+        "--screenshots", type=Path, metavar="DIR", help="write a picture of each page, for people to look at"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -97,3 +102,15 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
         pytest.skip("chromium is not installed; ./dev test without arguments installs it")
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
     return {**browser_type_launch_args, "executable_path": chromium, "args": ["--no-sandbox", *quiet]}
+
+
+@pytest.fixture
+def shoot(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
+    """`shoot(page, "gate/idle-1280x800")` writes a picture into the folder of --screenshots, if one is given."""
+    folder = request.config.getoption("--screenshots")
+
+    def write(page: Page, name: str) -> None:
+        if folder is not None:
+            page.screenshot(path=folder / f"{name}.png")
+
+    return write

@@ -36,15 +36,25 @@ class Server:
             max_request_body_size=REQUEST_BODY_LIMIT,
             outbuf_high_watermark=UNSENT_LIMIT,
         )
-        self._thread = threading.Thread(target=self._waitress.run, name="screen", daemon=True)
+        self._closing = threading.Event()
+        self._woken = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="screen", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Ends the open streams, then the threads, then every connection. Doing it twice is doing it once."""
-        if not self._thread.is_alive():
+        if self._closing.is_set():
             return
         self._streams.close()
         self._waitress.task_dispatcher.shutdown()
-        # Only the thread that polls the sockets may close them; waitress offers no call for that, but runs one there.
-        self._waitress.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets, ignore_all=True))
+        self._closing.set()
+        self._waitress.pull_trigger()
+        self._woken.set()
         self._thread.join()
+
+    def _poll(self) -> None:
+        """What waitress's own `run` does, with an end: only the thread that polls the sockets may close them."""
+        while not self._closing.is_set():
+            wasyncore.loop(use_poll=True, map=self._sockets, count=1)
+        self._woken.wait()
+        wasyncore.close_all(self._sockets, ignore_all=True)

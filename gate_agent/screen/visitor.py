@@ -137,8 +137,8 @@ def _headline(
 
 
 def _width(lines: tuple[str, ...], way: WayPanel | None) -> str:
-    """The class that sizes the headline by its longest line; only one line alone may be as large as w4 and w5."""
-    least = 4 if len(lines) == 1 or way else 6
+    """The class that sizes the headline by its longest line; only one line alone may be larger than w6."""
+    least = 3 if len(lines) == 1 or way else 6
     return f"w{min(max(least, *map(len, lines)), words.LONGEST_LINE)}"
 
 

@@ -1,0 +1,283 @@
+"""The visitor face in a real browser: every sentence fits both screens, the veil falls by itself, sounds come once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from gate_agent.board import Board, LaneState, LaneStatus, Side, Status, Way
+from gate_agent.faces import FAMILY, IDLE, Face, Facts, Family, Label, Limit, State, Trouble, Verdict
+from gate_agent.screen.app import create_app, serve
+from gate_agent.screen.streams import BEAT_S
+from tests.gate_agent.beijing import NOW_MS, at
+from wire.reasons import Reason
+
+pytestmark = pytest.mark.browser
+
+SIZES = [(1280, 800), (800, 480)]
+VEIL_S = 3.0
+BUSY_S = 2.0  # what a machine with other work may add
+
+AT_REST = {Family.IDLE, Family.FIRE}
+FULL = Facts(
+    until_ms=at(15, 0, month=3, year=2027),
+    from_ms=at(23, 10, 20),
+    at_ms=at(21, 9, 12),
+    at_lane=12,
+    next_ms=at(21, 14, 30),
+    to_lane=12,
+    entries_today=1,
+    hours="08:00–17:30",
+    dates="10月1日–10月7日",
+    slot="08:00–12:00",
+    age_s=86,
+    count=12,
+    of_count=34,
+    trouble=Trouble.READER,
+)
+DRAWN: dict[str, tuple[int, Face]] = {
+    "idle": (1, IDLE),
+    "reading": (1, Face(State.READING)),
+    "admitted": (
+        1,
+        Face(State.ADMITTED, Facts(entries_today=1, until_ms=FULL.until_ms), "李*花", Label("汴京旅游年票")),
+    ),
+    "admitted-left": (3, Face(State.ADMITTED, Facts(venues_left=3, venues_all=5), "王*强", Label("汴河五景联票"))),
+    "used": (1, Face(Reason.USED_UP, Facts(at_ms=at(21, 9, 12), at_lane=2))),
+    "not-yet": (1, Face(Reason.NOT_YET_ACTIVE, Facts(from_ms=at(23, 10, 20)))),
+    "staff": (1, Face(Reason.NOT_IN_LIST)),
+    "refresh": (1, Face(Reason.CODE_TOO_OLD)),
+    "network": (1, Face(Reason.NEEDS_NETWORK)),
+    "closed": (1, Face(Reason.LANE_CLOSED, Facts(to_lane=2))),
+    "fault": (3, Face(Reason.FAULT, Facts(to_lane=2, trouble=Trouble.READER))),
+    "fire": (1, Face(State.FIRE)),
+}
+"""The faces of which there are drawings, by the drawing's name."""
+
+# What does not fit: text that is cut off, leaves the screen, or runs under the way panel, into the bar or the band.
+MISFITS = """() => {
+  const wrong = [];
+  const all = (names) => [...document.querySelectorAll(names.split(" ").map((name) => `.face ${name}`))];
+  const box = (element) => element.getBoundingClientRect();
+  const range = document.createRange();
+  const words = (element) => { range.selectNodeContents(element); return box(range); };
+  const [face, way] = [document.querySelector(".face"), document.querySelector(".face .way")];
+  if (box(face).height !== innerHeight || box(face).width !== innerWidth) wrong.push("the face is not the screen");
+  for (const element of all("h1 span:not(.dots) p b small time .place .do .way svg")) {
+    const { left, top, right, bottom } = box(element);
+    const name = `${element.tagName} ${element.textContent.trim()}`;
+    const inside = left >= -1 && top >= -1 && right <= innerWidth + 1 && bottom <= innerHeight + 1;
+    if (!inside) wrong.push(`off the screen: ${name}`);
+    if (element.clientWidth && element.scrollWidth > element.clientWidth + 1) wrong.push(`cut off: ${name}`);
+    if (!way || element.closest(".way") || element.children.length) continue;
+    const text = words(element);
+    const under = text.width && text.right > box(way).left - 8 && text.left < box(way).right;
+    if (under) wrong.push(`under the way: ${name}`);
+  }
+  const said = all("main").flatMap((main) => [...main.querySelectorAll("h1, p, svg")]).map(box);
+  if (Math.min(...said.map((one) => one.top)) < box(all(".bar")[0]).bottom - 1) wrong.push("runs into the bar");
+  if (Math.max(...said.map((one) => one.bottom)) > box(all(".do")[0]).top + 1) wrong.push("runs into the band");
+  return wrong;
+}"""
+
+
+@dataclass
+class Gate:
+    """A board and the address that shows it."""
+
+    board: Board
+    url: str
+
+    def show(self, lane: int, face: Face) -> None:
+        """As a verdict, but for what is never one."""
+        if FAMILY[face.verdict] in AT_REST:
+            self.board.rest(lane, face)
+        else:
+            self.board.face(lane, face)
+
+
+def new_board() -> Board:
+    board = Board((1, 2, 3), lambda: time.monotonic_ns() // 1_000_000)
+    ways = {1: Way.UP, 2: Way.RIGHT, 3: Way.LEFT}
+    lanes = tuple(LaneStatus(lane, LaneState.OPEN, Side.ENTRY, way) for lane, way in ways.items())
+    board.status(
+        Status(lanes=lanes, venue=Label("汴河虹桥景区", "Rainbow Bridge"), gate="北门 · 闸机 G-02", enrolled=True)
+    )
+    for lane in ways:
+        board.rest(lane, IDLE)
+    return board
+
+
+def serving(beat_s: float) -> Iterator[Gate]:
+    board = new_board()
+    server, url = serve(create_app(board, lambda: NOW_MS, beat_s=beat_s), 0)
+    yield Gate(board, url)
+    server.close()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    yield from serving(BEAT_S)
+
+
+@pytest.fixture
+def gate_of_one_beat() -> Iterator[Gate]:
+    """A gate that freezes after its first beat."""
+    yield from serving(beat_s=3600)
+
+
+@pytest.fixture
+def complaints(page: Page) -> Iterator[list[str]]:
+    """No error may be written to the browser's console, and a violated policy is one."""
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    yield said
+    assert said == []
+
+
+def variants(verdict: Verdict) -> list[Facts]:
+    """The longest facts, none at all, and every limit a pass can have used up."""
+    facts = [FULL, Facts()]
+    if verdict is Reason.USED_UP:
+        facts += [Facts(at_ms=at(21, 9, 12, year=2025), limit=limit) for limit in Limit]
+    if verdict is State.ADMITTED:
+        facts += [Facts(venues_left=2, venues_all=6), Facts(left_here=108), Facts(left_here=0)]
+        facts += [Facts(until_ms=at(20, 0, month=12), entries_today=1), Facts(entries_today=1)]
+    return facts
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_every_face_fits(gate: Gate, page: Page, complaints: list[str], width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(f"{gate.url}/lane/1")
+    face = page.locator(".face")
+    misfits = {}
+    for verdict in (verdict for verdict in FAMILY if verdict is not State.READING):
+        for number, facts in enumerate(variants(verdict)):
+            gate.show(1, Face(verdict, facts, "欧阳*华", Label("汴京旅游年票")))
+            expect(face).to_have_attribute("data-state", verdict)
+            expect(face).to_have_attribute("data-number", str(gate.board.snapshot().shown[1].number))
+            if wrong := page.evaluate(MISFITS):
+                misfits[f"{verdict} {number}"] = wrong
+    assert misfits == {}
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("name", DRAWN)
+def test_the_drawn_faces(
+    gate: Gate,
+    page: Page,
+    complaints: list[str],
+    shoot: Callable[[Page, str], None],
+    name: str,
+    width: int,
+    height: int,
+) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    lane, face = DRAWN[name]
+    gate.show(lane, face)
+    page.goto(f"{gate.url}/lane/{lane}")
+    expect(page.locator(".face")).to_have_attribute("data-state", face.verdict)
+    expect(page.locator(".bar time")).to_have_text("10:42:18")
+    assert page.evaluate(MISFITS) == []
+    shoot(page, f"gate/visitor-{name}-{width}x{height}")
+
+
+def test_a_verdict_is_on_the_screen_within_a_tenth_of_a_second(gate: Gate, page: Page) -> None:
+    page.goto(f"{gate.url}/lane/1")
+    expect(page.locator(".dots .on")).to_have_count(1)
+    page.evaluate("""() => { window.shown = new Promise((done) => new MutationObserver(() => done(Date.now()))
+        .observe(document.getElementById("face"), { childList: true })) }""")
+    told_ms = time.time_ns() // 1_000_000
+    gate.board.face(1, Face(Reason.EXPIRED))
+    assert page.evaluate("window.shown") - told_ms < 100
+
+
+NOTE_FIRST_BEAT = """new MutationObserver(() => {
+  if (!window.firstBeat && document.documentElement?.className === "beat-b") window.firstBeat = performance.now();
+}).observe(document, { attributes: true, subtree: true })"""
+# Watches the veil frame by frame: how long after the first beat it was down, or how far it ever came within `ms`.
+WATCH_VEIL = """(ms) => new Promise((done) => {
+  const veil = document.querySelector(".frozen-veil, .stale");
+  let most = 0;
+  const look = (now) => {
+    const opacity = Number(getComputedStyle(veil).opacity);
+    most = Math.max(most, opacity);
+    if (opacity === 1) done({ fell_ms: now - window.firstBeat, most });
+    else if (now - window.firstBeat > ms) done({ fell_ms: null, most });
+    else requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+})"""
+
+
+@pytest.mark.parametrize("path", ["/lane/1", "/staff"])
+def test_without_beats_the_screen_is_covered_after_three_seconds_and_not_before(
+    gate_of_one_beat: Gate, page: Page, path: str
+) -> None:
+    gate_of_one_beat.board.face(1, Face(State.ADMITTED, FULL, "李*花"))
+    page.add_init_script(NOTE_FIRST_BEAT)
+    page.goto(gate_of_one_beat.url + path)
+    fell_ms = page.evaluate(WATCH_VEIL, 10_000)["fell_ms"]
+    assert VEIL_S * 1000 - 100 <= fell_ms <= (VEIL_S + BUSY_S) * 1000
+
+
+@pytest.mark.parametrize("path", ["/lane/1", "/staff"])
+def test_with_beats_the_veil_never_stirs(gate: Gate, page: Page, path: str) -> None:
+    page.add_init_script(NOTE_FIRST_BEAT)
+    page.goto(gate.url + path)
+    assert page.evaluate(WATCH_VEIL, 5_000) == {"fell_ms": None, "most": 0}
+
+
+def test_the_veil_falls_though_no_script_runs_and_is_opaque(
+    gate_of_one_beat: Gate, new_context: Callable[..., object], shoot: Callable[[Page, str], None]
+) -> None:
+    viewport = {"width": 800, "height": 480}
+    page = new_context(java_script_enabled=False, viewport=viewport).new_page()  # type: ignore[attr-defined]
+    gate_of_one_beat.board.face(1, Face(State.ADMITTED, FULL, "李*花"))
+    page.goto(f"{gate_of_one_beat.url}/lane/1")
+    expect(page.locator(".frozen-veil")).to_have_css("opacity", "1", timeout=(VEIL_S + BUSY_S) * 1000)
+    expect(page.locator(".frozen-veil h1")).to_have_text("画面已停止请看闸机指示灯")
+    shoot(page, "gate/visitor-frozen-800x480")
+
+
+def test_the_page_comes_back_by_itself_when_the_gate_is_started_anew(page: Page) -> None:
+    board = new_board()
+    server, url = serve(create_app(board, lambda: NOW_MS), 0)
+    page.goto(f"{url}/lane/1")
+    expect(page.locator(".dots .on")).to_have_count(1)
+    server.close()
+    expect(page.locator(".frozen-veil")).to_have_css("opacity", "1", timeout=(VEIL_S + BUSY_S) * 1000)
+    expect(page.locator(".frozen-veil .last")).to_have_text("最后更新 10:42:18")
+    again = new_board()
+    again.rest(1, Face(Reason.LANE_CLOSED))
+    server, _ = serve(create_app(again, lambda: NOW_MS), int(url.rpartition(":")[2]))
+    expect(page.locator(".face")).to_have_attribute("data-state", "lane_closed", timeout=20_000)
+    expect(page.locator(".frozen-veil")).to_have_css("opacity", "0")
+    server.close()
+
+
+# Every tone that is played, in order.
+HEAR = """window.heard = []; window.OscillatorNode = class extends OscillatorNode {
+  constructor(context, options) { super(context, options); window.heard.push(options.frequency); } };"""
+
+
+def test_each_verdict_sounds_once_in_its_own_way(gate: Gate, page: Page, complaints: list[str]) -> None:
+    page.add_init_script(HEAR)
+    gate.board.face(1, Face(Reason.EXPIRED))
+    page.goto(f"{gate.url}/lane/1")
+    face = page.locator(".face")
+    for verdict in (State.ADMITTED, Reason.CODE_TOO_OLD, Reason.BLACKOUT, Reason.EXPIRED, Reason.FORGED):
+        gate.board.face(1, Face(verdict))
+        expect(face).to_have_attribute("data-state", verdict)
+        gate.board.prolong(1)
+    gate.board.rest(1, Face(Reason.LANE_CLOSED))
+    gate.board.face(1, Face(Reason.LANE_CLOSED))
+    expect(face).to_have_attribute("data-state", Reason.LANE_CLOSED)
+    go, retry, later, stop, staff, lane = [880, 1319], [660, 660], [660, 440], [220], [523, 523, 523], [330]
+    assert page.evaluate("window.heard") == [*go, *retry, *later, *stop, *staff, *lane]
