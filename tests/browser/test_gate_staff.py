@@ -207,6 +207,7 @@ def test_only_refusals_can_be_listed_and_night_is_remembered(
 
 def test_a_frozen_staff_face_is_covered_and_says_so(page: Page, shoot: Callable[[Page, str], None]) -> None:
     board = new_board()
+    board.scan(USED)
     server, url = serve(create_app(board, lambda: NOW_MS, beat_s=3600), 0)
     look(page, Gate(board, url), SIZES[0])
     expect(page.locator(".stale")).to_have_css("opacity", "1", timeout=10_000)
