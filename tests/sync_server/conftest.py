@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 
 from sync_server import crypto, db
 from sync_server.centre import Centre
 from sync_server.schema import metadata
 from sync_server.settings import Settings
+from tests.postgres import Cluster
 from tests.sync_server.sandbox import Sandbox, World, running
 
 START_MS = 1_790_000_000_000  # 2026-09-21, a Monday
@@ -40,20 +44,54 @@ def secrets() -> crypto.Secrets:
     return crypto.make_secrets()
 
 
-def make_centre(url: str, folder: Path, secrets: crypto.Secrets, clock: Clock, **settings: object) -> Centre:
-    """An empty centre with all tables and guards."""
-    values = Settings(database_url=url, secret_file=folder / "secrets", **settings)  # type: ignore[arg-type]  # as TOML
-    centre = Centre(values, db.open_engine(url), secrets, clock)
-    with centre.write() as connection:
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with all tables and guards: made once, copied for each test."""
+    file = tmp_path_factory.mktemp("template") / "centre.db"
+    lay_tables(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_cluster: Cluster) -> str:
+    """The same on PostgreSQL: the URL of a database that others are made after."""
+    url = postgres_cluster.create_database()
+    lay_tables(url)
+    return url
+
+
+def lay_tables(url: str) -> None:
+    """All tables and guards into an empty database."""
+    engine = db.open_engine(url)
+    with db.write(engine) as connection:
         metadata.create_all(connection)
         db.install_guards(connection)
-    return centre
+    engine.dispose()
 
 
 @pytest.fixture
-def centre(tmp_path: Path, secrets: crypto.Secrets, clock: Clock) -> Iterator[Centre]:
-    """On SQLite."""
-    made = make_centre(f"sqlite:///{tmp_path / 'centre.db'}", tmp_path, secrets, clock)
+def postgres_copy(postgres_template: str) -> Iterator[str]:
+    """A PostgreSQL database of a test's own, with all tables."""
+    template = sa.make_url(postgres_template)
+    name = f"copy_{uuid4().hex}"
+    desk = sa.create_engine(template.set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with desk.connect() as connection:
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template.database}"')
+    yield template.set(database=name).render_as_string(hide_password=False)
+    with desk.connect() as connection:
+        connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def centre_at(url: str, folder: Path, secrets: crypto.Secrets, clock: Clock) -> Centre:
+    """A centre on a database that has its tables."""
+    return Centre(Settings(database_url=url, secret_file=folder / "secrets"), db.open_engine(url), secrets, clock)
+
+
+@pytest.fixture
+def centre(tmp_path: Path, sqlite_template: Path, secrets: crypto.Secrets, clock: Clock) -> Iterator[Centre]:
+    """An empty one on SQLite."""
+    shutil.copy(sqlite_template, tmp_path / "centre.db")
+    made = centre_at(f"sqlite:///{tmp_path / 'centre.db'}", tmp_path, secrets, clock)
     yield made
     made.engine.dispose()
 
@@ -64,10 +102,9 @@ def any_centre(
 ) -> Iterator[Centre]:
     """On SQLite, then the same test on PostgreSQL."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'centre.db'}"
-    else:
-        url = request.getfixturevalue("postgres_url")
-    made = make_centre(url, tmp_path, secrets, clock)
+        yield request.getfixturevalue("centre")
+        return
+    made = centre_at(request.getfixturevalue("postgres_copy"), tmp_path, secrets, clock)
     yield made
     made.engine.dispose()
 

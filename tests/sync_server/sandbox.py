@@ -86,7 +86,7 @@ def with_provider(centre: Centre, sandbox: Sandbox) -> Centre:
 class World:
     """One venue, one distributor, one single ticket (5200/5000, fees 0.60 %) and one annual pass (19800)."""
 
-    def __init__(self, centre: Centre, sandbox: Sandbox, tickets: int = 100) -> None:
+    def __init__(self, centre: Centre, sandbox: Sandbox, tickets: int = 100_000) -> None:
         self.centre, self.sandbox = with_provider(centre, sandbox), sandbox
         self.client: SandboxClient = client_of(self.centre)
         now_ms = centre.now_ms()
@@ -103,7 +103,7 @@ class World:
             stock.add_stock(connection, self.annual, 19800, tickets, now_ms)
             fees.add_fee_rule(connection, "CHARGE", self.distributor, 60, now_ms)
             fees.add_fee_rule(connection, "PAYOUT", self.venue, 60, now_ms)
-        sandbox.book.top_up("distributor", 1_000_000)
+        sandbox.book.top_up("distributor", 100_000_000)
         sandbox.book.top_up("venue", 0)
 
     def buy(self, count: int = 1, pay: bool = True) -> UUID:

@@ -1,0 +1,229 @@
+"""Placing, paying and following orders; the holder's data; one live pass per person."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+import requests
+import sqlalchemy as sa
+
+from sandbox_provider.faults import FaultKind
+from sync_server.catalog.stock import OutOfStock
+from sync_server.catalog.tables import stock
+from sync_server.checks import flaws_of
+from sync_server.errors import NotAllowedError
+from sync_server.ledger.accounts import Account
+from sync_server.ledger.balances import Balance, balance
+from sync_server.orders import paying, placing, progress
+from sync_server.orders.claims import Claim, claim_items
+from sync_server.orders.holders import Holder, holder_of, person_index
+from sync_server.orders.states import TRANSITIONS, WORDS, next_state
+from sync_server.orders.tables import ORDER_STATES, holder, order, order_history, order_item, ticket
+from sync_server.payments import transfers
+from tests.sync_server.conftest import Clock
+from tests.sync_server.sandbox import World
+
+HOUR_MS = 3_600_000
+LI = Holder("李小花", "11010519491231002X", "13812341234")
+ANNUAL = placing.NewOrder(2, 1, "test", None, (LI,), "13900000000")
+
+
+def place(world: World, new: placing.NewOrder) -> object:
+    with world.centre.write() as connection:
+        return placing.place(world.centre, connection, new, "test")
+
+
+def placed(world: World, new: placing.NewOrder) -> placing.Placed:
+    outcome = place(world, new)
+    assert isinstance(outcome, placing.Placed), outcome
+    return outcome
+
+
+def count(world: World, table: sa.Table) -> int:
+    with world.centre.read() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+
+def reserved_and_sold(world: World) -> list[tuple[int, int]]:
+    with world.centre.read() as connection:
+        query = sa.select(stock.c.reserved, stock.c.sold).where(stock.c.product_id == world.single)
+        return [tuple(row) for row in connection.execute(query)]
+
+
+@pytest.mark.parametrize("kind", ["TICKET", "PASS"])
+@pytest.mark.parametrize("state", ORDER_STATES)
+@pytest.mark.parametrize("event", ["paid", "issued", "finished"])
+def test_the_cross_product_of_states_and_events(kind: str, state: str, event: str) -> None:
+    expected = {
+        ("TICKET", "PENDING_PAYMENT", "paid"): "PAID",
+        ("TICKET", "PAID", "issued"): "ISSUED",
+        ("TICKET", "ISSUED", "finished"): "COMPLETED",
+        ("PASS", "PENDING_PAYMENT", "paid"): "ISSUING",
+        ("PASS", "ISSUING", "issued"): "ISSUED",
+    }
+    assert next_state(kind, state, event) == expected.get((kind, state, event))
+
+
+def test_every_reachable_state_has_its_word() -> None:
+    reachable = {(row.kind, state) for row in TRANSITIONS for state in (row.state, row.next)}
+    assert set(WORDS) == reachable
+    assert {state for _, state in reachable} == set(ORDER_STATES)
+
+
+def test_prices_fees_and_shares_are_frozen_on_the_order(world: World) -> None:
+    made = placed(world, placing.NewOrder(1, 3, "test", world.distributor))
+    assert made.amount_fen == 3 * 5200 + 94  # 0.60 % of 15600 = 93.6
+    with world.centre.read() as connection:
+        row = connection.execute(sa.select(order)).one()
+        items = connection.execute(sa.select(order_item)).all()
+        numbers = connection.scalars(sa.select(ticket.c.number).order_by(ticket.c.seq)).all()
+    assert (row.dist_price_fen, row.charge_fee_fen, row.paid_fen, row.state) == (15600, 94, 0, "PENDING_PAYMENT")
+    assert {(item.venue_price_fen, item.share_fen, item.payout_fee_fen) for item in items} == {(5000, 5200, 30)}
+    assert numbers == [f"{made.number}{seq:03d}" for seq in (1, 2, 3)]
+    assert reserved_and_sold(world) == [(3, 0)]
+
+
+def test_an_order_that_cannot_be_taken_leaves_nothing(world: World) -> None:
+    assert place(world, placing.NewOrder(1, 100, "test", world.distributor, (LI,))) == placing.Unfit(
+        "100 tickets need 100 holders, not 1"
+    )
+    with world.centre.write() as connection:
+        connection.execute(stock.update().values(total=1))
+    assert place(world, placing.NewOrder(1, 2, "test", world.distributor)) == OutOfStock(1)
+    placed(world, ANNUAL)
+    with world.centre.write() as connection:
+        connection.execute(stock.update().values(total=5))
+    assert place(world, replace(ANNUAL, holders=(replace(LI, name="李花"),))) == placing.AlreadyHeld("李花")
+    assert (count(world, order), count(world, ticket), count(world, holder)) == (1, 1, 1)
+    assert reserved_and_sold(world) == [(0, 0)]
+
+
+def test_what_is_wrong_with_an_order_is_said(world: World) -> None:
+    cases: list[tuple[dict[str, object], str]] = [
+        ({"holders": ()}, "needs its holders"),
+        ({"count": 2, "holders": (LI, LI)}, "ordered alone"),
+        ({"count": 0}, "1 to 200"),
+        ({"count": 201}, "1 to 200"),
+        ({"holders": (replace(LI, id_number=None),)}, "ID number and phone"),
+        ({"holders": (replace(LI, id_number="110105194912310021"),)}, "check digit"),
+        ({"holders": (replace(LI, id_number="A" * 30),)}, "letters and digits"),
+        ({"holders": (replace(LI, phone="+"),)}, "6 to 15 digits"),
+        ({"holders": (replace(LI, name=""),)}, "printable"),
+        ({"holders": (replace(LI, name="李\n花"),)}, "printable"),
+    ]
+    for change, says in cases:
+        outcome = place(world, replace(ANNUAL, **change))  # type: ignore[arg-type]  # the fields of the case
+        assert isinstance(outcome, placing.Unfit), change
+        assert says in outcome.reason
+
+
+def test_a_visitor_pays_at_the_cashier(world: World) -> None:
+    made = placed(world, ANNUAL)
+    with world.centre.write() as connection:
+        transfer_id = paying.pay(connection, made.order_id, "test", world.centre.now_ms(), caller_sends=True)
+    assert transfers.move_due(world.centre, world.client) == 0  # the caller goes first
+    transfers.move_now(world.centre, world.client, transfer_id)
+    with world.centre.read() as connection:
+        url = transfers.pay_url(connection, transfer_id)
+        assert balance(connection, Account("1010")) == Balance(0, 19800)
+    assert url is not None
+    assert "¥198.00" in requests.get(url, timeout=5).text
+    assert "已支付" in requests.post(url, timeout=5).text
+    assert "已支付" in requests.post(url, timeout=5).text
+    world.centre.now_ms.pass_ms(HOUR_MS)  # type: ignore[attr-defined]  # the test's clock
+    world.turn()
+    assert world.state(made.order_id) == "ISSUED"
+    with world.centre.read() as connection:
+        assert balance(connection, Account("1010")) == Balance(19800, 0)
+        assert balance(connection, Account("2510", made.order_id)).posted_fen == -19800
+        assert flaws_of(connection) == []
+
+
+def test_the_pay_command_twice_is_one_transfer(world: World, clock: Clock) -> None:
+    made = placed(world, ANNUAL)
+    ids = set()
+    for _ in range(2):
+        with world.centre.write() as connection:
+            ids.add(paying.pay(connection, made.order_id, "test", clock.now_ms))
+    assert len(ids) == 1
+
+
+def test_too_late_to_pay_and_paid_already_are_refused(world: World, clock: Clock) -> None:
+    made = placed(world, ANNUAL)
+    with pytest.raises(NotAllowedError, match="earlier"), world.centre.write() as connection:
+        paying.pay(connection, made.order_id, "test", clock.now_ms + 30 * 60_000)
+    order_id = world.buy()
+    world.turn()
+    with pytest.raises(NotAllowedError, match="ISSUED"), world.centre.write() as connection:
+        paying.pay(connection, order_id, "test", clock.now_ms)
+
+
+def test_a_distributor_without_money_holds_the_order(world: World, clock: Clock) -> None:
+    world.sandbox.play(FaultKind.INSUFFICIENT, "charge")
+    order_id = world.buy()
+    world.turn()
+    with world.centre.read() as connection:
+        row = connection.execute(sa.select(order)).one()
+        transfer_id = connection.scalar(sa.select(transfers.external_transfer.c.id))
+    assert (row.state, row.hold, row.hold_deadline_ms) == (
+        "PENDING_PAYMENT",
+        "INSUFFICIENT",
+        clock.now_ms + 24 * HOUR_MS,
+    )
+    assert transfer_id is not None
+    with world.centre.write() as connection:
+        transfers.resume(connection, transfer_id, "test", "topped up", clock.now_ms)
+    world.turn()
+    assert world.state(order_id) == "ISSUED"
+    assert reserved_and_sold(world) == [(0, 1)]
+    with world.centre.read() as connection:
+        events = connection.scalars(sa.select(order_history.c.event).order_by(order_history.c.seq)).all()
+    assert events == ["placed", "pay", "held", "paid", "issued"]
+
+
+def test_personal_data_is_sealed_masked_and_found_by_index(world: World) -> None:
+    placed(world, ANNUAL)
+    with world.centre.read() as connection:
+        row = connection.execute(sa.select(holder)).one()
+        assert holder_of(connection, world.centre.secrets, row.ticket_id) == LI
+    assert (row.name_masked, row.id_number_masked, row.phone_masked) == ("李*花", "1101**********002X", "138****1234")
+    assert row.id_number_index == person_index(world.centre.secrets, " 11010519491231002x")
+    stored = b"".join(value for value in row if isinstance(value, bytes))
+    assert not [plain for plain in ("李小花", "11010519491231002X", "13812341234") if plain.encode() in stored]
+
+
+def test_an_ended_pass_gives_way_to_the_next(world: World, clock: Clock) -> None:
+    made = placed(world, ANNUAL)
+    with world.centre.write() as connection:
+        connection.execute(order.update().values(state="ISSUING", paid_fen=order.c.dist_price_fen))
+        end = 1_000_000_000
+        progress.mark_issued(connection, made.order_id, 1000, 4_000_000, clock.now_ms)
+    assert isinstance(place(world, ANNUAL), placing.AlreadyHeld)
+    clock.pass_ms(end * 1000)
+    placed(world, ANNUAL)
+
+
+def test_one_person_orders_one_pass_also_from_many_tabs(world: World) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(lambda _tab: place(world, ANNUAL), range(8)))
+    assert sum(isinstance(outcome, placing.Placed) for outcome in outcomes) == 1
+    assert count(world, order) == 1
+
+
+def test_an_item_ends_once(world: World) -> None:
+    order_id = world.buy()
+    world.turn()
+    (item,) = world.items(order_id)
+
+    def claim(n: int) -> int:
+        with world.centre.write() as connection:
+            return len(claim_items(connection, [Claim(item, "REDEEM", f"{n}", 1)], 1))
+
+    with ThreadPoolExecutor(6) as pool:
+        won = list(pool.map(claim, range(6)))
+    assert sum(won) == 1
+    assert claim(won.index(1)) == 1  # the winner asks again
+    with world.centre.write() as connection:
+        assert claim_items(connection, [Claim(item, "REFUND", str(won.index(1)), 1)], 1) == set()

@@ -1,0 +1,236 @@
+"""Money moves once: one open attempt, the same number again, whoever dies in between and whatever the provider says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from sandbox_provider.faults import FaultKind
+from sync_server import outbox
+from sync_server.audit.tables import event_log
+from sync_server.checks import flaws_of
+from sync_server.errors import NotAllowedError
+from sync_server.payments import transfers
+from sync_server.payments.provider import (
+    Answer,
+    Instruction,
+    Insufficient,
+    Notice,
+    NotKnown,
+    Provider,
+    Refused,
+    Succeeded,
+    Unclear,
+)
+from sync_server.payments.tables import external_transfer, transfer_attempt
+from tests.sync_server.conftest import Clock
+from tests.sync_server.sandbox import World
+
+HOUR_MS = 3_600_000
+
+
+class Killed(BaseException):
+    """The process ends here: nothing after it runs, nothing catches it."""
+
+
+@dataclass
+class ScriptedProvider:
+    """Answers as told, and keeps every call."""
+
+    answers: list[Answer | type[Killed]]
+    calls: list[tuple[str, str]] = field(default_factory=list)
+
+    def send(self, instruction: Instruction) -> Answer:
+        return self._next("send", instruction.out_no)
+
+    def query(self, out_no: str) -> Answer:
+        return self._next("query", out_no)
+
+    def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
+        raise AssertionError("nobody sends notices here")
+
+    def _next(self, what: str, out_no: str) -> Answer:
+        self.calls.append((what, out_no))
+        answer = self.answers.pop(0)
+        if isinstance(answer, type):
+            raise answer
+        return answer
+
+
+def transfer_row(world: World) -> sa.Row[tuple[object, ...]]:
+    with world.centre.read() as connection:
+        return connection.execute(sa.select(external_transfer)).one()
+
+
+def drive(world: World, clock: Clock, *answers: Answer | type[Killed]) -> ScriptedProvider:
+    """Turn once an hour until the script is used up."""
+    provider = ScriptedProvider(list(answers))
+    while provider.answers:
+        with suppress(Killed):
+            transfers.move_due(world.centre, provider)
+        clock.pass_ms(HOUR_MS)
+    return provider
+
+
+def test_a_lost_process_is_asked_for_and_sent_again_under_the_same_number(world: World, clock: Clock) -> None:
+    world.buy()
+    provider = drive(world, clock, Killed, NotKnown(), Succeeded("P1", 5231))
+    (what, out_no), *rest = provider.calls
+    assert what == "send"
+    assert rest == [("query", out_no), ("send", out_no)]
+    assert transfer_row(world).state == "SUCCEEDED"
+
+
+def test_unknown_is_never_given_up_and_never_gets_a_new_number(world: World, clock: Clock) -> None:
+    world.buy()
+    provider = drive(world, clock, *[Unclear("time-out")] * 60)
+    assert [what for what, _ in provider.calls] == ["send"] + ["query"] * 59
+    assert len({out_no for _, out_no in provider.calls}) == 1
+    assert transfer_row(world).state == "UNKNOWN"
+
+
+def test_a_definite_failure_gets_a_new_number(world: World, clock: Clock) -> None:
+    world.buy()
+    provider = drive(world, clock, Refused("closed"), Unclear("?"), Refused("closed"), Succeeded("P1", 5231))
+    numbers = [out_no.rsplit("-", 1)[1] for _, out_no in provider.calls]
+    assert numbers == ["1", "2", "2", "3"]
+
+
+def test_another_amount_is_not_believed_and_is_an_alarm(world: World, clock: Clock) -> None:
+    world.buy()
+    drive(world, clock, Succeeded("P1", 5230))
+    row = transfer_row(world)
+    assert (row.state, row.reason) == ("UNKNOWN", "the provider names 5230 fen instead of 5231")
+    assert alarms(world) == 1
+    drive(world, clock, Succeeded("P1", 5231))
+    assert transfer_row(world).state == "SUCCEEDED"
+
+
+def test_success_after_a_definite_failure_is_an_alarm_and_moves_nothing(world: World, clock: Clock) -> None:
+    world.buy()
+    provider = drive(world, clock, Refused("closed"))
+    with world.centre.write() as connection:
+        assert transfers.apply_notice(connection, provider.calls[0][1], Succeeded("P1", 5231), clock.now_ms)
+    assert transfer_row(world).state == "DEFINITE_FAIL"
+    assert alarms(world) == 1
+
+
+def test_only_a_transfer_that_lacked_money_can_be_resumed(world: World, clock: Clock) -> None:
+    world.buy()
+    drive(world, clock, Unclear("?"))
+    with pytest.raises(NotAllowedError, match="UNKNOWN"), world.centre.write() as connection:
+        transfers.resume(connection, transfer_row(world).id, "test", "please", clock.now_ms)
+    drive(world, clock, Insufficient("empty"))
+    for hours in range(30):
+        clock.pass_ms(hours * HOUR_MS)
+        assert transfers.move_due(world.centre, ScriptedProvider([])) == 0
+    with world.centre.write() as connection:
+        transfers.resume(connection, transfer_row(world).id, "test", "topped up", clock.now_ms)
+    provider = drive(world, clock, Succeeded("P1", 5231))
+    assert provider.calls[0][1].endswith("-2")
+
+
+def test_the_database_allows_one_open_attempt_and_one_success(world: World, clock: Clock) -> None:
+    world.buy()
+    drive(world, clock, Unclear("?"))
+    transfer_id = transfer_row(world).id
+    with pytest.raises(sa.exc.IntegrityError), world.centre.write() as connection:
+        connection.execute(attempt_row(transfer_id, "SENT", clock))
+    drive(world, clock, Succeeded("P1", 5231))
+    with pytest.raises(sa.exc.IntegrityError), world.centre.write() as connection:
+        connection.execute(attempt_row(transfer_id, "SUCCEEDED", clock))
+
+
+def attempt_row(transfer_id: UUID, state: str, clock: Clock) -> sa.Insert:
+    times = {"sent_at_ms": clock.now_ms, "changed_at_ms": clock.now_ms}
+    return transfer_attempt.insert().values(transfer_id=transfer_id, n=9, out_no="other", state=state, **times)
+
+
+def test_workers_side_by_side_send_each_transfer_once(world: World, clock: Clock) -> None:
+    for _ in range(12):
+        world.buy()
+    providers = [ScriptedProvider([Succeeded(f"P{i}-{n}", 5231) for n in range(20)]) for i in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda provider: transfers.move_due(world.centre, provider), providers))
+    assert sum(done) == 12
+    calls = [call for provider in providers for call in provider.calls]
+    assert len(calls) == len(set(calls)) == 12
+
+
+def test_a_worker_whose_lease_ran_out_does_not_undo_its_successor(world: World, clock: Clock) -> None:
+    world.buy()
+    with world.centre.write() as connection:
+        (late,) = outbox.claim(connection, transfers.JOB, clock.now_ms)
+    with world.centre.write() as connection:
+        assert outbox.claim(connection, transfers.JOB, clock.now_ms) == []
+    clock.pass_ms(outbox.LEASE_MS)
+    with world.centre.write() as connection:
+        (successor,) = outbox.claim(connection, transfers.JOB, clock.now_ms)
+        assert not outbox.finish(connection, late, None)
+        assert outbox.finish(connection, successor, clock.now_ms)
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 10, 11, 12, 1000])
+def test_the_pause_doubles_up_to_an_hour(attempts: int) -> None:
+    assert transfers.retry_after_ms(attempts) == min(5_000 * 2 ** (attempts - 1), HOUR_MS)
+
+
+def alarms(world: World) -> int:
+    with world.centre.read() as connection:
+        count = sa.select(sa.func.count()).select_from(event_log)
+        return connection.scalar(count.where(event_log.c.action == "transfer.contradiction")) or 0
+
+
+@dataclass
+class DyingProvider:
+    """The real provider, and a process that dies around the call."""
+
+    real: Provider
+    dies: str
+
+    def send(self, instruction: Instruction) -> Answer:
+        if self.dies == "before":
+            raise Killed
+        answer = self.real.send(instruction)
+        if self.dies == "after":
+            raise Killed
+        return answer
+
+    def query(self, out_no: str) -> Answer:
+        return self.real.query(out_no)
+
+    def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
+        return self.real.read_notice(headers, body)
+
+
+@pytest.mark.slow("money")
+def test_killed_anywhere_around_the_call_the_books_agree(
+    world: World, clock: Clock, times: Callable[[int], int]
+) -> None:
+    """The process dies before the call, after it, or not; a fresh one goes on. Compared line by line."""
+    for round_ in range(times(500)):
+        order_id = world.buy()
+        if round_ % 4 == 3:
+            world.sandbox.play(FaultKind.LOST_ANSWER, "charge")
+        with suppress(Killed):
+            transfers.move_due(world.centre, DyingProvider(world.client, ("before", "after", "never")[round_ % 3]))
+        for _ in range(2):
+            clock.pass_ms(HOUR_MS)
+            world.turn()
+        assert world.state(order_id) == "ISSUED"
+    paid = world.sandbox.book.statement("platform", 0, clock.now_ms + 1)
+    theirs = sorted((line["out_no"], line["provider_ref"], line["amount_fen"]) for line in paid)
+    with world.centre.read() as connection:
+        ours = connection.execute(
+            sa.select(transfer_attempt.c.out_no, transfer_attempt.c.provider_ref, external_transfer.c.amount_fen)
+            .join(external_transfer, external_transfer.c.id == transfer_attempt.c.transfer_id)
+            .where(transfer_attempt.c.state == "SUCCEEDED")
+        ).all()
+        assert flaws_of(connection) == []
+    assert sorted(map(tuple, ours)) == theirs
