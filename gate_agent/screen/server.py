@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from typing import Any
@@ -23,6 +24,7 @@ class Server:
     """Serves from the moment it is made until `close`. OSError: the port is taken. Port 0: any free one."""
 
     def __init__(self, app: Flask, streams: Streams, port: int) -> None:
+        logging.getLogger("waitress").setLevel(logging.WARNING)  # that a browser left is no news
         listening = socket.create_server((HOST, port))
         self.url = f"http://{HOST}:{listening.getsockname()[1]}"
         self._streams = streams
