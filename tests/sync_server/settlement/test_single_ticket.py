@@ -44,7 +44,7 @@ def test_to_the_fen(world: World) -> None:
     world.turn()
     assert world.state(order_id) == "COMPLETED"
     assert posted(world) == {"1010": 261, "2110": 0, "2120": 0, "2210": 0, "4010": -31, "4020": -30, "4030": -200}
-    assert world.sandbox.book.balances() == {"distributor": 1_000_000 - 5231, "platform": 261, "venue": 4970}
+    assert world.sandbox.book.balances() == {"distributor": 100_000_000 - 5231, "platform": 261, "venue": 4970}
     assert_books_agree(world)
     with world.centre.read() as connection:
         (status,) = statuses_of(connection, order_id)
