@@ -118,9 +118,9 @@ class Entries:
         self.path = path
         self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
+            _check_structure(self._db)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            _check_structure(self._db)
             self.incarnation = _incarnation(self._db)
             self._seq, self._hash = _checked_tail(self._db)
         except sqlite3.DatabaseError as error:

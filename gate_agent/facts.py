@@ -41,7 +41,11 @@ def find_out(shown: recognition.Presentation, world: World) -> Known:
     if isinstance(shown, CardTap):
         return _of_card(shown.read, world)
     if isinstance(shown, NotOurs):
-        return Known(Presentation.NONE, Facts(Reason.NOT_OURS), evidence=messages.stranger_evidence(shown.text, world.stranger_key))
+        return Known(
+            Presentation.NONE,
+            Facts(Reason.NOT_OURS),
+            evidence=messages.stranger_evidence(shown.text, world.stranger_key),
+        )
     return _of_code(shown, world)
 
 

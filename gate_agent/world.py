@@ -79,7 +79,9 @@ class World:
 class WorldView:
     """Looks at clock, list and sync.db; any thread may ask. A look costs two stats and one read of SQLite's counter."""
 
-    def __init__(self, clock: TrustedTime, lists: PassListHolder, sync: SyncView, boot_id: str, spare_key: bytes) -> None:
+    def __init__(
+        self, clock: TrustedTime, lists: PassListHolder, sync: SyncView, boot_id: str, spare_key: bytes
+    ) -> None:
         self._clock = clock
         self._lists = lists
         self._sync = sync

@@ -1,0 +1,134 @@
+"""The journal thread: answers only after the disk, one commit for all who wait, and a mistake stays its maker's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gate_agent.entries import Entries
+from gate_agent.entries_view import EntriesView
+from gate_agent.journal import GROUP_LIMIT, CannotRecord, Journal
+from tests.gate_agent.test_entries import PASS, PLACED, entry, opened
+from tests.waiting import until
+from wire.messages import EntryKind
+
+
+@pytest.fixture
+def entries(tmp_path: Path) -> Entries:
+    """An empty journal."""
+    return opened(tmp_path)
+
+
+@pytest.fixture
+def journal(entries: Entries) -> Iterator[Journal]:
+    """The thread on it."""
+    running = Journal(entries)
+    running.start()
+    yield running
+    running.close()
+
+
+def admit_once(entries: Entries) -> bool:
+    """A right that is used once: whether it was free."""
+    if entries.steps_of(PASS):
+        return False
+    entries.append(entry(), PLACED)
+    return True
+
+
+def test_what_was_answered_is_on_disk(journal: Journal, tmp_path: Path) -> None:
+    assert journal.perform(lambda entries: entries.append(entry(), PLACED)) == 1
+    with EntriesView.open(tmp_path) as view:
+        assert view.last_seq() == 1
+
+
+def test_waiting_lanes_share_a_commit_and_see_each_others_uses(journal: Journal) -> None:
+    """While the first work holds the thread, four lanes present the same single-use pass: one of them is let in."""
+    running, go_on = threading.Event(), threading.Event()
+
+    def hold(_: Entries) -> None:
+        running.set()
+        assert go_on.wait(5)
+
+    journal.post(hold)
+    assert running.wait(5)
+    answers: list[bool | CannotRecord] = []
+    lanes = [threading.Thread(target=lambda: answers.append(journal.perform(admit_once))) for _ in range(4)]
+    for lane in lanes:
+        lane.start()
+    until(lambda: journal._waiting.qsize() == 4)
+    before = journal.commits
+    go_on.set()
+    for lane in lanes:
+        lane.join(5)
+    assert sorted(answers, key=bool) == [False, False, False, True]
+    assert journal.commits == before + 2  # the one that held, and one for the four
+
+
+def test_a_group_has_a_limit(journal: Journal) -> None:
+    running, go_on = threading.Event(), threading.Event()
+
+    def hold(_: Entries) -> None:
+        running.set()
+        assert go_on.wait(5)
+
+    journal.post(hold)
+    assert running.wait(5)
+    for _ in range(GROUP_LIMIT + 1):
+        journal.post(lambda entries: entries.append(entry(EntryKind.REFUSED), PLACED))
+    go_on.set()
+    assert journal.perform(lambda entries: entries.last_seq) == GROUP_LIMIT + 1
+    assert journal.commits == 3
+
+
+def test_a_mistake_is_its_makers_alone(journal: Journal) -> None:
+    def fail(entries: Entries) -> None:
+        entries.append(entry(), PLACED)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        journal.perform(fail)
+    journal.post(fail)
+    assert journal.perform(lambda entries: entries.append(entry(), PLACED)) == 1
+    assert journal.trouble is None
+
+
+def test_a_full_disk_answers_cannot_record_and_heals(journal: Journal, entries: Entries) -> None:
+    (pages,) = entries._db.execute("PRAGMA page_count").fetchone()
+    entries._db.execute(f"PRAGMA max_page_count = {pages}")
+
+    def write_much(entries: Entries) -> int:
+        return max(entries.append(entry(EntryKind.REFUSED, reason="x" * 1_000), PLACED) for _ in range(200))
+
+    answer = journal.perform(write_much)
+    assert isinstance(answer, CannotRecord)
+    assert "full" in answer.sentence
+    assert journal.trouble == answer.sentence
+    entries._db.execute("PRAGMA max_page_count = 1000000")
+    journal.post(lambda entries: entries.check_itself(1))
+    until(lambda: journal.trouble is None)
+    assert journal.perform(lambda entries: entries.append(entry(), PLACED)) == 1
+
+
+def test_a_disk_that_fails_fails_everybody_in_the_group(journal: Journal, entries: Entries, tmp_path: Path) -> None:
+    """A database that turned read-only: whatever SQLite says, nobody is told that it was written."""
+    entries._db.execute("PRAGMA query_only = ON")
+    assert isinstance(journal.perform(lambda entries: entries.append(entry(), PLACED)), CannotRecord)
+    entries._db.execute("PRAGMA query_only = OFF")
+    assert journal.perform(lambda entries: entries.append(entry(), PLACED)) == 1
+    with EntriesView.open(tmp_path) as view:
+        assert view.verify() == 1
+
+
+def test_when_it_is_closed_what_waits_is_done_and_nothing_more_is_taken(entries: Entries, tmp_path: Path) -> None:
+    journal = Journal(entries)
+    journal.start()
+    for _ in range(20):
+        journal.post(lambda entries: entries.append(entry(EntryKind.REFUSED), PLACED))
+    journal.close()
+    assert isinstance(journal.perform(lambda entries: entries.last_seq), CannotRecord)
+    with EntriesView.open(tmp_path) as view:
+        assert view.verify() == 20
