@@ -11,6 +11,7 @@ import sync_server.catalog.checks
 import sync_server.ledger.checks
 import sync_server.orders.checks
 import sync_server.payments.checks
+import sync_server.redemptions.checks
 import sync_server.settlement.checks
 from sync_server import db
 from sync_server.audit.log import first_flaw
@@ -23,6 +24,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     *sync_server.catalog.checks.CHECKS,
     *sync_server.payments.checks.CHECKS,
     *sync_server.orders.checks.CHECKS,
+    *sync_server.redemptions.checks.CHECKS,
     *sync_server.settlement.checks.CHECKS,
 )
 

@@ -13,7 +13,7 @@ from sync_server.audit.log import record
 from sync_server.centre import Centre
 from sync_server.db import insert_new
 from sync_server.errors import NotAllowedError, NotFoundError
-from sync_server.gates.tables import device, device_nonce
+from sync_server.gates.tables import device, device_nonce, incarnation
 from sync_server.parties.tables import party, venue
 from wire.envelope import NONCE_KEPT_MS
 from wire.messages import Batch
@@ -102,9 +102,20 @@ def revoke(connection: Connection, device_id: bytes, reason: str, now_ms: int, a
 
 
 def list_devices(connection: Connection) -> list[dict[str, Any]]:
-    """Every gate with its venue, state and what it last said, in the order of enrolment."""
+    """Every gate with its venue, state and what it last said, in the order of enrolment.
+
+    `entries` counts those of its journals that are stored here without a gap.
+    """
+    entries = sa.select(sa.func.coalesce(sa.func.sum(incarnation.c.through_seq), 0)).where(
+        incarnation.c.device_id == device.c.id
+    )
     rows = connection.execute(
-        sa.select(device, venue.c.number.label("venue_number"), party.c.name_zh.label("venue_name"))
+        sa.select(
+            device,
+            venue.c.number.label("venue_number"),
+            party.c.name_zh.label("venue_name"),
+            entries.scalar_subquery().label("entries"),
+        )
         .join(venue, venue.c.id == device.c.venue_id)
         .join(party, party.c.id == device.c.venue_id)
         .order_by(device.c.enrolled_at_ms, device.c.id)
@@ -123,6 +134,7 @@ def list_devices(connection: Connection) -> list[dict[str, Any]]:
             "last_seen_ms": row.last_seen_ms,
             "held": None if row.held_version is None else [row.held_epoch, row.held_version],
             "waiting": row.waiting,
+            "entries": int(row.entries),
         }
         for row in rows
     ]

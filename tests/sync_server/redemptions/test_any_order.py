@@ -1,0 +1,161 @@
+"""Whatever order, split and repetition the gates' batches come in, the same tables stand at the end (R8, I13, I14)."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.engine import Connection
+
+from sync_server.centre import Centre
+from sync_server.gates.tables import incarnation
+from sync_server.invariants import broken
+from sync_server.keys.pairs import SigningKey, open_service_key
+from sync_server.orders.tables import item_claim
+from sync_server.redemptions.checks import CHECKS
+from sync_server.redemptions.ingest import take_in
+from sync_server.redemptions.tables import entry, redemption
+from tests.sync_server.town import HOLDER, START_MS, Gate, Sold, Town, build_town
+from wire.messages import EntryKind, batch_digest, read_batch
+
+MINUTE_MS = 60_000
+EXAMPLES = {"sqlite": 80, "postgresql": 25}
+SINGLE_OUTCOMES = (EntryKind.PASSED, EntryKind.PASSED_ASSUMED, EntryKind.UNRESOLVED, EntryKind.ANNULLED)
+
+
+class Scene(NamedTuple):
+    """Passes and gates that exist before any entry was made."""
+
+    town: Town
+    signer: SigningKey
+    sold: list[Sold]
+    gates: list[Gate]
+
+
+class Act(NamedTuple):
+    """Something that happens at a gate: what, to which pass, at which minute, how it ends."""
+
+    what: str
+    sold: int
+    minute: int
+    outcome: EntryKind
+
+
+@pytest.fixture
+def scene(any_centre: Centre) -> Scene:
+    town = build_town(any_centre)
+    sold = [*town.sell("single", 2), *town.sell("double"), *town.sell("annual", holders=[HOLDER])]
+    gates = [town.gate(name="G1"), town.gate(name="G2"), town.gate("park", "G3")]
+    town.clock.pass_ms(48 * 60 * MINUTE_MS)
+    with any_centre.read() as connection:
+        signer = open_service_key(connection, any_centre.secrets)
+    return Scene(town, signer, sold, gates)
+
+
+acts = st.builds(
+    Act,
+    what=st.sampled_from(["admit"] * 4 + ["give back"] * 3 + ["interleave", "late", "by hand", "no proof", "refuse"]),
+    sold=st.sampled_from([0, 0, 0, 1, 2, 3]),
+    minute=st.integers(0, 8),
+    outcome=st.sampled_from(SINGLE_OUTCOMES),
+)
+journals = st.lists(st.lists(acts, max_size=7), min_size=3, max_size=3)
+
+
+def play(gate: Gate, sold: list[Sold], script: list[Act]) -> Gate:
+    """The journal of a gate at which all this happens."""
+    written = Gate(gate.device, gate.private)
+    for act in script:
+        shown, at_ms = sold[act.sold], START_MS + 25 * 60 * MINUTE_MS + act.minute * MINUTE_MS
+        intents = [one.seq for one in written.entries if one.kind is EntryKind.INTENT]
+        if act.what == "admit":
+            written.admit(shown, at_ms, act.outcome)
+        elif act.what == "interleave":  # two lanes: the outcomes come in the order of the intents' ends
+            first, second = written.intend(shown, at_ms), written.intend(sold[act.sold - 1], at_ms)
+            written.write(act.outcome, at_ms + 900, ref_seq=second)
+            written.write(EntryKind.PASSED, at_ms + 1_800, ref_seq=first)
+        elif act.what == "late":
+            seq = written.admit(shown, at_ms, EntryKind.ANNULLED)
+            written.write(EntryKind.PASSED_LATE, at_ms + 4_000, ref_seq=seq)
+        elif act.what == "give back" and intents:
+            written.write(EntryKind.RETURNED, at_ms, ref_seq=intents[act.sold % len(intents)], who="李")
+        elif act.what == "by hand":
+            written.write(EntryKind.MANUAL, at_ms, pass_id=shown.pass_id, who="李")
+        elif act.what == "no proof":
+            written.admit(shown, at_ms, act.outcome, evidence=b"8 bytes.")
+        else:
+            written.write(EntryKind.REFUSED, at_ms, pass_id=shown.pass_id, reason="used_up")
+    return written
+
+
+@st.composite
+def deliveries(draw: st.DrawFn, gates: list[Gate]) -> list[bytes]:
+    """Every entry at least once: cut anywhere, some parts twice, all parts in any order."""
+    bodies: list[bytes] = []
+    for gate in gates:
+        count = len(gate.entries)
+        cuts = sorted(draw(st.sets(st.integers(1, count), max_size=4))) if count else []
+        edges = [0, *[cut for cut in cuts if cut < count], count]
+        bodies += [gate.batch(first + 1, last) for first, last in pairwise(edges)]
+        for _ in range(draw(st.integers(0, 2))):
+            first = draw(st.integers(1, count + 1))
+            bodies.append(gate.batch(first, draw(st.integers(first - 1, count))))
+    return draw(st.permutations(bodies))
+
+
+def tables_after(scene: Scene, bodies: list[bytes]) -> dict[str, Any]:
+    """What the tables say when these batches have come, in a transaction that is then forgotten."""
+    centre = scene.town.centre
+    devices = {gate.device.id: gate.device for gate in scene.gates}
+    with centre.engine.connect() as connection, connection.begin() as transaction:
+        for body in bodies:
+            read = read_batch(body)
+            assert not isinstance(read, str), read
+            device = devices[read.batch.device]
+            take_in(connection, centre, device, read, batch_digest(body), scene.signer)
+        said = _tables(connection)
+        for check in CHECKS:
+            assert broken(connection, check) == [], check
+        transaction.rollback()
+    return said
+
+
+def _tables(connection: Connection) -> dict[str, Any]:
+    by_item: defaultdict[object, Counter[str]] = defaultdict(Counter)
+    facts = set()
+    for row in connection.execute(sa.select(redemption)).mappings():
+        outcome = row["outcome"]
+        if row["item_id"] is not None and row["cause"] is None:  # which rival holds the claim is left open (I14)
+            by_item[row["item_id"]][outcome] += 1
+            outcome = None
+        facts.add(tuple({**row, "outcome": outcome}.values()))
+    claims = connection.execute(sa.select(item_claim.c.item_id, item_claim.c.kind)).all()
+    return {
+        "entries": {tuple(row) for row in connection.execute(sa.select(entry))},
+        "facts": facts,
+        "outcomes of items": dict(by_item),
+        "claims": {tuple(row) for row in claims},
+        "journals": {tuple(row) for row in connection.execute(sa.select(incarnation))},
+    }
+
+
+def test_any_order_split_and_repetition_give_the_same_tables(scene: Scene) -> None:
+    dialect = scene.town.centre.engine.dialect.name
+
+    @settings(max_examples=EXAMPLES[dialect], suppress_health_check=[HealthCheck.too_slow])
+    @given(data=st.data(), scripts=journals)
+    def holds(data: st.DataObject, scripts: list[list[Act]]) -> None:
+        gates = [play(gate, scene.sold, script) for gate, script in zip(scene.gates, scripts, strict=True)]
+        in_order = tables_after(scene, [gate.batch() for gate in gates])
+        shuffled = tables_after(scene, data.draw(deliveries(gates)))
+        for name, rows in in_order.items():
+            assert shuffled[name] == rows, name
+        assert all(counts["CLAIMED"] == 1 for counts in in_order["outcomes of items"].values())
+        assert len(in_order["claims"]) == len(in_order["outcomes of items"])
+
+    holds()
