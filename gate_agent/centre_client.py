@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 
 import requests
@@ -54,6 +55,9 @@ class Centre:
         self._clocks = clocks
         self._session = requests.Session()
         self._session.trust_env = False
+        self._session.cookies.set_policy(
+            DefaultCookiePolicy(allowed_domains=[])
+        )  # no portal's cookie goes to the centre
         self._session.headers.update({"User-Agent": "gate-agent", "Accept-Encoding": "identity"})
 
     def close(self) -> None:

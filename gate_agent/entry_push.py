@@ -58,8 +58,7 @@ class EntryPush:
             return through_seq
         self._store.keep_receipt(ready.incarnation, through_seq, answer.body)
         self._receipt_boot_ms = self._boot_ms()
-        more = ready.waiting > 0 and ready.bodies and through_seq >= ready.first_seq
-        return Rest(0.0 if more else LOOK_EVERY_S)
+        return Rest(0.0 if ready.waiting and ready.bodies else LOOK_EVERY_S)
 
     def _silent_for_long(self) -> bool:
         last = self._receipt_boot_ms
@@ -105,4 +104,6 @@ class EntryPush:
             return Trouble(TroubleKind.BAD_RECEIPT, "the receipt is for another batch than the one just sent")
         if not 0 <= receipt.through_seq <= ready.last_seq:
             return Trouble(TroubleKind.JOURNAL, f"the centre holds entries up to {receipt.through_seq}, we have fewer")
+        if ready.bodies and receipt.through_seq == ready.first_seq - 1:
+            return Trouble(TroubleKind.BAD_RECEIPT, "the centre acknowledged none of the entries just sent")
         return receipt.through_seq

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import random
 import signal
 import sqlite3
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -29,6 +29,8 @@ NOTE_EVERY_MS = 15_000
 LOOK_AT_PARENT_EVERY_S = 0.5
 ENDING_S = 2.0
 LOCK = "sync.lock"
+
+log = logging.getLogger(__name__)
 
 
 class BackOff:
@@ -105,8 +107,7 @@ class Loop:
         if self._noted is not None and not changed and now.monotonic_ms - self._noted[1] < NOTE_EVERY_MS:
             return
         if changed:
-            told = "in order" if trouble is None else f"{trouble.kind}: {trouble.detail}"
-            print(f"sync: {self._task}: {told}", file=sys.stderr, flush=True)
+            log.info("%s: %s", self._task, "in order" if trouble is None else f"{trouble.kind}: {trouble.detail}")
         self._noted = (trouble, now.monotonic_ms)
         with contextlib.suppress(sqlite3.Error):  # a full disk: the task is tried again all the same
             self._store.note(self._task, trouble, now.record_ms)

@@ -42,6 +42,7 @@ class Fault(Enum):
     OTHER_KEY = auto()
     UNKNOWN_KEY = auto()
     TOO_FAR = auto()
+    NONE_TAKEN = auto()
 
 
 class SmallCentre:
@@ -234,6 +235,7 @@ def _falsified(receipt: Receipt, fault: Fault | None) -> Receipt:
         Fault.OTHER_DEVICE: {"device": bytes(16)},
         Fault.OTHER_JOURNAL: {"incarnation": b"somebody"},
         Fault.TOO_FAR: {"through_seq": receipt.through_seq + 1},
+        Fault.NONE_TAKEN: {"through_seq": receipt.through_seq - len(receipt.verdicts)},
     }
     return msgspec.structs.replace(receipt, **changed.get(fault, {}))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -86,6 +87,50 @@ def test_a_name_that_does_not_exist_is_told() -> None:
         trouble = client.exchange("GET", "/feed", LIMIT)
     assert isinstance(trouble, Trouble)
     assert "object at 0x" not in trouble.detail
+
+
+GARBAGE = {
+    "nothing": b"",
+    "no HTTP": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "zeros": bytes(100_000),
+    "a status that is no number": b"HTTP/1.1 OK\r\n\r\n",
+    "a header without a colon": b"HTTP/1.1 200 OK\r\nhello\r\n\r\nbody",
+    "an endless header": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000,
+    "a thousand headers": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000 + b"\r\n",
+    "a length below nothing": b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nbody",
+    "a length that is no number": b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nbody",
+    "a body cut short": b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nbody",
+    "broken chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nbody\r\n",
+    "a chunk cut short": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nbody",
+    "false packing": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nbody",
+    "text that is no text": b"HTTP/1.1 200 \xff\xfe\r\nX: \xff\r\nContent-Length: 4\r\n\r\nbody",
+    "a cookie": b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 4\r\n\r\nbody",
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_whatever_answers_the_result_is_a_value(garbage: str) -> None:
+    heard: list[bytes] = []
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+
+        def answer_twice() -> None:
+            for _ in range(2):
+                with closing(listener.accept()[0]) as connection, suppress(OSError):  # the gate has enough and hangs up
+                    heard.append(connection.recv(65_536))
+                    connection.sendall(GARBAGE[garbage])
+                    connection.shutdown(socket.SHUT_WR)
+                    connection.recv(65_536)
+
+        answering = threading.Thread(target=answer_twice, daemon=True)
+        answering.start()
+        with closing(Centre(f"http://127.0.0.1:{port}", clocks_of_this_machine())) as client:
+            for _ in range(2):
+                result = client.exchange("GET", "/feed", LIMIT)
+                assert isinstance(result, Trouble) or result.body in (b"", b"body")
+        answering.join(10)
+    assert len(heard) == 2
+    assert b"cookie" not in heard[1].lower()
 
 
 def _head_of(centre: SmallCentre) -> str:

@@ -121,6 +121,7 @@ TROUBLE_OF = {
     Fault.OTHER_KEY: TroubleKind.BAD_RECEIPT,
     Fault.UNKNOWN_KEY: TroubleKind.BAD_RECEIPT,
     Fault.TOO_FAR: TroubleKind.JOURNAL,
+    Fault.NONE_TAKEN: TroubleKind.BAD_RECEIPT,
 }
 
 
