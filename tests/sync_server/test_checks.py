@@ -1,0 +1,79 @@
+"""`check` finds what is planted: one wrong row per invariant, named; and an untouched centre has no flaw."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from sync_server.checks import flaws_of
+from sync_server.db import is_sqlite
+from sync_server.ledger.tables import ledger_account, ledger_txn, posting
+from sync_server.orders.tables import item_claim, order, order_item
+from sync_server.payments.tables import external_transfer, transfer_attempt
+from sync_server.redemptions.tables import redemption
+from sync_server.settlement.tables import payout
+from tests.sync_server.sandbox import World
+
+
+def settled(world: World) -> UUID:
+    """One ticket bought, used and paid; one bought and not used."""
+    order_id = world.buy()
+    world.buy()
+    world.turn()
+    world.enter(world.items(order_id)[0])
+    world.turn()
+    return order_id
+
+
+def test_an_untouched_centre_has_no_flaw(world: World) -> None:
+    settled(world)
+    with world.centre.read() as connection:
+        assert flaws_of(connection) == []
+
+
+PLANTED: list[tuple[str, str, sa.sql.dml.UpdateBase]] = [
+    ("I1", "postings sum", posting.update().where(posting.c.leg == 0).values(amount_fen=1)),
+    ("I1", "without postings", posting.delete()),
+    ("I2", "totals", ledger_account.update().values(credits_posted_fen=ledger_account.c.credits_posted_fen + 1)),
+    ("I4", "counted", item_claim.update().values(kind="FORFEIT")),
+    ("I4", "payout line", redemption.update().values(outcome="REPEAT")),
+    ("I5", "sum of its lines", payout.update().values(total_fen=1)),
+    ("I5", "payable", ledger_account.update().where(ledger_account.c.code == "2210").values(debits_posted_fen=9)),
+    ("I6", "items share", order_item.update().values(share_fen=order_item.c.share_fen + 1)),
+    ("I6", "charged", order.update().values(charge_fee_fen=0, paid_fen=0)),
+    ("I7", "held", order_item.update().values(venue_price_fen=4999)),
+    ("I12", "reference", transfer_attempt.update().values(provider_ref="another")),
+    (
+        "I12",
+        "posted",
+        external_transfer.update().values(subject_key="x" + external_transfer.c.subject_key),
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "rule", "statement"), PLANTED, ids=[f"{name}-{rule}" for name, rule, _ in PLANTED])
+def test_a_planted_flaw_is_named(world: World, name: str, rule: str, statement: sa.sql.dml.UpdateBase) -> None:
+    settled(world)
+    with world.centre.write() as connection:
+        without_triggers(connection, posting)
+        without_triggers(connection, item_claim)
+        connection.execute(statement)
+        flaws = flaws_of(connection)
+    found = [flaw for flaw in flaws if flaw.startswith(f"{name} (") and rule in flaw.split("):")[0]]
+    assert found, flaws
+    assert found[0].split("): ")[1]
+
+
+def test_a_lost_guard_is_named(world: World) -> None:
+    with world.centre.write() as connection:
+        without_triggers(connection, ledger_txn)
+        flaws = flaws_of(connection)
+    assert "guards: trigger ledger_txn__append_only_update is missing" in flaws
+
+
+def without_triggers(connection: sa.Connection, table: sa.Table) -> None:
+    for what in ("update", "delete"):
+        on = "" if is_sqlite(connection) else f" ON {table.name}"
+        connection.exec_driver_sql(f"DROP TRIGGER {table.name}__append_only_{what}{on}")
