@@ -55,7 +55,7 @@ class Outbox:
         if not self._path.exists():
             return None
         uri = f"{self._path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, BUSY_TIMEOUT_S, isolation_level=None, uri=True)) as db:
+        with closing(sqlite3.connect(uri, timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)) as db:
             db.execute("BEGIN")  # one moment of the journal for all that is read here
             (incarnation,) = db.execute("SELECT incarnation FROM meta").fetchone()
             after = cursor(incarnation)
