@@ -72,6 +72,8 @@ class Scan:
     earlier: tuple[EarlierUse, ...] = ()
     passed: bool | None = None
     """After an admission: did somebody walk through? None: not yet known."""
+    intent_seq: int = 0
+    """The entry's number in the journal; 0 for a refusal."""
     number: int = 0
     """Given by the board, rising."""
 
@@ -165,6 +167,7 @@ class _Lane:
     rest: Shown
     verdict: Shown | None = None
     until_ms: int = 0
+    intent_seq: int = 0
     reading_ms: int | None = None
 
     def shown(self, now_ms: int) -> Shown:
@@ -208,10 +211,11 @@ class Board:
             self._lanes[lane].reading_ms = self._now_ms()
             self._bump()
 
-    def face(self, lane: int, face: Face) -> None:
-        """A verdict: replaces whatever the lane shows, at once, for the time its family has."""
+    def face(self, lane: int, face: Face, intent_seq: int = 0) -> None:
+        """A verdict: replaces whatever the lane shows, at once, for the time its family has. `intent_seq`: see Scan."""
         with self._changed:
             own = self._lanes[lane]
+            own.intent_seq = intent_seq
             own.verdict, own.reading_ms = self._number(face), None
             own.until_ms = self._now_ms() + shown_ms(face)
             self._bump()
@@ -224,21 +228,19 @@ class Board:
             if own.verdict and now_ms < own.until_ms and FAMILY[own.verdict.face.verdict] is not Family.GO:
                 own.until_ms = now_ms + shown_ms(own.verdict.face)
 
-    def passage(self, lane: int, passed: bool) -> None:
-        """How the lane's last admission ended: the green face leaves soon after somebody passed, or says nobody did."""
+    def passage(self, lane: int, intent_seq: int, passed: bool) -> None:
+        """How an admission ended: its green face leaves soon after somebody passed, or says that nobody did."""
         with self._changed:
             own = self._lanes[lane]
             now_ms = self._now_ms()
-            going = own.verdict is not None and FAMILY[own.verdict.face.verdict] is Family.GO
-            if passed and going:
+            if passed and own.intent_seq == intent_seq:
                 own.until_ms = min(own.until_ms, now_ms + AFTER_PASSAGE_MS)
-            elif not passed and (going or own.verdict is None or now_ms >= own.until_ms):
-                own.verdict = self._number(Face(State.NOT_PASSED))
+            elif not passed and (own.intent_seq == intent_seq or now_ms >= own.until_ms):
+                own.verdict, own.intent_seq = self._number(Face(State.NOT_PASSED)), 0
                 own.until_ms = now_ms + SHOWN_MS[Family.RETRY]
             for index, scan in enumerate(self._scans):
-                if scan.lane == lane and FAMILY[scan.verdict] is Family.GO:
+                if (scan.lane, scan.intent_seq) == (lane, intent_seq):
                     self._scans[index] = replace(scan, passed=passed)
-                    break
             self._bump()
 
     def scan(self, scan: Scan) -> None:

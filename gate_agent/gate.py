@@ -138,19 +138,20 @@ class Gate:
             began_ns = lane.turnstile.open_for(lane.pulse_ms, _note(opening.pass_id, opening.intent_seq))
         except DeviceFault:
             return self._tell(lane, known, Judged(Refuse(Reason.FAULT)), world)
-        self._show(lane, announce_again(lane.number, known, world, lane.passages.window_ms))
+        self._show(lane, announce_again(lane.number, known, world, lane.passages.window_ms), opening.intent_seq)
         self._end(lane, lane.passages.pulsed_again(opening, began_ns))
         return verdict
 
     def _tell(self, lane: Lane, known: Known, judged: Judged, world: World) -> Admit | Refuse:
         to_lane = self._other_lane(lane) if judged.verdict == Refuse(Reason.FAULT) else None
         window_ms = lane.passages.window_ms
-        self._show(lane, announce(lane.number, known, judged.verdict, judged.uses, world, window_ms, to_lane))
+        told = announce(lane.number, known, judged.verdict, judged.uses, world, window_ms, to_lane)
+        self._show(lane, told, judged.intent_seq if isinstance(judged.verdict, Admit) else 0)
         return judged.verdict
 
-    def _show(self, lane: Lane, told: Announcement) -> None:
-        self._board.face(lane.number, told.face)
-        self._board.scan(told.scan)
+    def _show(self, lane: Lane, told: Announcement, intent_seq: int) -> None:
+        self._board.face(lane.number, told.face, intent_seq)
+        self._board.scan(replace(told.scan, intent_seq=intent_seq))
         self._light(lane, told.face)
 
     def _light(self, lane: Lane, face: Face) -> None:
@@ -170,7 +171,7 @@ class Gate:
             return
         for ending in lane.owed:
             if ending.kind in SEEN_KINDS and ending.reason is None:
-                self._board.passage(lane.number, SEEN_KINDS[ending.kind])
+                self._board.passage(lane.number, ending.intent_seq, SEEN_KINDS[ending.kind])
         lane.owed.clear()
 
     def _write(self, lane: int, endings: Sequence[Ending]) -> bool:

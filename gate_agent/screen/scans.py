@@ -19,7 +19,7 @@ BARS_LIMIT = 5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the list. Refusals say the reason first, admissions the name."""
+    """One line of the list. Refusals say the reason first, admissions the name, or the number of a ticket without one."""
 
     number: int
     lane: int
@@ -100,7 +100,7 @@ def _row(scan: Scan, speech: Speech) -> Row:
     family = FAMILY[scan.verdict]
     meta = [] if family is Family.GO else [scan.holder]
     meta += [_product(scan, speech), _meta(scan, family, speech)]
-    if not scan.holder and scan.ticket_last6:
+    if family is not Family.GO and not scan.holder and scan.ticket_last6:
         meta.append(f"…{scan.ticket_last6}")
     return Row(
         number=scan.number,
@@ -115,7 +115,8 @@ def _row(scan: Scan, speech: Speech) -> Row:
 
 def _headline(scan: Scan, speech: Speech) -> str:
     told = speech.told(_face(scan))
-    return f"{scan.holder} · {told}" if scan.holder and FAMILY[scan.verdict] is Family.GO else told
+    who = scan.holder or (f"…{scan.ticket_last6}" if scan.ticket_last6 else "")
+    return f"{who} · {told}" if who and FAMILY[scan.verdict] is Family.GO else told
 
 
 def _meta(scan: Scan, family: Family, speech: Speech) -> str:

@@ -72,15 +72,15 @@ def test_a_verdict_stays_as_long_as_its_family_says(
 
 
 def test_an_admission_stays_for_its_window_and_leaves_soon_after_somebody_passed(board: Board, clock: Clock) -> None:
-    board.face(1, Face(State.ADMITTED, window_ms=5000))
+    board.face(1, Face(State.ADMITTED, window_ms=5000), 7)
     clock.ms += 4999
     assert shown(board) is State.ADMITTED
     clock.ms += 1
     assert shown(board) is State.IDLE
 
-    board.face(1, Face(State.ADMITTED, window_ms=5000))
+    board.face(1, Face(State.ADMITTED, window_ms=5000), 7)
     clock.ms += 1000
-    board.passage(1, passed=True)
+    board.passage(1, 7, passed=True)
     clock.ms += AFTER_PASSAGE_MS - 1
     assert shown(board) is State.ADMITTED
     clock.ms += 1
@@ -90,12 +90,22 @@ def test_an_admission_stays_for_its_window_and_leaves_soon_after_somebody_passed
 def test_nobody_passed_is_said_to_the_visitor_unless_the_next_one_is_being_told_something(
     board: Board, clock: Clock
 ) -> None:
-    board.face(1, Face(State.ADMITTED))
-    board.passage(1, passed=False)
+    board.face(1, Face(State.ADMITTED), 7)
+    board.passage(1, 7, passed=False)
     assert shown(board) is State.NOT_PASSED
     board.face(1, Face(Reason.EXPIRED))
-    board.passage(1, passed=False)
+    board.passage(1, 7, passed=False)
     assert shown(board) is Reason.EXPIRED
+
+
+def test_who_was_admitted_before_takes_nothing_from_the_next_one_s_face(board: Board, clock: Clock) -> None:
+    board.face(1, Face(State.ADMITTED), 7)
+    board.face(1, Face(State.ADMITTED), 8)
+    board.passage(1, 7, passed=True)
+    clock.ms += AFTER_PASSAGE_MS
+    assert shown(board) is State.ADMITTED
+    board.passage(1, 7, passed=False)
+    assert shown(board) is State.ADMITTED
 
 
 def test_a_new_presentation_replaces_any_face_at_once(board: Board) -> None:
@@ -118,7 +128,7 @@ def test_the_same_code_still_in_view_prolongs_its_face_without_a_new_number(boar
 
 
 def test_an_admission_is_not_prolonged_beyond_its_window(board: Board, clock: Clock) -> None:
-    board.face(1, Face(State.ADMITTED, window_ms=5000))
+    board.face(1, Face(State.ADMITTED, window_ms=5000), 7)
     clock.ms += 4000
     board.prolong(1)
     clock.ms += 1000
@@ -162,12 +172,12 @@ def test_what_lasts_is_shown_when_a_verdict_has_gone_and_fire_covers_everything(
 def test_the_list_of_scans_is_bounded_newest_first_and_learns_who_passed(board: Board) -> None:
     uses = tuple(EarlierUse(at_ms, 1) for at_ms in range(10))
     for number in range(SCANS_LIMIT + 5):
-        board.scan(Scan(1, State.ADMITTED, at_ms=number, earlier=uses))
+        board.scan(Scan(1, State.ADMITTED, at_ms=number, earlier=uses, intent_seq=number))
     board.scan(Scan(1, Reason.EXPIRED, at_ms=None))
-    board.passage(1, passed=True)
+    board.passage(1, SCANS_LIMIT + 3, passed=True)
     scans = board.snapshot().scans
     assert len(scans) == SCANS_LIMIT
-    assert [scan.passed for scan in scans[:3]] == [None, True, None]
+    assert [scan.passed for scan in scans[:4]] == [None, None, True, None]
     assert scans[0].number > scans[1].number
     assert len(scans[1].earlier) == EARLIER_USES_LIMIT
 

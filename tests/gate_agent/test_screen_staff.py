@@ -120,6 +120,8 @@ def test_rows_put_the_name_first_when_admitted_and_the_reason_first_when_refused
         ("今日已入园", "周*明 · 今日 09:12 · 2号通道", "10:41:00", "2 号 · 扫码"),
         ("请工作人员协助", "签名正确，但名单里没有这张票 · …771205", "", "2 号 · 扫码"),
     ]
+    nameless = replace(admitted, holder="", ticket_last6="887002")
+    assert scans.rows([nameless], ZH)[0].headline == "…887002 · 请入园"
     assert scans.rows([admitted], EN)[0].headline == "李*花 · Please enter"
     assert len(scans.rows([admitted] * 100, ZH)) == scans.ROWS_LIMIT
 
