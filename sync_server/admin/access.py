@@ -14,8 +14,8 @@ from flask_login import LoginManager, current_user
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response
 
+from sync_server.admin.shown import centre
 from sync_server.audit import log
-from sync_server.centre import Centre
 from sync_server.people.permissions import Permission
 from sync_server.people.sessions import SignedIn, find_session
 
@@ -76,37 +76,37 @@ def who() -> SignedIn:
     return browser.signed_in
 
 
-def install(app: Flask, centre: Centre) -> None:
-    """Sessions, CSRF tokens and the guard."""
+def install(app: Flask) -> None:
+    """Sessions and CSRF tokens; the guard belongs to the blueprint."""
     app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)  # the guard checks; lives as the session
     _csrf.init_app(app)
     _signed_in.init_app(app)
 
-    @_signed_in.user_loader  # type: ignore[untyped-decorator]  # flask_login ships no types
-    def load(token: str) -> Browser | None:
-        with centre.read() as connection:
-            found = find_session(connection, token, centre.now_ms())
-        return None if found is None else Browser(found)
 
-    @blueprint.before_request
-    def guard() -> Response | tuple[str, int] | None:
-        if request.endpoint == "admin.static":
-            return None
-        needs = NEEDS[str(request.endpoint)]
-        if needs is not Open.ANYONE:
-            if not current_user.is_authenticated:
-                return redirect(
-                    url_for("admin.sign_in_page", next=request.full_path if request.method == "GET" else None)
-                )
-            if isinstance(needs, Permission) and not who().may(needs):
-                return _denied(centre, needs)
-        if request.method not in ("GET", "HEAD", "OPTIONS"):
-            _csrf.protect()
+@_signed_in.user_loader  # type: ignore[untyped-decorator]  # flask_login ships no types
+def _load(token: str) -> Browser | None:
+    with centre().read() as connection:
+        found = find_session(connection, token, centre().now_ms())
+    return None if found is None else Browser(found)
+
+
+@blueprint.before_request
+def _guard() -> Response | tuple[str, int] | None:
+    if request.endpoint == "admin.static":
         return None
+    needs = NEEDS[str(request.endpoint)]
+    if needs is not Open.ANYONE:
+        if not current_user.is_authenticated:
+            return redirect(url_for("admin.sign_in_page", next=request.full_path if request.method == "GET" else None))
+        if isinstance(needs, Permission) and not who().may(needs):
+            return _denied(needs)
+    if request.method not in ("GET", "HEAD", "OPTIONS"):
+        _csrf.protect()
+    return None
 
 
-def _denied(centre: Centre, needs: Permission) -> tuple[str, int]:
+def _denied(needs: Permission) -> tuple[str, int]:
     """Says which permission is missing; the visit is in the log."""
-    with centre.write() as connection:
-        log.record(connection, centre.now_ms(), who().actor, "page.denied", str(request.endpoint), {"needs": needs})
+    with centre().write() as connection:
+        log.record(connection, centre().now_ms(), who().actor, "page.denied", str(request.endpoint), {"needs": needs})
     return render_template("admin/denied.html", needs=needs), 403

@@ -55,11 +55,13 @@ def overview() -> str:
     )
 
 
-def _sales(connection: Connection, today_ms: int) -> dict[str, sa.Row[Any]]:
-    """Paid orders of today by kind: how many, and their sum."""
+def _sales(connection: Connection, today_ms: int) -> dict[str, int]:
+    """Paid orders of today: how many of each kind, and the sum of all under "paid_fen"."""
     query = sa.select(order.c.kind, sa.func.count().label("orders"), _sum(order.c.paid_fen).label("paid_fen"))
     paid = query.where(order.c.placed_at_ms >= today_ms, order.c.paid_fen > 0)
-    return {row.kind: row for row in connection.execute(paid.group_by(order.c.kind))}
+    rows = connection.execute(paid.group_by(order.c.kind)).all()
+    counts = {row.kind: row.orders for row in rows}
+    return {"PASS": 0, "TICKET": 0, **counts, "paid_fen": sum(row.paid_fen for row in rows)}
 
 
 def _entries(connection: Connection, now_ms: int, today_ms: int) -> dict[str, Any]:

@@ -150,16 +150,16 @@ def pass_code(number: str) -> Response:
 def reveal_holder(number: str) -> str | tuple[str, int]:
     """Name and numbers in full for REVEAL_S seconds: GET asks why, POST logs the answer and shows them."""
     reason, note = request.form.get("reason", ""), request.form.get("note", "").strip()[:MAX_NOTE_CHARACTERS]
+    with centre().read() as connection:
+        if _one(connection, number).name_masked is None:
+            abort(404)  # a bearer ticket: nobody to show
     asked = {"reveal": "ask", "reasons": REVEAL_REASONS, "reason": reason, "note": note, "seconds": REVEAL_S}
     if request.method == "GET":
         return _detail(number, **asked)
     if reason not in REVEAL_REASONS or len(note) < MIN_NOTE_CHARACTERS:
         return _detail(number, **asked, too_short=True), 400
     with centre().write() as connection:
-        row = _one(connection, number)
-        if row.name_masked is None:
-            abort(404)
-        person = holder_of(connection, centre().secrets, row.ticket_id)
+        person = holder_of(connection, centre().secrets, _one(connection, number).ticket_id)
         detail = {"reason": reason, "note": note}
         log.record(connection, centre().now_ms(), who().actor, "person.revealed", f"pass:{number}", detail)
     return _detail(number, reveal="shown", person=person, seconds=REVEAL_S)

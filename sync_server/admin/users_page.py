@@ -16,6 +16,7 @@ from sync_server.admin.shown import centre
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.parties.tables import party
 from sync_server.people import operators
+from sync_server.people.passwords import MAX_CHARACTERS, MIN_CHARACTERS
 from sync_server.people.permissions import Permission
 from sync_server.people.tables import OPERATOR_STATES, role
 
@@ -43,23 +44,31 @@ def users() -> str:
 
 @page("/users/new", needs=Permission.USERS_MANAGE, methods=("GET", "POST"))
 def new_user() -> str | tuple[str, int] | Response:
-    form = {name: request.form.get(name, "") for name in ("organisation", "account", "name", "role")}
-    problem = None
-    if request.method == "POST":
-        password = request.form.get("password", "")
-        try:
-            operators.add_operator(
-                centre(), form["organisation"], form["account"], form["name"], form["role"], password, who().actor
-            )
-        except (ValueError, NotFoundError, NotAllowedError) as error:
-            problem = str(error)
-        else:
-            flash(_("已添加 %(name)s，可以登录了", name=form["name"]))
-            return redirect(url_for("admin.users"))
+    form = {name: request.form.get(name, "").strip() for name in ("organisation", "account", "name", "role")}
+    problem = _add(form, request.form.get("password", "")) if request.method == "POST" else None
+    if request.method == "POST" and problem is None:
+        flash(_("已添加 %(name)s，可以登录了", name=form["name"]))
+        return redirect(url_for("admin.users"))
     with centre().read() as connection:
         listed = _listed(connection)
     text = render_template("admin/user_new.html", **listed, form=form, problem=problem)
     return (text, 400) if problem else text
+
+
+def _add(form: dict[str, str], password: str) -> str | None:
+    """Add the operator; what is wrong with the form, or None."""
+    if not operators.ACCOUNT_PATTERN.fullmatch(form["account"]):
+        return str(_("帐号要 3 至 32 个小写字母或数字，字母开头"))
+    if not form["name"]:
+        return str(_("请写姓名"))
+    if not MIN_CHARACTERS <= len(password) <= MAX_CHARACTERS:
+        return str(_("密码要 %(min)d 至 %(max)d 个字符", min=MIN_CHARACTERS, max=MAX_CHARACTERS))
+    chosen = form["organisation"], form["account"], form["name"], form["role"]
+    try:
+        operators.add_operator(centre(), *chosen, password, who().actor)
+    except (NotFoundError, NotAllowedError):
+        return str(_("这个机构已有同名帐号，或不能用这个角色"))
+    return None
 
 
 @page("/users/<operator_hex>/state", needs=Permission.USERS_MANAGE, methods=("POST",))
