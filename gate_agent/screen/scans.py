@@ -19,7 +19,7 @@ BARS_LIMIT = 5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the list. Refusals say the reason first, admissions the name, or the number of a ticket without one."""
+    """One line of the list. Refusals say the reason first, admissions the name, or without one the number."""
 
     number: int
     lane: int
