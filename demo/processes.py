@@ -50,7 +50,7 @@ def run_json(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> 
 
 
 class Program:
-    """A program that stays: its output goes to a log file, its READY line to `ready`."""
+    """A program that stays: its output goes to a log file, its READY line is waited for."""
 
     def __init__(self, arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
         self.name = log.stem
@@ -63,7 +63,7 @@ class Program:
             stderr=log.open("ab"),
             text=True,
         )
-        self.ready: dict[str, Any] = {}
+        self._ready: dict[str, Any] | None = None
         self._is_ready = threading.Event()
         threading.Thread(target=self._listen, name=f"log-{self.name}", daemon=True).start()
 
@@ -74,9 +74,9 @@ class Program:
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> dict[str, Any]:
         """What follows READY on its line. Raises ProgramFailed with its last words when that does not come."""
-        if not self._is_ready.wait(timeout_s) or not self.ready:
+        if not self._is_ready.wait(timeout_s) or self._ready is None:
             raise ProgramFailed(f"{self.name} did not get ready:\n{self.last_words()}")
-        return self.ready
+        return self._ready
 
     def running(self) -> bool:
         """Whether it is still there."""
@@ -102,6 +102,6 @@ class Program:
                 log.write(line)
                 log.flush()
                 if line.startswith("READY") and not self._is_ready.is_set():
-                    self.ready = json.loads(line.removeprefix("READY"))
+                    self._ready = json.loads(line.removeprefix("READY"))
                     self._is_ready.set()
         self._is_ready.set()  # it ended: nobody needs to wait any longer

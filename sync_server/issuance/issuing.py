@@ -80,7 +80,9 @@ def validity(bought: sa.Row[Any], now_ms: int, zone: ZoneInfo) -> tuple[int, int
     """Minutes [from, until): from the activation delay on, to the end of the last local day of `validity_days`."""
     today = datetime.fromtimestamp(now_ms / 1000, zone).date()
     end = datetime.combine(today + timedelta(days=bought.validity_days), datetime.min.time(), zone)
-    not_before = moments.minute_ceil(now_ms + bought.activation_delay_h * HOUR_MS)
+    # A delay is never cut short; without one the ticket opens at once, not at the next full minute.
+    begins_ms = now_ms + bought.activation_delay_h * HOUR_MS
+    not_before = moments.minute_ceil(begins_ms) if bought.activation_delay_h else moments.minute_floor(begins_ms)
     not_after = moments.minute_ceil(int(end.timestamp() * 1000))
     if not_before >= not_after:
         raise NotAllowedError(f"product {bought.number} would end before it begins: its validity is too short")
