@@ -1,0 +1,113 @@
+"""The settings: every key documented as it is, every mistake named with its place and its remedy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gate_agent import settings
+from gate_agent.board import Way
+from gate_agent.settings import LIMITS, LaneSettings, ScreenSettings, Settings, SettingsError
+from tests.tidy.sources import ROOT
+
+DOCUMENT = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+LANE = '[[lane]]\ndevices = "1:reader=sim,turnstile=sim"\n'
+
+
+def test_a_file_that_is_not_there_means_the_defaults(tmp_path: Path) -> None:
+    assert settings.load(tmp_path / settings.NAME, required=False) == Settings()
+    with pytest.raises(SettingsError, match="no such file"):
+        settings.load(tmp_path / settings.NAME, required=True)
+
+
+def test_everything_can_be_set(tmp_path: Path) -> None:
+    path = tmp_path / settings.NAME
+    path.write_text(
+        'gate_name = "东门"\nsync = false\n[screen]\nport = 0\n'
+        + LANE
+        + 'way = "left"\npulse_ms = 400\npassage_window_ms = 7000\nsame_code_ms = 900\n',
+        encoding="utf-8",
+    )
+    held = settings.load(path, required=True)
+    lane = LaneSettings(
+        devices="1:reader=sim,turnstile=sim",
+        way=Way.LEFT,
+        pulse_ms=400,
+        passage_window_ms=7_000,
+        same_code_ms=900,
+    )
+    assert held == Settings(gate_name="东门", sync=False, screen=ScreenSettings(port=0), lane=(lane,))
+    (choice,) = settings.lanes(held, ())
+    assert (choice.spec.number, choice.settings) == (1, lane)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("lanes = 1", "gate.toml, line 1: lanes: there is no such key"),
+        ("\n[screen]\nprot = 1", "gate.toml, line 3: screen.prot: there is no such key"),
+        ('[screen]\nport = "8020"', "gate.toml, line 2: screen.port: expected `int`, got `str`"),
+        ("[screen]\nport = 70000", "gate.toml, line 2: screen.port = 70000: use a number from 0 to 65535"),
+        (LANE + "pulse_ms = 50", "gate.toml, line 3: lane.pulse_ms = 50: use a number from 100 to 5000"),
+        (LANE + 'way = "down"', "gate.toml, line 3: lane.way"),
+        ("[[lane]]\npulse_ms = 300", "gate.toml, line 1: lane: object missing required field `devices`"),
+        ('[[lane]]\ndevices = "1:reader=sim"', "gate.toml, line 2: lane.devices: lane 1: name exactly one turnstile"),
+        (LANE + LANE, "lane 1 is there twice"),
+        ("gate_name = east", "gate.toml: not TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(text: str, says: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(says)):
+        settings.read(text, "gate.toml")
+
+
+def test_lanes_of_the_command_line_replace_those_of_the_file() -> None:
+    held = settings.read(LANE, "gate.toml")
+    choices = settings.lanes(held, ["3:reader=sim,turnstile=sim", "4:reader=sim,turnstile=sim"])
+    assert [choice.spec.number for choice in choices] == [3, 4]
+    with pytest.raises(SettingsError, match="--lane: lane 'x'"):
+        settings.lanes(held, ["x"])
+
+
+@pytest.mark.parametrize("bad", [b"\xff\xfe", b"#" * (settings.MAX_SETTINGS_BYTES + 1)], ids=["not text", "too long"])
+def test_a_file_that_is_no_settings_file(tmp_path: Path, bad: bytes) -> None:
+    path = tmp_path / settings.NAME
+    path.write_bytes(bad)
+    with pytest.raises(SettingsError, match=str(path)):
+        settings.load(path, required=True)
+
+
+def keys() -> dict[str, object]:
+    """Every key there is and its default."""
+    found: dict[str, object] = {}
+    for prefix, table in (("", Settings()), ("screen.", ScreenSettings()), ("lane.", LaneSettings(devices=""))):
+        for name in table.__struct_fields__:
+            if name not in ("screen", "lane"):
+                found[prefix + name] = getattr(table, name)
+    return found
+
+
+def documented() -> dict[str, tuple[str, str]]:
+    """Key → kind and default, from the document's table."""
+    rows = re.findall(r"^\| `([\w.]+)` \| (.+?) \| (.+?) \| .{20,} \|$", DOCUMENT, re.MULTILINE)
+    return {key: (kind, default) for key, kind, default in rows}
+
+
+def test_every_key_is_documented_and_nothing_else() -> None:
+    assert documented().keys() == keys().keys()
+
+
+def test_the_document_tells_defaults_and_limits_as_they_are() -> None:
+    for key, (kind, default) in documented().items():
+        if key in LIMITS:
+            assert kind == f"{LIMITS[key][0]} to {LIMITS[key][1]}"
+        value = keys()[key]
+        shown = {"": "empty" if key == "gate_name" else "–", True: "`true`"}.get(value, f"`{value}`")
+        assert default == shown
+
+
+def test_the_documents_example_is_a_settings_file() -> None:
+    (example,) = re.findall(r"```toml\n(.+?)```", DOCUMENT, re.DOTALL)
+    assert len(settings.read(example, "docs/settings.md").lane) == 2
