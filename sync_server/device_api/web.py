@@ -10,6 +10,7 @@ import zlib
 
 import msgspec
 from flask import Blueprint, Flask, Response, jsonify, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from sync_server.centre import Centre
 from sync_server.device_api.callers import SENTENCES, Caller, Refusal, Request, identify, spend
@@ -21,8 +22,18 @@ from sync_server.gates.enrolment import EnrolFlaw, enrol
 from sync_server.gates.venue_keys import credential_key, list_key
 from sync_server.keys import key_set
 from sync_server.redemptions.ingest import take_in
+from sync_server.redemptions.journal import MAX_SEQ
 from wire.envelope import CLOCK_HEADER, NONCE_HEADER
-from wire.messages import MAX_BATCH_BYTES, BatchFlaw, EnrolReply, EnrolRequest, GateConfig, batch_digest, read_batch
+from wire.messages import (
+    MAX_BATCH_BYTES,
+    BatchFlaw,
+    EnrolReply,
+    EnrolRequest,
+    GateConfig,
+    ReadBatch,
+    batch_digest,
+    read_batch,
+)
 
 MAX_ENROL_BYTES = 4096
 MSGPACK = "application/msgpack"
@@ -60,6 +71,10 @@ def _device_routes(centre: Centre) -> Blueprint:
             response.headers[CLOCK_HEADER] = value
         response.headers["Cache-Control"] = "no-store"
         return response
+
+    @routes.errorhandler(RequestEntityTooLarge)
+    def refuse_large(_error: RequestEntityTooLarge) -> Response:
+        return _refuse(413, BatchFlaw.TOO_LARGE, "the body of this request is too large")
 
     @routes.post("/enrol")
     def enrol_gate() -> Response:
@@ -106,11 +121,10 @@ def _device_routes(centre: Centre) -> Blueprint:
 
 
 def _take_entries(centre: Centre, caller: Caller, service_key: ServiceKey) -> Response:
-    body = _inflate(request.get_data(), request.headers.get("Content-Encoding", "gzip"))
-    read = BatchFlaw.MALFORMED if body is None else read_batch(body)
-    if body is None or isinstance(read, BatchFlaw):
-        flaw = read if isinstance(read, BatchFlaw) else BatchFlaw.MALFORMED
-        return _refuse(413 if flaw is BatchFlaw.TOO_LARGE else 400, flaw, BATCH_SENTENCES[flaw])
+    taken = _read(request.get_data(), request.headers.get("Content-Encoding", "gzip"))
+    if isinstance(taken, BatchFlaw):
+        return _refuse(413 if taken is BatchFlaw.TOO_LARGE else 400, taken, BATCH_SENTENCES[taken])
+    body, read = taken
     if read.batch.device != caller.device.id:
         return _refuse(403, "wrong_device", "these are another gate's entries")
     signer = service_key.current()
@@ -157,6 +171,17 @@ def _signed() -> Request:
     query = request.query_string.decode("ascii", "replace")
     path = f"{request.path}?{query}" if query else request.path
     return Request(request.method, path, request.get_data(), dict(request.headers))
+
+
+def _read(data: bytes, encoding: str) -> tuple[bytes, ReadBatch] | BatchFlaw:
+    """The body as digested, and the batch in it."""
+    body = _inflate(data, encoding)
+    if body is None:
+        return BatchFlaw.MALFORMED
+    read = read_batch(body)
+    if isinstance(read, BatchFlaw):
+        return read
+    return (body, read) if 1 <= read.batch.first_seq <= MAX_SEQ else BatchFlaw.MALFORMED
 
 
 def _inflate(data: bytes, encoding: str) -> bytes | None:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from sync_server import crypto
 from sync_server.audit.log import record
 from sync_server.db import new_id
-from sync_server.gates.registry import MAX_NAME_CHARACTERS
+from sync_server.gates.registry import one_line
 from sync_server.gates.tables import device, enrolment_code
 from sync_server.gates.venue_keys import ensure_venue_keys
 from wire import signing
@@ -96,11 +96,11 @@ def enrol(
         device.insert().values(
             id=device_id,
             venue_id=code.venue_id,
-            name=request.name[:MAX_NAME_CHARACTERS],
+            name=one_line(request.name),
             public_key=request.public_key,
             state="pending",
             reads_id_numbers=False,
-            software=request.software[:MAX_NAME_CHARACTERS],
+            software=one_line(request.software),
             enrolled_at_ms=now_ms,
         )
     )
@@ -111,6 +111,6 @@ def enrol(
         f"gate:{device_id.hex()}",
         "gate.enrol",
         f"venue:{code.venue_id}",
-        {"name": request.name[:MAX_NAME_CHARACTERS]},
+        {"name": one_line(request.name)},
     )
     return device_id

@@ -21,6 +21,7 @@ from wire.signing import check_characters
 
 MAX_NAME_CHARACTERS = 100
 MAX_FORGOTTEN_NONCES = 10_000
+MAX_NUMBER = 2**31 - 1  # what a box says of itself may be anything
 
 # From state and event to state; what is not here is refused.
 MOVES = {
@@ -74,11 +75,11 @@ def note_seen(connection: Connection, device_id: bytes, batch: Batch, now_ms: in
         .where(device.c.id == device_id)
         .values(
             last_seen_ms=now_ms,
-            software=batch.software[:MAX_NAME_CHARACTERS],
-            held_epoch=batch.held_epoch,
-            held_version=batch.held_version,
-            held_key_set_version=batch.key_set_version,
-            waiting=batch.waiting,
+            software=one_line(batch.software),
+            held_epoch=_bounded(batch.held_epoch),
+            held_version=_bounded(batch.held_version),
+            held_key_set_version=_bounded(batch.key_set_version),
+            waiting=_bounded(batch.waiting),
         )
     )
 
@@ -149,6 +150,15 @@ def device_named(connection: Connection, text: str) -> bytes:
     if len(ids) > 1:
         raise NotAllowedError(f"{len(ids)} gates have ids that begin with {text!r}: give more of it")
     return ids[0]
+
+
+def one_line(text: str) -> str:
+    """What a box calls itself or its software, fit for a column, a page and a log."""
+    return "".join(character for character in text if character.isprintable())[:MAX_NAME_CHARACTERS]
+
+
+def _bounded(number: int) -> int:
+    return min(max(number, 0), MAX_NUMBER)
 
 
 def _move(connection: Connection, device_id: bytes, event: str, values: dict[str, object]) -> None:

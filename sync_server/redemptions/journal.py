@@ -15,8 +15,8 @@ from sync_server.redemptions.tables import entry, forked_entry, in_journal
 from wire.messages import FIRST_HASH, MAX_WORD_CHARACTERS, Entry, ReadBatch, entry_hash
 from wire.token import PASS_ID_BYTES
 
+MAX_SEQ = 2**53  # no journal gets there; a number beyond it is no number of ours
 _MAX_LANE = 32_767
-_MAX_NUMBER = 2**62
 
 
 class Stored(NamedTuple):
@@ -107,7 +107,7 @@ def _row(device: Device, incarnation: bytes, one: Entry, body: bytes, digest: by
         min(max(one.lane, 0), _MAX_LANE),
         int(one.presentation),
         one.pass_id if one.pass_id is not None and len(one.pass_id) == PASS_ID_BYTES else None,
-        one.ref_seq if one.ref_seq is not None and 0 < one.ref_seq < _MAX_NUMBER else None,
+        one.ref_seq if one.ref_seq is not None and 0 < one.ref_seq < MAX_SEQ else None,
         None if one.reason is None else one.reason.replace("\0", "")[:MAX_WORD_CHARACTERS],
         device.venue_id,
         occurred_at_ms(one, now_ms),
