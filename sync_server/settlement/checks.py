@@ -6,18 +6,6 @@ from sync_server.invariants import Invariant
 
 CHECKS = (
     Invariant(
-        "I4",
-        "an item that ended as redeemed names a redemption that counted, and no other redemption of it counted",
-        """
-        SELECT 'redemption of order_item ' || CAST(item_id AS VARCHAR(36)), COUNT(*) FROM redemption
-        WHERE outcome = 'CLAIMED' GROUP BY item_id HAVING COUNT(*) > 1
-        UNION ALL
-        SELECT 'redemption of order_item ' || CAST(r.item_id AS VARCHAR(36)), 0 FROM redemption r
-        LEFT JOIN item_claim c ON c.item_id = r.item_id AND c.kind = 'REDEEM'
-        WHERE r.outcome = 'CLAIMED' AND c.item_id IS NULL
-        """,
-    ),
-    Invariant(
         "I7",
         "what is held for an item of a paid order is its venue price while nothing ended it, else nothing",
         """

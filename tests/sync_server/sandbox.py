@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 import requests
 import sqlalchemy as sa
-from waitress.server import create_server
+from werkzeug.serving import make_server
 
 from sandbox_provider.app import create_app
 from sandbox_provider.book import Book
@@ -37,6 +37,7 @@ from sync_server.settlement.payouts import finish_orders, follow_transfers
 from wire.messages import EntryKind
 
 CONTROL_TOKEN = "control"
+POLL_S = 0.02  # how long a stop may take
 
 
 class Sandbox:
@@ -49,10 +50,10 @@ class Sandbox:
         self.book, self.faults = Book(folder / "provider.db"), Faults()
         self.provider = Provider(self.book, key, self.faults, CONTROL_TOKEN, now_ms)
         self.notifier = Notifier(self.book, key, now_ms)
-        self._server = create_server(create_app(self.provider), host="127.0.0.1", port=0, threads=4)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._server = make_server("127.0.0.1", 0, create_app(self.provider), threaded=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_S,), daemon=True)
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.effective_port}"
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def play(self, kind: FaultKind, method: str = "*", times: int = 1, delay_ms: int = 0) -> None:
         self.faults.add(Fault(kind, method, times, delay_ms))
@@ -63,9 +64,9 @@ class Sandbox:
 
     def stop(self) -> None:
         self.provider.stopping.set()
-        self._server.close()
-        self._server.task_dispatcher.shutdown()  # type: ignore[union-attr]  # as above
-        self._thread.join(5)
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,7 @@ def installation(tmp_path: Path) -> Installation:
 
 
 @pytest.fixture
-def selling(installation: Installation, sandbox: Sandbox) -> Iterator[Installation]:
+def selling(installation: Installation, sandbox: Sandbox) -> Installation:
     """With demo data and a provider that knows the parties."""
     installation.run("demo-data")
     sandbox.book.add_merchant("platform", (installation.folder / "centre.merchant.pub.pem").read_text())

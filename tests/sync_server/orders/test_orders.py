@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from sandbox_provider.faults import FaultKind
 from sync_server.catalog.stock import OutOfStock
 from sync_server.catalog.tables import stock
-from sync_server.checks import flaws_of
 from sync_server.errors import NotAllowedError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import Balance, balance
@@ -22,8 +21,9 @@ from sync_server.orders.holders import Holder, holder_of, person_index
 from sync_server.orders.states import TRANSITIONS, WORDS, next_state
 from sync_server.orders.tables import ORDER_STATES, holder, order, order_history, order_item, ticket
 from sync_server.payments import transfers
+from sync_server.payments.tables import external_transfer
 from tests.sync_server.conftest import Clock
-from tests.sync_server.sandbox import World
+from tests.sync_server.sandbox import World, money_flaws
 
 HOUR_MS = 3_600_000
 LI = Holder("李小花", "11010519491231002X", "13812341234")
@@ -138,7 +138,7 @@ def test_a_visitor_pays_at_the_cashier(world: World) -> None:
     with world.centre.read() as connection:
         assert balance(connection, Account("1010")) == Balance(19800, 0)
         assert balance(connection, Account("2510", made.order_id)).posted_fen == -19800
-        assert flaws_of(connection) == []
+        assert money_flaws(connection) == []
 
 
 def test_the_pay_command_twice_is_one_transfer(world: World, clock: Clock) -> None:
@@ -166,7 +166,7 @@ def test_a_distributor_without_money_holds_the_order(world: World, clock: Clock)
     world.turn()
     with world.centre.read() as connection:
         row = connection.execute(sa.select(order)).one()
-        transfer_id = connection.scalar(sa.select(transfers.external_transfer.c.id))
+        transfer_id = connection.scalar(sa.select(external_transfer.c.id))
     assert (row.state, row.hold, row.hold_deadline_ms) == (
         "PENDING_PAYMENT",
         "INSUFFICIENT",

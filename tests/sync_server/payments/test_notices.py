@@ -11,12 +11,11 @@ from sandbox_provider.faults import FaultKind
 from sandbox_provider.notices import told
 from sandbox_provider.signing import HEADER, sign
 from sync_server.centre import Centre
-from sync_server.checks import flaws_of
 from sync_server.create_app import app_of
 from sync_server.orders.progress import take_payments
 from sync_server.payments.transfers import move_due
 from tests.sync_server.conftest import Clock
-from tests.sync_server.sandbox import Sandbox, World
+from tests.sync_server.sandbox import Sandbox, World, money_flaws
 
 HOUR_MS = 3_600_000
 
@@ -62,7 +61,7 @@ def test_a_good_notice_ends_the_waiting_and_a_second_one_changes_nothing(world: 
     assert take_payments(world.centre) == 1
     assert take_payments(world.centre) == 0
     with world.centre.read() as connection:
-        assert flaws_of(connection) == []
+        assert money_flaws(connection) == []
 
 
 def test_a_late_notice_after_the_query_changes_nothing(world: World, web: FlaskClient, clock: Clock) -> None:
@@ -71,7 +70,7 @@ def test_a_late_notice_after_the_query_changes_nothing(world: World, web: FlaskC
     world.turn()
     assert post(world, web, out_no, notice(world, out_no)) == (200, "success")
     with world.centre.read() as connection:
-        assert flaws_of(connection) == []
+        assert money_flaws(connection) == []
 
 
 def test_what_the_provider_did_not_sign_as_a_notice_is_refused(world: World, web: FlaskClient) -> None:

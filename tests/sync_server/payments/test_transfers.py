@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from sandbox_provider.faults import FaultKind
 from sync_server import outbox
 from sync_server.audit.tables import event_log
-from sync_server.checks import flaws_of
 from sync_server.errors import NotAllowedError
 from sync_server.payments import transfers
 from sync_server.payments.provider import (
@@ -30,7 +29,7 @@ from sync_server.payments.provider import (
 )
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from tests.sync_server.conftest import Clock
-from tests.sync_server.sandbox import World
+from tests.sync_server.sandbox import World, money_flaws
 
 HOUR_MS = 3_600_000
 
@@ -232,5 +231,5 @@ def test_killed_anywhere_around_the_call_the_books_agree(
             .join(external_transfer, external_transfer.c.id == transfer_attempt.c.transfer_id)
             .where(transfer_attempt.c.state == "SUCCEEDED")
         ).all()
-        assert flaws_of(connection) == []
+        assert money_flaws(connection) == []
     assert sorted(map(tuple, ours)) == theirs

@@ -8,7 +8,6 @@ import pytest
 import sqlalchemy as sa
 
 from sandbox_provider.faults import FaultKind
-from sync_server.checks import flaws_of
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance, trial_balance
 from sync_server.payments import transfers
@@ -16,7 +15,7 @@ from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.settlement.item_status import statuses_of
 from sync_server.settlement.tables import payout, payout_line
 from tests.sync_server.conftest import Clock
-from tests.sync_server.sandbox import World
+from tests.sync_server.sandbox import World, money_flaws
 
 HOUR_MS = 3_600_000
 
@@ -29,7 +28,7 @@ def posted(world: World) -> dict[str, int]:
 def assert_books_agree(world: World) -> None:
     """Our clearing account is what the provider holds for us, and every invariant holds."""
     with world.centre.read() as connection:
-        assert flaws_of(connection) == []
+        assert money_flaws(connection) == []
         assert sum(line.balance_fen for line in trial_balance(connection)) == 0
         ours = balance(connection, Account("1010")).posted_fen
     assert ours == world.sandbox.book.balances()["platform"]
