@@ -150,6 +150,7 @@ class Story:
         self.gate.show(lane, issued.code)
         self._until(f"lane {lane} opens", lambda: self._open_intents() == 1)
         self._until("nobody passed in time", lambda: self._open_intents() == 0)
+        self._expect("how the entry of a visitor who turned back ended", EntryKind.ANNULLED, self._last_ending())
         self.tell(f"  ○ {lane}号通道 lane {lane}: {issued.number[-6:]} turned back; nothing is deducted")
         self._admit("camera", lane, issued)
 
@@ -167,6 +168,9 @@ class Story:
         entries = self.gate.entries()
         ended = {entry.ref_seq for entry in entries}
         return sum(entry.kind is EntryKind.INTENT and entry.seq not in ended for entry in entries)
+
+    def _last_ending(self) -> EntryKind:
+        return max((entry for entry in self.gate.entries() if entry.ref_seq is not None), key=lambda one: one.seq).kind
 
     def _paid_lines(self) -> int:
         return sum(line["state"] == "PAID" for line in self.centre.statement())

@@ -68,6 +68,7 @@ class SimulatedTurnstile:
         self._relay_on = False
         self._unlocked_until_ns: int | None = None  # None: locked; a turn uses it up
         self._turning: Direction | None = None
+        self._called = False  # a visitor is about to step up
         self._was_ready = True
         self._listeners: list[Callable[[Passage], None]] = []
         self._untold: list[Passage] = []
@@ -122,7 +123,7 @@ class SimulatedTurnstile:
             self._visitors.append(walk)
             self._history.add("visitor", f"stands before the arm to {walk}")
             if self._unlocked_until_ns is not None and self._turning is None:
-                self._timeline.after(STEP_UP_MS, self._step_up)
+                self._call_visitor()
 
     def trouble(self, trouble: Trouble | None) -> None:
         """Let something be wrong from now on, None: nothing any more."""
@@ -179,7 +180,7 @@ class SimulatedTurnstile:
             self._history.add("arm", "unlocked")
         self._unlocked_until_ns = now_ns + WINDOW_MS * 1_000_000
         self._timeline.after(WINDOW_MS, self._window_over)
-        self._timeline.after(STEP_UP_MS, self._step_up)
+        self._call_visitor()
 
     def _window_over(self) -> None:
         with self._moving():
@@ -191,9 +192,16 @@ class SimulatedTurnstile:
             self._unlocked_until_ns = None
             self._history.add("arm", "locked")
 
+    def _call_visitor(self) -> None:
+        """Somebody steps up in a moment; one visitor at a time, however many pulses and turns call for him."""
+        if not self._called:
+            self._called = True
+            self._timeline.after(STEP_UP_MS, self._step_up)
+
     def _step_up(self) -> None:
         """The first visitor before the arm does what he came to do, if he may."""
         with self._moving():
+            self._called = False
             if self._closed or self._unlocked_until_ns is None or self._turning is not None:
                 return
             walk = self._visitors.popleft() if self._visitors else self._usual_walk
@@ -225,7 +233,7 @@ class SimulatedTurnstile:
             elif self._unlocked_until_ns is None:
                 self._history.add("arm", "locked")
             else:  # a pulse came during the turn: the next visitor may step up
-                self._timeline.after(STEP_UP_MS, self._step_up)
+                self._call_visitor()
 
     def _edge(self, direction: Direction, active: bool) -> None:
         """One edge of the passage input, unless the input is broken."""

@@ -133,6 +133,16 @@ def test_a_pulse_during_a_turn_lets_the_next_one_in() -> None:
     assert lane.arm.ready
 
 
+def test_a_pulse_during_a_turn_calls_one_visitor_and_not_two() -> None:
+    lane = Lane(Walk.THROUGH)
+    lane.arm.open_for(PULSE_MS, {})
+    lane.time.advance(STEP_UP_MS + TURN_MS // 2)
+    lane.arm.walk(Walk.BALK)
+    lane.arm.open_for(PULSE_MS, {})
+    lane.time.advance(WINDOW_MS + TURN_MS)
+    assert lane.passages() == [("in", True), ("in", False)], "nobody follows the one who stays standing there"
+
+
 def test_a_visitor_without_a_right_stays_outside_until_he_has_one() -> None:
     lane = Lane()
     lane.arm.walk(Walk.THROUGH)
