@@ -103,7 +103,13 @@ def test_what_is_no_head_of_ours_changes_nothing(box: Box, centre: SmallCentre, 
     assert version_held(box) == 43
 
 
-@pytest.mark.parametrize("fault", [*PULL_TROUBLE_OF])
+SEGMENT_TROUBLE_OF = PULL_TROUBLE_OF | {
+    Fault.PORTAL: TroubleKind.NOT_THE_CENTRE,
+    Fault.HALF: TroubleKind.NOT_THE_CENTRE,
+}
+
+
+@pytest.mark.parametrize("fault", SEGMENT_TROUBLE_OF)
 @pytest.mark.parametrize("segment", range(len(SAMPLE_PARTS)))
 def test_what_is_no_segment_of_ours_changes_nothing_and_is_fetched_again(
     box: Box, centre: SmallCentre, fault: Fault, segment: int
@@ -113,11 +119,18 @@ def test_what_is_no_segment_of_ours_changes_nothing_and_is_fetched_again(
     centre.faults.extend([Fault.TWICE] * (1 + segment))  # harmless to the head and the segments before this one
     centre.faults.append(fault)
     before = centre.asked_for("GET", "segments")
-    assert trouble(box).detail
+    told = trouble(box)
+    assert (told.kind, bool(told.detail)) == (SEGMENT_TROUBLE_OF[fault], True)
     assert version_held(box) == 42
     pulled(box)
     assert version_held(box) == 43
     assert centre.asked_for("GET", "segments") == before + len(SAMPLE_PARTS) + 1  # what had come is not asked for again
+
+
+def test_the_time_a_head_was_signed_is_a_floor_for_the_clock(box: Box, centre: SmallCentre) -> None:
+    centre.lists.publish(43, signed_at_ms=samples.NOW_MS + 5_000)
+    pulled(box)
+    assert box.store.read().evidence.floor_ms == samples.NOW_MS + 5_000
 
 
 def test_yesterdays_head_is_refused_and_told(box: Box, centre: SmallCentre) -> None:

@@ -135,7 +135,8 @@ def test_a_younger_head_of_the_same_version_tells_that_the_centre_lives(tmp_path
     venue_feed.install(tmp_path)
     holder = PassListHolder(tmp_path)
     first = holder.current()
-    for later_ms in (pass_list.RENEW_AFTER_MS, 10_000):  # the second is too little to be written down
+    for more_ms in (0, 10_000):  # the second is too little to be written down
+        later_ms = pass_list.RENEW_AFTER_MS + more_ms
         venue_feed.publish(42, signed_at_ms=samples.NOW_MS + later_ms)
         venue_feed.install(tmp_path)
         current = holder.current()
@@ -168,6 +169,11 @@ def no_document(venue_feed: Feed) -> None:
 
 def another_venue(venue_feed: Feed) -> None:
     venue_feed.publish(43, venue=4)
+
+
+def list_of_another_venue(venue_feed: Feed) -> None:
+    other = msgspec.structs.replace(samples.DOCUMENT, venue=4)
+    venue_feed.publish(43, parts=((Part.DOCUMENT, (other,)), *SAMPLE_PARTS[1:]), venue=4)
 
 
 def document_of_another_venue(venue_feed: Feed) -> None:
@@ -228,6 +234,7 @@ def swapped_segments(venue_feed: Feed) -> None:
         (no_snapshot, Refused("list", ListFlaw.GAP)),
         (no_document, Refused("list", ListFlaw.NO_DOCUMENT)),
         (another_venue, Refused("list", ListFlaw.WRONG_VENUE)),
+        (list_of_another_venue, Refused("list", ListFlaw.WRONG_VENUE)),
         (document_of_another_venue, Refused("list", ListFlaw.WRONG_VENUE)),
         (forged_head, Refused("head", SealFlaw.FORGED)),
         (head_of_an_unknown_key, Refused("head", SealFlaw.UNKNOWN_KEY)),
