@@ -7,7 +7,8 @@ prefixes of MACHINE_PATHS: they get JSON errors and no cookies; people's pages e
 
 from __future__ import annotations
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Request, Response, jsonify, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException
 
 import sync_server.admin.web
@@ -33,6 +34,13 @@ SECURITY_HEADERS = {
 }
 
 
+class PeopleSessions(SecureCookieSessionInterface):
+    """Sessions for people's pages only: what machines and caches are answered never varies by cookie."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        return None if request.path.startswith(MACHINE_PATHS) else super().open_session(app, request)
+
+
 def create_app(settings: Settings) -> Flask:
     """The whole centre as one WSGI application on the settings' database."""
     return app_of(open_centre(settings))
@@ -41,6 +49,7 @@ def create_app(settings: Settings) -> Flask:
 def app_of(centre: Centre) -> Flask:
     """The same for a centre that is open already (tests bring their own clock)."""
     app = Flask("sync_server", static_folder=None)
+    app.session_interface = PeopleSessions()
     app.config.update(
         SECRET_KEY=centre.secrets.session_key,
         MAX_CONTENT_LENGTH=centre.settings.max_body_bytes,

@@ -18,7 +18,7 @@ from sync_server.gates.tables import device, venue_key
 from sync_server.gates.venue_keys import credential_key
 from sync_server.issuance.credentials import credential_hash, open_credentials
 from sync_server.issuance.tables import credential, entitlement, issued_pass
-from sync_server.orders.tables import holder, ticket
+from sync_server.orders.tables import holder
 from sync_server.parties.tables import party, venue
 from wire import moments
 from wire.credential import CredentialKind
@@ -105,12 +105,9 @@ def chunks(connection: Connection, centre: Centre, venue_id: UUID, *, with_id_nu
     key = credential_key(connection, centre.secrets, venue_id).key
     ended_before = moments.minute_floor(centre.now_ms()) - LISTED_AFTER_END_MINUTES
     listed = (
-        sa.select(
-            issued_pass, product.c.number.label("product"), ticket.c.number.label("ticket_number"), holder.c.name_masked
-        )
+        sa.select(issued_pass, product.c.number.label("product"), holder.c.name_masked)
         .join(entitlement, entitlement.c.pass_id == issued_pass.c.id)
         .join(product, product.c.id == issued_pass.c.product_id)
-        .join(ticket, ticket.c.id == issued_pass.c.ticket_id)
         .outerjoin(holder, holder.c.ticket_id == issued_pass.c.ticket_id)
         .where(entitlement.c.venue_id == venue_id, issued_pass.c.not_after > ended_before)
         .order_by(issued_pass.c.id)
@@ -131,7 +128,7 @@ def chunks(connection: Connection, centre: Centre, venue_id: UUID, *, with_id_nu
                 )
                 for row in rows
             ],
-            [NameRow(row.id, row.ticket_number, row.name_masked or "") for row in rows],
+            [NameRow(row.id, row.number, row.name_masked or "") for row in rows],
         )
         after = rows[-1].id
 
