@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import threading
 from collections import Counter
@@ -13,10 +15,11 @@ import pytest
 from hardware.pty_scanner import PtyScanner
 from tests.gate_agent.agent_process import journal_of, lane, pulses_of, running
 from tests.gate_agent.venue import SINGLE, Ticket, Venue
+from tests.waiting import until
 from wire.messages import COUNTING, EntryKind
 
 STATED_KILLS, USUAL_KILLS = 1_000, 20
-TICKETS_PER_LIFE = 12
+TICKETS_PER_LIFE = 40
 LONGEST_LIFE_S = 0.15
 
 
@@ -40,7 +43,7 @@ class Crowd:
             if self._gone.is_set():
                 return
             self._scanner.type(ticket.text)
-            self._gone.wait(0.008)
+            self._gone.wait(0.003)
 
 
 @pytest.mark.slow("kills")
@@ -64,6 +67,32 @@ def test_killed_at_any_moment(tmp_path: Path, times: Callable[[int], int]) -> No
     scanner.close()
     assert len(pulses_of(tmp_path)) > kills  # somebody was let in, or nothing was tested
     assert not list(tmp_path.glob("entries-damaged*"))
+
+
+def test_killed_between_the_entry_and_the_pulse(tmp_path: Path) -> None:
+    """A turnstile that hangs holds the agent at the very moment of the pulse: the entry is on disk already."""
+    venue = Venue()
+    ticket = venue.issue(SINGLE)
+    venue.settle(tmp_path)
+    scanner, hanging = PtyScanner(), tmp_path / "hanging"
+    os.mkfifo(hanging)
+    read_end = os.open(hanging, os.O_RDONLY | os.O_NONBLOCK)
+    write_end = os.open(hanging, os.O_WRONLY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write_end, bytes(4096))
+    with running(tmp_path, [f"1:reader=serial:{scanner.path},turnstile=file:{hanging}"]) as agent:
+        scanner.type(ticket.text)
+        until(agent.entries, what="the intent of a pulse that has not happened yet")
+        agent.kill()
+    os.close(write_end)
+    os.close(read_end)
+    with running(tmp_path, [lane(1, scanner.path, tmp_path)]) as agent:
+        scanner.type(ticket.text)
+        assert agent.await_pulse(0)["entry_seq"] == 1
+        until(lambda: len(agent.entries()) == 2)
+        assert [entry.kind for entry in agent.entries()] == [EntryKind.INTENT, EntryKind.PASSED_ASSUMED]
+    scanner.close()
 
 
 def check(data_dir: Path, seen: int) -> int:
