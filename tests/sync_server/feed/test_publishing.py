@@ -1,0 +1,242 @@
+"""A venue's list says what the tables say, is made anew when they change, and its head never grows old."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import sqlalchemy as sa
+
+from sync_server.centre import Centre
+from sync_server.feed import contents, publishing
+from sync_server.feed.publishing import OLD_SEGMENT_KEPT_MS, RESIGN_AFTER_MS, publish_feeds, publish_venue
+from sync_server.feed.tables import feed, feed_segment
+from sync_server.gates import registry
+from sync_server.gates.venue_keys import list_key
+from sync_server.issuance.credentials import bind_card, bind_id_numbers
+from sync_server.issuance.passes import change_status
+from sync_server.issuance.tables import entitlement, pass_token
+from sync_server.keys import key_set
+from tests.sync_server.town import HOLDER, Town, build_town
+from wire.credential import CredentialKind, card_credential, id_credential, person_hash
+from wire.entitlement import PassStatus, Rule
+from wire.feed import (
+    HEAD_NOT_AFTER_MS,
+    Credential,
+    Head,
+    NameRow,
+    PassRow,
+    VenueDocument,
+    open_segment,
+    read_head,
+)
+from wire.keyset import KeySet, read_key_set
+from wire.signing import Purpose
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def town(centre: Centre) -> Town:
+    return build_town(centre)
+
+
+@dataclass
+class Fetched:
+    """A venue's list as a gate reads it."""
+
+    head: Head
+    passes: dict[bytes, PassRow] = field(default_factory=dict)
+    names: dict[bytes, NameRow] = field(default_factory=dict)
+    documents: list[VenueDocument] = field(default_factory=list)
+
+
+def fetch(town: Town, venue: str = "bridge") -> Fetched:
+    centre = town.centre
+    with centre.read() as connection:
+        row = connection.execute(sa.select(feed).where(feed.c.venue_id == town.venues[venue])).one()
+        published = key_set.newest(connection)
+        key = list_key(connection, centre.secrets, town.venues[venue])
+        keys = read_key_set(published.document, published.root_public)
+        assert isinstance(keys, KeySet)
+        head = read_head(row.head, keys, row.feed_id)
+        assert isinstance(head, Head), head
+        fetched = Fetched(head)
+        for ref in head.snapshot:
+            data = connection.scalar(sa.select(feed_segment.c.data).where(feed_segment.c.name == ref.name))
+            assert data is not None, "the head names a segment that is not there"
+            opened = open_segment(data, ref.name, {key.id: key.key})
+            assert isinstance(opened, tuple), opened
+            for item in opened[1]:
+                if isinstance(item, PassRow):
+                    fetched.passes[item.pass_id] = item
+                elif isinstance(item, NameRow):
+                    fetched.names[item.pass_id] = item
+                elif isinstance(item, VenueDocument):
+                    fetched.documents.append(item)
+    return fetched
+
+
+def test_the_list_carries_passes_names_and_the_venues_document(town: Town) -> None:
+    [single] = town.sell("single")
+    [annual] = town.sell("annual", holders=[HOLDER])
+    assert publish_feeds(town.centre) == 2
+    bridge, park = fetch(town), fetch(town, "park")
+    assert set(bridge.passes) == {single.pass_id, annual.pass_id}
+    assert set(park.passes) == {annual.pass_id}
+    row = bridge.passes[annual.pass_id]
+    assert (row.product, row.status, row.lowest_issue) == (town.products["annual"], PassStatus.ACTIVE, 1)
+    assert bridge.names[annual.pass_id] == NameRow(annual.pass_id, annual.number, "李*花")
+    assert bridge.names[single.pass_id].masked_name == ""
+    [document] = bridge.documents
+    assert (document.venue, document.zone, document.name_zh) == (1, "Asia/Shanghai", "虹桥")
+    rules = {one.number: one.rule for one in document.products}
+    assert rules == {
+        town.products["annual"]: Rule(per_day=3, total=None),
+        town.products["single"]: Rule(per_day=None, total=1),
+        town.products["double"]: Rule(per_day=None, total=2),
+    }
+    assert bridge.head.not_after_ms == town.clock.now_ms + HEAD_NOT_AFTER_MS
+
+
+def test_nothing_changed_nothing_is_made(town: Town) -> None:
+    publish_feeds(town.centre)
+    before = fetch(town).head
+    assert publish_feeds(town.centre) == 0
+    assert fetch(town).head == before
+
+
+def test_a_suspended_pass_is_listed_as_such_under_a_higher_version(town: Town) -> None:
+    [sold] = town.sell("single")
+    publish_feeds(town.centre)
+    before = fetch(town).head.version
+    with town.centre.write() as connection:
+        assert change_status(connection, sold.number, "suspend", "lost", town.clock.now_ms, "test") == "SUSPENDED"
+    assert publish_feeds(town.centre) == 1
+    after = fetch(town)
+    assert after.head.version > before
+    assert after.passes[sold.pass_id].status is PassStatus.SUSPENDED
+
+
+def test_the_version_signed_into_a_token_is_above_every_list_without_it(town: Town) -> None:
+    publish_feeds(town.centre)
+    before = fetch(town).head.version
+    [sold] = town.sell("single")
+    with town.centre.read() as connection:
+        issued = connection.scalar(sa.select(pass_token.c.issued_version).where(pass_token.c.pass_id == sold.pass_id))
+    assert issued is not None
+    publish_venue(town.centre, town.venues["park"])
+    publish_feeds(town.centre)
+    assert before < issued <= fetch(town).head.version
+
+
+def test_cards_are_the_venues_own_hashes_and_id_numbers_go_only_where_they_are_read(town: Town) -> None:
+    centre = town.centre
+    [sold] = town.sell("annual", holders=[HOLDER])
+    gate = town.gate()
+    with centre.write() as connection:
+        bind_card(connection, centre.secrets, sold.number, "410200", "a12345678", centre.now_ms(), "test")
+    assert bind_id_numbers(centre) == 1
+    publish_feeds(centre)
+    card = Credential(CredentialKind.CARD_NUMBER, card_credential(town.credential_key("bridge"), "410200", "A12345678"))
+    assert fetch(town).passes[sold.pass_id].credentials == (card,)
+    [other] = fetch(town, "park").passes[sold.pass_id].credentials
+    assert other.hash != card.hash
+    with centre.write() as connection:
+        registry.revoke(connection, gate.device.id, "replaced", centre.now_ms(), "test")
+    able = town.gate(name="R", approved=False)
+    with centre.write() as connection:
+        registry.approve(connection, able.device.id, centre.now_ms(), "test", reads_id_numbers=True)
+        salt = key_set.deployment_salt(connection, centre.secrets)
+    assert publish_feeds(centre) == 1
+    assert HOLDER.id_number is not None
+    wanted = id_credential(town.credential_key("bridge"), person_hash(HOLDER.id_number, salt))
+    assert Credential(CredentialKind.ID_NUMBER, wanted) in fetch(town).passes[sold.pass_id].credentials
+    assert fetch(town, "park").passes[sold.pass_id].credentials == (other,)
+
+
+def test_a_pass_leaves_the_list_a_week_after_its_end(town: Town) -> None:
+    [sold] = town.sell("single")
+    town.clock.pass_ms(13 * DAY_MS)
+    publish_venue(town.centre, town.venues["bridge"])
+    assert sold.pass_id in fetch(town).passes
+    town.clock.pass_ms(2 * DAY_MS)
+    publish_venue(town.centre, town.venues["bridge"])
+    assert fetch(town).passes == {}
+
+
+def test_a_head_is_signed_again_before_it_ages_and_when_the_keys_change(town: Town) -> None:
+    publish_feeds(town.centre)
+    first = fetch(town).head
+    town.clock.pass_ms(RESIGN_AFTER_MS + 1)
+    assert publish_feeds(town.centre) == 2
+    second = fetch(town).head
+    assert (second.version, second.snapshot) == (first.version, first.snapshot)
+    assert second.signed_at_ms == town.clock.now_ms
+    key_set.create_key(town.centre, Purpose.LIST, "test")
+    assert publish_feeds(town.centre) == 2
+    assert fetch(town).head.key_set_version == 2
+
+
+def test_segments_of_older_lists_stay_while_a_gate_may_still_fetch_them(town: Town) -> None:
+    publish_feeds(town.centre)
+    old = {ref.name for ref in fetch(town).head.snapshot}
+
+    def kept() -> set[bytes]:
+        with town.centre.read() as connection:
+            return set(connection.scalars(sa.select(feed_segment.c.name)))
+
+    publish_venue(town.centre, town.venues["bridge"])
+    assert old <= kept()
+    town.clock.pass_ms(OLD_SEGMENT_KEPT_MS + 1)
+    publish_feeds(town.centre)
+    assert not old & kept()
+
+
+def test_a_crash_between_the_marks_and_the_list_is_made_good(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    [sold] = town.sell("single")
+
+    class PowerCutError(Exception):
+        pass
+
+    def cut(*_: object, **__: object) -> Iterator[None]:
+        raise PowerCutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publishing, "chunks", cut)
+        with pytest.raises(PowerCutError):
+            publish_feeds(town.centre)
+    with town.centre.read() as connection:
+        marks = connection.execute(sa.select(entitlement.c.listed_version)).scalars().all()
+    assert None not in marks
+    publish_feeds(town.centre)
+    assert sold.pass_id in fetch(town).passes
+
+
+def test_a_change_while_the_list_is_built_is_in_the_next_one(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    [sold] = town.sell("single")
+    built = contents.chunks
+
+    def slowly(*given: object, **named: object) -> object:
+        rows = list(built(*given, **named))  # type: ignore[arg-type]  # passed on as given
+        with town.centre.write() as connection:
+            change_status(connection, sold.number, "suspend", "lost", town.clock.now_ms, "test")
+        return rows
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publishing, "chunks", slowly)
+        publish_venue(town.centre, town.venues["bridge"])
+    assert fetch(town).passes[sold.pass_id].status is PassStatus.ACTIVE
+    publish_feeds(town.centre)
+    assert fetch(town).passes[sold.pass_id].status is PassStatus.SUSPENDED
+
+
+@pytest.mark.postgres
+def test_a_list_is_published_on_either_dialect(any_centre: Centre) -> None:
+    town = build_town(any_centre)
+    [sold] = town.sell("single")
+    assert publish_feeds(any_centre) == 2
+    assert set(fetch(town).passes) == {sold.pass_id}
+    town.clock.pass_ms(RESIGN_AFTER_MS + 1)
+    assert publish_feeds(any_centre) == 2

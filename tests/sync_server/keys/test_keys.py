@@ -1,0 +1,169 @@
+"""The centre's keys: their life, the signed key set, what lies on disk, and who opens what."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+import sync_server
+from sync_server.centre import Centre
+from sync_server.errors import ConfigurationError, NotAllowedError
+from sync_server.keys import key_set, pairs
+from sync_server.keys.pairs import MOVES, KeyEvent, UnusableKeyError, check_usable
+from sync_server.keys.root import read_root, root_key_file
+from sync_server.keys.tables import signing_key
+from tests.sync_server.town import Clock
+from wire import signing
+from wire.keyset import KeySet, KeyState, keys_file, read_key_set, read_keys_file
+from wire.signing import Purpose
+
+VECTORS = Path(__file__).parents[4] / "shared/vectors/cctv/ed25519vectors.json"
+
+
+@pytest.fixture
+def keyed(centre: Centre) -> Centre:
+    assert key_set.create_first(centre)
+    return centre
+
+
+def published(centre: Centre) -> KeySet:
+    with centre.read() as connection:
+        newest = key_set.newest(connection)
+    found = read_key_set(newest.document, newest.root_public)
+    assert isinstance(found, KeySet)
+    assert found.version == newest.version
+    return found
+
+
+def states(centre: Centre) -> dict[int, str]:
+    return {key.id: key.state.value for key in published(centre).keys}
+
+
+def test_the_first_set_has_one_signing_key_of_each_purpose_and_is_made_once(keyed: Centre) -> None:
+    first = published(keyed)
+    assert [(key.id, key.purpose, key.state) for key in first.keys] == [
+        (1, Purpose.PASS, KeyState.SIGNING),
+        (2, Purpose.LIST, KeyState.SIGNING),
+        (3, Purpose.SERVICE, KeyState.SIGNING),
+    ]
+    assert not key_set.create_first(keyed)
+    assert published(keyed) == first
+    with keyed.read() as connection:
+        for key, opened in zip(
+            first.keys,
+            (pairs.open_pass_key, pairs.open_list_key, pairs.open_service_key),
+            strict=True,
+        ):
+            private = opened(connection, keyed.secrets)
+            assert (private.id, signing.public_key_of(private.private)) == (key.id, key.public)
+
+
+def test_a_key_is_announced_then_signs_and_the_one_before_it_only_verifies(keyed: Centre) -> None:
+    new = key_set.create_key(keyed, Purpose.PASS, "test")
+    assert states(keyed) == {1: "signing", 2: "signing", 3: "signing", 4: "announced"}
+    key_set.start_key(keyed, new, "test")
+    assert states(keyed) == {1: "verify-only", 2: "signing", 3: "signing", 4: "signing"}
+    assert published(keyed).version == 3
+    with keyed.read() as connection:
+        assert pairs.open_pass_key(connection, keyed.secrets).id == new
+        assert connection.scalar(sa.select(signing_key.c.private_sealed).where(signing_key.c.id == 1)) is None
+
+
+def test_a_revoked_key_that_signed_has_a_successor_at_once(keyed: Centre) -> None:
+    key_set.revoke_key(keyed, 2, "leaked", "test")
+    assert states(keyed) == {1: "signing", 2: "revoked", 3: "signing", 4: "signing"}
+    announced = key_set.create_key(keyed, Purpose.SERVICE, "test")
+    key_set.revoke_key(keyed, 3, "leaked", "test")
+    assert states(keyed)[announced] == "signing"
+    assert published(keyed).find(Purpose.LIST, 2, None) is None
+
+
+@pytest.mark.parametrize(("state", "event"), [pair for pair in product(KeyState, KeyEvent) if pair not in MOVES])
+def test_no_other_move_is_possible(keyed: Centre, clock: Clock, state: KeyState, event: KeyEvent) -> None:
+    assert clock() == keyed.now_ms()
+    if event is KeyEvent.RETIRE:
+        return  # no command asks for it; it follows from another key's start
+    key_id = key_set.create_key(keyed, Purpose.PASS, "test")
+    if state is not KeyState.ANNOUNCED:
+        key_set.start_key(keyed, key_id, "test")
+    if state is KeyState.VERIFY_ONLY:
+        key_set.start_key(keyed, key_set.create_key(keyed, Purpose.PASS, "test"), "test")
+    if state is KeyState.REVOKED:
+        key_set.revoke_key(keyed, key_id, "test", "test")
+    assert states(keyed)[key_id] == state
+    before = published(keyed)
+    with pytest.raises(NotAllowedError, match=f"the key {key_id} is {state}: it cannot {event}"):
+        if event is KeyEvent.START:
+            key_set.start_key(keyed, key_id, "test")
+        else:
+            key_set.revoke_key(keyed, key_id, "again", "test")
+    assert published(keyed) == before
+
+
+def test_the_root_key_lies_in_a_file_of_its_own_and_may_be_taken_away(keyed: Centre) -> None:
+    file = root_key_file(keyed.settings)
+    assert file.stat().st_mode & 0o777 == 0o600
+    root = read_root(file)
+    assert signing.public_key_of(root) == published(keyed).root
+    away = file.rename(file.with_suffix(".away"))
+    with pytest.raises(ConfigurationError, match="kept off-line"):
+        key_set.create_key(keyed, Purpose.PASS, "test")
+    file.write_text("00" * 32, encoding="ascii")
+    file.chmod(0o644)
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        read_root(file)
+    file.chmod(0o600)
+    with pytest.raises(ConfigurationError, match="another root key"):
+        key_set.create_key(keyed, Purpose.PASS, "test")
+    file.write_text("nonsense", encoding="ascii")
+    with pytest.raises(ConfigurationError, match="damaged"):
+        read_root(file)
+    away.rename(file)
+    key_set.create_key(keyed, Purpose.PASS, "test")
+
+
+def test_no_private_key_lies_open_in_the_database(keyed: Centre) -> None:
+    with keyed.read() as connection:
+        opened = [pairs.open_pass_key(connection, keyed.secrets), pairs.open_service_key(connection, keyed.secrets)]
+        salt = key_set.deployment_salt(connection, keyed.secrets)
+    keyed.engine.dispose()
+    folder = root_key_file(keyed.settings).parent
+    stored = b"".join(file.read_bytes() for file in folder.glob("centre.db*"))
+    for secret in [*(key.private for key in opened), salt, read_root(root_key_file(keyed.settings))]:
+        assert secret not in stored and secret.hex().encode() not in stored
+    assert repr(opened[0]) == "SigningKey(1)"
+
+
+def test_the_exported_file_is_what_verify_token_reads(keyed: Centre) -> None:
+    with keyed.read() as connection:
+        keys = key_set.public_keys(connection)
+    assert read_keys_file(keys_file(keys)).keys == keys
+
+
+def test_low_order_and_non_canonical_keys_cannot_be_added() -> None:
+    if not VECTORS.exists():
+        pytest.skip(f"the public vectors are not at {VECTORS}")
+    flags = {"low_order_A", "non_canonical_A"}
+    rows = json.loads(VECTORS.read_text())
+    bad = {row["key"] for row in rows if flags & set(row["flags"] or ())}
+    assert len(bad) >= 14
+    for key in bad:
+        with pytest.raises(UnusableKeyError, match=key):
+            check_usable(bytes.fromhex(key))
+
+
+def test_web_folders_open_no_key_but_the_service_key() -> None:
+    root = Path(sync_server.__file__).parent
+    web = ("admin", "device_api", "provider_callbacks", "visitor_site", "distributor_api")
+    opening = {
+        f"{file.relative_to(root)}: {name}"
+        for folder in web
+        for file in (root / folder).rglob("*.py")
+        for name in ("open_pass_key", "open_list_key", "read_root", "make_root")
+        if name in file.read_text(encoding="utf-8")
+    }
+    assert opening == set()
