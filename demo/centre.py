@@ -19,6 +19,7 @@ HTTP_TIMEOUT_S = 10.0
 DISTRIBUTOR = "3001"
 DISTRIBUTOR_FEN = 10_000_000
 MERCHANT = "platform"
+VENUE_ACCOUNT = "venue-rainbow-bridge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,8 @@ class Centre:
         return {str(name): int(amount_fen) for name, amount_fen in answer.json().items()}
 
     def _start_provider(self, merchant_key: Path) -> None:
-        accounts = ("--account", f"{MERCHANT}=0", "--account", f"distributor-bianjing={DISTRIBUTOR_FEN}")
+        opened = {MERCHANT: 0, "distributor-bianjing": DISTRIBUTOR_FEN, VENUE_ACCOUNT: 0}
+        accounts = [word for name, fen in opened.items() for word in ("--account", f"{name}={fen}")]
         merchant = ("--merchant", f"{MERCHANT}={merchant_key}")
         data = ("--data", str(self.folder / "provider"), "--port", "0")
         self._control_token = secrets.token_urlsafe(12)

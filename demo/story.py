@@ -8,13 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from demo.centre import Centre, Issued
+from demo.centre import VENUE_ACCOUNT, Centre, Issued
 from demo.gate import Gate
 from wire.messages import Entry, EntryKind
 
 PATIENCE_S = 30.0
 POLL_S = 0.1
-VENUE_ACCOUNT = "venue-rainbow-bridge"
 CARD = {"area": "410200", "number": "A12345678", "identification": "410200D156000005"}
 HOLDERS = (
     "李小花,11010519491231002X,13812341234",
