@@ -97,7 +97,9 @@ def _guard() -> Response | tuple[str, int] | None:
     needs = NEEDS[str(request.endpoint)]
     if needs is not Open.ANYONE:
         if not current_user.is_authenticated:
-            return redirect(url_for("admin.sign_in_page", next=request.full_path if request.method == "GET" else None))
+            return redirect(
+                url_for("admin.sign_in_page", next=request.full_path.rstrip("?") if request.method == "GET" else None)
+            )
         if isinstance(needs, Permission) and not who().may(needs):
             return _denied(needs)
     if request.method not in ("GET", "HEAD", "OPTIONS"):

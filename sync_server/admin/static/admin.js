@@ -81,7 +81,7 @@ document.addEventListener("keydown", (event) => {
   const drawer = one("dialog.drawer[open], dialog.dlg[open]:not(#keys)");
   if (event.key === "Escape" && drawer) return one("[data-closes]", drawer)?.click();
   if (typing) return;
-  if (event.key === "/") { event.preventDefault(); one(".filters input")?.focus(); }
+  if (event.key === "/") { event.preventDefault(); one(".filters .in")?.focus(); }
   else if (event.key === "?") document.getElementById("keys")?.showModal();
   else if (event.key === "j") drawer ? one("[data-next]", drawer)?.click() : choose(1);
   else if (event.key === "k") drawer ? one("[data-previous]", drawer)?.click() : choose(-1);
