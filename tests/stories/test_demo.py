@@ -1,4 +1,4 @@
-"""The demo is the shortest story of gate and centre together: real processes, real HTTP, figures compared with both books."""
+"""The demo is the shortest story of gate and centre together: real processes over real HTTP, both books compared."""
 
 from __future__ import annotations
 
