@@ -70,13 +70,11 @@ def claim(connection: Connection, kind: str, now_ms: int, limit: int = MAX_CLAIM
 
     SKIP LOCKED keeps PostgreSQL workers apart; SQLAlchemy leaves it out for SQLite, where BEGIN IMMEDIATE does.
     """
-    due = sa.or_(
-        sa.and_(outbox.c.state == "WAITING", outbox.c.run_at_ms <= now_ms),
-        sa.and_(outbox.c.state == "LEASED", outbox.c.lease_until_ms <= now_ms),
-    )
+    free = sa.or_(outbox.c.state == "WAITING", outbox.c.lease_until_ms <= now_ms)
+    not_done = sa.text("outbox.state <> 'DONE'")  # in the index's own words, else SQLite does not use it
     chosen = (
         sa.select(outbox.c.id)
-        .where(outbox.c.kind == kind, due)
+        .where(outbox.c.kind == kind, outbox.c.run_at_ms <= now_ms, not_done, free)
         .order_by(outbox.c.run_at_ms, outbox.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)

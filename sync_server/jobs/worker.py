@@ -21,7 +21,7 @@ from sync_server.payments.sandbox_client import client_of
 from sync_server.payments.transfers import move_due
 from sync_server.redemptions.ingest import drop_old_receipts
 from sync_server.settlement.clearing import clear_redemptions
-from sync_server.settlement.payouts import finish_orders, follow_transfers
+from sync_server.settlement.payouts import follow_transfers
 
 IDLE_S = 0.5  # pause after a turn that found nothing; also how long a stop may take
 FAILED_S = 5.0  # pause after a turn in which a step failed
@@ -48,7 +48,6 @@ STEPS: tuple[Step, ...] = (
     publish_feeds,
     clear_redemptions,
     follow_transfers,
-    finish_orders,
     forget_old_nonces,
     drop_old_receipts,
 )

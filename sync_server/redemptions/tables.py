@@ -76,7 +76,14 @@ redemption = sa.Table(
     sa.Column("seq", sa.BigInteger(), nullable=False),
     ms_column("occurred_at_ms"),
     ms_column("recorded_at_ms"),
+    ms_column("cleared_at_ms", nullable=True),  # when settlement made its payout line; settlement alone writes it
     sa.UniqueConstraint("device_id", "incarnation", "seq"),
+    sa.Index(
+        "ix_redemption_due",
+        "recorded_at_ms",
+        sqlite_where=sa.text("outcome = 'CLAIMED' AND cleared_at_ms IS NULL"),
+        postgresql_where=sa.text("outcome = 'CLAIMED' AND cleared_at_ms IS NULL"),
+    ),
     sa.Index("ix_redemption_outcome", "outcome", "recorded_at_ms"),
     sa.Index("ix_redemption_venue", "venue_id", "occurred_at_ms"),
 )

@@ -32,6 +32,15 @@ CHECKS = (
         """,
     ),
     Invariant(
+        "I4",
+        "a redemption is marked as cleared exactly when it has a payout line",
+        """
+        SELECT 'redemption of order_item ' || CAST(r.item_id AS VARCHAR(36)) FROM redemption r
+        LEFT JOIN payout_line l ON l.redemption_id = r.id
+        WHERE (r.cleared_at_ms IS NULL) <> (l.redemption_id IS NULL)
+        """,
+    ),
+    Invariant(
         "I5",
         "a payout is the sum of its lines, and its transfer moves exactly that to its venue",
         """

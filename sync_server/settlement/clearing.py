@@ -1,6 +1,6 @@
 """Clearing: each redemption that counted becomes a payout line, its postings and a transfer to its venue, at once.
 
-The work is found in the tables: a CLAIMED redemption without a payout line. Doing it twice is doing it once: the line's
+The work is found in the tables: a CLAIMED redemption that is not cleared. Doing it twice is doing it once: the line's
 primary key is the redemption, the ledger key is the item, the transfer's key is the payout.
 """
 
@@ -17,10 +17,12 @@ from sync_server.centre import Centre
 from sync_server.db import exclusive, new_id
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
+from sync_server.orders.progress import mark_finished
 from sync_server.orders.tables import order_item
 from sync_server.parties.tables import party
 from sync_server.payments import transfers
 from sync_server.redemptions.tables import redemption
+from sync_server.settlement.finishing import finished_orders, margin
 from sync_server.settlement.tables import payout, payout_line
 
 ACTOR = "system:settlement"
@@ -43,7 +45,7 @@ def clear(venue_price_fen: int, payout_fee_fen: int) -> Cleared:
 
 
 def clear_redemptions(centre: Centre) -> int:
-    """Worker step: clear what counted and has no payout line; how many were cleared."""
+    """Worker step: clear what counted and is not cleared; how many were."""
     with centre.write() as connection:
         exclusive(connection, "settlement.clear_redemptions")
         due = _due(connection)
@@ -53,7 +55,9 @@ def clear_redemptions(centre: Centre) -> int:
 
 
 def _due(connection: Connection) -> Sequence[sa.Row[*tuple[Any, ...]]]:
-    paid = sa.exists().where(payout_line.c.redemption_id == redemption.c.id)
+    waiting = sa.text(
+        "redemption.outcome = 'CLAIMED' AND redemption.cleared_at_ms IS NULL"
+    )  # as ix_redemption_due says
     return connection.execute(
         sa.select(
             redemption.c.id.label("redemption_id"),
@@ -66,14 +70,14 @@ def _due(connection: Connection) -> Sequence[sa.Row[*tuple[Any, ...]]]:
         )
         .join(order_item, order_item.c.id == redemption.c.item_id)
         .join(party, party.c.id == redemption.c.venue_id)
-        .where(redemption.c.outcome == "CLAIMED", ~paid)
+        .where(waiting)
         .order_by(redemption.c.recorded_at_ms, redemption.c.id)
         .limit(MAX_PER_STEP)
     ).all()
 
 
 def _settle(connection: Connection, due: Sequence[sa.Row[*tuple[Any, ...]]], now_ms: int) -> None:
-    """One sealed payout per redemption (payout mode PER_REDEMPTION), P4 posted and P6 pending in one call."""
+    """One sealed payout per redemption (payout mode PER_REDEMPTION); P4 and P10 posted and P6 pending in one call."""
     lines, payouts, redeemed, wanted = [], [], [], []
     for row in due:
         cleared = clear(row.venue_price_fen, row.payout_fee_fen)
@@ -103,7 +107,13 @@ def _settle(connection: Connection, due: Sequence[sa.Row[*tuple[Any, ...]]], now
             wanted.append(_transfer(row, payout_id, number, cleared.net_fen))
     connection.execute(payout.insert(), payouts)
     connection.execute(payout_line.insert(), lines)
-    ids = transfers.request(connection, wanted, ACTOR, now_ms, posted=redeemed)
+    cleared_ids = [row.redemption_id for row in due]
+    connection.execute(redemption.update().where(redemption.c.id.in_(cleared_ids)).values(cleared_at_ms=now_ms))
+    finished = finished_orders(connection, [row.item_id for row in due])
+    earned = [txn for row in finished if (txn := margin(connection, row, now_ms, ACTOR)) is not None]
+    ids = transfers.request(connection, wanted, ACTOR, now_ms, posted=[*redeemed, *earned])
+    for row in finished:
+        mark_finished(connection, row, now_ms, ACTOR)
     link = payout.update().where(payout.c.id == sa.bindparam("payout")).values(transfer_id=sa.bindparam("transfer"))
     if wanted:
         pairs = [{"payout": one.subject_id, "transfer": ids[one.subject_key]} for one in wanted]

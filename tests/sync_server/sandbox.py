@@ -33,7 +33,7 @@ from sync_server.payments.sandbox_client import SandboxClient, client_of
 from sync_server.payments.transfers import move_due
 from sync_server.redemptions.tables import entry, redemption
 from sync_server.settlement.clearing import clear_redemptions
-from sync_server.settlement.payouts import finish_orders, follow_transfers
+from sync_server.settlement.payouts import follow_transfers
 from wire.messages import EntryKind
 
 CONTROL_TOKEN = "control"
@@ -139,7 +139,6 @@ class World:
         clear_redemptions(self.centre)
         move_due(self.centre, self.client)
         follow_transfers(self.centre)
-        finish_orders(self.centre)
 
     def items(self, order_id: UUID) -> list[UUID]:
         query = (

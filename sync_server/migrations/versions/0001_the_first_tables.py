@@ -832,6 +832,7 @@ def upgrade() -> None:
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("occurred_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("recorded_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("cleared_at_ms", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["item_id"], ["order_item.id"], name=op.f("fk_redemption_item_id")),
         sa.ForeignKeyConstraint(["ticket_id"], ["ticket.id"], name=op.f("fk_redemption_ticket_id")),
         sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_redemption_venue_id")),
@@ -839,6 +840,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("device_id", "incarnation", "seq", name=op.f("uq_redemption_device_id_incarnation_seq")),
     )
     with op.batch_alter_table("redemption", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_redemption_due",
+            ["recorded_at_ms"],
+            unique=False,
+            sqlite_where=sa.text("outcome = 'CLAIMED' AND cleared_at_ms IS NULL"),
+            postgresql_where=sa.text("outcome = 'CLAIMED' AND cleared_at_ms IS NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_redemption_item_id"), ["item_id"], unique=False)
         batch_op.create_index("ix_redemption_outcome", ["outcome", "recorded_at_ms"], unique=False)
         batch_op.create_index(batch_op.f("ix_redemption_pass_id"), ["pass_id"], unique=False)

@@ -28,7 +28,7 @@ from sync_server.payments.tables import external_transfer
 from sync_server.people import operators
 from sync_server.redemptions.tables import entry, redemption
 from sync_server.settlement.clearing import clear_redemptions
-from sync_server.settlement.payouts import finish_orders, follow_transfers
+from sync_server.settlement.payouts import follow_transfers
 from tests.sync_server.conftest import Clock
 from wire.messages import EntryKind, Presentation, redemption_id
 
@@ -263,4 +263,3 @@ def _settle(town: Town) -> None:
         town.bank.answers = {account: next(answers)} if i >= len(ids) - 3 else {}
         transfers.move_now(town.centre, town.bank, transfer_id)
     follow_transfers(town.centre)
-    finish_orders(town.centre)

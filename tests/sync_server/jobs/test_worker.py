@@ -10,7 +10,7 @@ from sync_server.centre import Centre
 from sync_server.jobs import worker
 from sync_server.orders.progress import take_payments
 from sync_server.settlement.clearing import clear_redemptions
-from sync_server.settlement.payouts import finish_orders, follow_transfers
+from sync_server.settlement.payouts import follow_transfers
 
 
 def test_a_failing_step_does_not_hold_up_the_others(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,5 +34,5 @@ def test_a_failing_step_does_not_hold_up_the_others(centre: Centre, monkeypatch:
 
 
 def test_an_empty_centre_has_nothing_to_do(any_centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "STEPS", (take_payments, clear_redemptions, follow_transfers, finish_orders))
+    monkeypatch.setattr(worker, "STEPS", (take_payments, clear_redemptions, follow_transfers))
     assert worker.run_dry(any_centre) == 0
