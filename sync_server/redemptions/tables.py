@@ -80,7 +80,9 @@ redemption = sa.Table(
     sa.UniqueConstraint("device_id", "incarnation", "seq"),
     sa.Index(
         "ix_redemption_due",
+        "outcome",
         "recorded_at_ms",
+        "id",
         sqlite_where=sa.text("outcome = 'CLAIMED' AND cleared_at_ms IS NULL"),
         postgresql_where=sa.text("outcome = 'CLAIMED' AND cleared_at_ms IS NULL"),
     ),

@@ -842,7 +842,7 @@ def upgrade() -> None:
     with op.batch_alter_table("redemption", schema=None) as batch_op:
         batch_op.create_index(
             "ix_redemption_due",
-            ["recorded_at_ms"],
+            ["outcome", "recorded_at_ms", "id"],
             unique=False,
             sqlite_where=sa.text("outcome = 'CLAIMED' AND cleared_at_ms IS NULL"),
             postgresql_where=sa.text("outcome = 'CLAIMED' AND cleared_at_ms IS NULL"),
