@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from uuid import UUID
 
@@ -15,41 +15,45 @@ from sync_server.db import MAX_BIND_VALUES, batches, is_sqlite
 Value = bytes | int | str | UUID | None
 
 
-def insert_missing(connection: Connection, table: sa.Table, rows: Sequence[Sequence[Value]]) -> int:
-    """Insert rows, values in the order of the table's columns, but for those whose key is there; how many were new."""
+def insert_missing(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Value]]) -> int:
+    """Insert rows that all name the same columns, but for those whose key is there; how many were new."""
     if not rows:
         return 0
+    names = tuple(rows[0])
     if is_sqlite(connection):
-        size = MAX_BIND_VALUES // len(table.columns)
-        return sum(_insert_sqlite(connection, table, part) for part in batches(rows, size))
-    return _insert_postgres(connection, table, rows)
+        parts = batches(rows, MAX_BIND_VALUES // len(names))
+        return sum(_insert_sqlite(connection, table, names, part) for part in parts)
+    return _insert_postgres(connection, table, names, rows)
 
 
-def _insert_sqlite(connection: Connection, table: sa.Table, rows: Sequence[Sequence[Value]]) -> int:
+def _insert_sqlite(
+    connection: Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[Mapping[str, Value]]
+) -> int:
     """All values in one VALUES list; SQLAlchemy keeps a UUID there as its 32 hexadecimal digits."""
-    values = tuple(value.hex if isinstance(value, UUID) else value for row in rows for value in row)
-    return connection.exec_driver_sql(_sqlite_statement(table, len(rows)), values).rowcount
+    values = tuple(value.hex if isinstance(value, UUID) else value for row in rows for value in row.values())
+    return connection.exec_driver_sql(_sqlite_statement(table, names, len(rows)), values).rowcount
 
 
-def _insert_postgres(connection: Connection, table: sa.Table, rows: Sequence[Sequence[Value]]) -> int:
+def _insert_postgres(
+    connection: Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[Mapping[str, Value]]
+) -> int:
     """One array per column, so the statement is the same for any number of rows."""
-    columns = tuple(list(column) for column in zip(*rows, strict=True))
-    return connection.exec_driver_sql(_postgres_statement(table), columns).rowcount
+    columns = tuple([row[name] for row in rows] for name in names)
+    return connection.exec_driver_sql(_postgres_statement(table, names), columns).rowcount
 
 
 @lru_cache(maxsize=1024)
-def _sqlite_statement(table: sa.Table, count: int) -> str:
-    row = "(" + ", ".join("?" * len(table.columns)) + ")"
-    return " ".join([_into(table), "VALUES", ", ".join([row] * count), "ON CONFLICT DO NOTHING"])
+def _sqlite_statement(table: sa.Table, names: tuple[str, ...], count: int) -> str:
+    row = "(" + ", ".join("?" * len(names)) + ")"
+    return " ".join([_into(table, names), "VALUES", ", ".join([row] * count), "ON CONFLICT DO NOTHING"])
 
 
 @lru_cache
-def _postgres_statement(table: sa.Table) -> str:
+def _postgres_statement(table: sa.Table, names: tuple[str, ...]) -> str:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
-    arrays = ", ".join(f"%s::{column.type.compile(dialect)}[]" for column in table.columns)
-    return " ".join([_into(table), "SELECT * FROM", f"unnest({arrays})", "ON CONFLICT DO NOTHING"])
+    arrays = ", ".join(f"%s::{table.c[name].type.compile(dialect)}[]" for name in names)
+    return " ".join([_into(table, names), "SELECT * FROM", f"unnest({arrays})", "ON CONFLICT DO NOTHING"])
 
 
-def _into(table: sa.Table) -> str:
-    names = ", ".join(f'"{column.name}"' for column in table.columns)
-    return f'INSERT INTO "{table.name}" ({names})'
+def _into(table: sa.Table, names: tuple[str, ...]) -> str:
+    return f'INSERT INTO "{table.name}" ({", ".join(names)})'

@@ -104,23 +104,23 @@ def _judge(device: bytes, incarnation: bytes, one: Admission, known: KnownPass |
     )
 
 
-def _row(device: Device, incarnation: bytes, one: Judged, winners: Collection[bytes], now_ms: int) -> tuple[Value, ...]:
-    """The columns of table `redemption`. Who lost an item is a CONFLICT until `_settle_outcomes` has looked closer."""
+def _row(device: Device, incarnation: bytes, one: Judged, winners: Collection[bytes], now_ms: int) -> dict[str, Value]:
+    """A row of table `redemption`. Who lost an item is a CONFLICT until `_settle_outcomes` has looked closer."""
     outcome = one.verdict.outcome or (Outcome.CLAIMED if one.id in winners else Outcome.CONFLICT)
-    return (
-        one.id,
-        outcome.name,
-        one.verdict.cause,
-        None if one.known is None else one.known.ticket_id,
-        None if one.known is None else one.known.item_id,
-        one.admission.entry.pass_id,
-        device.venue_id,
-        device.id,
-        incarnation,
-        one.admission.entry.seq,
-        one.at_ms,
-        now_ms,
-    )
+    return {
+        "id": one.id,
+        "outcome": outcome.name,
+        "cause": one.verdict.cause,
+        "ticket_id": None if one.known is None else one.known.ticket_id,
+        "item_id": None if one.known is None else one.known.item_id,
+        "pass_id": one.admission.entry.pass_id,
+        "venue_id": device.venue_id,
+        "device_id": device.id,
+        "incarnation": incarnation,
+        "seq": one.admission.entry.seq,
+        "occurred_at_ms": one.at_ms,
+        "recorded_at_ms": now_ms,
+    }
 
 
 def _lock_items(connection: Connection, items: Collection[UUID]) -> None:

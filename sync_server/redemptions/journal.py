@@ -31,20 +31,16 @@ def store(connection: Connection, device: Device, read: ReadBatch, before: Progr
     batch = read.batch
     last_seq = batch.first_seq + len(batch.entries) - 1
     held = _hashes(connection, device.id, batch.incarnation, batch.first_seq - 1, last_seq)
-    new, rows, forked = [], [], []
-    for one, body, digest in zip(read.entries, batch.entries, read.hashes, strict=True):
-        if one.seq not in held:
-            new.append(one)
-            rows.append(_row(device, batch.incarnation, one, body, digest, now_ms))
-        elif held[one.seq] != digest:
-            forked.append((device.id, batch.incarnation, one.seq, digest, body, now_ms))
-    insert_missing(connection, entry, rows)
-    insert_missing(connection, forked_entry, forked)
+    sent = list(zip(read.entries, batch.entries, read.hashes, strict=True))
+    new = [(one, body, digest) for one, body, digest in sent if one.seq not in held]
+    forked = [(one, body, digest) for one, body, digest in sent if held.get(one.seq, digest) != digest]
+    insert_missing(connection, entry, [_row(device, batch.incarnation, *part, now_ms) for part in new])
+    insert_missing(connection, forked_entry, [_forked_row(device, batch.incarnation, *part, now_ms) for part in forked])
     if forked or not _fits(connection, device.id, read, before, held):
-        cause = f"two histories meet at entry {forked[0][2] if forked else batch.first_seq}"
-        flag(connection, device.id, batch.incarnation, cause, now_ms)
+        meet = forked[0][0].seq if forked else batch.first_seq
+        flag(connection, device.id, batch.incarnation, f"two histories meet at entry {meet}", now_ms)
     progress = _progress(connection, device.id, batch.incarnation, before, batch.first_seq, last_seq)
-    return Stored(tuple(new), progress)
+    return Stored(tuple(one for one, _, _ in new), progress)
 
 
 def _hashes(connection: Connection, device: bytes, incarnation: bytes, first: int, last: int) -> dict[int, bytes]:
@@ -95,21 +91,34 @@ def _progress(
     return Progress(through, highest)
 
 
-def _row(device: Device, incarnation: bytes, one: Entry, body: bytes, digest: bytes, now_ms: int) -> tuple[Value, ...]:
-    """The columns of table `entry`. The body keeps the truth; a column only what it can hold of it."""
-    return (
-        device.id,
-        incarnation,
-        one.seq,
-        digest,
-        body,
-        int(one.kind),
-        min(max(one.lane, 0), _MAX_LANE),
-        int(one.presentation),
-        one.pass_id if one.pass_id is not None and len(one.pass_id) == PASS_ID_BYTES else None,
-        one.ref_seq if one.ref_seq is not None and 0 < one.ref_seq < MAX_SEQ else None,
-        None if one.reason is None else one.reason.replace("\0", "")[:MAX_WORD_CHARACTERS],
-        device.venue_id,
-        occurred_at_ms(one, now_ms),
-        now_ms,
-    )
+def _row(device: Device, incarnation: bytes, one: Entry, body: bytes, digest: bytes, now_ms: int) -> dict[str, Value]:
+    """A row of table `entry`. The body keeps the truth; a column only what it can hold of it."""
+    return {
+        "device_id": device.id,
+        "incarnation": incarnation,
+        "seq": one.seq,
+        "hash": digest,
+        "body": body,
+        "kind": int(one.kind),
+        "lane": min(max(one.lane, 0), _MAX_LANE),
+        "presentation": int(one.presentation),
+        "pass_id": one.pass_id if one.pass_id is not None and len(one.pass_id) == PASS_ID_BYTES else None,
+        "ref_seq": one.ref_seq if one.ref_seq is not None and 0 < one.ref_seq < MAX_SEQ else None,
+        "reason": None if one.reason is None else one.reason.replace("\0", "")[:MAX_WORD_CHARACTERS],
+        "venue_id": device.venue_id,
+        "occurred_at_ms": occurred_at_ms(one, now_ms),
+        "received_at_ms": now_ms,
+    }
+
+
+def _forked_row(
+    device: Device, incarnation: bytes, one: Entry, body: bytes, digest: bytes, now_ms: int
+) -> dict[str, Value]:
+    return {
+        "device_id": device.id,
+        "incarnation": incarnation,
+        "seq": one.seq,
+        "hash": digest,
+        "body": body,
+        "received_at_ms": now_ms,
+    }
