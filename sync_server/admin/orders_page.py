@@ -98,8 +98,8 @@ def _found(connection: Connection, kind: str) -> tuple[Page, dict[str, str]]:
     return found, arguments
 
 
-@page("/orders/<number>", needs=Permission.ORDERS_VIEW)
-def order_detail(number: str) -> str:
+@page("/orders/<order_number>", needs=Permission.ORDERS_VIEW)
+def order_detail(order_number: str) -> str:
     """One order over the list it was opened from."""
     with centre().read() as connection:
         row = connection.execute(
@@ -112,7 +112,7 @@ def order_detail(number: str) -> str:
             )
             .join(product, product.c.id == order.c.product_id)
             .outerjoin(party, party.c.id == order.c.distributor_id)
-            .where(order.c.number == number)
+            .where(order.c.number == order_number)
         ).one_or_none()
         if row is None:
             abort(404)

@@ -19,15 +19,18 @@ PAGE_ROWS = 20
 
 @dataclass(frozen=True)
 class Page:
-    """`newer` and `older` are arguments for the address, None where the list ends."""
+    """`newer` and `older` are arguments for the address, one to set and one to drop; None where the list ends."""
 
     rows: list[Row[Any]]
-    newer: dict[str, str] | None
-    older: dict[str, str] | None
+    newer: dict[str, str | None] | None
+    older: dict[str, str | None] | None
 
 
 def keyset_page(
-    connection: Connection, query: sa.Select[Any], columns: Sequence[sa.Column[Any]], arguments: Mapping[str, str]
+    connection: Connection,
+    query: sa.Select[Any],
+    columns: Sequence[sa.Column[Any]],
+    arguments: Mapping[str, str | None],
 ) -> Page:
     """The rows by these columns (together unique) falling; a malformed place in the arguments is page one."""
     query = query.add_columns(*(column.label(f"place_{i}") for i, column in enumerate(columns)))
@@ -46,8 +49,12 @@ def keyset_page(
         rows.reverse()
     has_newer = more if after is not None else before is not None
     has_older = more if after is None else True
-    newer = {"after": _written(rows[0], len(columns))} if rows and has_newer else None
-    older = {"before": _written(rows[-1], len(columns))} if rows and has_older else None
+    newer: dict[str, str | None] | None = None
+    older: dict[str, str | None] | None = None
+    if rows and has_newer:
+        newer = {"after": _written(rows[0], len(columns)), "before": None}
+    if rows and has_older:
+        older = {"before": _written(rows[-1], len(columns)), "after": None}
     return Page(rows, newer, older)
 
 

@@ -112,9 +112,9 @@ def _one(connection: Connection, number: str) -> sa.Row[Any]:
     return row
 
 
-@page("/passes/<number>", needs=Permission.PASSES_VIEW)
-def pass_detail(number: str) -> str:
-    return _detail(number)
+@page("/passes/<pass_number>", needs=Permission.PASSES_VIEW)
+def pass_detail(pass_number: str) -> str:
+    return _detail(pass_number)
 
 
 def _detail(number: str, **more: Any) -> str:
@@ -135,31 +135,31 @@ def _detail(number: str, **more: Any) -> str:
     return render_template("admin/pass.html", here=HERE, page=listed, arguments=arguments, **shown)
 
 
-@page("/passes/<number>/code.svg", needs=Permission.PASSES_REVEAL)
-def pass_code(number: str) -> Response:
+@page("/passes/<pass_number>/code.svg", needs=Permission.PASSES_REVEAL)
+def pass_code(pass_number: str) -> Response:
     """The pass code as the visitor shows it: whoever holds it gets in, so every look is logged."""
     with centre().write() as connection:
-        token = token_of(connection, _one(connection, number).id)
-        log.record(connection, centre().now_ms(), who().actor, "pass.code_shown", f"pass:{number}", {})
+        token = token_of(connection, _one(connection, pass_number).id)
+        log.record(connection, centre().now_ms(), who().actor, "pass.code_shown", f"pass:{pass_number}", {})
     response = Response(qr_svg(token), mimetype="image/svg+xml")
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-@page("/passes/<number>/reveal", needs=Permission.PASSES_REVEAL, methods=("GET", "POST"))
-def reveal_holder(number: str) -> str | tuple[str, int]:
+@page("/passes/<pass_number>/reveal", needs=Permission.PASSES_REVEAL, methods=("GET", "POST"))
+def reveal_holder(pass_number: str) -> str | tuple[str, int]:
     """Name and numbers in full for REVEAL_S seconds: GET asks why, POST logs the answer and shows them."""
     reason, note = request.form.get("reason", ""), request.form.get("note", "").strip()[:MAX_NOTE_CHARACTERS]
     with centre().read() as connection:
-        if _one(connection, number).name_masked is None:
+        if _one(connection, pass_number).name_masked is None:
             abort(404)  # a bearer ticket: nobody to show
     asked = {"reveal": "ask", "reasons": REVEAL_REASONS, "reason": reason, "note": note, "seconds": REVEAL_S}
     if request.method == "GET":
-        return _detail(number, **asked)
+        return _detail(pass_number, **asked)
     if reason not in REVEAL_REASONS or len(note) < MIN_NOTE_CHARACTERS:
-        return _detail(number, **asked, too_short=True), 400
+        return _detail(pass_number, **asked, too_short=True), 400
     with centre().write() as connection:
-        person = holder_of(connection, centre().secrets, _one(connection, number).ticket_id)
+        person = holder_of(connection, centre().secrets, _one(connection, pass_number).ticket_id)
         detail = {"reason": reason, "note": note}
-        log.record(connection, centre().now_ms(), who().actor, "person.revealed", f"pass:{number}", detail)
-    return _detail(number, reveal="shown", person=person, seconds=REVEAL_S)
+        log.record(connection, centre().now_ms(), who().actor, "person.revealed", f"pass:{pass_number}", detail)
+    return _detail(pass_number, reveal="shown", person=person, seconds=REVEAL_S)

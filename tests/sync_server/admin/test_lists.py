@@ -71,6 +71,14 @@ def test_orders_are_filtered(signed_in_as: SignedInAs, arguments: str, expected:
     assert ("没有符合条件的订单" in page) == (expected == 0)
 
 
+def test_an_order_and_a_pass_are_found_by_their_number_and_opened(signed_in_as: SignedInAs, town: Town) -> None:
+    browser = signed_in_as("zhoumin")
+    for address, number in (("orders", town.pass_orders[2]), ("passes", pass_number(town, "王*国"))):
+        response = send(browser, f"/admin/{address}", number=f" {number} ")
+        (link,) = re.findall(r'data-href="([^"]+)"', browser.get(response.location).text)
+        assert number in browser.get(link.replace("&amp;", "&")).text
+
+
 def test_a_phone_is_searched_by_post_found_exactly_and_kept_out_of_the_address(
     signed_in_as: SignedInAs, town: Town
 ) -> None:
@@ -274,6 +282,25 @@ def test_the_log_is_searched_by_person_action_and_subject(signed_in_as: SignedIn
     assert "没有符合条件的记录" in auditor.get("/admin/audit?person=nobody").text
     with town.centre.read() as connection:
         assert log.first_flaw(connection) is None
+
+
+def test_a_long_list_is_walked_there_and_back_by_its_links(signed_in_as: SignedInAs, town: Town) -> None:
+    with town.centre.write() as connection:
+        for n in range(70):
+            log.record(connection, town.clock.now_ms, "test", "gate.revoke", f"gate:{n:032x}", {"reason": str(n)})
+    auditor, address = signed_in_as("shenji"), "/admin/audit?action=gate.revoke"
+    seen, addresses = [], []
+    for step in ("next", "next", "next", "prev", "prev", "next", "prev", "prev"):
+        page = auditor.get(address).text
+        seen.append(re.findall(r"reason: (\d+)", page))
+        addresses.append(address)
+        found = re.search(rf'rel="{step}" href="([^"]+)"', page)
+        assert found is not None, addresses
+        address = found[1].replace("&amp;", "&")
+        assert address.count("before=") + address.count("after=") == 1
+    assert [int(n) for n in seen[0] + seen[1] + seen[2]] == list(range(69, 9, -1))
+    assert (seen[4], seen[5], seen[6], seen[7]) == (seen[2], seen[1], seen[2], seen[1])
+    assert 'rel="prev"' not in auditor.get(address).text
 
 
 def test_hostile_names_are_only_text(signed_in_as: SignedInAs, town: Town) -> None:
