@@ -27,7 +27,7 @@ from gate_agent.pass_list import PassList, PassListHolder
 from gate_agent.passage import LanePassages
 from gate_agent.recognition import recognise
 from gate_agent.sync_state import SyncView
-from gate_agent.trusted_time import TrustedTime, boot_clock_ms, clocks_of_this_machine
+from gate_agent.trusted_time import boot_clock_ms, clocks_of_this_machine
 from gate_agent.world import WorldView
 from hardware.turnstile import Note, Passage
 from wire import base45, signing, token
@@ -67,9 +67,7 @@ class Bench:
         data_dir = self.venue.data_dir
         clocks = clocks_of_this_machine()
         sync = SyncView.open(data_dir)
-        self.world = WorldView(
-            TrustedTime(sync.evidence, clocks), PassListHolder(data_dir), sync, clocks.boot_id, bytes(32)
-        )
+        self.world = WorldView(clocks, PassListHolder(data_dir), sync, bytes(32))
         self.journal = Journal(Entries.open(data_dir, lambda: os.urandom(8))[0])
         self.journal.start()
         self.lane = Lane(1, Arm(), LanePassages(window_ms=5000, has_sensor=True), pulse_ms=300)

@@ -25,7 +25,7 @@ from gate_agent.recognition import HeldUp
 from gate_agent.settings import LaneChoice
 from gate_agent.sync_child import SyncChild
 from gate_agent.sync_state import SyncView
-from gate_agent.trusted_time import TrustedTime, clocks_of_this_machine
+from gate_agent.trusted_time import clocks_of_this_machine
 from gate_agent.world import WorldView
 from hardware.devices import LaneDevices, open_lane
 from wire.messages import INCARNATION_BYTES
@@ -58,12 +58,11 @@ class Agent:
             self._journal = Journal(entries)
             self._opened.callback(self._journal.close)
             sync, clocks = SyncView.open(data_dir), clocks_of_this_machine()
-            self.time = TrustedTime(sync.evidence, clocks)
+            self._world = WorldView(clocks, PassListHolder(data_dir), sync, secrets.token_bytes(SPARE_KEY_BYTES))
+            self.time = self._world.time
             newest_ms = entries.newest_trusted_ms()
             if newest_ms is not None:
                 self.time.raise_floor(newest_ms)
-            spare_key = secrets.token_bytes(SPARE_KEY_BYTES)
-            self._world = WorldView(self.time, PassListHolder(data_dir), sync, clocks.boot_id, spare_key)
             self.devices = [self._open(choice) for choice in chosen]
             self.board = Board(tuple(one.number for one in self.devices), lambda: monotonic_ns() // 1_000_000)
             lanes = [_lane(choice, devices) for choice, devices in zip(chosen, self.devices, strict=True)]

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from gate_agent.decision import Venue
 from gate_agent.pass_list import PassList, PassListHolder
 from gate_agent.sync_state import SyncState, SyncView
-from gate_agent.trusted_time import Now, TrustedTime
+from gate_agent.trusted_time import Clocks, Now, TrustedTime
 from gate_agent.uses import Today
 from wire import moments
 from wire.keyset import KeySet
@@ -19,6 +19,8 @@ NO_KEYS = KeySet(version=0, issued_at_ms=0, root=b"", keys=())
 NO_VENUE = 0
 BOOT_CHARACTERS = 8
 """How much of the machine's boot id the journal keeps with each entry."""
+LOOK_AGAIN_MS = 50
+"""Files are not looked at more often than this, so that refusing garbage costs a fraction of one signature check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +79,22 @@ class World:
 
 
 class WorldView:
-    """Looks at clock, list and sync.db; any thread may ask. A look costs two stats and one read of SQLite's counter."""
+    """Looks at clock, list and sync.db; any thread may ask. `time` is the agent's clock."""
 
-    def __init__(
-        self, clock: TrustedTime, lists: PassListHolder, sync: SyncView, boot_id: str, spare_key: bytes
-    ) -> None:
-        self._clock = clock
+    def __init__(self, clocks: Clocks, lists: PassListHolder, sync: SyncView, spare_key: bytes) -> None:
+        self._clocks = clocks
         self._lists = lists
         self._sync = sync
-        self._boot = boot_id[:BOOT_CHARACTERS]
+        self._boot = clocks.boot_id[:BOOT_CHARACTERS]
         self._spare_key = spare_key
+        self._held: tuple[PassList | None, SyncState] = (None, sync.read())
+        self._look_again_ms = 0
+        self.time = TrustedTime(lambda: self._held[1].evidence, clocks)
 
     def look(self) -> World:
-        """The world now."""
-        return World(self._clock.now(), self._lists.current(), self._sync.read(), self._boot, self._spare_key)
+        """The world now; list and keys as they were at most LOOK_AGAIN_MS ago."""
+        boot_ms = self._clocks.boot_ms()
+        if boot_ms >= self._look_again_ms:
+            self._look_again_ms = boot_ms + LOOK_AGAIN_MS
+            self._held = (self._lists.current(), self._sync.read())
+        return World(self.time.now(), *self._held, self._boot, self._spare_key)

@@ -1,0 +1,193 @@
+"""A lane's threads: the newest read wins, and whatever a reader or a presentation does, the lane goes on."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gate_agent.board import Board
+from gate_agent.decision import Admit, Refuse
+from gate_agent.gate import Gate, Lane
+from gate_agent.lanes import LaneThreads
+from gate_agent.passage import LanePassages
+from gate_agent.recognition import HeldUp, Presentation
+from gate_agent.trusted_time import device_clock_ns
+from hardware import DeviceFault
+from hardware.card_reader import CardFault, CardRead
+from hardware.devices import LaneDevices
+from hardware.turnstile import Direction, FileTurnstile
+from tests.waiting import until
+from wire.presentation import StaticCode
+from wire.reasons import Reason
+
+CODE = "GATE:A"
+CARD = CardRead("410200", "A00000001", "1")
+
+Step = str | CardRead | CardFault | Exception | None
+
+
+class PlayedReader:
+    """A reader of any kind that does what it is told, one step per poll; an exception is raised."""
+
+    def __init__(self) -> None:
+        self.fault: str | None = None
+        self._steps: queue.Queue[Step] = queue.Queue()
+
+    def do(self, *steps: Step) -> None:
+        """What it reads next."""
+        for step in steps:
+            self._steps.put(step)
+
+    def next_line(self, timeout_s: float) -> str | None:
+        step = self._next(timeout_s)
+        assert step is None or isinstance(step, str)
+        return step
+
+    def next_read(self, timeout_s: float) -> CardRead | CardFault | None:
+        step = self._next(timeout_s)
+        assert not isinstance(step, str)
+        return step
+
+    def close(self) -> None:
+        self.do(None)
+
+    def _next(self, timeout_s: float) -> str | CardRead | CardFault | None:
+        try:
+            step = self._steps.get(timeout=min(timeout_s, 0.05))
+        except queue.Empty:
+            return None
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+
+class HeardGate(Gate):
+    """A conductor that only remembers what was presented, or does what `answer` does."""
+
+    def __init__(self) -> None:
+        self.heard: list[Presentation] = []
+        self.answer: Callable[[], None] = lambda: None
+
+    def present(self, lane: Lane, shown: Presentation) -> Admit | Refuse:
+        self.heard.append(shown)
+        self.answer()
+        return Refuse(Reason.NOT_OURS)
+
+    def tick(self, lane: Lane) -> None:
+        return
+
+    def next_tick_ns(self, lane: Lane) -> int | None:
+        return None
+
+
+@pytest.fixture
+def scanner() -> PlayedReader:
+    """The lane's scanner."""
+    return PlayedReader()
+
+
+@pytest.fixture
+def cards() -> PlayedReader:
+    """The lane's card reader."""
+    return PlayedReader()
+
+
+@pytest.fixture
+def gate() -> HeardGate:
+    """Hears what the lane presents."""
+    return HeardGate()
+
+
+@pytest.fixture
+def board() -> Board:
+    """The screens of one lane."""
+    return Board((1,), lambda: device_clock_ns() // 1_000_000)
+
+
+@pytest.fixture
+def lane(
+    tmp_path: Path, scanner: PlayedReader, cards: PlayedReader, gate: HeardGate, board: Board
+) -> Iterator[LaneThreads]:
+    """A lane at work with both readers."""
+    turnstile = FileTurnstile(tmp_path / "pulses", 1)
+    devices = LaneDevices(1, Direction.IN, (), (scanner,), (cards,), turnstile, (), None)
+    played = Lane(1, turnstile, LanePassages(5_000, has_sensor=False), 300)
+    threads = LaneThreads(gate, played, devices, board, HeldUp(), device_clock_ns)
+    threads.start()
+    yield threads
+    threads.stop()
+    devices.close()
+
+
+def test_both_readers_lead_to_the_conductor(
+    lane: LaneThreads, gate: HeardGate, scanner: PlayedReader, cards: PlayedReader
+) -> None:
+    scanner.do(CODE)
+    until(lambda: len(gate.heard) == 1)
+    cards.do(CARD)
+    until(lambda: len(gate.heard) == 2)
+    assert gate.heard[0] == StaticCode(CODE)
+
+
+def test_the_newest_read_wins_and_a_held_up_one_does_not_come_again(
+    lane: LaneThreads, gate: HeardGate, scanner: PlayedReader
+) -> None:
+    busy, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        busy.set()
+        assert go_on.wait(5)
+
+    gate.answer = wait
+    scanner.do(CODE)
+    assert busy.wait(5)
+    scanner.do("GATE:B", "GATE:C", CODE, "GATE:D", "GATE:D")
+    until(lambda: lane._newest == "GATE:D")
+    gate.answer = lambda: None
+    go_on.set()
+    until(lambda: len(gate.heard) == 2)
+    scanner.do("GATE:E")
+    until(lambda: len(gate.heard) == 3)
+    assert [shown.text for shown in gate.heard if isinstance(shown, StaticCode)] == [CODE, "GATE:D", "GATE:E"]
+
+
+@pytest.mark.parametrize(
+    "fault", [DeviceFault("the scanner was pulled out"), ZeroDivisionError("the driver fell over")]
+)
+def test_a_reader_that_fails_is_reported_tried_again_and_disturbs_nobody(
+    lane: LaneThreads, gate: HeardGate, scanner: PlayedReader, cards: PlayedReader, fault: Exception
+) -> None:
+    scanner.do(fault, fault, CODE)
+    until(lambda: any(reader.fault is not None for reader in lane.readers))
+    assert str(fault) in str([reader.fault for reader in lane.readers])
+    cards.do(CARD)
+    until(lambda: any(shown == StaticCode(CODE) for shown in gate.heard))
+    until(lambda: len(gate.heard) == 2)
+    assert all(reader.fault is None for reader in lane.readers)
+
+
+def test_a_presentation_that_fails_shows_a_fault_and_the_next_one_is_heard(
+    lane: LaneThreads, gate: HeardGate, board: Board, scanner: PlayedReader
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    gate.answer = fail
+    scanner.do(CODE)
+    until(lambda: board.snapshot().shown[1].face.verdict is Reason.FAULT)
+    gate.answer = lambda: None
+    scanner.do("GATE:B")
+    until(lambda: len(gate.heard) == 2)
+
+
+def test_a_card_pulled_away_too_early_asks_for_another_try(
+    lane: LaneThreads, gate: HeardGate, board: Board, cards: PlayedReader
+) -> None:
+    cards.do(CardFault("the card left too early"))
+    until(lambda: board.snapshot().shown[1].face.verdict is Reason.MALFORMED)
+    cards.do(CARD)
+    until(lambda: len(gate.heard) == 1)
