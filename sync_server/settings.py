@@ -56,7 +56,8 @@ def load_settings(database_url: str | None, file: Path | None, environment: Mapp
         values["database_url"] = database_url
     if "database_url" not in values:
         raise ConfigurationError("no database is named: give --database URL, or database_url in the settings file")
-    values.setdefault("secret_file", _secret_file_beside(str(values["database_url"])))
+    if "secret_file" not in values:
+        values["secret_file"] = _secret_file_beside(str(values["database_url"]))
     try:
         settings = msgspec.convert(values, Settings, strict=False, dec_hook=_convert)
     except msgspec.ValidationError as error:

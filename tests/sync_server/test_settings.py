@@ -41,6 +41,11 @@ def test_a_wrong_setting_is_named(
         load_settings(url, file, environment)
 
 
+def test_postgresql_takes_the_secret_file_that_is_named() -> None:
+    settings = load_settings("postgresql+psycopg://h/d", None, {"SYNC_SERVER_SECRET_FILE": "/etc/centre.secrets"})
+    assert settings.secret_file == Path("/etc/centre.secrets")
+
+
 def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"none\.toml"):
         load_settings("sqlite:///a.db", tmp_path / "none.toml", {})
