@@ -1,0 +1,195 @@
+"""Health: what the board is told of lanes, link, list and disk, and the day's numbers followed along the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gate_agent.board import Counters, LaneState, Status, Way
+from gate_agent.entries import Entries, Placed
+from gate_agent.entries_view import EntriesView
+from gate_agent.faces import IDLE, Trouble
+from gate_agent.health import SILENT_MS, Health
+from gate_agent.lanes import LaneThreads
+from gate_agent.pass_list import PassListHolder
+from gate_agent.recognition import HeldUp
+from gate_agent.sync_state import SyncStore, SyncView, Task, TroubleKind
+from gate_agent.sync_state import Trouble as SyncTrouble
+from gate_agent.tally import HOUR_MS, Tally
+from gate_agent.world import LOOK_AGAIN_MS, WorldView
+from hardware.devices import LaneDevices
+from hardware.simulated_turnstile import Trouble as ArmTrouble
+from hardware.turnstile import Direction
+from tests.gate_agent.boxes import HandSetClocks
+from tests.gate_agent.stage import Stage, stage_at
+from tests.gate_agent.test_entries import entry, opened
+from tests.gate_agent.test_lanes import PlayedReader
+from tests.gate_agent.venue import NOW_MS, VERSION, Venue
+from wire.messages import EntryKind
+from wire.reasons import Reason
+
+
+class Ward:
+    """One box whose health is looked at: two lanes with a played reader each."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.clocks = HandSetClocks()
+        self.readers = [PlayedReader(), PlayedReader()]
+        sync = SyncView.open(stage.data_dir)
+        self.world = WorldView(self.clocks.clocks(), PassListHolder(stage.data_dir), sync, b"spare")
+        lanes = [
+            LaneThreads(
+                stage.gate,
+                lane,
+                LaneDevices(lane.number, Direction.IN, (), (reader,), (), lane.turnstile, (), None),
+                stage.board,
+                HeldUp(),
+                stage.timeline.now_ns,
+            )
+            for lane, reader in zip(stage.lanes, self.readers, strict=True)
+        ]
+        self.health = Health(stage.data_dir, "东门", stage.board, stage.journal, self.world, sync, lanes, {1: Way.LEFT})
+
+    def look(self) -> Status:
+        """One look, after files are looked at again."""
+        self.clocks.advance(LOOK_AGAIN_MS)
+        self.health.look()
+        return self.stage.board.snapshot().status
+
+    def states(self) -> list[tuple[LaneState, Trouble | None]]:
+        """Of both lanes, after a look."""
+        return [(lane.state, lane.trouble) for lane in self.look().lanes]
+
+    def rest(self, lane: int) -> object:
+        """What a lane shows while nobody presents."""
+        return self.stage.board.snapshot().shown[lane].face.verdict
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Iterator[Ward]:
+    """A box that is not enrolled yet."""
+    with stage_at(tmp_path) as stage:
+        yield Ward(stage)
+
+
+OPEN = (LaneState.OPEN, None)
+
+
+def test_before_the_first_list_lanes_are_closed(ward: Ward) -> None:
+    status = ward.look()
+    assert [lane.state for lane in status.lanes] == [LaneState.CLOSED] * 2
+    assert (status.enrolled, status.list_version, status.gate) == (False, None, "东门")
+    assert ward.rest(1) is Reason.LANE_CLOSED
+
+
+def test_with_a_list_they_are_open(ward: Ward) -> None:
+    Venue().settle(ward.stage.data_dir, knows_time=False)
+    status = ward.look()
+    assert ward.states() == [OPEN, OPEN]
+    assert (status.enrolled, status.list_version, status.venue.zh) == (True, VERSION, "汴河虹桥景区")
+    assert [lane.way for lane in status.lanes] == [Way.LEFT, Way.UP]
+    assert (status.readers_ok, status.readers_all, status.relays_ok, status.relays_all) == (2, 2, 2, 2)
+    assert ward.stage.board.snapshot().shown[1].face == IDLE
+
+
+def test_a_lane_without_a_reader_is_out_of_order_and_says_where_to_go(ward: Ward) -> None:
+    Venue().settle(ward.stage.data_dir, knows_time=False)
+    ward.readers[0].fault = "pulled out"
+    assert ward.states() == [(LaneState.FAULT, Trouble.READER), OPEN]
+    face = ward.stage.board.snapshot().shown[1].face
+    assert (face.verdict, face.facts.to_lane, face.facts.trouble) == (Reason.FAULT, 2, Trouble.READER)
+    assert ward.look().readers_ok == 1
+    ward.readers[0].fault = None
+    assert ward.states() == [OPEN, OPEN]
+
+
+def test_a_lane_without_a_turnstile_is_out_of_order(ward: Ward) -> None:
+    Venue().settle(ward.stage.data_dir, knows_time=False)
+    ward.stage.arms[1].trouble(ArmTrouble.RELAY_GONE)
+    assert ward.states() == [OPEN, (LaneState.FAULT, Trouble.TURNSTILE)]
+
+
+def test_since_when_is_remembered(ward: Ward) -> None:
+    Venue().settle(ward.stage.data_dir, knows_time=False)
+    first = ward.look().lanes[0].since_ms
+    assert ward.look().lanes[0].since_ms == first
+    ward.readers[0].fault = "pulled out"
+    later = ward.look().lanes[0].since_ms
+    assert later is not None
+    assert first is not None
+    assert later > first
+
+
+def test_a_disk_that_takes_nothing_closes_all_lanes_until_it_does(ward: Ward) -> None:
+    venue = Venue()
+    ticket = venue.issue()
+    venue.settle(ward.stage.data_dir, knows_time=False)
+    ward.stage.disk_takes(False)
+    ward.stage.show(ticket.text)
+    assert ward.states() == [(LaneState.FAULT, Trouble.RECORD)] * 2
+    assert ward.rest(2) is Reason.CANNOT_RECORD
+    ward.stage.disk_takes(True)
+    ward.look()  # nobody presents at a closed lane: health itself tries the disk
+    ward.stage.journal.perform(lambda _: None)
+    assert ward.states() == [OPEN, OPEN]
+
+
+def test_on_line_is_what_sync_said_lately(ward: Ward) -> None:
+    Venue().settle(ward.stage.data_dir, knows_time=False)
+    with closing(SyncStore(ward.stage.data_dir)) as store:
+        for task in Task:
+            store.note(task, None, NOW_MS)
+        assert ward.look().online
+        store.note(Task.LIST, SyncTrouble(TroubleKind.UNREACHABLE, "no route"), NOW_MS + 7)
+        status = ward.look()
+        assert (status.online, status.offline_since_ms) == (False, NOW_MS + 7)
+        store.note(Task.LIST, None, NOW_MS + 9)
+        assert ward.look().online
+    ward.clocks.advance(SILENT_MS)
+    assert not ward.look().online  # sync itself is gone
+
+
+def test_what_waits_to_be_sent_is_counted(ward: Ward) -> None:
+    Venue().settle(ward.stage.data_dir, knows_time=False)
+    ward.stage.show("hello")
+    ward.stage.show("hello again")
+    ward.stage.written()
+    assert ward.look().waiting == 2
+    with closing(SyncStore(ward.stage.data_dir)) as store:
+        store.keep_receipt(ward.stage.entries.incarnation, 1, b"")
+    assert ward.look().waiting == 1
+
+
+def numbers(entries: Entries, tally: Tally, folder: Path, day: int | None, now_ms: int | None) -> Counters:
+    """The tally after everything was written."""
+    with EntriesView.open(folder) as view:
+        return tally.follow(view, day, now_ms)
+
+
+def test_the_days_numbers(tmp_path: Path) -> None:
+    entries, tally = opened(tmp_path), Tally()
+    today, yesterday = Placed("this", 2513), Placed("this", 2512)
+
+    def write(kind: EntryKind, placed: Placed = today, at_ms: int = NOW_MS, reason: str | None = None) -> None:
+        with entries.transaction():
+            entries.append(entry(kind, device_at_ms=at_ms, reason=reason, ref_seq=None), placed)
+
+    write(EntryKind.PASSED, yesterday)
+    write(EntryKind.PASSED, at_ms=NOW_MS - HOUR_MS)
+    write(EntryKind.PASSED)
+    write(EntryKind.PASSED_ASSUMED)
+    write(EntryKind.ANNULLED)
+    write(EntryKind.REFUSED, reason="expired")
+    assert numbers(entries, tally, tmp_path, 2513, NOW_MS) == Counters(3, 2, None, {Reason.EXPIRED: 1})
+    write(EntryKind.REFUSED, reason="expired")
+    write(EntryKind.REFUSED, reason="used_up")
+    refused = {Reason.EXPIRED: 2, Reason.USED_UP: 1}
+    assert numbers(entries, tally, tmp_path, 2513, NOW_MS) == Counters(3, 2, None, refused)
+    assert numbers(entries, Tally(), tmp_path, 2513, NOW_MS) == Counters(3, 2, None, refused)  # after a restart
+    assert numbers(entries, tally, tmp_path, 2514, NOW_MS + 24 * HOUR_MS) == Counters(0, 0, None, {})
+    assert numbers(entries, tally, tmp_path, None, None) == Counters()
+    entries.close()
