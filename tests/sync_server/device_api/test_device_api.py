@@ -246,6 +246,9 @@ def test_a_changed_list_shows_after_the_cache_has_aged(http: FlaskClient, town: 
     before = http.get(path).headers["ETag"]
     town.sell("single")
     publish_feeds(town.centre)
+    statements: list[str] = []
+    sa.event.listen(town.centre.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
     assert http.get(path).headers["ETag"] == before
+    assert statements == [], "a head is answered before any row is opened"
     town.clock.pass_ms(500)
     assert http.get(path).headers["ETag"] != before

@@ -156,6 +156,16 @@ def test_cards_are_the_venues_own_hashes_and_id_numbers_go_only_where_they_are_r
     assert fetch(town, "park").passes[sold.pass_id].credentials == (other,)
 
 
+def test_a_long_list_comes_in_several_segments(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    sold = town.sell("single", 5)
+    with monkeypatch.context() as patched:
+        patched.setattr(contents, "PASSES_PER_SEGMENT", 2)
+        publish_feeds(town.centre)
+    fetched = fetch(town)
+    assert len(fetched.head.snapshot) == 1 + 3 * 2
+    assert set(fetched.passes) == set(fetched.names) == {one.pass_id for one in sold}
+
+
 def test_a_pass_leaves_the_list_a_week_after_its_end(town: Town) -> None:
     [sold] = town.sell("single")
     town.clock.pass_ms(13 * DAY_MS)
