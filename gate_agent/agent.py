@@ -89,6 +89,7 @@ class Agent:
         for lane in self.lanes:
             lane.start()
         self._await_readers()
+        self._health.look_as_far_as_possible()
         threading.Thread(target=self._health.run, args=(self._stopping,), name="health", daemon=True).start()
 
     def keep_syncing(self) -> None:

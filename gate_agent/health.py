@@ -57,14 +57,16 @@ class Health:
         self._before: dict[int, LaneStatus] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Look until `stop`, starting at once."""
-        while True:
-            try:
-                self.look()
-            except (OSError, sqlite3.Error):
-                log.exception("health: something could not be read")
-            if stop.wait(LOOK_EVERY_S):
-                return
+        """Look every second until `stop`."""
+        while not stop.wait(LOOK_EVERY_S):
+            self.look_as_far_as_possible()
+
+    def look_as_far_as_possible(self) -> None:
+        """One look that a file which cannot be read cuts short."""
+        try:
+            self.look()
+        except (OSError, sqlite3.Error):
+            log.exception("something could not be read")
 
     def look(self) -> None:
         """One look: the state of everything, and what each lane shows while nobody presents."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from gate_agent.trusted_time import device_clock_ns
+from hardware.phone_screen import Look, draw_nobody, draw_phone
 from hardware.pty_scanner import PtyScanner
 from tests.gate_agent import venue as venue_module
 from tests.gate_agent.agent_process import AgentProcess, lane, running
@@ -115,6 +116,49 @@ def test_what_is_no_line_is_no_visitor(house: House, sent: bytes) -> None:
     house.scanner.send(sent)
     house.next_good_code_opens()
     assert [entry.kind for entry in house.agent.entries()[before:]] == [EntryKind.INTENT, EntryKind.PASSED_ASSUMED]
+
+
+@pytest.mark.parametrize("baud", [9_600, 115_200])
+def test_a_slow_line_with_half_lines_and_noise(tmp_path: Path, baud: int) -> None:
+    venue = Venue()
+    tickets = [venue.issue() for _ in range(3)]
+    venue.settle(tmp_path)
+    scanner = PtyScanner(baud)
+    named = f"1:reader=serial:{scanner.path}@{baud},turnstile=file:{tmp_path / 'pulses'}"
+    with running(tmp_path, [named]) as agent:
+        scanner.type(tickets[0].text)
+        agent.await_pulse(0)
+        scanner.send(tickets[1].text[:60].encode())  # the cable shook: the rest never comes
+        assert agent.await_refusal(2).reason == Reason.MALFORMED
+        scanner.send(b"\xff\x00\x80" * 20 + b"\r\n")
+        scanner.type(tickets[2].text, end="\r")
+        assert agent.await_pulse(1)["pass"] == tickets[2].pass_id.hex()
+    scanner.close()
+
+
+@pytest.mark.parametrize("source", ["picture", "folder", "video"])
+def test_a_camera_sees_a_phone(tmp_path: Path, source: str) -> None:
+    import cv2
+
+    venue = Venue()
+    ticket = venue.issue()
+    venue.settle(tmp_path)
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    phone, nobody = draw_phone(ticket.text, Look(seed=3, tilt_deg=8.0)), draw_nobody(Look())
+    if source == "video":
+        size = (phone.shape[1], phone.shape[0])
+        video = cv2.VideoWriter(str(seen / "lane.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, size, isColor=False)
+        for number in range(40):
+            video.write(nobody if number < 10 else phone)
+        video.release()
+    else:
+        assert cv2.imwrite(str(seen / "1.png"), nobody)
+        assert cv2.imwrite(str(seen / "2.jpg"), phone)
+    where = {"picture": seen / "2.jpg", "folder": seen, "video": seen / "lane.avi"}[source]
+    with running(tmp_path, [f"1:reader=camera:{where},turnstile=file:{tmp_path / 'pulses'}"]) as agent:
+        assert agent.await_pulse(0)["pass"] == ticket.pass_id.hex()
+        until(lambda: len(agent.entries()) == 2)  # once, however many frames show it
 
 
 def test_the_same_code_held_up_counts_once(house: House) -> None:
