@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from gate_agent.board import Board, LaneState, LaneStatus, Side, Status, Way
+from gate_agent.board import Board, LaneState, LaneStatus, Status, Way
 from gate_agent.entries_view import EntriesView
 from gate_agent.faces import IDLE, Face, Facts, Label, Trouble
 from gate_agent.journal import Journal
@@ -19,7 +19,6 @@ from gate_agent.lanes import LaneThreads
 from gate_agent.sync_state import SyncView
 from gate_agent.tally import Tally
 from gate_agent.world import World, WorldView
-from hardware.turnstile import Direction
 from wire.reasons import Reason
 
 LOOK_EVERY_S = 1.0
@@ -82,8 +81,7 @@ class Health:
         number = threads.lane.number
         trouble = self._trouble(threads)
         state = LaneState.FAULT if trouble else LaneState.CLOSED if world.pass_list is None else LaneState.OPEN
-        side = Side.EXIT if threads.devices.direction is Direction.OUT else Side.ENTRY
-        status = LaneStatus(number, state, side, self._ways.get(number, Way.UP), trouble)
+        status = LaneStatus(number, state, way=self._ways.get(number, Way.UP), trouble=trouble)
         before = self._before.get(number)
         since_ms = world.now.record_ms
         if before is not None and (before.state, before.trouble) == (state, trouble):

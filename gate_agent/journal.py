@@ -52,12 +52,7 @@ class Journal:
         self.trouble: str | None = None
         """Why the newest commit failed, for staff; None after one that went well."""
         self.commits = 0
-        """Rises with every commit; something that waits and does not see it rise sees a hung disk."""
-
-    @property
-    def incarnation(self) -> bytes:
-        """Of the journal written to."""
-        return self._entries.incarnation
+        """Rises with every commit."""
 
     def start(self) -> None:
         """Begin to work."""

@@ -95,8 +95,6 @@ class LaneThreads:
         self.lane = lane
         self.devices = devices
         self.readers = readers_of(devices)
-        self.progress = 0
-        """Rises with every round of the lane's thread."""
         self._gate = gate
         self._board = board
         self._held = held
@@ -170,7 +168,6 @@ class LaneThreads:
             except Exception:  # one visitor's presentation must not stop the lane for the next
                 log.exception("lane %d: a presentation failed", self.lane.number)
                 self._board.face(self.lane.number, Face(Reason.FAULT))
-            self.progress += 1
 
     def _present(self, raw: Raw | CardFault) -> None:
         if isinstance(raw, CardFault):

@@ -11,9 +11,10 @@ from pathlib import Path
 import msgspec
 
 from gate_agent.board import Way
+from gate_agent.recognition import HOLD_MS
 from hardware import DeviceFault
 from hardware.devices import LaneSpec, parse_lane
-from hardware.turnstile import MAX_PULSE_MS, MIN_PULSE_MS
+from hardware.turnstile import MAX_PULSE_MS, MIN_PULSE_MS, Direction
 
 NAME = "gate.toml"
 MAX_SETTINGS_BYTES = 64 * 1024
@@ -36,7 +37,7 @@ class LaneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     way: Way = Way.UP
     pulse_ms: int = 300
     passage_window_ms: int = 5_000
-    same_code_ms: int = 1_500
+    same_code_ms: int = HOLD_MS
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -111,6 +112,8 @@ def lanes(settings: Settings, from_command_line: Sequence[str], name: str = NAME
             spec = parse_lane(lane.devices)
         except DeviceFault as fault:
             raise SettingsError(f"{where}: {fault}") from fault
+        if spec.direction is not Direction.IN:
+            raise SettingsError(f"{where}: lane {spec.number}: only entry lanes can be run; leave direction=out away")
         if spec.number in chosen:
             raise SettingsError(f"{where}: lane {spec.number} is there twice; give each lane a number of its own")
         chosen[spec.number] = LaneChoice(spec, lane)
