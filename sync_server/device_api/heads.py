@@ -13,7 +13,7 @@ REFRESH_MS = 500
 
 
 class CachedHead(NamedTuple):
-    """Bytes as sent, and the ETag that names them."""
+    """Bytes as sent, and the ETag (without quotes) that names them."""
 
     etag: str
     data: bytes
@@ -48,8 +48,7 @@ class HeadCache:
             changed = changed_heads(connection, self._held)
         self._held |= changed
         answers = {
-            feed_id: CachedHead(f'"{sha256(head.data).hexdigest()[:32]}"', head.data)
-            for feed_id, head in changed.items()
+            feed_id: CachedHead(sha256(head.data).hexdigest()[:32], head.data) for feed_id, head in changed.items()
         }
         self._answers |= answers
         self._refreshed_at_ms = now_ms

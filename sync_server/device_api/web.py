@@ -146,9 +146,9 @@ def _feed_routes(centre: Centre) -> Blueprint:
         found = None if feed_id is None else heads.find(feed_id)
         if found is None:
             return _refuse(404, "unknown_feed", "there is no such list")
-        unchanged = request.headers.get("If-None-Match") == found.etag
+        unchanged = request.if_none_match.contains_weak(found.etag)  # a proxy that compresses makes it weak
         response = Response(status=304) if unchanged else Response(found.data, mimetype=OCTETS)
-        response.headers["ETag"] = found.etag
+        response.set_etag(found.etag)
         response.headers["Cache-Control"] = "public, max-age=1"
         return response
 
@@ -160,7 +160,7 @@ def _feed_routes(centre: Centre) -> Blueprint:
         if data is None:
             return _refuse(404, "unknown_segment", "there is no such segment (any more); fetch the head again")
         response = Response(data, mimetype=OCTETS)
-        response.headers["ETag"] = f'"{segment_name}"'
+        response.set_etag(segment_name)
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
 

@@ -103,7 +103,6 @@ def bind_id_numbers(centre: Centre) -> int:
     The slow hash is made once per person and outside any transaction (wire.md §4).
     """
     with centre.read() as connection:
-        salt = deployment_salt(connection, centre.secrets)
         due = connection.execute(
             sa.select(issued_pass.c.id, issued_pass.c.ticket_id, holder.c.id_number_index)
             .join(holder, holder.c.ticket_id == issued_pass.c.ticket_id)
@@ -116,6 +115,7 @@ def bind_id_numbers(centre: Centre) -> int:
             known = credential.c.value_index == row.id_number_index
             of_person = next(open_credentials(connection, centre.secrets, known & _IS_ID_NUMBER), None)
             id_number = holder_of(connection, centre.secrets, row.ticket_id).id_number
+            salt = deployment_salt(connection, centre.secrets)
         assert id_number is not None, "the holder's index says that there is an ID number"
         value = person_hash(id_number, salt).hex() if of_person is None else of_person.value
         with centre.write() as connection:
