@@ -102,7 +102,8 @@ class Story:
         entries = self.gate.entries()
         redemptions = [row for row in self.centre.redemptions() if row["outcome"] in ADMITTED_OUTCOMES]
         balance_fen = sum(row["amount_fen"] for row in self.centre.ledger() if row["layer"] == "posted")
-        self.tell(f"打款 paid to the venue: ¥{paid_fen // 100}.{paid_fen % 100:02d}; the provider's own book says the same")
+        yuan = f"¥{paid_fen // 100}.{paid_fen % 100:02d}"
+        self.tell(f"打款 paid to the venue: {yuan}; the provider's own book says the same")
         self.tell(f"对账 books: {self.centre.check()}")
         ended_admissions = _admissions(entries)
         self._expect("entries admitted at the gate", self.admitted, len(ended_admissions))
