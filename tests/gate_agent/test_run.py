@@ -18,8 +18,7 @@ from hardware.phone_screen import Look, draw_nobody, draw_phone
 from hardware.pty_scanner import PtyScanner
 from tests.gate_agent import venue as venue_module
 from tests.gate_agent.agent_process import AgentProcess, lane, running
-from tests.gate_agent.test_gate import codes
-from tests.gate_agent.venue import SINGLE, Ticket, Venue
+from tests.gate_agent.venue import SINGLE, Ticket, Venue, bad_codes
 from tests.waiting import until
 from wire.messages import EntryKind
 from wire.reasons import Reason
@@ -54,7 +53,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("gate")
     venue = Venue()
     good = [venue.issue() for _ in range(60)]
-    bad = codes(venue)
+    bad = bad_codes(venue)
     used = venue.issue(SINGLE)
     bad["used up"] = used.text
     venue.used(used, total=1)

@@ -15,8 +15,7 @@ from hardware.phone_screen import Look, draw_phone
 from tests.gate_agent import lists
 from tests.gate_agent.stage import stage_at
 from tests.gate_agent.test_entries import change
-from tests.gate_agent.test_gate import codes
-from tests.gate_agent.venue import DAY_MIN, NOW_MINUTE, NOW_MS, Venue
+from tests.gate_agent.venue import DAY_MIN, NOW_MINUTE, NOW_MS, Venue, bad_codes
 from tests.wire import samples
 from wire import moments, presentation, token
 from wire.keyset import keys_file
@@ -54,7 +53,7 @@ def verify_token(keys: Path, given: bytes, *options: str) -> list[dict[str, Any]
 
 def test_verify_token_tells_good_from_bad(keys: Path) -> None:
     venue = Venue()
-    good, bad = venue.issue(), codes(venue)
+    good, bad = venue.issue(), bad_codes(venue)
     expected = {  # name → reason, and whether the pass is named because the signature holds
         "forged": ("forged", False),
         "unknown key": ("unknown_key", False),

@@ -55,6 +55,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("[[lane]]\npulse_ms = 300", "gate.toml, line 1: lane: object missing required field `devices`"),
         ('[[lane]]\ndevices = "1:reader=sim"', "gate.toml, line 2: lane.devices: lane 1: name exactly one turnstile"),
         (LANE + LANE, "lane 1 is there twice"),
+        ('[[lane]]\ndevices = "1:reader=sim,turnstile=sim,direction=out"', "only entry lanes can be run"),
         ("gate_name = east", "gate.toml: not TOML"),
     ],
 )

@@ -141,3 +141,27 @@ def set_time(data_dir: Path, now_ms: int = NOW_MS) -> None:
     clocks = trusted_time.clocks_of_this_machine()
     with closing(SyncStore(data_dir)) as store:
         store.keep_signed_time(SignedTime(now_ms, clocks.boot_ms(), clocks.boot_id))
+
+
+def bad_codes(venue: Venue) -> dict[str, str]:
+    """Every code that must not open."""
+    good = venue.issue().text
+    at = len(good) - 40
+    return {
+        "forged": venue.issue(signer=bytes(32)).text,
+        "unknown key": venue.issue(key_id=77).text,
+        "cut": good[:-3],
+        "re-encoded": good.lower(),
+        "one character": good[:at] + ("A" if good[at] != "A" else "B") + good[at + 1 :],
+        "wrong venue": venue.issue(scope=lists.VENUE + 1).text,
+        "strange product": venue.issue(STRANGE).text,
+        "expired": venue.issue(not_after=NOW_MINUTE).text,
+        "early": venue.issue(not_before=NOW_MINUTE + 1).text,
+        "not listed": venue.issue(listed=False).text,
+        "replaced": venue.issue(lowest_issue=2).text,
+        "revoked": venue.issue(status=PassStatus.REVOKED).text,
+        "suspended": venue.issue(status=PassStatus.SUSPENDED).text,
+        "not bound": venue.issue(status=PassStatus.NOT_BOUND).text,
+        "link": "https://pay.example/secret-of-a-visitor",
+        "empty": "",
+    }
