@@ -183,9 +183,7 @@ def enrolment_picture(code_hex: str) -> Response:
     kept_hex, text = session.get("enrolment", ["", ""])
     if kept_hex != code_hex:
         abort(404)
-    response = Response(enrolment_qr(centre().settings.base_url, text), mimetype="image/svg+xml")
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return Response(enrolment_qr(centre().settings.base_url, text), mimetype="image/svg+xml")
 
 
 @page("/gates/<device_hex>/approve", needs=Permission.GATES_ENROL, methods=("POST",))

@@ -141,9 +141,7 @@ def pass_code(pass_number: str) -> Response:
     with centre().write() as connection:
         token = token_of(connection, _one(connection, pass_number).id)
         log.record(connection, centre().now_ms(), who().actor, "pass.code_shown", f"pass:{pass_number}", {})
-    response = Response(qr_svg(token), mimetype="image/svg+xml")
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return Response(qr_svg(token), mimetype="image/svg+xml")
 
 
 @page("/passes/<pass_number>/reveal", needs=Permission.PASSES_REVEAL, methods=("GET", "POST"))

@@ -82,9 +82,7 @@ def captcha_picture() -> Response:
     if opened is None:
         abort(429)
     session["captcha"], answer = opened
-    response = Response(captchas.picture(answer), mimetype="image/png")
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return Response(captchas.picture(answer), mimetype="image/png")
 
 
 @page("/sign-out", needs=Open.SIGNED_IN, methods=("POST",))

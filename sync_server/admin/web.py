@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from importlib.metadata import version
 
-from flask import Flask, current_app, render_template, request
+from flask import Flask, Response, current_app, render_template, request
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
@@ -39,6 +39,14 @@ def register(app: Flask, centre: Centre) -> None:  # noqa: ARG001  every web fol
     app.jinja_env.filters.update(shown.FILTERS)
     app.jinja_env.globals.update(shown.GLOBALS, place_of=menu.place_of)
     app.register_blueprint(blueprint)
+
+
+@blueprint.after_request
+def _keep_out_of_caches(response: Response) -> Response:
+    """What was shown to somebody signed in is not to be found by the back button after the sign-out."""
+    if request.endpoint != "admin.static":
+        response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 @blueprint.context_processor
