@@ -52,7 +52,7 @@ class Lane:
     passages: LanePassages
     pulse_ms: int
     indicators: Sequence[Indicator] = ()
-    owed: list[Ending] = field(default_factory=list)
+    owed: list[Ending] = field(default_factory=list)  # outcomes known and not on disk yet
     lit_until_ns: int | None = None
 
 
@@ -125,11 +125,12 @@ class Gate:
         try:
             began_ns = lane.turnstile.open_for(lane.pulse_ms, _note(known.pass_id, judged.intent_seq))
         except DeviceFault:
-            self._tell(lane, known, replace(judged, verdict=Refuse(Reason.FAULT)), world)
-            self._end(lane, [Ending(EntryKind.ANNULLED, judged.intent_seq, known.pass_id, Reason.FAULT)])
-            return Refuse(Reason.FAULT)
-        self._tell(lane, known, judged, world)
-        self._end(lane, lane.passages.pulsed(judged.intent_seq, known.pass_id, began_ns))
+            lane.owed.append(Ending(EntryKind.ANNULLED, judged.intent_seq, known.pass_id, Reason.FAULT))
+            judged = replace(judged, verdict=Refuse(Reason.FAULT))
+        else:
+            lane.owed.extend(lane.passages.pulsed(judged.intent_seq, known.pass_id, began_ns))
+        self._tell(lane, known, judged, world)  # before the outcome is written: the visitor waits for this
+        self._end(lane)
         return judged.verdict
 
     def _open_again(self, lane: Lane, known: Known, opening: Opening, verdict: Admit, world: World) -> Admit | Refuse:
@@ -138,8 +139,9 @@ class Gate:
             began_ns = lane.turnstile.open_for(lane.pulse_ms, _note(opening.pass_id, opening.intent_seq))
         except DeviceFault:
             return self._tell(lane, known, Judged(Refuse(Reason.FAULT)), world)
+        lane.owed.extend(lane.passages.pulsed_again(opening, began_ns))
         self._show(lane, announce_again(lane.number, known, world, lane.passages.window_ms), opening.intent_seq)
-        self._end(lane, lane.passages.pulsed_again(opening, began_ns))
+        self._end(lane)
         return verdict
 
     def _tell(self, lane: Lane, known: Known, judged: Judged, world: World) -> Admit | Refuse:
@@ -164,7 +166,7 @@ class Gate:
         others = (other.number for other in self._lanes.values() if other is not lane and not other.turnstile.fault)
         return min(others, default=None)
 
-    def _end(self, lane: Lane, endings: Sequence[Ending]) -> None:
+    def _end(self, lane: Lane, endings: Sequence[Ending] = ()) -> None:
         """Write outcomes down; what the disk does not take is owed and tried again at the next tick."""
         lane.owed.extend(endings)
         if not lane.owed or not self._write(lane.number, tuple(lane.owed)):

@@ -25,6 +25,8 @@ POLL_S = 0.5
 IDLE_S = 60.0
 EDGES_LIMIT = 256
 RETRY_FIRST_S, RETRY_LIMIT_S = 0.2, 5.0
+FAULT_PAUSE_S = 0.1
+"""After a mistake of ours, so that one that repeats does not take the processor from the other lanes."""
 STOP_LIMIT_S = 0.5
 
 log = logging.getLogger(__name__)
@@ -168,6 +170,7 @@ class LaneThreads:
             except Exception:  # one visitor's presentation must not stop the lane for the next
                 log.exception("lane %d: a presentation failed", self.lane.number)
                 self._board.face(self.lane.number, Face(Reason.FAULT))
+                self._closing.wait(FAULT_PAUSE_S)
 
     def _present(self, raw: Raw | CardFault) -> None:
         if isinstance(raw, CardFault):

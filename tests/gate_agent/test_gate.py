@@ -194,6 +194,24 @@ def test_an_outcome_the_disk_did_not_take_is_written_when_it_does(stage: Stage, 
     assert stage.told() == ["intent 1", "passed 1 1"]
 
 
+def test_a_screen_that_fails_costs_no_entry_its_outcome(
+    tmp_path: Path, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    ticket = venue.issue()
+    venue.settle(tmp_path)
+    with stage_at(tmp_path, has_sensor=False) as stage:
+        with monkeypatch.context() as broken:
+            broken.setattr(stage.board, "face", fail)
+            with pytest.raises(ZeroDivisionError):
+                stage.show(ticket.text)
+        assert stage.pulses() == [1]
+        stage.gate.tick(stage.lanes[0])
+        assert stage.told() == ["intent 1", "passed_assumed 1 1"]
+
+
 def test_on_a_nearly_full_disk_refusals_are_no_longer_written_and_admissions_are(
     stage: Stage, venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
