@@ -36,7 +36,10 @@ from wire.presentation import StaticCode
 ADMISSIONS = 100  # of a round
 REFUSALS = 300
 LOOKUPS = 5_000
-FRAMES = 30
+FRAMES = 90
+FRAME_NS = 33_000_000
+SENSOR_NOISE = 2.0  # grey levels
+MOVED_PX = 40
 FLOOR_ROW = bytes(120)
 
 
@@ -171,25 +174,28 @@ def lookup_ratio(small: Venue, large: Venue) -> float:
 
 def frame_ratios() -> tuple[float, float]:
     """P4: an idle 720p frame through the reader ÷ bare zxing-cpp; the same while something moves (second stage)."""
+    import cv2
     import numpy as np
     import zxingcpp
 
     from hardware.camera import Frame
+    from hardware.phone_screen import Look, draw_nobody
     from hardware.qr import QrReader
 
-    chance = np.random.default_rng(1)
-    still = chance.normal(120, 3, (720, 1280)).clip(0, 255).astype(np.uint8)
+    scene = cv2.resize(draw_nobody(Look()), (1280, 960), interpolation=cv2.INTER_LINEAR)[:720]
+    noise = np.random.default_rng(1).normal(0, SENSOR_NOISE, scene.shape)
+    still = (scene + noise).clip(0, 255).astype(np.uint8)
+    moved = np.ascontiguousarray(np.roll(still, MOVED_PX, axis=1))
     frames = itertools.count()
     idle_reader, busy_reader = QrReader(), QrReader()
 
     def idle() -> None:
         number = next(frames)
-        assert not idle_reader.read(Frame(still, number, number * 33_000_000))
+        assert not idle_reader.read(Frame(still, number, number * FRAME_NS))
 
     def busy() -> None:
         number = next(frames)
-        moving = still if number % 2 else np.roll(still, 1, axis=0) // 2
-        assert not busy_reader.read(Frame(moving, number, number * 33_000_000))
+        assert not busy_reader.read(Frame(moved if number % 2 else still, number, number * FRAME_NS))
 
     def bare() -> None:
         formats = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)

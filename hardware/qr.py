@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MOTION_HOLD_MS = 3_000  # the second look goes on so long after the last motion: a phone is held still to be read
 MOTION_LEVEL = 12  # grey levels a cell of the thumbnail must change; a camera's noise averages out below that
 CROSS_CHECK_EVERY_MS = 500  # pyzbar costs twenty times a first look
+SECOND_LOOK_PX = 500_000  # a larger frame is halved for a second look: a code held up fills enough of it
 AGREE_WITHIN_MS = 1_000  # two second looks that read the same must be this close
 MAX_TEXT_CHARS = 1_024  # more than twice the longest code the product knows
 MAX_BENT_CODES = 2  # of one picture are flattened
@@ -74,10 +75,16 @@ class QrReader:
         return codes
 
     def _second_look(self, gray: Gray, now_ms: int) -> list[QrCode]:
-        """One of the second looks on every other frame, each time another: none costs more than one of them."""
+        """A second look on every other frame; a large frame is halved first, so that it costs what it is worth."""
         self._turn += 1
         if self._turn % 2:
             return []
+        if gray.size <= SECOND_LOOK_PX:
+            return self._another_look(gray, now_ms)
+        return [_scaled(code, 2) for code in self._another_look(_halved(gray), now_ms)]
+
+    def _another_look(self, gray: Gray, now_ms: int) -> list[QrCode]:
+        """Each time another one, so that none costs more than one of them."""
         if self._cross_check is not None and now_ms >= self._next_cross_check_ms:
             self._next_cross_check_ms = now_ms + CROSS_CHECK_EVERY_MS
             return self._cross_check(gray)
@@ -173,9 +180,16 @@ def _changed_pictures(gray: Gray) -> Iterator[tuple[str, Gray]]:
             cv2.adaptiveThreshold(gray, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, 31, 0), dtype=np.uint8
         ),
     )
-    yield "smaller", np.asarray(cv2.resize(gray, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    yield "smaller", _halved(gray)
     if gray.size <= MAX_ENLARGED_PX:
         yield "larger", np.asarray(cv2.resize(gray, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+def _halved(gray: Gray) -> Gray:
+    import cv2
+    import numpy as np
+
+    return np.asarray(cv2.resize(gray, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _sharpened(gray: Gray) -> Gray:

@@ -128,6 +128,22 @@ def test_the_cross_check_is_rare() -> None:
     assert all(later - earlier >= CROSS_CHECK_EVERY_MS for earlier, later in itertools.pairwise(times))
 
 
+def test_a_large_frame_is_halved_for_a_second_look_and_its_code_found_in_place() -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def cross_check(gray: Gray) -> list[QrCode]:
+        shapes.append(gray.shape)
+        return [QrCode(A_CODE, 100, ((10, 20), (20, 20), (20, 30), (10, 30)))]
+
+    large = np.zeros((720, 1280), np.uint8)
+    reader = QrReader(cross_check)
+    found: list[QrCode] = []
+    for at_ms in range(0, 2_000, FRAME_MS):
+        found += reader.read(frame(large if at_ms % (2 * FRAME_MS) else 255 - large, at_ms))
+    assert set(shapes) == {(360, 640)}
+    assert found[0] == QrCode(A_CODE, 400, ((20, 40), (40, 40), (40, 60), (20, 60)))
+
+
 def bent(gray: Gray, depth_px: float) -> Gray:
     """The picture as if printed on a sleeve: its rows waved by `depth_px`, its columns by half of that."""
     rows, columns = np.mgrid[0 : gray.shape[0], 0 : gray.shape[1]].astype(np.float32)
