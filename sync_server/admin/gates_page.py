@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from sync_server.admin import filters
 from sync_server.admin.access import page, who
 from sync_server.admin.entries_page import venue_choices
+from sync_server.admin.paging import whole_sum
 from sync_server.admin.pictures import enrolment_qr
 from sync_server.admin.shown import centre
 from sync_server.admin.words import CHIPS
@@ -53,7 +54,7 @@ def all_gates(connection: Connection) -> list[sa.Row[Any]]:
         sa.select(
             incarnation.c.device_id,
             sa.func.max(incarnation.c.frozen_at_ms).label("frozen_at_ms"),
-            sa.func.sum(incarnation.c.through_seq).label("entries"),
+            whole_sum(incarnation.c.through_seq).label("entries"),
         )
         .group_by(incarnation.c.device_id)
         .subquery()

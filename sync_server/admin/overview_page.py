@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from sync_server.admin.access import Open, page, who
 from sync_server.admin.gates_page import all_gates, gate_state
+from sync_server.admin.paging import whole_sum
 from sync_server.admin.payouts_page import TABS
 from sync_server.admin.shown import HOUR_MS, centre, day_start_ms, local
 from sync_server.ledger.tables import ledger_account
@@ -57,23 +58,27 @@ def overview() -> str:
 
 def _sales(connection: Connection, today_ms: int) -> dict[str, int]:
     """Paid orders of today: how many of each kind, and the sum of all under "paid_fen"."""
-    query = sa.select(order.c.kind, sa.func.count().label("orders"), _sum(order.c.paid_fen).label("paid_fen"))
+    query = sa.select(order.c.kind, sa.func.count().label("orders"), whole_sum(order.c.paid_fen).label("paid_fen"))
     paid = query.where(order.c.placed_at_ms >= today_ms, order.c.paid_fen > 0)
     rows = connection.execute(paid.group_by(order.c.kind)).all()
     counts = {row.kind: row.orders for row in rows}
     return {"PASS": 0, "TICKET": 0, **counts, "paid_fen": sum(row.paid_fen for row in rows)}
 
 
+# Counted in the answer, not asked for in the condition: so the index by venue and time is used, not that by outcome.
+_counted = sa.func.count().filter(redemption.c.outcome.in_(COUNTED)).label("entries")
+
+
+def _since(moment_ms: int) -> sa.ColumnElement[bool]:
+    """Redemptions since a moment; naming the venues lets the index by venue and time find them."""
+    return sa.and_(redemption.c.venue_id.in_(sa.select(venue.c.id)), redemption.c.occurred_at_ms >= moment_ms)
+
+
 def _entries(connection: Connection, now_ms: int, today_ms: int) -> dict[str, Any]:
     """Entries of today by hour and by venue, refusals, and entries whose truth a person must judge."""
-    hour = (redemption.c.occurred_at_ms - today_ms) // HOUR_MS
-    today = _counted_since(today_ms)
-    by_hour = {
-        int(row.hour): row.entries
-        for row in connection.execute(
-            sa.select(hour.label("hour"), sa.func.count().label("entries")).where(*today).group_by(hour)
-        )
-    }
+    hour = ((redemption.c.occurred_at_ms - today_ms) // HOUR_MS).label("hour")
+    rows = connection.execute(sa.select(hour, _counted).where(_since(today_ms)).group_by(sa.literal_column("hour")))
+    by_hour = {int(row.hour): row.entries for row in rows}
     refused = sa.select(sa.func.count()).where(entry.c.kind == EntryKind.REFUSED, entry.c.occurred_at_ms >= today_ms)
     questionable = sa.select(redemption.c.outcome, sa.func.count().label("entries"))
     return {
@@ -87,24 +92,16 @@ def _entries(connection: Connection, now_ms: int, today_ms: int) -> dict[str, An
     }
 
 
-def _counted_since(since_ms: int) -> tuple[sa.ColumnElement[bool], ...]:
-    """Entries that counted; naming the venues lets the index by venue and time find them."""
-    everywhere = redemption.c.venue_id.in_(sa.select(venue.c.id))
-    return everywhere, redemption.c.occurred_at_ms >= since_ms, redemption.c.outcome.in_(COUNTED)
-
-
 def _by_venue(connection: Connection, now_ms: int) -> list[sa.Row[Any]]:
     """Entries of the last seven days by venue, most first."""
-    entries = sa.func.count().label("entries")
-    return list(
-        connection.execute(
-            sa.select(party.c.name_zh, party.c.name_en, entries)
-            .join(redemption, redemption.c.venue_id == party.c.id)
-            .where(*_counted_since(now_ms - WEEK_MS))
-            .group_by(party.c.id, party.c.name_zh, party.c.name_en)
-            .order_by(entries.desc(), party.c.name_zh)
-        )
+    rows = connection.execute(
+        sa.select(party.c.name_zh, party.c.name_en, _counted)
+        .join(redemption, redemption.c.venue_id == party.c.id)
+        .where(_since(now_ms - WEEK_MS))
+        .group_by(party.c.id, party.c.name_zh, party.c.name_en)
+        .order_by(_counted.desc(), party.c.name_zh)
     )
+    return [row for row in rows if row.entries]
 
 
 def _bars(by_hour: dict[int, int], running: int) -> list[Hour]:
@@ -119,12 +116,12 @@ def _funds(connection: Connection, today_ms: int) -> dict[str, Any]:
     balances = {
         row.code: row.owed_fen
         for row in connection.execute(
-            sa.select(ledger_account.c.code, _sum(owed).label("owed_fen"))
+            sa.select(ledger_account.c.code, whole_sum(owed).label("owed_fen"))
             .where(ledger_account.c.code.in_(("2110", "2210")))
             .group_by(ledger_account.c.code)
         )
     }
-    many = sa.func.count().label("payouts"), _sum(payout.c.total_fen).label("total_fen")
+    many = sa.func.count().label("payouts"), whole_sum(payout.c.total_fen).label("total_fen")
     joined = payout.outerjoin(external_transfer, external_transfer.c.id == payout.c.transfer_id)
     return {
         "held_fen": balances.get("2110", 0),
@@ -132,8 +129,3 @@ def _funds(connection: Connection, today_ms: int) -> dict[str, Any]:
         "paid": connection.execute(sa.select(*many).where(payout.c.paid_at_ms >= today_ms)).one(),
         "stuck": connection.execute(sa.select(*many).select_from(joined).where(TABS["todo"])).one(),
     }
-
-
-def _sum(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
-    """0 of no rows, and a plain integer on PostgreSQL too."""
-    return sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger)

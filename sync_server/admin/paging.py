@@ -1,4 +1,4 @@
-"""Keyset paging: one page of a list, newest first, and where the newer and the older page begin.
+"""Keyset paging: one page of a list, newest first, where the newer and the older page begin, and sums of a column.
 
 No page numbers and no totals, so that page one and page ten thousand cost the same (guide.md §4). A place in a list is
 the sort columns of a row, written into the address with dots between them.
@@ -56,6 +56,11 @@ def keyset_page(
     if rows and has_older:
         older = {"before": _written(rows[-1], len(columns)), "after": None}
     return Page(rows, newer, older)
+
+
+def whole_sum(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    """The sum as an integer: 0 of no rows, and not PostgreSQL's decimal number."""
+    return sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger)
 
 
 def _place(text: str | None, columns: Sequence[sa.Column[Any]]) -> sa.Tuple | None:

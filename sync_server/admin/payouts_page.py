@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from sync_server.admin import filters
 from sync_server.admin.access import page
-from sync_server.admin.paging import Page, keyset_page
+from sync_server.admin.paging import Page, keyset_page, whole_sum
 from sync_server.admin.shown import centre
 from sync_server.admin.words import PAYOUT_TABS
 from sync_server.ledger.book import PENDING_SUFFIX
@@ -62,17 +62,15 @@ def _select() -> sa.Select[Any]:
 
 def _listed(connection: Connection) -> dict[str, Any]:
     arguments = filters.asked("tab", "before", "after")
-    counts = {tab: _sum(connection, tab) for tab in COUNTED_TABS}
+    counts = {tab: _count(connection, tab) for tab in COUNTED_TABS}
     tab = filters.one_of(arguments.get("tab"), TABS) or ("todo" if counts["todo"].payouts else "all")
     found: Page = keyset_page(connection, _select().where(TABS[tab]), (payout.c.created_at_ms, payout.c.id), arguments)
     return {"here": HERE, "page": found, "tab": tab, "tabs": PAYOUT_TABS, "counts": counts, "arguments": {"tab": tab}}
 
 
-def _sum(connection: Connection, tab: str) -> sa.Row[Any]:
+def _count(connection: Connection, tab: str) -> sa.Row[int, int]:
     return connection.execute(
-        sa.select(
-            sa.func.count().label("payouts"), sa.func.coalesce(sa.func.sum(payout.c.total_fen), 0).label("total_fen")
-        )
+        sa.select(sa.func.count().label("payouts"), whole_sum(payout.c.total_fen).label("total_fen"))
         .select_from(payout.outerjoin(external_transfer, external_transfer.c.id == payout.c.transfer_id))
         .where(TABS[tab])
     ).one()
