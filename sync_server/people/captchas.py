@@ -15,6 +15,7 @@ LENGTH = 4
 LIFETIME_MS = 5 * 60_000
 MAX_OPEN_PER_ADDRESS = 60
 WIDTH_PX, HEIGHT_PX = 264, 96  # shown at half of it
+INK, GROUND = (12, 150, 126), (238, 245, 243)  # the library draws dark ink paler than bright ink
 
 _painter = ImageCaptcha(WIDTH_PX, HEIGHT_PX, font_sizes=(64, 70, 76))
 
@@ -45,4 +46,4 @@ def use_captcha(connection: Connection, captcha_id: str, text: str, now_ms: int)
 
 def picture(answer: str) -> bytes:
     """The answer as a PNG that people read more easily than programs."""
-    return _painter.generate(answer).getvalue()
+    return _painter.generate(answer, bg_color=GROUND, fg_color=INK).getvalue()
