@@ -31,6 +31,9 @@ MAX_PASSES_PER_CARD = 8
 MAX_FOUND_BY_DIGITS = 20
 LAST_DIGITS = 6
 BUILD_CACHE_KB = 32_768
+PAGE_BYTES = 16_384
+"""Four times the usual: a tree of ten million passes is then no higher than one of a million, and is built in half
+the time."""
 RENEW_AFTER_MS = 60_000
 """How much younger a head of the same version must be to be written down: a card wears out by writing."""
 FOLDER, CURRENT, BUILDING = "lists", "current", "building"
@@ -221,6 +224,7 @@ def _build(path: Path, head: Head, segments: Callable[[bytes], bytes], list_keys
     _remove(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         # Nothing reads this file before it is whole and fsynced: a crash only leaves something to delete.
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         db.execute("PRAGMA journal_mode = OFF")
         db.execute("PRAGMA synchronous = OFF")
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
