@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -19,13 +20,12 @@ class CardAuth(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CardRead:
-    """One tap. A third-generation card gives a plain reader no `id_number` and no `name`."""
+    """One tap. A third-generation card gives a plain reader no `id_number`. Nobody at a gate needs the name."""
 
     area: str  # issuing area, six digits
-    number: str  # card number, nine characters
-    identification: str  # card identification code, hex
+    number: str  # card number, nine characters; empty where the card has none
+    identification: str  # card identification code, upper-case hex
     id_number: str | None = field(default=None, repr=False)  # never in a log
-    name: str | None = field(default=None, repr=False)
     auth: CardAuth = CardAuth.NONE
 
 
@@ -41,3 +41,21 @@ class CardReader(Device, Protocol):
 
     def next_read(self, timeout_s: float) -> CardRead | CardFault | None:
         """The next tap, None when nobody tapped within `timeout_s` or the reader is away or closed."""
+
+
+_AREA = re.compile(r"[0-9]{6}")
+_NUMBER = re.compile(r"[0-9A-Z]{0,20}")
+_IDENTIFICATION = re.compile(r"[0-9A-F]{6,64}")
+
+
+def card_of(
+    area: str, number: str, identification: str, id_number: str = "", auth: CardAuth = CardAuth.NONE
+) -> CardRead | CardFault:
+    """The card that a reader told of in words, if they have the shape of one; the sentence repeats none of them."""
+    area, number, identification, id_number = (
+        part.strip().upper() for part in (area, number, identification, id_number)
+    )
+    shaped = _AREA.fullmatch(area) and _IDENTIFICATION.fullmatch(identification)
+    if not shaped or not _NUMBER.fullmatch(number) or not _NUMBER.fullmatch(id_number):
+        return CardFault("the reader told of a card what no card has: tap it again, or look at the reader's settings")
+    return CardRead(area, number, identification, id_number or None, auth)

@@ -213,14 +213,13 @@ class SimulatedLane:
             self.card_reader.tap(CardFault(fields["fault"]))
             return
         if not {"area", "number", "identification"} <= set(fields) <= {*CardRead.__dataclass_fields__}:
-            raise ValueError("a card has area, number and identification, and perhaps id_number, name and auth")
+            raise ValueError("a card has area, number and identification, and perhaps id_number and auth")
         self.card_reader.tap(
             CardRead(
                 area=fields["area"],
                 number=fields["number"],
                 identification=fields["identification"],
                 id_number=fields.get("id_number"),
-                name=fields.get("name"),
                 auth=CardAuth(fields.get("auth", CardAuth.NONE)),
             )
         )
