@@ -96,7 +96,6 @@ class Agent:
         """Run the sync child from now on."""
         child = SyncChild(self.data_dir)
         self._opened.callback(child.stop)
-        self._opened.callback(child.ask_to_end)
         child.start()
 
     def __enter__(self) -> Agent:

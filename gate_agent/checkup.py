@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gate_agent.chain import Broken
 from gate_agent.entries_view import EntriesView
+from gate_agent.health import disk_percent
 from gate_agent.pass_list import PassList
 from gate_agent.settings import LaneChoice
 from gate_agent.sync_state import SyncView
@@ -53,7 +54,8 @@ def check(data_dir: Path, chosen: Sequence[LaneChoice], now: Now, devices: bool)
 
 def status(data_dir: Path) -> dict[str, object]:
     """The state of a data directory's files, for scripts."""
-    sync, held = SyncView.open(data_dir).read(), PassList.open(data_dir)
+    view, held = SyncView.open(data_dir), PassList.open(data_dir)
+    sync = view.read()
     told: dict[str, object] = {
         "device": None if sync.device is None else sync.device.hex(),
         "venue": sync.venue,
@@ -70,7 +72,7 @@ def status(data_dir: Path) -> dict[str, object]:
             last_seq = journal.last_seq()
             told["incarnation"] = journal.incarnation.hex()
             told["entries"] = last_seq
-            told["waiting"] = last_seq - SyncView.open(data_dir).cursor(journal.incarnation)
+            told["waiting"] = last_seq - view.cursor(journal.incarnation)
     except FileNotFoundError:
         pass
     return told
@@ -110,7 +112,7 @@ def _clock(now: Now) -> Finding:
 def _disk(data_dir: Path) -> Finding:
     disk = os.statvfs(data_dir)
     free_bytes = disk.f_bavail * disk.f_frsize
-    percent = round(100 * (1 - disk.f_bavail / max(1, disk.f_blocks)))
+    percent = disk_percent(data_dir)
     sentence = f"the disk is {percent} % full, {free_bytes // (1024 * 1024)} MB are free"
     return Finding(free_bytes >= MIN_FREE_BYTES or percent < MAX_DISK_PERCENT, sentence)
 

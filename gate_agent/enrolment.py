@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gate_agent.centre_client import Answer, Centre, trouble_of
+from gate_agent.entries_view import EntriesView
 from gate_agent.entry_push import SOFTWARE
-from gate_agent.outbox import Outbox
 from gate_agent.sync_state import Enrolment, SyncView, Trouble, store_enrolment
 from gate_agent.trusted_time import Clocks
 from wire import keyset, messages, signing
@@ -85,12 +85,20 @@ def _what_must_stay(data_dir: Path, replace: bool) -> NotEnrolled | None:
         return NotEnrolled(
             f"this box is enrolled at {held.url} as {held.device.hex()}; --replace makes it another gate"
         )
-    journal = Outbox(data_dir).ready(lambda _: 0)
-    if journal is not None and journal.last_seq > 0:
+    if _last_seq(data_dir) > 0:
         return NotEnrolled(
             "the journal here holds entries of the gate this box is: let them be sent, then enrol with a new --data"
         )
     return None
+
+
+def _last_seq(data_dir: Path) -> int:
+    """How many entries the journal here holds; 0 when there is none."""
+    try:
+        with EntriesView.open(data_dir) as journal:
+            return journal.last_seq()
+    except FileNotFoundError:
+        return 0
 
 
 def _ask(url: str, clocks: Clocks, request: EnrolRequest) -> EnrolReply | NotEnrolled:

@@ -102,7 +102,7 @@ class Health:
         contact_ms = sync.last_contact_ms
         online = sync.online and contact_ms is not None and now.record_ms - contact_ms < SILENT_MS
         readers = [reader for lane in self._lanes for reader in lane.readers]
-        percent = _disk_percent(self._data_dir)
+        percent = disk_percent(self._data_dir)
         status = Status(
             lanes=lanes,
             gate=self._gate_name,
@@ -147,7 +147,7 @@ def _at_rest(lane: LaneStatus, lanes: Sequence[LaneStatus]) -> Face:
     return Face(Reason.CANNOT_RECORD if lane.trouble is Trouble.RECORD else Reason.FAULT, facts)
 
 
-def _disk_percent(folder: Path) -> int:
+def disk_percent(folder: Path) -> int:
     """How full the disk is for this user."""
     disk = os.statvfs(folder)
     used = disk.f_blocks - disk.f_bfree

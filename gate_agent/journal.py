@@ -49,6 +49,7 @@ class Journal:
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue(WAITING_LIMIT)
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._closed = False
+        self._lock = threading.Lock()
         self.trouble: str | None = None
         """Why the newest commit failed, for staff; None after one that went well."""
         self.commits = 0
@@ -72,7 +73,8 @@ class Journal:
 
     def close(self) -> None:
         """Finish what waits, then let go of the file."""
-        self._closed = True
+        with self._lock:  # whatever comes from now on is answered at once, and nobody waits for a thread that ended
+            self._closed = True
         if self._thread.is_alive():
             self._waiting.put(None)
             self._thread.join(STOP_LIMIT_S)
@@ -84,13 +86,14 @@ class Journal:
 
     def _put(self, work: Work[T]) -> Future[T | CannotRecord] | None:
         waiting = _Waiting(work, Future())
-        try:
-            if not self._closed:
+        with self._lock:
+            if self._closed:
+                return None
+            try:
                 self._waiting.put_nowait(waiting)
-                return waiting.answer
-        except queue.Full:
-            pass
-        return None
+            except queue.Full:
+                return None
+        return waiting.answer
 
     def _run(self) -> None:
         while (first := self._waiting.get()) is not None:

@@ -11,8 +11,6 @@ from pathlib import Path
 from gate_agent import entries
 from wire.messages import FIRST_HASH, MAX_BATCH_ENTRIES
 
-BUSY_TIMEOUT_S = 5.0
-
 _READY = """
 SELECT body, hash FROM entry
 WHERE seq > ? AND seq < coalesce((SELECT min(seq) FROM open_intent), ?) ORDER BY seq LIMIT ?
@@ -55,7 +53,7 @@ class Outbox:
         if not self._path.exists():
             return None
         uri = f"{self._path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)) as db:
+        with closing(sqlite3.connect(uri, timeout=entries.BUSY_TIMEOUT_S, isolation_level=None, uri=True)) as db:
             db.execute("BEGIN")  # one moment of the journal for all that is read here
             (incarnation,) = db.execute("SELECT incarnation FROM meta").fetchone()
             after = cursor(incarnation)

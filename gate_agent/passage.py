@@ -22,6 +22,7 @@ CONTINUE_MS = 15_000
 """After a crash the same pass at the same lane goes on with its open intent for this long."""
 SENSOR_MEMORY = 3
 MAX_OPENINGS = 32
+"""Intents whose end is awaited at one lane, and of those annulled the newest that may yet be passed late."""
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class LanePassages:
     window_ms: int
     has_sensor: bool
     _open: deque[Opening] = field(default_factory=deque)
-    _annulled: deque[tuple[int, Opening]] = field(default_factory=deque)
+    _annulled: deque[tuple[int, Opening]] = field(default_factory=lambda: deque(maxlen=MAX_OPENINGS))
     _pulses_ns: deque[int] = field(default_factory=lambda: deque(maxlen=SENSOR_MEMORY))
     _edge_ns: int = -1
     _active: bool = False

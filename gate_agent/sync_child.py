@@ -33,19 +33,13 @@ class SyncChild:
         """Start the child, and start it again whenever it ends."""
         self._thread.start()
 
-    def ask_to_end(self) -> None:
-        """Tell the child to end, without waiting."""
-        self._stopping.set()
-        with self._lock:
-            if self._child is not None:
-                self._child.terminate()
-
     def stop(self) -> None:
-        """Wait a moment for the child, then end it: everything it owns is written so that this harms nothing."""
-        self.ask_to_end()
+        """Ask the child to end, wait a moment, then end it: what it owns is written so that this harms nothing."""
+        self._stopping.set()
         with self._lock:
             child = self._child
         if child is not None:
+            child.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(END_LIMIT_S)
             child.kill()

@@ -56,7 +56,7 @@ class Streams:
                 changed = {name: html for name, html in parts(snapshot).items() if sent.get(name) != html}
                 sent |= changed
                 yield from (_event(name, html) for name, html in changed.items())
-                self._closing.wait(pause_s if version else 0)
+                self._closing.wait(pause_s)
             if time.monotonic() >= next_beat_s:
                 beats += 1
                 next_beat_s = time.monotonic() + self._beat_s
