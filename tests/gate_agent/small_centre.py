@@ -58,7 +58,7 @@ class SmallCentre:
         self.stored: dict[tuple[bytes, bytes], dict[int, tuple[bytes, bytes]]] = {}
         self.batches: list[ReadBatch] = []
         self.requests: list[tuple[str, str]] = []
-        self.faults: deque[Fault] = deque()
+        self.faults: deque[Fault | None] = deque()  # None: this request is answered well
         self.last_receipt = b""
         self.lock = threading.Lock()
         self._server = _Server(self)
