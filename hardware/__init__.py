@@ -29,12 +29,12 @@ class Device(Protocol):
 
 
 @contextlib.contextmanager
-def library(name: str) -> Iterator[None]:
-    """Around the import of a device's library: its absence is a DeviceFault that says which package is missing."""
+def library(name: str, remedy: str = "install the gate's requirements again") -> Iterator[None]:
+    """Around the import of a device's library: its absence is a DeviceFault that names it and what to do."""
     try:
         yield
     except ImportError as error:
-        raise DeviceFault(f"{name} is missing ({error}): install the gate's requirements again") from error
+        raise DeviceFault(f"{name} is missing ({error}): {remedy}") from error
 
 
 class Backoff:

@@ -8,6 +8,9 @@ with these parts (a comma never belongs to a value; in a URL write it %2C):
 
     reader=serial:PATH[@BAUD]   a scanner on a serial device, 115200 baud unless said so, best by its by-path name
     reader=camera:SOURCE        a device number or /dev path, a URL, a video, a picture or a folder of pictures
+    reader=pcsc:NAME            the card reader whose PC/SC name contains NAME; both faces of one that has two
+    reader=cardlib:PATH         a card reader behind its maker's library (iReadCardBas)
+    reader=cardserial:PATH[@BAUD]   a card reader that tells each tap in a line (serial_card_reader.py)
     reader=sim                  a simulated camera, scanner and card reader
     turnstile=file:PATH         each pulse appended to a file as a line of JSON
     turnstile=sim               a simulated arm with visitors
@@ -19,6 +22,7 @@ A lane has one turnstile and at least one reader; `reader` may be repeated.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,15 +30,20 @@ from hardware import Device, DeviceFault
 from hardware.camera import Camera, open_camera
 from hardware.card_reader import CardReader
 from hardware.indicator import Indicator
+from hardware.pcsc_reader import PcscReader
+from hardware.serial_card_reader import SerialCardReader
 from hardware.serial_scanner import DEFAULT_BAUD, Scanner, SerialScanner
 from hardware.simulated import SimulatedLane
 from hardware.turnstile import Direction, FileTurnstile, Turnstile
+from hardware.vendor_card_reader import VendorCardReader
 
 MAX_LANES = 99
 MAX_READERS = 8  # of one lane
 BAUD_RATES = range(300, 4_000_001)
 
-READERS = ("serial:PATH[@BAUD]", "camera:SOURCE", "sim")
+READERS = (
+    "serial:PATH[@BAUD]", "camera:SOURCE", "pcsc:NAME", "cardlib:PATH", "cardserial:PATH[@BAUD]", "sim",
+)  # fmt: skip
 TURNSTILES = ("file:PATH", "sim")
 
 
@@ -45,6 +54,13 @@ class DeviceSpec:
     kind: str
     where: str = ""
     baud: int = DEFAULT_BAUD
+
+
+CARD_READERS: dict[str, Callable[[DeviceSpec], CardReader]] = {
+    "pcsc": lambda spec: PcscReader(spec.where),
+    "cardlib": lambda spec: VendorCardReader(Path(spec.where)),
+    "cardserial": lambda spec: SerialCardReader(Path(spec.where), spec.baud),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +152,9 @@ def open_lane(spec: LaneSpec) -> LaneDevices:
             elif reader.kind == "camera":
                 cameras.append(open_camera(reader.where))
                 opened.callback(cameras[-1].close)
+            elif reader.kind in CARD_READERS:
+                card_readers.append(CARD_READERS[reader.kind](reader))
+                opened.callback(card_readers[-1].close)
             elif simulated is not None:
                 cameras.append(simulated.camera)
                 scanners.append(simulated.scanner)
@@ -165,7 +184,7 @@ def _device(lane: int, part: str, value: str, known: tuple[str, ...]) -> DeviceS
         raise DeviceFault(f"lane {lane}: {part}={value!r} is of no known kind; known are {', '.join(known)}")
     if (kind == "sim") == bool(where):
         raise DeviceFault(f"lane {lane}: {part}={value!r} should read {part}={' or '.join(known)}")
-    if kind == "serial":
+    if kind in ("serial", "cardserial"):
         path, at, baud = where.rpartition("@")
         if at and baud.isdecimal():
             if int(baud) not in BAUD_RATES:

@@ -95,8 +95,16 @@ class LineFramer:
 class SerialScanner:
     """A scanner on a serial device or pseudo-terminal, opened for this process alone and again after it was away."""
 
-    def __init__(self, path: Path, baud: int = DEFAULT_BAUD, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        baud: int = DEFAULT_BAUD,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        called: str = "scanner",
+    ) -> None:
+        """`called`: what staff call the device on this line."""
         self._path = path
+        self._called = called
         self._baud = baud
         self._monotonic_s = monotonic_s
         self._framer = LineFramer()
@@ -135,7 +143,7 @@ class SerialScanner:
         self._closed.set()
         with self._port_lock:  # at most one READ_POLL_S
             self._let_go()
-        self._fault = f"scanner {self._path} is closed"
+        self._fault = f"{self._called} {self._path} is closed"
 
     def _connect(self) -> None:
         if self._closed.is_set():
@@ -147,7 +155,7 @@ class SerialScanner:
         except DeviceFault as fault:
             self._lost(str(fault))
         except (OSError, ValueError) as error:  # pyserial's own errors are OSErrors; ValueError: a baud rate it refuses
-            self._lost(_what_to_do(self._path, error))
+            self._lost(_what_to_do(self._called, self._path, error))
         else:
             self._backoff.reset()
             self._fault = None
@@ -157,7 +165,7 @@ class SerialScanner:
             data = port.read(max(1, min(port.in_waiting, MAX_READ_BYTES)))
         except OSError as error:
             self._let_go()
-            self._lost(_what_to_do(self._path, error))
+            self._lost(_what_to_do(self._called, self._path, error))
         else:
             self._waiting.extend(self._framer.feed(data, int(self._monotonic_s() * 1000)))
 
@@ -181,8 +189,8 @@ def by_path_name(device: Path, stable_names: Path = STABLE_NAMES) -> Path | None
     return None
 
 
-def _what_to_do(path: Path, error: Exception) -> str:
+def _what_to_do(called: str, path: Path, error: Exception) -> str:
     if not path.exists():
         there = ", ".join(str(name) for name in sorted(STABLE_NAMES.glob("*"))) or "none"
-        return f"scanner {path} is not there: plug it in, or name one of the serial devices that are ({there})"
-    return f"scanner {path} cannot be read ({error}): is another program using it, may this user open it?"
+        return f"{called} {path} is not there: plug it in, or name one of the serial devices that are ({there})"
+    return f"{called} {path} cannot be read ({error}): is another program using it, may this user open it?"

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests import postgres
+from tests.hardware import card_stack as cards
 
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
 USUAL_SHARE = 10  # a usual run does a tenth of the stated count
@@ -23,6 +24,7 @@ hypothesis.settings.register_profile(
     "here", deadline=None
 )  # a shared machine may stop for a second: no timed assertions
 hypothesis.settings.load_profile("here")
+os.environ[cards.SOCKET_VARIABLE] = str(cards.SOCKET)  # also keeps every test away from this machine's own card readers
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -92,6 +94,18 @@ def postgres_url(postgres_cluster: postgres.Cluster) -> Iterator[str]:
     url = postgres_cluster.create_database()
     yield url
     postgres_cluster.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def card_stack() -> Iterator[cards.CardStack]:
+    """A real pcscd with two virtual readers, one for the run (one per xdist worker); skips where a part is missing."""
+    missing = cards.missing()
+    if missing is not None:
+        pytest.skip(f"{missing}; ./dev test without arguments installs what card readers need")
+    stack = cards.CardStack()
+    stack.start()
+    yield stack
+    stack.remove()
 
 
 @pytest.fixture(scope="session")

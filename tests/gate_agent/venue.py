@@ -79,12 +79,13 @@ class Venue:
         issued_version: int = VERSION,
         signer: bytes = samples.PASS,
         key_id: int = samples.PASS_KEY_ID,
+        card: CardRead | None = None,
     ) -> Ticket:
-        """A new pass with its code and its card."""
+        """A new pass with its code and its card; without a `card` one of its own, known by both numbers."""
         self._issued += 1
         pass_id = self._issued.to_bytes(8, "big")
         claims = Claims(pass_id, product, scope_kind, scope, not_before, not_after, 1, issued_version)
-        card = CardRead("410200", f"A{self._issued:08}", f"{self._issued:016}")
+        card = card or CardRead("410200", f"A{self._issued:08}", f"{self._issued:016}")
         if listed:
             hashed = tuple(
                 Credential(kind, value)

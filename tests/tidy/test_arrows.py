@@ -15,7 +15,7 @@ from tests.tidy.sources import PACKAGES, ROOT, Source, sources
 # What besides the standard library and our own packages (which import-linter checks) a package may know.
 THIRD_PARTY = {
     "wire": {"nacl", "cryptography", "msgspec"},
-    "hardware": {"cv2", "numpy", "zxingcpp", "pyzbar", "serial", "segno"},
+    "hardware": {"cv2", "numpy", "zxingcpp", "pyzbar", "serial", "segno", "smartcard"},
     "sandbox_provider": {"flask", "werkzeug", "waitress", "click", "msgspec", "requests", "cryptography"},
     "provisioning": set(),
 }
