@@ -43,7 +43,7 @@ class PcscReader:
 
     @property
     def fault(self) -> str | None:
-        return self._fault
+        return f"card reader {self._name!r} is closed" if self._closed.is_set() else self._fault
 
     def next_read(self, timeout_s: float) -> CardRead | CardFault | None:
         """The next tap; waits up to WATCH_S, and for a card's last words MAX_READ_S, longer than `timeout_s`."""
@@ -62,9 +62,9 @@ class PcscReader:
 
     def close(self) -> None:
         self._closed.set()
-        with self._lock:  # at most one look
+        if self._lock.acquire(timeout=MAX_READ_S):  # a driver that hangs keeps its thread, not the one that closes
             self._let_go()
-            self._fault = f"card reader {self._name!r} is closed"
+            self._lock.release()
 
     def _look(self, wait_s: float) -> CardRead | CardFault | None:
         """Wait for a change at any face and read the card that came, if one did."""
