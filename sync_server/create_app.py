@@ -80,6 +80,6 @@ def _answer_error(error: HTTPException) -> Response | HTTPException:
     """JSON to machines; people's folders bring their own error pages (blueprint error handlers)."""
     if not request.path.startswith(MACHINE_PATHS):
         return error
-    response = jsonify({"error": error.name.lower().replace(" ", "_"), "message": error.description})
+    response = jsonify({"error": error.name.lower().replace(" ", "_"), "say": error.description})
     response.status_code = error.code or 500
     return response

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 EXIT_CHECK_FAILED = 1
-EXIT_USAGE = 2
 EXIT_CONFIGURATION = 78  # sysexits.h EX_CONFIG: systemd does not restart on it (quality.md, seams)
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.db import id_column, insert_new, metadata, ms_column, new_id, word_column
+from sync_server.db import id_column, insert_new, metadata, ms_column, new_id, partial_index, word_column
 
 LEASE_MS = 60_000
 MAX_CLAIM = 50
@@ -30,13 +30,7 @@ outbox = sa.Table(
     sa.Column("fence", sa.Integer(), nullable=False, server_default="0"),
     sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
     sa.Column("last_error", sa.String(500)),
-    sa.Index(
-        "ix_outbox_due",
-        "kind",
-        "run_at_ms",
-        sqlite_where=sa.text("state <> 'DONE'"),
-        postgresql_where=sa.text("state <> 'DONE'"),
-    ),
+    partial_index("ix_outbox_due", "kind", "run_at_ms", where="state <> 'DONE'"),
 )
 
 
@@ -70,11 +64,10 @@ def claim(connection: Connection, kind: str, now_ms: int, limit: int = MAX_CLAIM
 
     SKIP LOCKED keeps PostgreSQL workers apart; SQLAlchemy leaves it out for SQLite, where BEGIN IMMEDIATE does.
     """
-    free = sa.or_(outbox.c.state == "WAITING", outbox.c.lease_until_ms <= now_ms)
     not_done = sa.text("outbox.state <> 'DONE'")  # in the index's own words, else SQLite does not use it
     chosen = (
         sa.select(outbox.c.id)
-        .where(outbox.c.kind == kind, outbox.c.run_at_ms <= now_ms, not_done, free)
+        .where(outbox.c.kind == kind, outbox.c.run_at_ms <= now_ms, not_done, _is_free(now_ms))
         .order_by(outbox.c.run_at_ms, outbox.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -84,13 +77,13 @@ def claim(connection: Connection, kind: str, now_ms: int, limit: int = MAX_CLAIM
 
 def claim_one(connection: Connection, kind: str, subject_id: UUID, now_ms: int) -> Job | None:
     """Lease one subject's row at once, due or not; None while another worker holds it or when it is done."""
-    free = sa.or_(outbox.c.state == "WAITING", outbox.c.lease_until_ms <= now_ms)
-    jobs = _lease(
-        connection,
-        sa.and_(outbox.c.job_key == f"{kind}:{subject_id}", outbox.c.state != "DONE", free),
-        now_ms,
-    )
+    mine = sa.and_(outbox.c.job_key == f"{kind}:{subject_id}", outbox.c.state != "DONE", _is_free(now_ms))
+    jobs = _lease(connection, mine, now_ms)
     return jobs[0] if jobs else None
+
+
+def _is_free(now_ms: int) -> sa.ColumnElement[bool]:
+    return sa.or_(outbox.c.state == "WAITING", outbox.c.lease_until_ms <= now_ms)
 
 
 def _lease(connection: Connection, which: sa.ColumnElement[bool], now_ms: int) -> list[Job]:

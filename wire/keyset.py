@@ -58,10 +58,6 @@ class KeySet(msgspec.Struct, frozen=True, array_like=True, dict=True):
         key = self._index().get((purpose, key_id))
         return key if key is not None and key.verifies_at(now_ms) else None
 
-    def has(self, key_id: int) -> bool:
-        """Whether any key of any purpose has this id (ids are one sequence at a centre)."""
-        return any(key.id == key_id for key in self.keys)
-
     def _index(self) -> dict[tuple[Purpose, int], PublicKey]:
         index: dict[tuple[Purpose, int], PublicKey] | None = self.__dict__.get("index")
         if index is None:

@@ -1,7 +1,7 @@
 """What the active gates of one venue share: the key that encrypts their list and the key of its card hashes.
 
-Both are made with the venue's first list. Sealed in the database; opened to build the list, to hand them to an approved
-gate, and to check a card entry's evidence.
+Both are made with the venue's first gate or its first list. Sealed in the database; opened to build the list, to hand
+them to an approved gate, and to check a card entry's evidence.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from wire.keyset import KeyState
 from wire.signing import Purpose
 
 PURPOSES = (Purpose.PASS, Purpose.LIST, Purpose.SERVICE)
-HOLDS_PRIVATE = (KeyState.ANNOUNCED, KeyState.SIGNING)
 
 signing_key = sa.Table(
     "signing_key",

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre, Opener
-from sync_server.errors import EXIT_CHECK_FAILED, KeyReusedError, NotAllowedError, NotFoundError
+from sync_server.errors import EXIT_CHECK_FAILED, NotFoundError
 from sync_server.idempotency import once
 from sync_server.orders import paying, placing, progress
 from sync_server.orders.holders import Holder
@@ -55,25 +55,21 @@ def place(
     centre = opener()
     people = tuple(Holder(*(part.strip() or None for part in text.split(",", 2))) for text in holders)  # type: ignore[arg-type]  # a missing name is refused by Holder.flaw
     refused = None
-    try:
-        with centre.write() as connection:
-            payer = None if distributor is None else party_by_org_number(connection, distributor).id
-            new = placing.NewOrder(product, count, channel, payer, people, phone)
+    with centre.write() as connection:
+        payer = None if distributor is None else party_by_org_number(connection, distributor).id
+        new = placing.NewOrder(product, count, channel, payer, people, phone)
 
-            def act() -> dict[str, Any] | None:
-                nonlocal refused
-                placed = placing.place(centre, connection, new, ACTOR)
-                if not isinstance(placed, placing.Placed):
-                    refused = placed
-                    return None
-                transfer_id = paying.pay(connection, placed.order_id, ACTOR, centre.now_ms(), caller_sends=True)
-                return {"order_id": str(placed.order_id), "transfer_id": str(transfer_id)}
+        def act() -> dict[str, Any] | None:
+            nonlocal refused
+            placed = placing.place(centre, connection, new, ACTOR)
+            if not isinstance(placed, placing.Placed):
+                refused = placed
+                return None
+            transfer_id = paying.pay(connection, placed.order_id, ACTOR, centre.now_ms(), caller_sends=True)
+            return {"order_id": str(placed.order_id), "transfer_id": str(transfer_id)}
 
-            body = [product, count, distributor, list(holders), phone, channel]
-            made = act() if key is None else once(connection, ACTOR, key, body, centre.now_ms(), act)
-    except (NotFoundError, NotAllowedError, KeyReusedError) as error:
-        click.echo(f"sync-server: {error}", err=True)
-        sys.exit(EXIT_CHECK_FAILED)
+        body = [product, count, distributor, list(holders), phone, channel]
+        made = act() if key is None else once(connection, ACTOR, key, body, centre.now_ms(), act)
     if made is None:
         click.echo(f"sync-server: the order was not taken: {refused}", err=True)
         sys.exit(EXIT_CHECK_FAILED)
@@ -89,11 +85,7 @@ def place(
 def show(opener: Opener, number: str) -> None:
     """The order with this number, as it stands now."""
     with opener().read() as connection:
-        try:
-            click.echo(json.dumps(describe(connection, order.c.number == number), ensure_ascii=False))
-        except NotFoundError as error:
-            click.echo(f"sync-server: {error}", err=True)
-            sys.exit(EXIT_CHECK_FAILED)
+        click.echo(json.dumps(describe(connection, order.c.number == number), ensure_ascii=False))
 
 
 def describe(connection: Connection, which: sa.ColumnElement[bool]) -> dict[str, Any]:

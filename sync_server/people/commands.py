@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from collections.abc import Callable
 
 import click
 
-from sync_server.centre import Centre
+from sync_server.centre import Opener
 from sync_server.errors import EXIT_CHECK_FAILED, NotAllowedError, NotFoundError
 from sync_server.people import operators
 from sync_server.people.passwords import MAX_CHARACTERS
 from sync_server.people.permissions import SEEDED_ROLES
 
 ACTOR = "command-line"
-OpenCentre = Callable[[], Centre]
 
 
 @click.group()
@@ -31,13 +29,11 @@ def user() -> None:
 @click.option("--role", "role_code", required=True, help=", ".join(role.code for role in SEEDED_ROLES))
 @click.option("--password-stdin", is_flag=True, help="read the password from the first line of standard input")
 @click.pass_obj
-def add(
-    open_centre: OpenCentre, organisation: str, account: str, name: str, role_code: str, password_stdin: bool
-) -> None:
+def add(opener: Opener, organisation: str, account: str, name: str, role_code: str, password_stdin: bool) -> None:
     """Add an operator; without --password-stdin a password is made and printed once."""
     password = sys.stdin.readline(MAX_CHARACTERS + 2).rstrip("\r\n") if password_stdin else secrets.token_urlsafe(12)
     try:
-        operators.add_operator(open_centre(), organisation, account, name, role_code, password, ACTOR)
+        operators.add_operator(opener(), organisation, account, name, role_code, password, ACTOR)
     except (ValueError, NotFoundError, NotAllowedError) as error:
         click.echo(f"sync-server: {error}", err=True)
         sys.exit(EXIT_CHECK_FAILED)
@@ -47,9 +43,9 @@ def add(
 
 @user.command(name="list")
 @click.pass_obj
-def list_(open_centre: OpenCentre) -> None:
+def list_(opener: Opener) -> None:
     """One JSON line per operator."""
-    with open_centre().read() as connection:
+    with opener().read() as connection:
         for row in operators.list_operators(connection):
             shown = {"organisation": row.organisation, "account": row.account, "name": row.name}
             click.echo(json.dumps({**shown, "role": row.role_code, "state": row.state}, ensure_ascii=False))

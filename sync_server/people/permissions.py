@@ -1,7 +1,7 @@
 """What an operator may do: the permissions, and the seeded roles that bundle them.
 
-A permission stands here only if a page asks for it. Roles live in the database (`people.roles` seeds them), so that an
-installation can change what a role holds; user administration, finance and audit exclude each other (web.md).
+A permission stands here only if a page asks for it. Roles live in the database (`people.operators` seeds them), so
+that an installation can change what a role holds; user administration, finance and audit exclude each other (web.md).
 """
 
 from __future__ import annotations

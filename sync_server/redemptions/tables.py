@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sync_server.db import append_only, link, metadata, ms_column, word_column
+from sync_server.db import append_only, link, metadata, ms_column, partial_index, word_column
 from wire.messages import Outcome
 
 OUTCOMES = tuple(Outcome.__members__)
@@ -78,13 +78,10 @@ redemption = sa.Table(
     ms_column("recorded_at_ms"),
     ms_column("cleared_at_ms", nullable=True),  # when settlement made its payout line; settlement alone writes it
     sa.UniqueConstraint("device_id", "incarnation", "seq"),
-    sa.Index(
+    partial_index(
         "ix_redemption_due",
-        "outcome",
-        "recorded_at_ms",
-        "id",
-        sqlite_where=sa.text("outcome = 'CLAIMED' AND cleared_at_ms IS NULL"),
-        postgresql_where=sa.text("outcome = 'CLAIMED' AND cleared_at_ms IS NULL"),
+        *("outcome", "recorded_at_ms", "id"),
+        where="outcome = 'CLAIMED' AND cleared_at_ms IS NULL",
     ),
     sa.Index("ix_redemption_outcome", "outcome", "recorded_at_ms"),
     sa.Index("ix_redemption_venue", "venue_id", "occurred_at_ms"),

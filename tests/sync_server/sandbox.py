@@ -9,14 +9,12 @@ from pathlib import Path
 from uuid import UUID
 
 import msgspec
-import requests
 import sqlalchemy as sa
 from werkzeug.serving import make_server
 
 from sandbox_provider.app import create_app
 from sandbox_provider.book import Book
 from sandbox_provider.faults import Fault, FaultKind, Faults
-from sandbox_provider.notices import Notifier
 from sandbox_provider.provider import Provider
 from sandbox_provider.signing import load_or_make_key
 from sync_server.catalog import fees, products, stock
@@ -49,7 +47,6 @@ class Sandbox:
         key = load_or_make_key(key_folder)
         self.book, self.faults = Book(folder / "provider.db"), Faults()
         self.provider = Provider(self.book, key, self.faults, CONTROL_TOKEN, now_ms)
-        self.notifier = Notifier(self.book, key, now_ms)
         self._server = make_server("127.0.0.1", 0, create_app(self.provider), threaded=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_S,), daemon=True)
         self._thread.start()
@@ -57,10 +54,6 @@ class Sandbox:
 
     def play(self, kind: FaultKind, method: str = "*", times: int = 1, delay_ms: int = 0) -> None:
         self.faults.add(Fault(kind, method, times, delay_ms))
-
-    def send_notices(self) -> None:
-        with requests.Session() as session:
-            self.notifier.turn(session)
 
     def stop(self) -> None:
         self.provider.stopping.set()
