@@ -13,7 +13,14 @@ with these parts (a comma never belongs to a value; in a URL write it %2C):
     reader=cardserial:PATH[@BAUD]   a card reader that tells each tap in a line (serial_card_reader.py)
     reader=sim                  a simulated camera, scanner and card reader
     turnstile=file:PATH         each pulse appended to a file as a line of JSON
+    turnstile=gpio:CHIP/PIN     a relay on a pin of a GPIO chip; :low behind the PIN if the relay is on while it is low
+    turnstile=gpiozero:PIN      a relay on a Raspberry Pi's header (BCM number); :low as above
+    turnstile=serialrelay:PATH[@BAUD]#CHANNEL   a board that knows on and off (LCUS), 9600 baud unless said so
+    turnstile=modbusrelay:PATH[@BAUD]#CHANNEL   a board that times the pulse itself (Modbus RTU)
+    turnstile=httprelay:URL     a board in the network that times the pulse; {pulse_ms}, {pulse_s} stand for its length
     turnstile=sim               a simulated arm with visitors
+    interface=NAME              of an httprelay: the network interface of its own wire
+    passage_in=PIN[:nc|no]      of gpio and gpiozero, with passage_out, ready, fire, tamper: what is wired as an input
     direction=in | out          which way the lane leads; in, unless said otherwise
 
 A lane has one turnstile and at least one reader; `reader` may be repeated.
@@ -34,22 +41,28 @@ from hardware.pcsc_reader import PcscReader
 from hardware.serial_card_reader import SerialCardReader
 from hardware.serial_scanner import DEFAULT_BAUD, Scanner, SerialScanner
 from hardware.simulated import SimulatedLane
-from hardware.turnstile import Direction, FileTurnstile, Turnstile
+from hardware.turnstile import Direction, Turnstile
+from hardware.turnstile_spec import (
+    BAUD_RATES,
+    TURNSTILE_PARTS,
+    TURNSTILES,
+    TurnstileSpec,
+    open_turnstile,
+    parse_turnstile,
+)
 from hardware.vendor_card_reader import VendorCardReader
 
 MAX_LANES = 99
 MAX_READERS = 8  # of one lane
-BAUD_RATES = range(300, 4_000_001)
 
 READERS = (
     "serial:PATH[@BAUD]", "camera:SOURCE", "pcsc:NAME", "cardlib:PATH", "cardserial:PATH[@BAUD]", "sim",
 )  # fmt: skip
-TURNSTILES = ("file:PATH", "sim")
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSpec:
-    """One device as it was named: its kind, where it is, and for a serial line its speed."""
+    """One reader as it was named: its kind, where it is, and for a serial line its speed."""
 
     kind: str
     where: str = ""
@@ -69,7 +82,7 @@ class LaneSpec:
 
     number: int
     readers: tuple[DeviceSpec, ...]
-    turnstile: DeviceSpec
+    turnstile: TurnstileSpec
     direction: Direction = Direction.IN
 
 
@@ -111,20 +124,26 @@ def parse_lane(text: str) -> LaneSpec:
         raise DeviceFault(f"lane {text!r}: begin with a number from 1 to {MAX_LANES} and a colon, as in 1:reader=sim,…")
     number = int(number_text)
     readers: list[DeviceSpec] = []
-    turnstiles: list[DeviceSpec] = []
+    turnstiles: list[str] = []
+    turnstile_parts: dict[str, str] = {}
     directions: list[Direction] = []
     for part in parts.split(","):
         key, _, value = part.partition("=")
         if key == "reader":
-            readers.append(_device(number, "reader", value, READERS))
+            readers.append(_reader(number, value))
         elif key == "turnstile":
-            turnstiles.append(_device(number, "turnstile", value, TURNSTILES))
+            turnstiles.append(value)
+        elif key in TURNSTILE_PARTS:
+            if key in turnstile_parts:
+                raise DeviceFault(f"lane {number}: name {key} once")
+            turnstile_parts[key] = value
         elif key == "direction":
             if value not in list(Direction):
                 raise DeviceFault(f"lane {number}: direction is in or out, not {value!r}")
             directions.append(Direction(value))
         else:
-            raise DeviceFault(f"lane {number}: {part!r} is none of reader=…, turnstile=…, direction=…")
+            known = ", ".join(f"{name}=…" for name in ("reader", "turnstile", "direction", *TURNSTILE_PARTS))
+            raise DeviceFault(f"lane {number}: {part!r} is none of {known}")
     if len(turnstiles) != 1:
         raise DeviceFault(
             f"lane {number}: name exactly one turnstile ({' or '.join(TURNSTILES)}), not {len(turnstiles)}"
@@ -133,14 +152,19 @@ def parse_lane(text: str) -> LaneSpec:
         raise DeviceFault(f"lane {number}: name 1 to {MAX_READERS} readers ({', '.join(READERS)}), not {len(readers)}")
     if len(directions) > 1:
         raise DeviceFault(f"lane {number}: name the direction once")
-    return LaneSpec(number, tuple(readers), turnstiles[0], directions[0] if directions else Direction.IN)
+    direction = directions[0] if directions else Direction.IN
+    try:
+        turnstile = parse_turnstile(turnstiles[0], turnstile_parts, direction)
+    except DeviceFault as fault:
+        raise DeviceFault(f"lane {number}: {fault}") from fault
+    return LaneSpec(number, tuple(readers), turnstile, direction)
 
 
 def open_lane(spec: LaneSpec) -> LaneDevices:
     """Open what `spec` names. A device that is away is looked for until it is there; DeviceFault: it never can be."""
     with contextlib.ExitStack() as opened:
         simulated: SimulatedLane | None = None
-        if any(device.kind == "sim" for device in (*spec.readers, spec.turnstile)):
+        if "sim" in (spec.turnstile.kind, *(reader.kind for reader in spec.readers)):
             simulated = SimulatedLane(spec.number, direction=spec.direction)
             opened.callback(simulated.close)
         cameras: list[Camera] = []
@@ -163,7 +187,7 @@ def open_lane(spec: LaneSpec) -> LaneDevices:
         if simulated is not None and spec.turnstile.kind == "sim":
             turnstile = simulated.turnstile
         else:
-            turnstile = FileTurnstile(Path(spec.turnstile.where), spec.number)
+            turnstile = open_turnstile(spec.turnstile, spec.number)
         opened.pop_all()  # all of it is there: it is the caller's to close
     return LaneDevices(
         number=spec.number,
@@ -177,13 +201,13 @@ def open_lane(spec: LaneSpec) -> LaneDevices:
     )
 
 
-def _device(lane: int, part: str, value: str, known: tuple[str, ...]) -> DeviceSpec:
-    """One device as named; its kind must be one of `known`, and all but `sim` say where they are."""
+def _reader(lane: int, value: str) -> DeviceSpec:
+    """One reader as named; its kind must be one of READERS, and all but `sim` say where they are."""
     kind, _, where = value.partition(":")
-    if kind not in {name.partition(":")[0] for name in known}:
-        raise DeviceFault(f"lane {lane}: {part}={value!r} is of no known kind; known are {', '.join(known)}")
+    if kind not in {name.partition(":")[0] for name in READERS}:
+        raise DeviceFault(f"lane {lane}: reader={value!r} is of no known kind; known are {', '.join(READERS)}")
     if (kind == "sim") == bool(where):
-        raise DeviceFault(f"lane {lane}: {part}={value!r} should read {part}={' or '.join(known)}")
+        raise DeviceFault(f"lane {lane}: reader={value!r} should read reader={' or '.join(READERS)}")
     if kind in ("serial", "cardserial"):
         path, at, baud = where.rpartition("@")
         if at and baud.isdecimal():

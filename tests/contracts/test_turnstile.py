@@ -4,26 +4,39 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from hardware import DeviceFault
+from hardware.gpiod_pins import GpiodPins
+from hardware.gpiozero_pins import GpiozeroPins
+from hardware.http_relay import HttpRelay
+from hardware.serial_relay import LcusRelay, ModbusRelay
 from hardware.simulated_turnstile import SimulatedTurnstile
 from hardware.timeline import History, RealTimeline
 from hardware.turnstile import MAX_PULSE_MS, MIN_PULSE_MS, FileTurnstile, Passage, Turnstile
+from hardware.wired_turnstile import Contact, InputPin, RelayPin, Role, WiredTurnstile
+from tests.hardware import gpiochip
+from tests.hardware.header import HeaderPins, pi_factory
+from tests.hardware.relay_boards import BoardRelay, HttpBoard, LcusBoard, ModbusBoard
+from tests.waiting import until
+
+RELAY, SENSOR = 17, 27
+GAP_NS = 1_000_000  # no relay lets go in less
 
 
 class Subject(ABC):
     """A turnstile and a way to see its pulses that does not go through it."""
 
     turnstile: Turnstile
+    has_sensor = False
 
     @abstractmethod
     def pulses(self) -> list[Mapping[str, object]]:
-        """The note of every pulse that began, with its monotonic_ns."""
+        """Every pulse that began, with its monotonic_ns and, where the device keeps it, its note."""
 
     def end(self) -> None:
         """Leave nothing behind."""
@@ -42,6 +55,8 @@ class FileSubject(Subject):
 
 
 class SimulatedSubject(Subject):
+    has_sensor = True
+
     def __init__(self) -> None:
         self._timeline = RealTimeline()
         self._history = History(self._timeline.now_ns)
@@ -59,9 +74,127 @@ class SimulatedSubject(Subject):
         self._timeline.close()
 
 
-@pytest.fixture(params=["file", "simulated"])
+class WiredSubject(Subject):
+    """A relay whose edges are seen on its wire: no notes, and pulses that overlap are one."""
+
+    def __init__(self, make: Callable[[], Turnstile]) -> None:
+        self.make = make
+        self.turnstile = make()
+
+    @abstractmethod
+    def edges(self) -> list[tuple[int, bool]]:
+        """When the relay went on and off."""
+
+    def pulses(self) -> list[Mapping[str, object]]:
+        return [{"monotonic_ns": at_ns} for at_ns, on in self.edges() if on]
+
+
+class BoardSubject(WiredSubject):
+    def __init__(self, relay: BoardRelay, make: Callable[[], Turnstile], unplug: Callable[[], None]) -> None:
+        self._relay = relay
+        self._unplug = unplug
+        super().__init__(make)
+
+    def edges(self) -> list[tuple[int, bool]]:
+        return [(moment.monotonic_ns, moment.event == "on") for moment in self._relay.history.moments("relay")]
+
+    def end(self) -> None:
+        super().end()
+        self._unplug()
+
+
+class HeaderSubject(WiredSubject):
+    """gpiozero on its own pretended header, whose pins remember their states; the relay is on while its pin is low."""
+
+    has_sensor = True
+    relay, sensor = 2, 3  # pins with a pull-up of their own: they rest high, as such a relay needs it
+
+    def __init__(self) -> None:
+        self._header = HeaderPins()
+        self._header.pin(self.relay)
+        self._header.drive(self.sensor, 0)
+        super().__init__(self._make)
+
+    def _make(self) -> Turnstile:
+        inputs = {Role.PASSAGE_IN: InputPin(self.sensor, Contact.NC)}
+        pins = GpiozeroPins(RelayPin(self.relay, active_high=False), inputs, self._header.factory)
+        return WiredTurnstile(pins, pins)
+
+    def edges(self) -> list[tuple[int, bool]]:
+        return [(at_ns, not level) for at_ns, level in self._header.edges(self.relay)]
+
+
+class ChipSubject(WiredSubject):
+    """The real libraries on the pretended GPIO chip under this process."""
+
+    has_sensor = True
+
+    def __init__(self, chip: Path, make_pins: Callable[[RelayPin, Mapping[Role, InputPin]], GpiodPins | GpiozeroPins]):
+        self._chip = gpiochip.GpioChip(chip)
+        self._before = len(self._chip.edges(RELAY))
+        gpiochip.drive(SENSOR, 0)
+
+        def make() -> Turnstile:
+            inputs = {Role.PASSAGE_IN: InputPin(SENSOR, Contact.NC)}
+            pins = make_pins(RelayPin(RELAY, active_high=False), inputs)
+            return WiredTurnstile(pins, pins)
+
+        super().__init__(make)
+
+    def edges(self) -> list[tuple[int, bool]]:
+        edges: list[tuple[int, bool]] = []
+        for edge in self._chip.edges(RELAY)[self._before :]:
+            on = edge.level == 0
+            if on and edges and edge.monotonic_ns - edges[-1][0] < GAP_NS:
+                edges.pop()
+            else:
+                edges.append((edge.monotonic_ns, on))
+        return edges
+
+
+def lcus(folder: Path) -> Subject:
+    board = LcusBoard(folder / "board", channel=2)
+    return BoardSubject(board.relay, lambda: WiredTurnstile(LcusRelay(folder / "board", 2)), board.unplug)
+
+
+def modbus(folder: Path) -> Subject:
+    board = ModbusBoard(folder / "board", channel=2)
+    return BoardSubject(board.relay, lambda: WiredTurnstile(ModbusRelay(folder / "board", 2)), board.unplug)
+
+
+def http(_folder: Path) -> Subject:
+    board = HttpBoard()
+    return BoardSubject(board.relay, lambda: WiredTurnstile(HttpRelay(board.url, "lo")), board.close)
+
+
+SUBJECTS: dict[str, Callable[[Path], Subject]] = {
+    "file": FileSubject,
+    "simulated": lambda _folder: SimulatedSubject(),
+    "gpiozero": lambda _folder: HeaderSubject(),
+    "serialrelay": lcus,
+    "modbusrelay": modbus,
+    "httprelay": http,
+}
+CHIP = gpiochip.underneath()
+if CHIP is not None:  # tests/hardware/test_gpio_chip.py runs this file again on top of one
+    chip = CHIP
+    SUBJECTS = {
+        "gpiod": lambda _folder: ChipSubject(chip, lambda relay, inputs: GpiodPins(gpiochip.DEVICE, relay, inputs)),
+        "lgpio": lambda _folder: ChipSubject(chip, lambda relay, inputs: GpiozeroPins(relay, inputs, pi_factory)),
+    }
+
+
+@pytest.fixture(params=SUBJECTS)
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
-    subject = FileSubject(tmp_path) if request.param == "file" else SimulatedSubject()
+    subject = SUBJECTS[request.param](tmp_path)
+    yield subject
+    subject.end()
+
+
+@pytest.fixture(params=[name for name in SUBJECTS if name not in ("file", "simulated")])
+def wired(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WiredSubject]:
+    subject = SUBJECTS[request.param](tmp_path)
+    assert isinstance(subject, WiredSubject)
     yield subject
     subject.end()
 
@@ -76,24 +209,47 @@ def test_nothing_moves_when_it_is_made_or_closed(subject: Subject) -> None:
 
 def test_a_pulse_is_one_pulse_with_its_note_and_its_time(subject: Subject) -> None:
     began_ns = subject.turnstile.open_for(MIN_PULSE_MS, {"pass": "a1b2", "entry_seq": 7, "who": None})
-    (pulse,) = subject.pulses()
+    (pulse,) = until(subject.pulses, what="the relay moves")
     told_ns = pulse["monotonic_ns"]
     assert isinstance(told_ns, int)
     assert abs(told_ns - began_ns) < 1_000_000_000
-    assert {**pulse, "monotonic_ns": 0} == {"pass": "a1b2", "entry_seq": 7, "who": None, "monotonic_ns": 0}
+    note = {} if isinstance(subject, WiredSubject) else {"pass": "a1b2", "entry_seq": 7, "who": None}
+    assert {**pulse, "monotonic_ns": 0} == {**note, "monotonic_ns": 0}
 
 
 def test_pulses_asked_for_together_are_pulses_of_their_own(subject: Subject) -> None:
     for seq in range(3):
         subject.turnstile.open_for(MAX_PULSE_MS, {"entry_seq": seq})
-    assert [pulse["entry_seq"] for pulse in subject.pulses()] == [0, 1, 2]
+    pulses = until(subject.pulses, what="the relay moves")
+    if isinstance(subject, WiredSubject):
+        assert [on for _, on in subject.edges()] == [True]  # one that lasts longer, on a wire
+    else:
+        assert [pulse["entry_seq"] for pulse in pulses] == [0, 1, 2]
 
 
 def test_any_thread_may_ask(subject: Subject) -> None:
     with ThreadPoolExecutor(4) as threads:
         times = list(threads.map(lambda seq: subject.turnstile.open_for(100, {"entry_seq": seq}), range(40)))
     assert len(times) == 40
-    assert sorted(str(pulse["entry_seq"]) for pulse in subject.pulses()) == sorted(map(str, range(40)))
+    if not isinstance(subject, WiredSubject):
+        assert sorted(str(pulse["entry_seq"]) for pulse in subject.pulses()) == sorted(map(str, range(40)))
+
+
+def test_a_pulse_ends_by_itself_and_not_too_early(wired: WiredSubject) -> None:
+    began_ns = wired.turnstile.open_for(MIN_PULSE_MS, {})
+    wired.turnstile.open_for(2 * MIN_PULSE_MS, {})
+    edges = until(lambda: wired.edges()[1:] and wired.edges(), what="the relay goes off")
+    assert [on for _, on in edges] == [True, False]
+    assert edges[1][0] - began_ns >= 2 * MIN_PULSE_MS * 1_000_000 - GAP_NS
+
+
+def test_closing_and_starting_again_make_no_edge(wired: WiredSubject) -> None:
+    wired.turnstile.close()
+    wired.turnstile = wired.make()
+    assert wired.turnstile.fault is None
+    assert wired.edges() == []
+    wired.turnstile.open_for(MIN_PULSE_MS, {})
+    until(lambda: [on for _, on in wired.edges()] == [True, False], what="it works again")
 
 
 @pytest.mark.parametrize("pulse_ms", [0, -1, MIN_PULSE_MS - 1, MAX_PULSE_MS + 1])
@@ -114,4 +270,4 @@ def test_passages_are_told_only_where_there_is_a_sensor_and_after_a_pulse(subjec
     heard: list[Passage] = []
     subject.turnstile.watch(heard.append)
     assert heard == []
-    assert subject.turnstile.has_passage_sensor is isinstance(subject.turnstile, SimulatedTurnstile)
+    assert subject.turnstile.has_passage_sensor is subject.has_sensor

@@ -13,18 +13,27 @@ from hardware.devices import DeviceSpec, LaneSpec, open_lane, parse_lane
 from hardware.pty_scanner import PtyScanner
 from hardware.simulated_turnstile import SimulatedTurnstile
 from hardware.turnstile import Direction, FileTurnstile
+from hardware.turnstile_spec import TurnstileSpec
+from hardware.wired_turnstile import Contact, InputPin, RelayPin, Role, WiredTurnstile
 
-SIM = DeviceSpec("sim")
+SIM, ARM = DeviceSpec("sim"), TurnstileSpec("sim")
+INPUTS = {
+    Role.PASSAGE_IN: InputPin(27, Contact.NC),
+    Role.PASSAGE_OUT: InputPin(22, Contact.NO),
+    Role.READY: InputPin(23, Contact.NO),
+    Role.FIRE: InputPin(24, Contact.NC),
+    Role.TAMPER: InputPin(25, Contact.NC),
+}
 
 
 @pytest.mark.parametrize(
     ("text", "spec"),
     [
-        ("1:reader=sim,turnstile=sim", LaneSpec(1, (SIM,), SIM)),
-        ("2:turnstile=sim,direction=out,reader=sim", LaneSpec(2, (SIM,), SIM, Direction.OUT)),
+        ("1:reader=sim,turnstile=sim", LaneSpec(1, (SIM,), ARM)),
+        ("2:turnstile=sim,direction=out,reader=sim", LaneSpec(2, (SIM,), ARM, Direction.OUT)),
         (
             "1:reader=serial:/dev/ttyUSB0,turnstile=file:/run/pulses",
-            LaneSpec(1, (DeviceSpec("serial", "/dev/ttyUSB0", 115_200),), DeviceSpec("file", "/run/pulses")),
+            LaneSpec(1, (DeviceSpec("serial", "/dev/ttyUSB0", 115_200),), TurnstileSpec("file", "/run/pulses")),
         ),
         (
             "1:reader=serial:/dev/serial/by-path/pci-0:2:1.0@9600,reader=camera:rtsp://a:b@c/d?e=f,turnstile=sim",
@@ -34,12 +43,49 @@ SIM = DeviceSpec("sim")
                     DeviceSpec("serial", "/dev/serial/by-path/pci-0:2:1.0", 9600),
                     DeviceSpec("camera", "rtsp://a:b@c/d?e=f"),
                 ),
-                SIM,
+                ARM,
             ),
         ),
         (
             "1:reader=serial:/tmp/odd@name,turnstile=sim",
-            LaneSpec(1, (DeviceSpec("serial", "/tmp/odd@name"),), SIM),
+            LaneSpec(1, (DeviceSpec("serial", "/tmp/odd@name"),), ARM),
+        ),
+        (
+            "1:reader=sim,turnstile=gpio:gpiochip4/17:low,passage_in=27,passage_out=22:no,ready=23,fire=24:nc,tamper=25",
+            LaneSpec(
+                1, (SIM,), TurnstileSpec("gpio", "/dev/gpiochip4", RelayPin(17, active_high=False), inputs=INPUTS)
+            ),
+        ),
+        (
+            "1:reader=sim,turnstile=gpio:/dev/usb-gpio/0,direction=out,passage_out=1",
+            LaneSpec(
+                1,
+                (SIM,),
+                TurnstileSpec("gpio", "/dev/usb-gpio", RelayPin(0), inputs={Role.PASSAGE_OUT: InputPin(1, Contact.NC)}),
+                Direction.OUT,
+            ),
+        ),
+        (
+            "1:reader=sim,turnstile=gpiozero:17:high",
+            LaneSpec(1, (SIM,), TurnstileSpec("gpiozero", relay=RelayPin(17))),
+        ),
+        (
+            "1:reader=sim,turnstile=serialrelay:/dev/serial/by-path/pci-0:2:1.0@115200#4",
+            LaneSpec(
+                1, (SIM,), TurnstileSpec("serialrelay", "/dev/serial/by-path/pci-0:2:1.0", baud=115_200, channel=4)
+            ),
+        ),
+        (
+            "1:reader=sim,turnstile=modbusrelay:/dev/odd@name#32",
+            LaneSpec(1, (SIM,), TurnstileSpec("modbusrelay", "/dev/odd@name", baud=9600, channel=32)),
+        ),
+        (
+            "1:reader=sim,turnstile=httprelay:http://10.0.8.2/relay/0?turn=on&timer={pulse_s},interface=eth1",
+            LaneSpec(
+                1,
+                (SIM,),
+                TurnstileSpec("httprelay", "http://10.0.8.2/relay/0?turn=on&timer={pulse_s}", interface="eth1"),
+            ),
         ),
     ],
 )
@@ -65,8 +111,29 @@ def test_lanes_that_are_understood(text: str, spec: LaneSpec) -> None:
         ("1:reader=nose:1,turnstile=sim", "no known kind; known are serial:PATH"),
         ("1:reader=serial,turnstile=sim", "should read reader=serial:PATH"),
         ("1:reader=sim:1,turnstile=sim", "should read reader="),
-        ("1:reader=sim,turnstile=file:", "should read turnstile=file:PATH or sim"),
+        ("1:reader=sim,turnstile=file:", "should read turnstile=file:PATH or .* sim"),
         ("1:reader=serial:/dev/ttyUSB0@7,turnstile=sim", "7 baud"),
+        ("1:reader=sim,turnstile=arm:1", "lane 1: turnstile='arm:1' is of no known kind; known are file:PATH, gpio:"),
+        ("1:reader=sim,turnstile=gpio:17", "names no chip: write gpio:CHIP/PIN"),
+        ("1:reader=sim,turnstile=gpio:gpiochip0/x", "'x' is no relay's pin"),
+        ("1:reader=sim,turnstile=gpio:gpiochip0/1024", "'1024' is no relay's pin"),
+        ("1:reader=sim,turnstile=gpiozero:17:lo", "'17:lo' is no relay's pin: .* :low behind it"),
+        ("1:reader=sim,turnstile=gpiozero:17,ready=GPIO4", "ready='GPIO4' should read ready=PIN, or PIN:nc or PIN:no"),
+        ("1:reader=sim,turnstile=gpiozero:17,ready=4:nx", "ready='4:nx' should read"),
+        ("1:reader=sim,turnstile=gpiozero:17,ready=4,ready=5", "name ready once"),
+        ("1:reader=sim,turnstile=gpiozero:17,ready=4,fire=4", "a pin of their own"),
+        ("1:reader=sim,turnstile=gpiozero:17,ready=17", "a pin of their own"),
+        ("1:reader=sim,turnstile=gpiozero:17,passage_out=4", "passage_out alone cannot tell who passed"),
+        ("1:reader=sim,turnstile=gpiozero:17,direction=out,passage_in=4", "passage_in alone cannot tell"),
+        ("1:reader=sim,turnstile=sim,ready=4", "only gpio and gpiozero have inputs: sim cannot have ready"),
+        ("1:reader=sim,turnstile=serialrelay:/dev/ttyUSB0", "names no channel: end with # and a number from 1 to 16"),
+        ("1:reader=sim,turnstile=serialrelay:/dev/ttyUSB0#0", "names no channel"),
+        ("1:reader=sim,turnstile=modbusrelay:/dev/ttyUSB0#33", "a number from 1 to 32"),
+        ("1:reader=sim,turnstile=serialrelay:/dev/ttyUSB0@7#1", "7 baud is no speed"),
+        ("1:reader=sim,turnstile=httprelay:http://10.0.8.2/pulse", "needs interface=NAME"),
+        ("1:reader=sim,turnstile=sim,interface=eth1", "an httprelay, and nothing else, needs interface=NAME"),
+        ("1:reader=sim,turnstile=httprelay:http://relay/pulse,interface=eth1", "a URL with an IP address"),
+        ("1:reader=sim,turnstile=httprelay:ftp://10.0.8.2/pulse,interface=eth1", "a URL with an IP address"),
     ],
 )
 def test_lanes_that_are_not(text: str, words: str) -> None:
@@ -89,6 +156,26 @@ def test_a_real_lane_is_opened_and_closed(tmp_path: Path) -> None:
     lane.close()
     with pytest.raises(DeviceFault):
         lane.turnstile.open_for(300, {})
+
+
+@pytest.mark.parametrize(
+    ("turnstile", "fault"),
+    [
+        ("gpio:{0}/chip/17,passage_in=27", "cannot be had"),
+        ("gpiozero:17,passage_in=27", ""),  # what is missing depends on the machine
+        ("serialrelay:{0}/board#1", "plug it in"),
+        ("modbusrelay:{0}/board#1", "plug it in"),
+        ("httprelay:http://127.0.0.1:9/pulse,interface=eth77", "eth77"),
+    ],
+)
+def test_a_turnstile_that_is_away_does_not_stop_the_lane(tmp_path: Path, turnstile: str, fault: str) -> None:
+    lane = open_lane(parse_lane("1:reader=sim,turnstile=" + turnstile.format(tmp_path)))
+    assert isinstance(lane.turnstile, WiredTurnstile)
+    assert lane.turnstile.has_passage_sensor is ("passage_in" in turnstile)
+    assert any(fault in sentence for sentence in lane.faults)
+    with pytest.raises(DeviceFault):
+        lane.turnstile.open_for(300, {})
+    lane.close()
 
 
 def test_a_simulated_lane_is_held_in_one_hand() -> None:

@@ -15,7 +15,10 @@ from tests.tidy.sources import PACKAGES, ROOT, Source, sources
 # What besides the standard library and our own packages (which import-linter checks) a package may know.
 THIRD_PARTY = {
     "wire": {"nacl", "cryptography", "msgspec"},
-    "hardware": {"cv2", "numpy", "zxingcpp", "pyzbar", "serial", "segno", "smartcard"},
+    "hardware": {
+        *("cv2", "numpy", "zxingcpp", "pyzbar", "serial", "segno", "smartcard"),
+        *("gpiod", "gpiozero", "lgpio", "requests", "urllib3"),
+    },
     "sandbox_provider": {"flask", "werkzeug", "waitress", "click", "msgspec", "requests", "cryptography"},
     "provisioning": set(),
 }
