@@ -127,6 +127,9 @@ class Gate:
         except DeviceFault:
             lane.owed.append(Ending(EntryKind.ANNULLED, judged.intent_seq, known.pass_id, Reason.FAULT))
             judged = replace(judged, verdict=Refuse(Reason.FAULT))
+        except Exception:  # a driver's mistake hides whether the relay moved; an entry without end holds up the upload
+            lane.owed.append(Ending(EntryKind.UNRESOLVED, judged.intent_seq, known.pass_id))
+            raise
         else:
             lane.owed.extend(lane.passages.pulsed(judged.intent_seq, known.pass_id, began_ns))
         self._tell(lane, known, judged, world)  # before the outcome is written: the visitor waits for this

@@ -108,6 +108,11 @@ class Stage:
         self.gate.recover(intents)
 
 
+def admitted(verdict: Admit | Refuse) -> bool:
+    """Whether somebody may enter."""
+    return isinstance(verdict, Admit)
+
+
 @dataclass
 class StageClock:
     """The gate's time, moved by the timeline."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from gate_agent import entries as entries_module
-from gate_agent.decision import Admit, Refuse
+from gate_agent.decision import Refuse
 from gate_agent.faces import IDLE, Limit, State
 from hardware.indicator import Signal
 from hardware.simulated_turnstile import WINDOW_MS, Trouble, Walk
 from hardware.turnstile import Note
-from tests.gate_agent.stage import Stage, stage_at
+from tests.gate_agent.stage import Stage, admitted, stage_at
 from tests.gate_agent.venue import ANNUAL, NOW_MINUTE, NOW_MS, SINGLE, TWICE, VERSION, Venue
 from wire import moments, token
 from wire.messages import ClockTrust, EntryKind, Presentation
@@ -23,24 +22,6 @@ from wire.reasons import Reason
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
-
-
-@pytest.fixture
-def venue() -> Venue:
-    """A venue whose list is still to be written."""
-    return Venue()
-
-
-@pytest.fixture
-def stage(tmp_path: Path, venue: Venue) -> Iterator[Stage]:
-    """Its gate; a list may be added with `venue.settle(stage.data_dir)`."""
-    with stage_at(tmp_path) as one:
-        yield one
-
-
-def admitted(verdict: Admit | Refuse) -> bool:
-    """Whether somebody may enter."""
-    return isinstance(verdict, Admit)
 
 
 def test_the_entry_is_on_disk_before_the_relay_moves(stage: Stage, venue: Venue) -> None:
@@ -210,6 +191,21 @@ def test_a_screen_that_fails_costs_no_entry_its_outcome(
         assert stage.pulses() == [1]
         stage.gate.tick(stage.lanes[0])
         assert stage.told() == ["intent 1", "passed_assumed 1 1"]
+
+
+def test_a_driver_that_fails_in_no_known_way_costs_no_entry_its_outcome(
+    stage: Stage, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    ticket = venue.issue()
+    venue.settle(stage.data_dir)
+    monkeypatch.setattr(stage.arms[0], "open_for", fail)
+    with pytest.raises(ZeroDivisionError):
+        stage.show(ticket.text)
+    stage.gate.tick(stage.lanes[0])
+    assert stage.told() == ["intent 1", "unresolved 1 1"]
 
 
 def test_on_a_nearly_full_disk_refusals_are_no_longer_written_and_admissions_are(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import msgspec
 import pytest
 
 from gate_agent.board import Reader
-from gate_agent.decision import Admit, Refuse
+from gate_agent.decision import Refuse
 from gate_agent.facts import AUTH_LEVEL
 from hardware.card_reader import CardAuth, CardRead
 from hardware.simulated_turnstile import Walk
-from tests.gate_agent.stage import Stage, stage_at
+from tests.gate_agent.stage import Stage, admitted
 from tests.gate_agent.venue import (
     DAY_MIN,
     NOW_MINUTE,
@@ -33,24 +30,6 @@ from wire.reasons import Reason
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
-
-
-@pytest.fixture
-def venue() -> Venue:
-    """A venue whose list is still to be written."""
-    return Venue()
-
-
-@pytest.fixture
-def stage(tmp_path: Path, venue: Venue) -> Iterator[Stage]:
-    """Its gate; a list may be added with `venue.settle(stage.data_dir)`."""
-    with stage_at(tmp_path) as one:
-        yield one
-
-
-def admitted(verdict: Admit | Refuse) -> bool:
-    """Whether somebody may enter."""
-    return isinstance(verdict, Admit)
 
 
 REFUSED: list[tuple[str, Reason, bool]] = [
