@@ -27,12 +27,12 @@ def program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def run(arguments: Sequence[str], env: Mapping[str, str] | None = None, feed: str | None = None) -> str:
+def run(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> str:
     """What a command that ends by itself prints. Raises ProgramFailed when it does not exit with 0."""
     done = subprocess.run(
         [program(arguments[0]), *arguments[1:]],
         env={**os.environ, **(env or {})},
-        input=feed,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=COMMAND_TIMEOUT_S,
@@ -67,20 +67,11 @@ class Program:
         self._is_ready = threading.Event()
         threading.Thread(target=self._listen, name=f"log-{self.name}", daemon=True).start()
 
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> dict[str, Any]:
         """What follows READY on its line. Raises ProgramFailed with its last words when that does not come."""
         if not self._is_ready.wait(timeout_s) or self._ready is None:
             raise ProgramFailed(f"{self.name} did not get ready:\n{self.last_words()}")
         return self._ready
-
-    def running(self) -> bool:
-        """Whether it is still there."""
-        return self._process.poll() is None
 
     def last_words(self) -> str:
         """The end of its log."""

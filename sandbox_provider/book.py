@@ -211,7 +211,7 @@ class Book:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
-            except BaseException:
+            except BaseException:  # whatever it was, nothing of it may stay
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
