@@ -42,6 +42,7 @@ FIRST_RETRY_MS = 5_000
 MAX_RETRY_MS = 3_600_000
 CALLER_FIRST_MS = 5_000  # a caller that sends by itself has so long before the worker does it
 MAX_PER_STEP = 200  # transfers moved on in one turn of the worker
+MAX_STEP_MS = 10_000  # none is begun later in a turn: a provider that lets us wait must not hold up lists and issuance
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,10 @@ def resume(connection: Connection, transfer_id: UUID, actor: str, reason: str, n
 
 def move_due(centre: Centre, provider: Provider) -> int:
     """Worker step: move every transfer on whose time has come. One at a time, so that no lease outlives its call."""
+    began_ms = centre.now_ms()
     for done in range(MAX_PER_STEP):
+        if centre.now_ms() - began_ms >= MAX_STEP_MS:
+            return done
         with centre.write() as connection:
             jobs = outbox.claim(connection, JOB, centre.now_ms(), limit=1)
         if not jobs:

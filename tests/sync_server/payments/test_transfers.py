@@ -86,6 +86,23 @@ def test_a_lost_process_is_asked_for_and_sent_again_under_the_same_number(world:
     assert transfer_row(world).state == "SUCCEEDED"
 
 
+def test_a_provider_that_lets_us_wait_does_not_hold_up_the_other_steps(
+    world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.buy()
+    world.buy()
+    provider = ScriptedProvider([Unclear("no answer"), Succeeded("P1", 5231)])
+    answer_at_once = provider.send
+
+    def answer_late(instruction: Instruction) -> Answer:
+        clock.pass_ms(transfers.MAX_STEP_MS)
+        return answer_at_once(instruction)
+
+    monkeypatch.setattr(provider, "send", answer_late)
+    assert transfers.move_due(world.centre, provider) == 1
+    assert transfers.move_due(world.centre, provider) == 1
+
+
 def test_unknown_is_never_given_up_and_never_gets_a_new_number(world: World, clock: Clock) -> None:
     world.buy()
     provider = drive(world, clock, *[Unclear("time-out")] * 60)
