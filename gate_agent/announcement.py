@@ -8,14 +8,13 @@ from gate_agent.board import EarlierUse, Reader, Scan
 from gate_agent.decision import Admit, Refuse
 from gate_agent.faces import NO_LABEL, Face, Facts, Label, Limit, State, Verdict
 from gate_agent.facts import Known
+from gate_agent.pass_list import LAST_DIGITS
 from gate_agent.uses import PassUses
 from gate_agent.world import World
 from wire import entitlement, moments
 from wire.entitlement import Rule
 from wire.feed import ProductDocument
 from wire.messages import Presentation
-
-LAST_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)

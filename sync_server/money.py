@@ -1,4 +1,4 @@
-"""Amounts in integer fen: how they are shared, what fee they bear and how they are written."""
+"""Amounts in integer fen: how they are shared and what fee they bear."""
 
 from __future__ import annotations
 
@@ -37,13 +37,3 @@ def shares_of(total_fen: int, weights: Sequence[int]) -> list[int]:
     for i in by_remainder[: total_fen - sum(parts)]:
         parts[i] += 1
     return parts
-
-
-def yuan(amount_fen: int) -> str:
-    """As people read it.
-
-    >>> yuan(123456), yuan(-5)
-    ('¥1,234.56', '-¥0.05')
-    """
-    whole, cents = divmod(abs(amount_fen), 100)
-    return f"{'-' if amount_fen < 0 else ''}¥{whole:,}.{cents:02d}"

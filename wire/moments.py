@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 EPOCH = date(2020, 1, 1)
@@ -37,8 +37,3 @@ def minute_ms(minute: int) -> int:
 def day_number(at_ms: int, zone: ZoneInfo) -> int:
     """Days since 2020-01-01 on the venue's calendar: what "once a day" means, whatever zone the box is set to."""
     return (datetime.fromtimestamp(at_ms / 1000, zone).date() - EPOCH).days
-
-
-def day_date(day: int) -> date:
-    """The calendar date of a day number."""
-    return EPOCH + timedelta(days=day)

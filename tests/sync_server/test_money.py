@@ -30,11 +30,6 @@ def test_a_fee_of_sixty_basis_points_is_rounded_half_up(amount_fen: int, fee_fen
     assert money.fee_of(amount_fen, 60) == fee_fen
 
 
-@pytest.mark.parametrize(("amount_fen", "text"), [(0, "¥0.00"), (7, "¥0.07"), (-123456789, "-¥1,234,567.89")])
-def test_amounts_are_written_as_people_read_them(amount_fen: int, text: str) -> None:
-    assert money.yuan(amount_fen) == text
-
-
 @pytest.mark.parametrize("weights", [[], [1, -1]])
 def test_nonsense_is_refused(weights: list[int]) -> None:
     with pytest.raises(ValueError, match="cannot split"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -26,4 +25,3 @@ def test_the_day_is_the_venues() -> None:
     noon_utc_ms = moments.EPOCH_MS + 17 * 3_600_000  # 01:00 of the next day in China
     assert moments.day_number(noon_utc_ms, ZoneInfo("UTC")) == 0
     assert moments.day_number(noon_utc_ms, ZoneInfo("Asia/Shanghai")) == 1
-    assert moments.day_date(366) == date(2021, 1, 1)
