@@ -191,6 +191,7 @@ def test_nothing_is_imported_before_it_is_used() -> None:
     assert {"cv2", "numpy", "serial", "zxingcpp", "pyzbar", "segno"}.isdisjoint(loaded)
 
 
+@pytest.mark.slow
 def test_more_photographs_are_read_than_by_any_free_decoder_and_none_wrongly() -> None:
     decoders: dict[str, Callable[[Gray], list[str]]] = {
         "ours": lambda gray: [code.text for code in read_picture(gray)],

@@ -18,6 +18,8 @@ from sync_server import schema
 from tests.sync_server.sandbox import Sandbox
 from tests.waiting import until
 
+pytestmark = pytest.mark.story
+
 COMMAND = [sys.executable, "-m", "sync_server"]
 TIMEOUT_S = 60
 
