@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
@@ -53,11 +54,7 @@ class SandboxClient:
     """One per process and thread; see `payments.provider.Provider`."""
 
     def __init__(self, url: str, app_id: str, private_key_pem: str, public_key_pem: bytes, notice_url: str) -> None:
-        private = serialization.load_pem_private_key(private_key_pem.encode(), password=None)
-        public = serialization.load_pem_public_key(public_key_pem)
-        if not isinstance(private, rsa.RSAPrivateKey) or not isinstance(public, rsa.RSAPublicKey):
-            raise ConfigurationError("the payment provider's keys must be RSA keys in PEM")
-        self._private, self._public = private, public
+        self._private, self._public = _keys_of(private_key_pem, public_key_pem)
         self._url, self._app_id, self._notice_url = url.rstrip("/"), app_id, notice_url
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy of the environment stands between us and the money
@@ -124,6 +121,16 @@ class SandboxClient:
         except (InvalidSignature, binascii.Error, ValueError):
             return False
         return True
+
+
+@lru_cache(maxsize=2)
+def _keys_of(private_key_pem: str, public_key_pem: bytes) -> tuple[rsa.RSAPrivateKey, rsa.RSAPublicKey]:
+    """Kept: reading an RSA key checks it for tens of ms, and the worker makes a client with every turn."""
+    private = serialization.load_pem_private_key(private_key_pem.encode(), password=None)
+    public = serialization.load_pem_public_key(public_key_pem)
+    if not isinstance(private, rsa.RSAPrivateKey) or not isinstance(public, rsa.RSAPublicKey):
+        raise ConfigurationError("the payment provider's keys must be RSA keys in PEM")
+    return private, public
 
 
 def _read_limited(response: requests.Response) -> bytes:
