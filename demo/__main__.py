@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import signal
 import sys
 import tempfile
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 from demo.centre import Centre, running_centre
 from demo.gate import Gate, running_gate
 from demo.processes import ProgramFailed
-from demo.story import Story, StoryFailed
+from demo.story import CARD, Story, StoryFailed
 
 VENUE = 1
 VISITOR_EVERY_S = 6.0
@@ -24,6 +25,8 @@ LAST_WORDS_CHARS = 2_000
 
 def main() -> int:
     """0 only when everything came out as it must."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     options = argparse.ArgumentParser(prog="./dev demo", description=__doc__)
     options.add_argument("--once", action="store_true", help="play it to the end, print one JSON line, and stop")
     once = options.parse_args().once
@@ -42,6 +45,7 @@ def main() -> int:
                 if once:
                     print(json.dumps(figures, ensure_ascii=False), flush=True)
                     return 0
+                _invite(story)
                 _go_on(story)
         except (StoryFailed, ProgramFailed) as failure:
             print(f"demo: {failure}", file=sys.stderr)
@@ -52,6 +56,11 @@ def main() -> int:
     return 0
 
 
+def _interrupt(_number: int, _frame: object) -> None:
+    """However it is ended, what it started is stopped and its folder goes."""
+    raise KeyboardInterrupt
+
+
 def _last_words(folder: Path) -> None:
     """What the programs said last."""
     for log in sorted(folder.glob("*.log")):
@@ -60,7 +69,7 @@ def _last_words(folder: Path) -> None:
 
 def _greet(centre: Centre, gate: Gate) -> None:
     lines = [
-        f"管理端 admin           {centre.url}/",
+        f"管理端 admin             {centre.url}/admin/",
         *(
             f"  机构号 {each['organisation']}  帐号 {each['account']:<10}  密码 {each['password']}"
             for each in centre.seeded["operators"]
@@ -68,9 +77,16 @@ def _greet(centre: Centre, gate: Gate) -> None:
         f"游客画面 visitor face    {gate.screen}/lane/1   {gate.screen}/lane/2",
         f"工作人员画面 staff face  {gate.screen}/staff",
         f"模拟通道 simulated lanes {gate.screen}/sim",
-        f"沙箱支付 provider        {centre.provider_url}/",
     ]
     print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def _invite(story: Story) -> None:
+    """What a person can show on the page of the simulated lanes."""
+    print("在 /sim 上自己试 try these on /sim:", file=sys.stderr)
+    for issued in story.unused():
+        print(f"  {issued.code}", file=sys.stderr)
+    print(f"  卡 card: {json.dumps(CARD)}", file=sys.stderr)
 
 
 def _go_on(story: Story) -> None:

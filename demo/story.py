@@ -126,6 +126,10 @@ class Story:
             "paid_to_venue_fen": paid_fen,
         }
 
+    def unused(self) -> list[Issued]:
+        """Single tickets of the story that nobody showed yet."""
+        return self.singles[4:]
+
     def welcome(self, lane: int) -> None:
         """One more visitor, with a ticket sold this moment: cut off, the gate goes by its signature alone."""
         order = self.centre.order_tickets(self.centre.product("single_ticket"), 1)

@@ -33,6 +33,7 @@ OPERATORS = (  # organisation, account, name, role
     ("1000", "admin", "管理员", "platform_admin"),
     ("1000", "operations", "运营", "operations"),
     ("1000", "finance", "财务", "finance"),
+    ("1000", "auditor", "审计员", "auditor"),
 )
 
 
