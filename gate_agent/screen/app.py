@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from flask import Blueprint, Flask, Response, abort, jsonify, render_template, request
+from werkzeug.exceptions import NotFound
 
 from gate_agent.board import Board, LaneState, Snapshot
 from gate_agent.screen import scans, strip, times, visitor, words
@@ -67,6 +68,7 @@ def create_app(
     app.extensions["screen"] = screen = Screen(board, now_ms, beat_s)
     app.before_request(_same_origin)
     app.after_request(_headers)
+    app.register_error_handler(NotFound, _missing)
     app.register_blueprint(_pages(screen, simulated=simulation is not None))
     if simulation is not None:
         app.register_blueprint(simulation)
@@ -152,6 +154,10 @@ def _same_origin() -> None:
     origin = request.headers.get("Origin")
     if origin is not None and origin != request.host_url.rstrip("/"):
         abort(403)
+
+
+def _missing(_error: NotFound) -> tuple[str, int]:
+    return render_template("missing.html"), 404
 
 
 def _headers(response: Response) -> Response:

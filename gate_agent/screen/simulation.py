@@ -14,9 +14,11 @@ A body that is not understood is answered 400 {"error": sentence}.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar, get_origin
 
 import msgspec
 from flask import Blueprint, Response, abort, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException
 
 from hardware.simulated import SimulatedLane
 from hardware.simulated_turnstile import Trouble, Walk
@@ -33,13 +35,28 @@ class Show(msgspec.Struct, forbid_unknown_fields=True):
 class Visitor(msgspec.Struct, forbid_unknown_fields=True):
     """Somebody steps up to the arm."""
 
-    how: str
+    how: Walk
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
     """Something breaks, or with `none` is whole again."""
 
     what: str
+
+    def __post_init__(self) -> None:
+        if self.what not in ("none", *Trouble):
+            raise ValueError("no such trouble")
+
+
+# What a body has to be, said to whoever sent another.
+EXPECTED: dict[type, str] = {
+    Show: 'expected {"text": the code, "to": "camera" or "scanner", "seed": a whole number or null}',
+    dict: 'expected {"area": …, "number": …, "identification": …} or {"fault": …}, each of them text',
+    Visitor: f'expected {{"how": one of {", ".join(Walk)}}}',
+    Fault: f'expected {{"what": one of none, {", ".join(Trouble)}}}',
+}
+
+Body = TypeVar("Body", Show, Visitor, Fault, dict[str, str])
 
 
 def simulation(lanes: Mapping[int, SimulatedLane]) -> Blueprint:
@@ -62,35 +79,46 @@ def simulation(lanes: Mapping[int, SimulatedLane]) -> Blueprint:
 
     @pages.post("/lane/<int:number>/show")
     def show(number: int) -> Response:
-        lane, asked = lane_of(number), msgspec.json.decode(request.get_data(), type=Show)
+        lane, asked = lane_of(number), _asked(Show)
         lane.show(asked.text, asked.to, asked.seed)
         return jsonify(lane.state())
 
     @pages.post("/lane/<int:number>/card")
     def card(number: int) -> Response:
         lane = lane_of(number)
-        lane.card(msgspec.json.decode(request.get_data(), type=dict[str, str]))
+        lane.card(_asked(dict[str, str]))
         return jsonify(lane.state())
 
     @pages.post("/lane/<int:number>/walk")
     def walk(number: int) -> Response:
-        lane, asked = lane_of(number), msgspec.json.decode(request.get_data(), type=Visitor)
+        lane, asked = lane_of(number), _asked(Visitor)
         lane.walk(asked.how)
         return jsonify(lane.state())
 
     @pages.post("/lane/<int:number>/fault")
     def fault(number: int) -> Response:
-        lane, asked = lane_of(number), msgspec.json.decode(request.get_data(), type=Fault)
+        lane, asked = lane_of(number), _asked(Fault)
         lane.fault(asked.what)
         return jsonify(lane.state())
 
-    @pages.errorhandler(
-        ValueError
-    )  # what a lane does not understand, and what is no such JSON (msgspec's are ValueErrors)
+    @pages.errorhandler(ValueError)  # what a lane does not understand, and a body that is not as EXPECTED
     def not_understood(error: ValueError) -> tuple[Response, int]:
         return jsonify(error=str(error)), 400
 
+    @pages.errorhandler(HTTPException)
+    def not_done(error: HTTPException) -> tuple[Response, int]:
+        """No such lane, or a body too large to read."""
+        return jsonify(error=error.description), error.code or 500
+
     return pages
+
+
+def _asked(kind: type[Body]) -> Body:
+    """The body of this request. ValueError: it is not as EXPECTED."""
+    try:
+        return msgspec.json.decode(request.get_data(), type=kind)
+    except msgspec.MsgspecError:
+        raise ValueError(EXPECTED[get_origin(kind) or kind]) from None
 
 
 def _told(lane: SimulatedLane, newest: int | None) -> dict[str, object]:

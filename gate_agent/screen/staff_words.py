@@ -299,6 +299,7 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "others": ("其他", "Other"),
         "last_scans": ("最近验票", "Last scans"),
         "no_scans": ("还没有验票", "No scans yet"),
+        "no_detail": ("有人验票后，这里写着对游客怎么说", "After a scan: what to tell the visitor"),
         "all": ("全部", "All"),
         "refused_only": ("只看拒绝", "Refused"),
         "lane_n": ("{lane} 号", "Lane {lane}"),

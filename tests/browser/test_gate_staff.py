@@ -24,6 +24,7 @@ pytestmark = pytest.mark.browser
 __all__ = ["complaints"]
 
 PASS = Label("旅游年票", "Annual pass")
+DESK, PHONE = (1440, 900), (390, 844)
 LANES = (LaneStatus(1, LaneState.OPEN), LaneStatus(2, LaneState.OPEN), LaneStatus(3, LaneState.OPEN, Side.EXIT))
 ONLINE = Status(
     lanes=LANES,
@@ -111,9 +112,14 @@ MISFITS = """() => {
   }
   for (const row of document.querySelectorAll(".row1, .row2")) {
     const parts = [...row.children].filter((part) => box(part).width > 0);
-    parts.slice(1).forEach((part, index) => {
-      if (box(part).left < box(parts[index]).right - 1) wrong.push(`overlaps: ${part.textContent.trim()}`);
-    });
+    for (const [one, other] of parts.flatMap((one, at) => parts.slice(at + 1).map((other) => [box(one), box(other)]))) {
+      const apart = other.left >= one.right - 1 || one.left >= other.right - 1
+        || other.top >= one.bottom - 1 || one.top >= other.bottom - 1;
+      if (!apart) wrong.push(`overlap: ${row.textContent.trim()}`);
+    }
+  }
+  for (const title of document.querySelectorAll(".scan .r")) {
+    if (title.scrollWidth > title.clientWidth + 1) wrong.push(`cut off: ${title.textContent}`);
   }
   return wrong;
 }"""
@@ -136,7 +142,7 @@ def look(page: Page, gate: Gate, size: tuple[int, int], query: str = "") -> None
     expect(page.locator(".now time")).to_have_text("10:42:18")
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", [*SIZES, DESK, PHONE], ids=str)
 @pytest.mark.parametrize("lang", ["zh", "en"])
 @pytest.mark.parametrize(("name", "status"), [("online", ONLINE), ("offline", OFFLINE)])
 def test_the_staff_s_face_fits(
@@ -150,7 +156,7 @@ def test_the_staff_s_face_fits(
     shoot(page, f"gate/staff-{name}{'' if lang == 'zh' else '-en'}-{size[0]}x{size[1]}")
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", [*SIZES, PHONE], ids=str)
 def test_a_tapped_row_shows_what_to_say_and_stays_while_new_scans_come(
     gate: Gate, page: Page, complaints: list[str], shoot: Callable[[Page, str], None], size: tuple[int, int]
 ) -> None:
@@ -164,7 +170,7 @@ def test_a_tapped_row_shows_what_to_say_and_stays_while_new_scans_come(
     expect(page.locator(".scan")).to_have_count(len(SCANS) + 1)
     expect(page.locator(".scan.sel")).to_contain_text("周*明")
     expect(page.locator(".dh")).to_contain_text("今日已入园")
-    if size == SIZES[1]:
+    if size != SIZES[0]:
         page.get_by_label("返回").click()
         expect(page.locator(".detail")).to_be_hidden()
         expect(page.locator(".scan.sel")).to_contain_text("新*人")
@@ -218,6 +224,64 @@ def test_a_frozen_staff_face_is_covered_and_says_so(page: Page, shoot: Callable[
     server.close()
 
 
+@pytest.mark.parametrize("size", [*SIZES, PHONE], ids=str)
+def test_before_the_first_scan_the_staff_s_face_is_calm(
+    page: Page, complaints: list[str], shoot: Callable[[Page, str], None], size: tuple[int, int]
+) -> None:
+    board = new_board()
+    server, url = serve(create_app(board, lambda: NOW_MS, beat_s=BEAT_S), 0)
+    look(page, Gate(board, url), size)
+    expect(page.locator(".list")).to_contain_text("还没有验票")
+    if size == SIZES[0]:
+        expect(page.locator(".detail")).to_contain_text("有人验票后，这里写着对游客怎么说")
+    assert page.evaluate(MISFITS) == []
+    shoot(page, f"gate/staff-first-{size[0]}x{size[1]}")
+    server.close()
+
+
+def test_a_page_that_is_not_there_leads_back(gate: Gate, page: Page, shoot: Callable[[Page, str], None]) -> None:
+    for path in ("/lane/77", "/nothing-here"):
+        for width, height in (DESK, PHONE):
+            page.set_viewport_size({"width": width, "height": height})
+            response = page.goto(gate.url + path)
+            assert response is not None
+            assert response.status == 404
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            shoot(page, f"gate/missing-{width}x{height}")
+    page.get_by_role("link", name="全部画面").click()
+    expect(page.get_by_role("link", name="工作人员面")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+# What does not fit the simulator: an element outside its card, or the page wider than the window.
+SPILLS = """() => [...document.querySelectorAll(".lane *")].filter((element) => {
+  const [inner, card] = [element.getBoundingClientRect(), element.closest(".lane").getBoundingClientRect()];
+  return inner.width && !element.closest("svg") && (inner.left < card.left || inner.right > card.right + 1);
+}).map((element) => element.outerHTML).concat(document.documentElement.scrollWidth > innerWidth ? ["the page"] : [])"""
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=str)
+def test_two_busy_simulated_lanes_fit(
+    page: Page, complaints: list[str], shoot: Callable[[Page, str], None], size: tuple[int, int]
+) -> None:
+    lanes = {number: SimulatedLane(number) for number in (1, 2)}
+    server, url = serve(create_app(Board((1, 2), lambda: 0), lambda: None, simulation(lanes)), 0)
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.goto(f"{url}/sim")
+    for long in ("pass", "grant", "lane"):
+        lanes[1].turnstile.open_for(200, {long: "0f" * 60})
+    expect(page.locator(".moments").first).to_contain_text("0f" * 60)
+    assert page.evaluate(SPILLS) == []
+    cards = page.locator(".lane")
+    assert cards.evaluate_all("cards => Math.max(...cards.map((one) => one.getBoundingClientRect().right))") > (
+        0.95 * size[0]
+    )
+    shoot(page, f"gate/simulator-{size[0]}x{size[1]}")
+    server.close()
+    for lane in lanes.values():
+        lane.close()
+
+
 def test_the_simulator_moves_the_arm_and_shows_what_happened(
     page: Page, complaints: list[str], shoot: Callable[[Page, str], None]
 ) -> None:
@@ -234,5 +298,18 @@ def test_the_simulator_moves_the_arm_and_shows_what_happened(
     page.get_by_role("button", name="by scanner").click()
     expect(page.locator(".moments")).to_contain_text("characters 8")
     assert lane.scanner.next_line(0) == "GATE:ABC"
+    server.close()
+    lane.close()
+
+
+def test_the_simulator_says_that_a_text_is_too_long_for_a_code(page: Page) -> None:
+    lane = SimulatedLane(1)
+    server, url = serve(create_app(Board((1,), lambda: 0), lambda: None, simulation({1: lane})), 0)
+    page.goto(f"{url}/sim")
+    said = page.locator(".said")
+    for characters, sentence in ((1001, "a phone shows 1 to 1000 characters, not 1001"), (70_000, "Too Large")):
+        page.locator("input[name=text]").fill("7" * characters)
+        page.get_by_role("button", name="to camera").click()
+        expect(said).to_contain_text(sentence)
     server.close()
     lane.close()

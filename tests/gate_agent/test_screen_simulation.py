@@ -72,23 +72,25 @@ def test_a_visitor_is_sent_and_something_breaks_and_the_history_tells(client: Fl
 
 
 @pytest.mark.parametrize(
-    ("verb", "body"),
+    ("verb", "body", "said"),
     [
-        ("show", b""),
-        ("show", b"not json"),
-        ("show", b'{"text": ""}'),
-        ("show", b'{"text": "GATE:A", "to": "nose"}'),
-        ("show", b'{"text": "GATE:A", "colour": "red"}'),
-        ("card", b'{"area": "410200"}'),
-        ("card", b'{"area": 1}'),
-        ("walk", b'{"how": "fly"}'),
-        ("fault", b'{"what": "gremlins"}'),
+        ("show", b"", 'expected {"text": the code'),
+        ("show", b"not json", 'expected {"text": the code'),
+        ("show", b'{"text": 7}', 'expected {"text": the code'),
+        ("show", b'{"text": ""}', "1 to 1024 characters, not 0"),
+        ("show", b'{"text": "%s"}' % (b"7" * 1001), "1 to 1000 characters, not 1001"),
+        ("show", b'{"text": "GATE:A", "to": "nose"}', "camera or scanner"),
+        ("show", b'{"text": "GATE:A", "colour": "red"}', 'expected {"text": the code'),
+        ("card", b'{"area": "410200"}', "area, number and identification"),
+        ("card", b'{"area": 1}', 'expected {"area": '),
+        ("walk", b'{"how": "fly"}', "one of pass, balk, back, tailgate"),
+        ("fault", b'{"what": "gremlins"}', "one of none, sensor_stuck"),
     ],
 )
-def test_what_is_not_understood_is_said(client: FlaskClient, verb: str, body: bytes) -> None:
+def test_what_is_not_understood_is_said(client: FlaskClient, verb: str, body: bytes, said: str) -> None:
     answer = client.post(f"/sim/lane/1/{verb}", data=body)
     assert answer.status_code == 400
-    assert answer.json["error"]  # type: ignore[index]
+    assert said in answer.json["error"]  # type: ignore[index]
 
 
 def test_lanes_that_are_not_there_and_pages_of_others_move_nothing(client: FlaskClient, lane: SimulatedLane) -> None:

@@ -10,7 +10,7 @@ document.addEventListener("submit", async (event) => {
   const said = form.closest(".lane").querySelector(".said");
   const body = JSON.stringify(Object.fromEntries(new FormData(form, event.submitter)));
   const answer = await fetch(`/sim/lane/${form.closest(".lane").dataset.lane}/${form.dataset.verb}`, { method: "POST", body });
-  said.textContent = answer.ok ? "" : (await answer.json()).error;
+  said.textContent = answer.ok ? "" : (await answer.json().catch(() => answer)).error ?? answer.statusText;
   await look();
 });
 
