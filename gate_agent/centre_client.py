@@ -202,7 +202,7 @@ def _error(answer: Answer) -> tuple[str, str] | None:
         return None
     try:
         told = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or brackets without end
         return None
     if not isinstance(told, dict) or not isinstance(told.get("error"), str):
         return None

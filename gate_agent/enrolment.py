@@ -117,7 +117,7 @@ def _read(answer: Answer) -> EnrolReply | None:
         return None
     try:
         reply = msgspec.msgpack.decode(answer.body, type=EnrolReply)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
         return None
     return reply if len(reply.device) == DEVICE_BYTES else None
 

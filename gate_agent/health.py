@@ -25,6 +25,8 @@ LOOK_EVERY_S = 1.0
 SILENT_MS = 60_000
 """Sync writes down every 15 s how it stands: one that has not for this long is not running."""
 DISK_FULL_PERCENT = 95
+CUT_SHORT_LIMIT = 3
+"""Looks in a row that could not read everything before the lanes are said to be out of order."""
 TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class Health:
         self._ways = ways
         self._tally = Tally()
         self._before: dict[int, LaneStatus] = {}
+        self._cut_short = 0
 
     def run(self, stop: threading.Event) -> None:
         """Look every second until `stop`."""
@@ -61,11 +64,26 @@ class Health:
             self.look_as_far_as_possible()
 
     def look_as_far_as_possible(self) -> None:
-        """One look that a file which cannot be read cuts short."""
+        """One look that a file which cannot be read cuts short; when that goes on, nothing is said to be in order."""
         try:
             self.look()
+            self._cut_short = 0
         except (OSError, sqlite3.Error):
             log.exception("something could not be read")
+            self._cut_short += 1
+            if self._cut_short >= CUT_SHORT_LIMIT:
+                self._give_up_on_the_disk()
+
+    def _give_up_on_the_disk(self) -> None:
+        """Every lane is out of order: what cannot be read cannot be written either."""
+        numbers = [lane.lane.number for lane in self._lanes]
+        lanes = tuple(
+            LaneStatus(number, LaneState.FAULT, way=self._ways.get(number, Way.UP), trouble=Trouble.RECORD)
+            for number in numbers
+        )
+        self._board.status(Status(lanes=lanes, gate=self._gate_name, readers_all=0, relays_all=len(lanes)))
+        for lane in lanes:
+            self._board.rest(lane.lane, _at_rest(lane, lanes))
 
     def look(self) -> None:
         """One look: the state of everything, and what each lane shows while nobody presents."""

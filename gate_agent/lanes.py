@@ -148,6 +148,8 @@ class LaneThreads:
                 self._board.prolong(self.lane.number)
                 return
             self._board.reading(self.lane.number)
+            if self._newest is not None and not isinstance(self._newest, CardFault):
+                self._held.forget(self._newest)
             self._newest = raw
             self._changed.notify_all()
 

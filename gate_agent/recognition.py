@@ -66,3 +66,7 @@ class HeldUp:
         if len(self._last_seen_ms) > HELD_LIMIT:
             self._last_seen_ms.pop(next(iter(self._last_seen_ms)))
         return last_ms is None or now_ms - last_ms >= self._hold_ms
+
+    def forget(self, raw: Raw) -> None:
+        """`raw` was not presented after all: a newer read took its place. The next sight of it is a new one."""
+        self._last_seen_ms.pop(raw, None)

@@ -21,6 +21,7 @@ VERSION = 1
 NONCE_BYTES = 16
 WINDOW_MS = 5 * 60 * 1000
 """How far a request's time may lie from the centre's; outside it the centre answers 401 with its signed time."""
+MAX_AT_MS = 1 << 62
 NONCE_KEPT_MS = 2 * WINDOW_MS
 DEVICE_HEADER = "Gate-Device"
 TIME_HEADER = "Gate-Time"
@@ -75,7 +76,8 @@ def read_envelope(headers: Mapping[str, str]) -> Envelope | EnvelopeFlaw:
     except (ValueError, binascii.Error):
         return EnvelopeFlaw.MALFORMED
     sizes = (len(envelope.device), len(envelope.nonce), len(envelope.signature))
-    return envelope if sizes == (DEVICE_BYTES, NONCE_BYTES, signing.SIGNATURE_BYTES) else EnvelopeFlaw.MALFORMED
+    fits = sizes == (DEVICE_BYTES, NONCE_BYTES, signing.SIGNATURE_BYTES) and 0 <= envelope.at_ms < MAX_AT_MS
+    return envelope if fits else EnvelopeFlaw.MALFORMED
 
 
 def check_request(

@@ -169,7 +169,7 @@ def read_head(data: bytes, keys: KeySet, feed_id: bytes) -> Head | SealFlaw:
         return sealed
     try:
         head = msgspec.msgpack.decode(sealed.payload, type=Head)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
         return SealFlaw.MALFORMED
     key = keys.find(Purpose.LIST, sealed.key_id, head.signed_at_ms)
     if key is None:

@@ -97,7 +97,7 @@ def read_key_set(data: bytes, pinned_root: bytes) -> KeySet | SealFlaw:
         if pinned_root not in good:
             return SealFlaw.FORGED
         key_set = msgspec.msgpack.decode(signed.payload, type=KeySet)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
         return SealFlaw.MALFORMED
     return key_set if key_set.root in good and len(key_set.keys) <= MAX_KEYS else SealFlaw.FORGED
 
@@ -107,7 +107,7 @@ def claimed_root(data: bytes) -> bytes | None:
     try:
         signed = msgspec.msgpack.decode(data, type=_Signed)
         return msgspec.msgpack.decode(signed.payload, type=KeySet).root
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
         return None
 
 

@@ -226,7 +226,7 @@ def read_batch(body: bytes) -> ReadBatch | BatchFlaw:
         if len(batch.entries) > MAX_BATCH_ENTRIES or any(len(raw) > MAX_ENTRY_BYTES for raw in batch.entries):
             return BatchFlaw.TOO_LARGE
         entries = tuple(decode_entry(raw) for raw in batch.entries)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
         return BatchFlaw.MALFORMED
     sizes = (len(batch.device), len(batch.incarnation), len(batch.previous_hash), len(batch.last_hash))
     if sizes != (DEVICE_BYTES, INCARNATION_BYTES, HASH_BYTES, HASH_BYTES):

@@ -81,7 +81,7 @@ def _device_routes(centre: Centre) -> Blueprint:
         request.max_content_length = MAX_ENROL_BYTES
         try:
             asked = msgspec.msgpack.decode(request.get_data(), type=EnrolRequest)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
             return _refuse(400, "malformed", "this is no enrolment request")
         with centre.write() as connection:
             outcome = enrol(connection, centre.secrets, asked, centre.now_ms())
@@ -199,7 +199,7 @@ def _inflate(data: bytes, encoding: str) -> bytes | None:
 
 def _unhex(text: str) -> bytes | None:
     try:
-        return bytes.fromhex(text)
+        return bytes.fromhex(text) if text.isalnum() else None  # fromhex skips blanks, which are no part of a name
     except ValueError:
         return None
 

@@ -76,7 +76,7 @@ class SandboxClient:
     def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
         try:
             told = msgspec.json.decode(body, type=_Transfer)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
             return None
         signature = headers.get("Sandbox-Signature", "")
         if told.app_id != self._app_id or not self._verify("notice", told.out_no, body, signature):
@@ -108,7 +108,7 @@ class SandboxClient:
             return Unclear(f"the answer (status {status}) is not signed by the provider")
         try:
             told = msgspec.json.decode(data, type=_Transfer)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:  # the latter: nested without end
             return Unclear(f"the provider's answer cannot be read: {error}")
         if told.out_no != out_no or told.app_id != self._app_id:
             return Unclear(f"the provider answered about another number: {told.out_no}")

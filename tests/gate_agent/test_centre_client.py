@@ -89,6 +89,11 @@ def test_a_name_that_does_not_exist_is_told() -> None:
     assert "object at 0x" not in trouble.detail
 
 
+def test_an_error_page_of_brackets_without_end_is_no_answer_of_the_centre() -> None:
+    told = centre_client.trouble_of(Answer(500, {}, b"[" * 4096, 0, 0), "the list's head")
+    assert told.kind is TroubleKind.NOT_THE_CENTRE
+
+
 GARBAGE = {
     "nothing": b"",
     "no HTTP": b"SSH-2.0-OpenSSH_9.2\r\n",

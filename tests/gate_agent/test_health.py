@@ -12,7 +12,7 @@ from gate_agent.board import Counters, LaneState, Status, Way
 from gate_agent.entries import Entries, Placed
 from gate_agent.entries_view import EntriesView
 from gate_agent.faces import IDLE, Trouble
-from gate_agent.health import SILENT_MS, Health
+from gate_agent.health import CUT_SHORT_LIMIT, SILENT_MS, Health
 from gate_agent.lanes import LaneThreads
 from gate_agent.pass_list import PassListHolder
 from gate_agent.recognition import HeldUp
@@ -136,6 +136,19 @@ def test_a_disk_that_takes_nothing_closes_all_lanes_until_it_does(ward: Ward) ->
     ward.look()  # nobody presents at a closed lane: health itself tries the disk
     ward.stage.journal.perform(lambda _: None)
     assert ward.states() == [OPEN, OPEN]
+
+
+def test_a_journal_that_cannot_be_read_is_no_lane_in_order(ward: Ward) -> None:
+    Venue().settle(ward.stage.data_dir)
+    assert ward.states() == [OPEN, OPEN]
+    (ward.stage.data_dir / "entries.db").unlink()
+    for _ in range(CUT_SHORT_LIMIT - 1):
+        ward.health.look_as_far_as_possible()
+        assert ward.stage.board.snapshot().status.lanes[0].state is LaneState.OPEN, "one bad look may be chance"
+    ward.health.look_as_far_as_possible()
+    lanes = ward.stage.board.snapshot().status.lanes
+    assert [(lane.state, lane.trouble) for lane in lanes] == [(LaneState.FAULT, Trouble.RECORD)] * 2
+    assert ward.rest(1) is Reason.CANNOT_RECORD
 
 
 def test_on_line_is_what_sync_said_lately(ward: Ward) -> None:

@@ -62,3 +62,11 @@ def test_only_so_many_codes_are_remembered() -> None:
         assert held.is_new(f"GATE:{number}", 0)
     assert held.is_new("GATE:0", 1)
     assert not held.is_new(f"GATE:{HELD_LIMIT}", 1)
+
+
+def test_a_read_that_another_one_displaced_is_new_at_its_next_sight() -> None:
+    held = HeldUp(hold_ms=1_000)
+    assert held.is_new("a code", 0)
+    held.forget("a code")
+    assert held.is_new("a code", 100)
+    assert not held.is_new("a code", 200)

@@ -46,6 +46,8 @@ def test_the_window_is_five_minutes_either_way() -> None:
         (envelope.DEVICE_HEADER, "00"),
         (envelope.DEVICE_HEADER, "zz" * 16),
         (envelope.TIME_HEADER, "soon"),
+        (envelope.TIME_HEADER, "-1"),
+        (envelope.TIME_HEADER, "9" * 20),
         (envelope.NONCE_HEADER, ""),
         (envelope.SIGNATURE_HEADER, "AAAA"),
         (envelope.SIGNATURE_HEADER, "not base64!"),

@@ -39,7 +39,9 @@ def test_a_new_root_needs_both_signatures() -> None:
     assert keyset.read_key_set(keyset.sign_key_set(moved, (NEW_ROOT,)), PINNED) is SealFlaw.FORGED
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>", b"\x93\x01\xc4\x00\x90", bytes(keyset.MAX_KEY_SET_BYTES + 1)])
+@pytest.mark.parametrize(
+    "data", [b"", b"<html>", b"\x91" * 60_000, b"\x93\x01\xc4\x00\x90", bytes(keyset.MAX_KEY_SET_BYTES + 1)]
+)
 def test_garbage_is_refused(data: bytes) -> None:
     assert isinstance(keyset.read_key_set(data, PINNED), SealFlaw)
 

@@ -47,6 +47,7 @@ def test_an_empty_batch_is_a_sign_of_life() -> None:
         (changed(entries=(b"\x00" * (messages.MAX_ENTRY_BYTES + 1),)), BatchFlaw.TOO_LARGE),
         (changed(entries=(samples.batch().entries[0],) * 501), BatchFlaw.TOO_LARGE),
         (bytes(messages.MAX_BATCH_BYTES + 1), BatchFlaw.TOO_LARGE),
+        (b"\x91" * 100_000, BatchFlaw.MALFORMED),
     ],
 )
 def test_batches_that_are_not_taken(body: bytes, flaw: BatchFlaw) -> None:

@@ -234,6 +234,7 @@ def test_the_list_is_served_to_any_cache(http: FlaskClient, town: Town) -> None:
         "/feed/zz/head",
         f"/feed/segments/{bytes(32).hex()}",
         "/feed/segments/zz",
+        f"/feed/segments/{head.snapshot[0].name.hex()}%0a",
     ):
         assert http.get(path).status_code == 404
 
