@@ -11,6 +11,7 @@ import click
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.catalog.stock import OutOfStock
 from sync_server.centre import Centre, Opener
 from sync_server.errors import EXIT_CHECK_FAILED, NotFoundError
 from sync_server.idempotency import once
@@ -22,9 +23,13 @@ from sync_server.parties.parties import party_by_org_number
 from sync_server.payments import transfers
 from sync_server.payments.sandbox_client import client_of
 from sync_server.payments.tables import external_transfer
+from wire.credential import mask_name
 
 ACTOR = "command-line"
 CHANNEL = "counter"
+
+
+Refused = OutOfStock | placing.Unfit | placing.AlreadyHeld
 
 
 @click.group(name="order")
@@ -54,7 +59,7 @@ def place(
     """Place an order and give the pay command. Prints it; a visitor's has the cashier's address in `pay_url`."""
     centre = opener()
     people = tuple(Holder(*(part.strip() or None for part in text.split(",", 2))) for text in holders)  # type: ignore[arg-type]  # a missing name is refused by Holder.flaw
-    refused = None
+    refused: Refused | None = None
     with centre.write() as connection:
         payer = None if distributor is None else party_by_org_number(connection, distributor).id
         new = placing.NewOrder(product, count, channel, payer, people, phone)
@@ -71,7 +76,7 @@ def place(
         body = [product, count, distributor, list(holders), phone, channel]
         made = act() if key is None else once(connection, ACTOR, key, body, centre.now_ms(), act)
     if made is None:
-        click.echo(f"sync-server: the order was not taken: {refused}", err=True)
+        click.echo(f"sync-server: the order was not taken: {_why(refused)}", err=True)
         sys.exit(EXIT_CHECK_FAILED)
     if centre.settings.provider_public_key_file is not None:
         _send(centre, UUID(made["transfer_id"]))
@@ -110,6 +115,18 @@ def describe(connection: Connection, which: sa.ColumnElement[bool]) -> dict[str,
         "payment_reason": None if paying_by is None else paying_by.reason,
         "pay_url": None if paying_by is None else transfers.pay_url(connection, paying_by.id),
     }
+
+
+def _why(refused: Refused | None) -> str:
+    """A refusal as a sentence without anybody's full name."""
+    match refused:
+        case OutOfStock():
+            return f"{refused.left} are left in stock"
+        case placing.AlreadyHeld():
+            return f"{mask_name(refused.holder_name)} has this pass already, or an open order for it"
+        case placing.Unfit():
+            return refused.reason
+    return "the same key was refused before"
 
 
 def _send(centre: Centre, transfer_id: UUID) -> None:
