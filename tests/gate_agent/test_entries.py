@@ -207,7 +207,8 @@ def test_a_damaged_journal_is_set_aside_whole_and_a_new_one_begins(tmp_path: Pat
     with entries.transaction():
         assert entries.append(entry(), PLACED) == 1
     entries.close()
-    assert opened(tmp_path).last_seq == 1
+    with closing(opened(tmp_path)) as again:
+        assert again.last_seq == 1
 
 
 def test_a_log_without_its_database_does_not_run_into_the_new_one(tmp_path: Path) -> None:
@@ -226,7 +227,8 @@ def test_a_log_without_its_database_does_not_run_into_the_new_one(tmp_path: Path
 
 def test_a_start_that_died_while_making_the_journal_is_forgotten(tmp_path: Path) -> None:
     (tmp_path / f"{NAME}.new").write_bytes(b"half")
-    assert opened(tmp_path).last_seq == 0
+    with closing(opened(tmp_path)) as again:
+        assert again.last_seq == 0
 
 
 def test_a_journal_one_schema_ahead_is_written_on_and_two_ahead_is_left_alone(tmp_path: Path) -> None:
