@@ -7,15 +7,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from gate_agent import pass_list
 from gate_agent.centre_client import Answer, Caller, Rest, trouble_of
 from gate_agent.pass_list import Refused
 from gate_agent.sync_state import SyncState, SyncStore, Trouble, TroubleKind
-from wire import feed, keyset
+from wire import feed, messages
 from wire.feed import Head
-from wire.messages import GateConfig
 from wire.signing import SealFlaw
 
 HEAD_EVERY_S = 3.0
@@ -87,20 +84,19 @@ class ListPull:
 
     def _fetch_config(self, state: SyncState) -> Trouble | None:
         self._config_asked_boot_ms = self._boot_ms()
-        assert state.key_set is not None
+        assert state.device is not None and state.key_set is not None
         answer = self._caller.signed(state, "GET", "/device/v1/config", MAX_CONFIG_BYTES)
         if isinstance(answer, Trouble):
             return answer
         if answer.status != 200:
             return trouble_of(answer, "the gate's configuration")
-        try:
-            config = msgspec.msgpack.decode(answer.body, type=GateConfig)
-        except msgspec.DecodeError:
+        read = messages.read_config(answer.body, state.device, state.key_set.root)
+        if read in (SealFlaw.MALFORMED, SealFlaw.NEEDS_UPDATE):
             return trouble_of(answer, "the gate's configuration")
-        key_set = keyset.read_key_set(config.key_set, state.key_set.root)
-        if isinstance(key_set, SealFlaw) or key_set.version < state.key_set.version:
-            why = key_set if isinstance(key_set, SealFlaw) else "it is older than the one held"
-            return Trouble(TroubleKind.NOT_THE_CENTRE, f"the key set in the gate's configuration is refused: {why}")
+        if isinstance(read, SealFlaw) or read[1].version < state.key_set.version:
+            why = read if isinstance(read, SealFlaw) else "older than the one held"
+            return Trouble(TroubleKind.NOT_THE_CENTRE, f"the gate's configuration or its key set is refused: {why}")
+        config, key_set = read
         self._store.keep_config(config, key_set.root)
         return None
 

@@ -11,12 +11,14 @@ from enum import IntEnum, StrEnum
 import msgspec
 
 from wire import signing
-from wire.keyset import KeySet
+from wire.keyset import KeySet, read_key_set
 from wire.signing import Purpose, SealFlaw
 
 BATCH_FORMAT = 1
 RECEIPT_KIND = "receipt"
 RECEIPT_VERSION = 1
+CONFIG_KIND = "config"
+CONFIG_VERSION = 1
 MAX_BATCH_ENTRIES = 500
 MAX_BATCH_BYTES = 1024 * 1024
 MAX_ENTRY_BYTES = 2048
@@ -330,7 +332,10 @@ class EnrolReply(msgspec.Struct, frozen=True, array_like=True):
 
 
 class GateConfig(msgspec.Struct, frozen=True, array_like=True):
-    """GET /device/v1/config: what an approved gate needs to read its list. Secret; only over signed requests."""
+    """GET /device/v1/config: what an approved gate needs to read its list. Secret; only over signed requests.
+
+    It travels sealed for one device, so that nobody in between can hand a gate another venue's.
+    """
 
     venue: int
     feed_id: bytes
@@ -338,3 +343,27 @@ class GateConfig(msgspec.Struct, frozen=True, array_like=True):
     credential_key: bytes
     deployment_salt: bytes
     key_set: bytes
+
+
+def sign_config(config: GateConfig, device: bytes, key_id: int, service_key: bytes) -> bytes:
+    """The configuration as this device gets it."""
+    return signing.seal(CONFIG_KIND, CONFIG_VERSION, key_id, service_key, device + _encoder.encode(config))
+
+
+def read_config(data: bytes, device: bytes, pinned_root: bytes) -> tuple[GateConfig, KeySet] | SealFlaw:
+    """The configuration and its key set, if the pinned root signed the key set and a service key of it sealed this."""
+    sealed = signing.unseal(CONFIG_KIND, CONFIG_VERSION, data)
+    if isinstance(sealed, SealFlaw):
+        return sealed
+    try:
+        config = msgspec.msgpack.decode(sealed.payload[DEVICE_BYTES:], type=GateConfig)
+    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
+        return SealFlaw.MALFORMED
+    key_set = read_key_set(config.key_set, pinned_root)
+    if isinstance(key_set, SealFlaw):
+        return key_set
+    key = key_set.find(Purpose.SERVICE, sealed.key_id, None)
+    if key is None:
+        return SealFlaw.UNKNOWN_KEY
+    is_ours = sealed.is_by(key.public) and sealed.payload[:DEVICE_BYTES] == device
+    return (config, key_set) if is_ours else SealFlaw.FORGED

@@ -33,6 +33,7 @@ from wire.messages import (
     ReadBatch,
     batch_digest,
     read_batch,
+    sign_config,
 )
 
 MAX_ENROL_BYTES = 4096
@@ -109,7 +110,8 @@ def _device_routes(centre: Centre) -> Blueprint:
                 deployment_salt=key_set.deployment_salt(connection, centre.secrets),
                 key_set=key_set.newest(connection).document,
             )
-        return Response(msgspec.msgpack.encode(config), mimetype=MSGPACK)
+        signer = service_key.current()
+        return Response(sign_config(config, caller.device.id, signer.id, signer.private), mimetype=OCTETS)
 
     @routes.post("/entries")
     def take_entries() -> Response:

@@ -153,7 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not centre.approved:
             return self._error(403, "pending", told)
         if self.path == "/device/v1/config":
-            return 200, msgspec.msgpack.encode(centre.config), told
+            sealed = messages.sign_config(centre.config, asked.device, samples.SERVICE_KEY_ID, samples.SERVICE)
+            return 200, sealed, told
         return 200, self._take_entries(gzip.decompress(body), fault), told
 
     def _enrol(self, body: bytes) -> tuple[int, bytes, dict[str, str]]:

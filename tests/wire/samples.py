@@ -41,6 +41,8 @@ KEY_SET = KeySet(
     ),
 )
 
+CONFIG = messages.GateConfig(3, FEED_ID, ((21, LIST_KEY),), bytes(32), b"salt", keyset.sign_key_set(KEY_SET, (ROOT,)))
+
 PASS_ROWS = (
     feed.PassRow(
         PASS_ID,
@@ -125,6 +127,7 @@ def exact_bytes() -> dict[str, str]:
         "entry.stranger": messages.stranger_evidence("https://example.com/pay", bytes(32)).hex(),
         "batch": body.hex(),
         "receipt": messages.sign_receipt(receipt, SERVICE_KEY_ID, SERVICE).hex(),
+        "config": messages.sign_config(CONFIG, DEVICE_ID, SERVICE_KEY_ID, SERVICE).hex(),
         "head": feed.sign_head(head((segment,)), LIST_KEY_ID, LIST).hex(),
         "segment.plain.passes": feed.pack_rows(feed.Part.PASSES, PASS_ROWS).hex(),
         "segment.plain.names": feed.pack_rows(feed.Part.NAMES, NAME_ROWS).hex(),

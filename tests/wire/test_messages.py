@@ -110,3 +110,17 @@ def test_an_enrolment_code_can_be_typed_and_pins_the_root_key() -> None:
 @pytest.mark.parametrize("text", ["", "ABCD", "1111-1111-1111-1111-1111-1111", "A" * 40, "é"])
 def test_what_is_no_enrolment_code(text: str) -> None:
     assert messages.read_enrolment_code(text) is None
+
+
+def test_a_configuration_is_one_devices_and_sealed_by_the_pinned_centre() -> None:
+    root = signing.public_key_of(samples.ROOT)
+    data = messages.sign_config(samples.CONFIG, samples.DEVICE_ID, samples.SERVICE_KEY_ID, samples.SERVICE)
+    assert messages.read_config(data, samples.DEVICE_ID, root) == (samples.CONFIG, samples.KEY_SET)
+    assert messages.read_config(data, bytes(16), root) is SealFlaw.FORGED
+    assert messages.read_config(data, samples.DEVICE_ID, signing.public_key_of(samples.LIST)) is SealFlaw.FORGED
+    by_list_key = messages.sign_config(samples.CONFIG, samples.DEVICE_ID, samples.LIST_KEY_ID, samples.LIST)
+    assert messages.read_config(by_list_key, samples.DEVICE_ID, root) is SealFlaw.UNKNOWN_KEY
+    forged = messages.sign_config(samples.CONFIG, samples.DEVICE_ID, samples.SERVICE_KEY_ID, samples.LIST)
+    assert messages.read_config(forged, samples.DEVICE_ID, root) is SealFlaw.FORGED
+    assert messages.read_config(b"<html>", samples.DEVICE_ID, root) is SealFlaw.MALFORMED
+    assert messages.read_config(data[:80], samples.DEVICE_ID, root) is SealFlaw.MALFORMED

@@ -31,8 +31,10 @@ from wire.messages import (
     EnrolReply,
     EnrolRequest,
     GateConfig,
+    read_config,
     read_enrolment_code,
 )
+from wire.signing import SealFlaw
 
 HOUR_MS = 3_600_000
 VECTORS = Path(__file__).parents[4] / "shared/vectors/cctv/ed25519vectors.json"
@@ -80,6 +82,15 @@ def town_keys(town: Town) -> KeySet:
     return keys
 
 
+def config_of(box: Box) -> GateConfig:
+    """The configuration, read as the gate reads it: sealed for this device by a service key of the pinned root."""
+    data = box.ask("GET", "/device/v1/config").data
+    read = read_config(data, box.gate.device.id, town_keys(box.town).root)
+    assert isinstance(read, tuple), read
+    assert read_config(data, bytes(16), town_keys(box.town).root) is SealFlaw.FORGED
+    return read[0]
+
+
 def new_code(town: Town) -> bytes:
     with town.centre.write() as connection:
         root = key_set.newest(connection).root_public
@@ -115,7 +126,7 @@ def test_a_box_enrols_waits_for_approval_and_is_configured(http: FlaskClient, to
     assert error(box.ask("GET", "/device/v1/config")) == (403, "pending")
     with town.centre.write() as connection:
         registry.approve(connection, reply.device, START_MS, "test")
-    config = msgspec.msgpack.decode(box.ask("GET", "/device/v1/config").data, type=GateConfig)
+    config = config_of(box)
     assert (config.venue, config.key_set) == (1, reply.key_set)
     with town.centre.write() as connection:
         registry.revoke(connection, reply.device, "stolen", START_MS, "test")
@@ -212,7 +223,7 @@ def test_the_list_is_served_to_any_cache(http: FlaskClient, town: Town) -> None:
     sold = town.sell("single", 3)
     gate = town.gate()
     publish_feeds(town.centre)
-    config = msgspec.msgpack.decode(Box(http, town, gate).ask("GET", "/device/v1/config").data, type=GateConfig)
+    config = config_of(Box(http, town, gate))
     answer = http.get(f"/feed/{config.feed_id.hex()}/head")
     assert answer.headers["Cache-Control"] == "public, max-age=1"
     assert not {"Set-Cookie", "Vary"} & set(answer.headers.keys())
@@ -242,7 +253,7 @@ def test_the_list_is_served_to_any_cache(http: FlaskClient, town: Town) -> None:
 def test_a_changed_list_shows_after_the_cache_has_aged(http: FlaskClient, town: Town) -> None:
     publish_feeds(town.centre)
     gate = town.gate()
-    config = msgspec.msgpack.decode(Box(http, town, gate).ask("GET", "/device/v1/config").data, type=GateConfig)
+    config = config_of(Box(http, town, gate))
     path = f"/feed/{config.feed_id.hex()}/head"
     before = http.get(path).headers["ETag"]
     town.sell("single")
