@@ -1,4 +1,4 @@
-"""出票记录: what was issued, the holders masked; one pass with its code; the full data with a reason, logged."""
+"""出票记录: the annual passes issued, holders masked; one pass with its code; the full data with a reason, logged."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from sync_server.orders.tables import holder, order, ticket
 from sync_server.parties.tables import party
 from sync_server.people.permissions import Permission
 from sync_server.redemptions.tables import redemption
+from sync_server.settlement.item_status import statuses_of
 from wire.credential import normal_id_number
 from wire.moments import minute_floor
 
@@ -66,6 +67,7 @@ def _select() -> sa.Select[Any]:
             issued_pass.c.issued_at_ms,
             pass_state(centre().now_ms()).label("state"),
             ticket.c.id.label("ticket_id"),
+            order.c.id.label("order_id"),
             order.c.number.label("order_number"),
             order.c.buyer_phone_masked,
             order.c.placed_at_ms,
@@ -89,7 +91,7 @@ def _select() -> sa.Select[Any]:
 
 def _found(connection: Connection) -> tuple[Page, dict[str, str]]:
     arguments = filters.asked(*PLAIN, *PERSONAL, "before", "after")
-    query = _select()
+    query = _select().where(product.c.kind == "PASS")  # tickets have a list of their own, 门票订单
     if "number" in arguments:
         query = query.where(issued_pass.c.number == "".join(arguments["number"].split()))
     if state := filters.one_of(arguments.get("state"), CHIPS["pass"]):
@@ -131,7 +133,8 @@ def _detail(number: str, **more: Any) -> str:
         visits = connection.scalar(
             sa.select(sa.func.count()).select_from(redemption).where(redemption.c.pass_id == row.id, counted)
         )
-    shown = {"issued": row, "venues": venues, "visits": visits, **more}
+        usages = sorted({one.usage for one in statuses_of(connection, row.order_id) if one.ticket_id == row.ticket_id})
+    shown = {"issued": row, "usages": usages, "venues": venues, "visits": visits, **more}
     return render_template("admin/pass.html", here=HERE, page=listed, arguments=arguments, **shown)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from importlib.metadata import version
 
-from flask import Flask, Response, current_app, render_template, request
+from flask import Flask, Response, current_app, redirect, render_template, request, url_for
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
@@ -39,6 +39,7 @@ def register(app: Flask, centre: Centre) -> None:  # noqa: ARG001  every web fol
     app.jinja_env.filters.update(shown.FILTERS)
     app.jinja_env.globals.update(shown.GLOBALS, place_of=menu.place_of)
     app.register_blueprint(blueprint)
+    app.add_url_rule("/", "front_door", lambda: redirect(url_for("admin.overview")))
 
 
 @blueprint.after_request

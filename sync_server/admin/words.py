@@ -124,13 +124,14 @@ REVEAL_REASONS = {
     "dispute": (_("协助景区处理入园纠纷"), _("请在备注写明景区与时间")),
 }
 
-# 渠道, in the order of features.md A4.
+# 渠道, in the order of features.md A4, with the counter (orders.commands) before 其他.
 CHANNELS = {
     "汴捷办app": _("汴捷办app"),
     "汴京通公众号": _("汴京通公众号"),
     "云闪付app": _("云闪付app"),
     "人社公众号": _("人社公众号"),
     "放新办公众号": _("放新办公众号"),
+    "counter": _("柜台"),
     "其他": _("其他"),
 }
 

@@ -127,3 +127,18 @@ def test_headers_keep_strangers_code_out(app: Flask) -> None:
     policy = app.test_client().get("/admin/sign-in").headers["Content-Security-Policy"]
     assert "script-src 'self'" in policy
     assert "unsafe" not in policy
+
+
+def test_whoever_manages_the_users_is_not_sent_to_a_platform_administrator(signed_in_as: SignedInAs) -> None:
+    for account, advice, other in (
+        ("xulan", "可在“用户”里添加", "请找平台管理员"),
+        ("shenji", "请找平台管理员", "可在"),
+    ):
+        page = signed_in_as(account).get("/admin/orders").text
+        assert advice in page
+        assert other not in page
+
+
+def test_the_front_door_leads_to_the_operators_pages(app: Flask) -> None:
+    response = app.test_client().get("/")
+    assert (response.status_code, response.location) == (302, "/admin/")

@@ -52,6 +52,9 @@ def test_a_gate_nobody_heard_of_for_thirty_seconds_is_off_line(signed_in_as: Sig
     page = signed_in_as("zhoumin").get(f"/admin/gates/{town.gates['虹桥东门 1 号'].hex()}").text
     assert 'data-state="offline"' in page
     assert "仍在按本机名单放行" in page
+    assert "断网 0" not in signed_in_as("zhoumin").get("/admin/gates").text  # off line, and yet no news
+    town.clock.pass_ms(30_000)
+    assert "断网 1 分钟" in signed_in_as("zhoumin").get("/admin/gates").text
 
 
 def test_a_journal_that_cannot_be_true_is_shown(signed_in_as: SignedInAs, town: Town) -> None:
