@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 
 from gate_agent.seams import MAX_LINE_BYTES
 from hardware.phone_screen import Look, draw_phone
+from hardware.simulated_turnstile import WINDOW_MS, Walk
 from tests.gate_agent import lists
 from tests.gate_agent.stage import stage_at
 from tests.gate_agent.test_entries import change
@@ -19,6 +23,7 @@ from tests.gate_agent.venue import DAY_MIN, NOW_MINUTE, NOW_MS, Venue, bad_codes
 from tests.wire import samples
 from wire import moments, presentation, token
 from wire.keyset import keys_file
+from wire.messages import EntryKind
 
 NOW = "2026-11-18T11:06:40+00:00"
 
@@ -153,6 +158,27 @@ def test_verify_and_export(data_dir: Path) -> None:
     document = (Path(__file__).parents[2] / "docs" / "journal.md").read_text(encoding="utf-8")
     for field in first:
         assert f"`{field}`" in document, "docs/journal.md explains every field"
+
+
+def test_the_documented_query_finds_the_admitted_entries(tmp_path: Path) -> None:
+    venue = Venue()
+    passes, balks, still_open = (venue.issue() for _ in range(3))
+    venue.settle(tmp_path)
+    with stage_at(tmp_path) as stage:
+        stage.arms[0].walk(Walk.THROUGH)
+        stage.show(passes.text)
+        stage.wait(WINDOW_MS + 2_000)
+        stage.show(balks.text)
+        stage.wait(WINDOW_MS + 2_000)
+        stage.show("https://pay.example")
+        stage.show(still_open.text)
+        kinds = [entry.kind for entry in stage.written()]
+    assert EntryKind.ANNULLED in kinds and EntryKind.PASSED in kinds
+    document = (Path(__file__).parents[2] / "docs" / "journal.md").read_text(encoding="utf-8")
+    (query,) = re.findall(r"```sql\n(.*?)```", document, re.DOTALL)
+    with closing(sqlite3.connect(tmp_path / "entries.db")) as journal:
+        found = [row[1] for row in journal.execute(query)]
+    assert found == [passes.pass_id.hex().upper(), still_open.pass_id.hex().upper()]
 
 
 def test_verify_names_the_entry_where_the_chain_is_broken(data_dir: Path) -> None:
