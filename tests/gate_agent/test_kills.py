@@ -18,6 +18,8 @@ from tests.gate_agent.venue import SINGLE, Ticket, Venue
 from tests.waiting import until
 from wire.messages import COUNTING, EntryKind
 
+pytestmark = pytest.mark.slow
+
 STATED_KILLS, USUAL_KILLS = 1_000, 20
 TICKETS_PER_LIFE = 40
 LONGEST_LIFE_S = 0.15

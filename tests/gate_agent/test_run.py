@@ -23,6 +23,8 @@ from tests.waiting import until
 from wire.messages import EntryKind
 from wire.reasons import Reason
 
+pytestmark = pytest.mark.story
+
 SECOND_NS = 1_000_000_000
 
 

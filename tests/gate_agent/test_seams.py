@@ -25,6 +25,8 @@ from wire import moments, presentation, token
 from wire.keyset import keys_file
 from wire.messages import EntryKind
 
+pytestmark = pytest.mark.story
+
 NOW = "2026-11-18T11:06:40+00:00"
 
 

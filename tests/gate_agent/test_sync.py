@@ -26,6 +26,8 @@ from tests.waiting import until
 from tests.wire.samples import DEVICE_ID, INCARNATION
 from wire.messages import EntryKind
 
+pytestmark = pytest.mark.story
+
 OFF = Trouble(TroubleKind.UNREACHABLE, "no answer")
 
 

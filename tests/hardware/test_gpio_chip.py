@@ -21,6 +21,8 @@ from tests.hardware.header import pi_factory
 from tests.tidy.sources import ROOT
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 RELAY = 17
 INPUTS = {
     Role.PASSAGE_IN: InputPin(27, Contact.NC),

@@ -9,6 +9,8 @@ import sqlalchemy
 
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["pytester"]
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 

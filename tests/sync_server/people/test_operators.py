@@ -18,6 +18,8 @@ from sync_server.people.passwords import Checked, check_password, hash_password
 from sync_server.people.permissions import SEEDED_ROLES, Permission
 from sync_server.people.tables import operator, role_permission
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "a long password"
 
 

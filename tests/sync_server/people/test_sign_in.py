@@ -16,6 +16,8 @@ from sync_server.people.permissions import SEEDED_ROLES, Permission
 from sync_server.people.tables import captcha, operator_session, sign_in_guard
 from tests.sync_server.conftest import Clock
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "纸船明烛照天烧-1958"
 HERE = "192.0.2.7"
 

@@ -23,6 +23,8 @@ from sync_server.redemptions.tables import entry, redemption
 from tests.sync_server.town import HOLDER, START_MS, Gate, Sold, Town, build_town
 from wire.messages import EntryKind, batch_digest, read_batch
 
+pytestmark = pytest.mark.slow
+
 MINUTE_MS = 60_000
 EXAMPLES = {"sqlite": 80, "postgresql": 25}
 SINGLE_OUTCOMES = (EntryKind.PASSED, EntryKind.PASSED_ASSUMED, EntryKind.UNRESOLVED, EntryKind.ANNULLED)
