@@ -1,7 +1,7 @@
 """entries.db: the journal of what happened at the lanes, append-only and hash-chained; also what is sent up. Precious.
 
 Written only by `gate-agent run`; everybody else opens it read-only. SQLite in WAL mode with synchronous=FULL: what a
-commit returned for is on disk. Later releases add nullable columns and tables, nothing else (gate.md).
+commit returned for is on disk. entries_schema.py says what stands in it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from gate_agent import entries_schema
 from gate_agent.chain import Broken, ChainWalk
 from gate_agent.uses import Step
 from wire.messages import (
@@ -28,9 +29,6 @@ from wire.messages import (
 )
 
 NAME = "entries.db"
-SCHEMA = 1
-NEWEST_SCHEMA = SCHEMA + 1
-"""A release appends to a journal one schema newer than its own, so that an update can be taken back."""
 CHECKED_AT_START = 1_000
 """The newest entries whose chain is walked at every start; `gate-agent verify` walks all of it."""
 CHECK_STEPS = 20_000_000
@@ -42,41 +40,10 @@ PRIMARY_CODE = 0xFF
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """Only a broken file is set aside: a full, locked or read-only disk heals, or is for people to mend."""
 
-_TABLES = """
-CREATE TABLE meta (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    incarnation BLOB NOT NULL   -- 8 random bytes, made with the file
-) STRICT;
-
-CREATE TABLE entry (
-    seq INTEGER PRIMARY KEY,    -- 1, 2, 3 … without a gap
-    body BLOB NOT NULL,         -- the exact bytes that are hashed and sent (wire.messages.Entry)
-    hash BLOB NOT NULL,         -- SHA-256(hash before ‖ body)
-    kind INTEGER NOT NULL,      -- the columns from here repeat the body, so that facts are found by an index
-    lane INTEGER NOT NULL,
-    at_ms INTEGER NOT NULL,
-    trust INTEGER NOT NULL,
-    pass_id BLOB,
-    ref_seq INTEGER,
-    reason TEXT,
-    monotonic_ms INTEGER NOT NULL,
-    boot TEXT NOT NULL,         -- the boot period in which monotonic_ms counts
-    day INTEGER,                -- days since 2020 on the venue's calendar; NULL while the time was not known
-    product INTEGER,
-    without_list_ms INTEGER     -- admitted on a signature alone: when the head then held was signed
-) STRICT;
-CREATE INDEX entry_of_pass ON entry (pass_id) WHERE pass_id IS NOT NULL AND kind <> 7;
-CREATE INDEX entry_without_list ON entry (lane, product, without_list_ms) WHERE without_list_ms IS NOT NULL;
-CREATE TRIGGER entry_is_append_only BEFORE UPDATE ON entry
-BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
-
-CREATE TABLE open_intent (seq INTEGER PRIMARY KEY) STRICT;  -- intents whose outcome is not written yet
-CREATE TABLE selfcheck (id INTEGER PRIMARY KEY CHECK (id = 1), at_ms INTEGER NOT NULL) STRICT;
-"""
 _INSERT = """
 INSERT INTO entry (seq, body, hash, kind, lane, at_ms, trust, pass_id, ref_seq, reason,
-                   monotonic_ms, boot, day, product, without_list_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                   monotonic_ms, boot, day, product, without_list_ms, step)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _STEPS = "SELECT seq, kind, ref_seq, lane, at_ms, day, boot, monotonic_ms FROM entry WHERE pass_id = ? AND kind <> 7"
 
@@ -91,12 +58,13 @@ class JournalTooNew(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What the journal keeps beside an entry's bytes. `without_list_ms`: see the table."""
+    """What the journal keeps beside an entry's bytes. `without_list_ms`, `step`: see the table."""
 
     boot: str
     day: int | None
     product: int | None = None
     without_list_ms: int | None = None
+    step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +86,12 @@ class Entries:
         self.path = path
         self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
-            _check_structure(self._db)
+            schema = _checked_schema(self._db)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self.incarnation = _incarnation(self._db)
             self._seq, self._hash = _checked_tail(self._db)
+            entries_schema.carry_up(self._db, schema)
         except sqlite3.DatabaseError as error:
             self._db.close()
             if error.sqlite_errorcode & PRIMARY_CODE in DAMAGE:
@@ -188,7 +157,7 @@ class Entries:
         body = encode_entry(msgspec.structs.replace(entry, seq=seq))
         chained = entry_hash(self._hash, body)
         columns = (entry.kind, entry.lane, entry.device_at_ms, entry.trust, entry.pass_id, entry.ref_seq, entry.reason)
-        beside = (entry.monotonic_ms, placed.boot, placed.day, placed.product, placed.without_list_ms)
+        beside = (entry.monotonic_ms, placed.boot, placed.day, placed.product, placed.without_list_ms, placed.step)
         self._db.execute(_INSERT, (seq, body, chained, *columns, *beside))
         if entry.kind is EntryKind.INTENT:
             self._db.execute("INSERT INTO open_intent VALUES (?)", (seq,))
@@ -231,12 +200,15 @@ class Entries:
         self._db.close()
 
 
-def _check_structure(db: sqlite3.Connection) -> None:
+def _checked_schema(db: sqlite3.Connection) -> int:
+    """The journal's schema, after SQLite looked through the file's structure."""
     (schema,) = db.execute("PRAGMA user_version").fetchone()
     if schema == 0:
         raise JournalDamaged(f"{NAME} holds no journal")
-    if schema > NEWEST_SCHEMA:
-        raise JournalTooNew(f"{NAME} is of schema {schema}, this release writes {SCHEMA}: install a newer release")
+    if schema > entries_schema.NEWEST_SCHEMA:
+        raise JournalTooNew(
+            f"{NAME} is of schema {schema}, this release writes {entries_schema.SCHEMA}: install a newer release"
+        )
     db.set_progress_handler(lambda: 1, CHECK_STEPS)
     try:
         (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
@@ -248,6 +220,7 @@ def _check_structure(db: sqlite3.Connection) -> None:
         db.set_progress_handler(None, 0)
     if verdict != "ok":
         raise JournalDamaged(f"{NAME}: {verdict}")
+    return int(schema)
 
 
 def _incarnation(db: sqlite3.Connection) -> bytes:
@@ -273,8 +246,7 @@ def _create(path: Path, incarnation: bytes) -> None:
     building = path.with_name(NAME + ".new")
     building.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(building, isolation_level=None)) as db:
-        db.executescript(f"BEGIN; PRAGMA user_version = {SCHEMA}; {_TABLES}; COMMIT")
-        db.execute("INSERT INTO meta VALUES (1, ?)", (incarnation,))
+        entries_schema.create(db, incarnation)
     building.chmod(0o600)
     building.rename(path)
     folder = os.open(path.parent, os.O_RDONLY)

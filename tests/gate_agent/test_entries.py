@@ -11,9 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gate_agent import entries as entries_module
 from gate_agent.chain import Broken
-from gate_agent.entries import NAME, Entries, JournalTooNew, Placed
+from gate_agent.entries import NAME, Entries, Placed
 from gate_agent.entries_view import EntriesView
 from tests.wire import samples
 from wire.messages import FIRST_HASH, ClockTrust, Entry, EntryKind, decode_entry, entry_hash
@@ -229,22 +228,6 @@ def test_a_start_that_died_while_making_the_journal_is_forgotten(tmp_path: Path)
     (tmp_path / f"{NAME}.new").write_bytes(b"half")
     with closing(opened(tmp_path)) as again:
         assert again.last_seq == 0
-
-
-def test_a_journal_one_schema_ahead_is_written_on_and_two_ahead_is_left_alone(tmp_path: Path) -> None:
-    fill(tmp_path, 1)
-    change(tmp_path, "ALTER TABLE entry ADD COLUMN of_a_later_release TEXT")
-    with closing(sqlite3.connect(tmp_path / NAME)) as db:
-        db.execute(f"PRAGMA user_version = {entries_module.SCHEMA + 1}")
-    entries = opened(tmp_path)
-    with entries.transaction():
-        assert entries.append(entry(), PLACED) == 2
-    entries.close()
-    with closing(sqlite3.connect(tmp_path / NAME)) as db:
-        db.execute(f"PRAGMA user_version = {entries_module.SCHEMA + 2}")
-    with pytest.raises(JournalTooNew):
-        Entries.open(tmp_path, lambda: b"the-next")
-    assert not list(tmp_path.glob("entries-damaged*"))
 
 
 def test_it_keeps_to_itself(entries: Entries, tmp_path: Path) -> None:

@@ -1,0 +1,73 @@
+"""What stands in entries.db, schema by schema: a later one only adds nullable columns and tables (gate.md).
+
+A release appends to a journal one schema newer than its own, so that an update can be taken back: what is added must
+never be needed by the release before.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+SCHEMA = 2
+NEWEST_SCHEMA = SCHEMA + 1
+"""The newest schema this release appends to."""
+
+_FIRST = """
+CREATE TABLE meta (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    incarnation BLOB NOT NULL   -- 8 random bytes, made with the file
+) STRICT;
+
+CREATE TABLE entry (
+    seq INTEGER PRIMARY KEY,    -- 1, 2, 3 … without a gap
+    body BLOB NOT NULL,         -- the exact bytes that are hashed and sent (wire.messages.Entry)
+    hash BLOB NOT NULL,         -- SHA-256(hash before ‖ body)
+    kind INTEGER NOT NULL,      -- the columns from here repeat the body, so that facts are found by an index
+    lane INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    trust INTEGER NOT NULL,
+    pass_id BLOB,
+    ref_seq INTEGER,
+    reason TEXT,
+    monotonic_ms INTEGER NOT NULL,
+    boot TEXT NOT NULL,         -- the boot period in which monotonic_ms counts
+    day INTEGER,                -- days since 2020 on the venue's calendar; NULL while the time was not known
+    product INTEGER,
+    without_list_ms INTEGER     -- admitted on a signature alone: when the head then held was signed
+) STRICT;
+CREATE INDEX entry_of_pass ON entry (pass_id) WHERE pass_id IS NOT NULL AND kind <> 7;
+CREATE INDEX entry_without_list ON entry (lane, product, without_list_ms) WHERE without_list_ms IS NOT NULL;
+CREATE TRIGGER entry_is_append_only BEFORE UPDATE ON entry
+BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
+
+CREATE TABLE open_intent (seq INTEGER PRIMARY KEY) STRICT;  -- intents whose outcome is not written yet
+CREATE TABLE selfcheck (id INTEGER PRIMARY KEY CHECK (id = 1), at_ms INTEGER NOT NULL) STRICT;
+"""
+"""Released: never edited."""
+
+_ADDED = {
+    # Add to the newest while it is not released: nullable columns of `entry`, and tables, each with a comment that
+    # says who writes it. Rows are written inside works of the journal thread and nowhere else.
+    2: """
+ALTER TABLE entry ADD COLUMN step INTEGER;  -- of a rotating code: its time step, which only rises for a pass
+""",
+}
+
+
+def create(db: sqlite3.Connection, incarnation: bytes) -> None:
+    """Make an empty journal in a database that holds nothing, in one transaction."""
+    added = "".join(_ADDED[schema] for schema in sorted(_ADDED))
+    db.executescript(f"BEGIN; {_FIRST} {added} {_version(SCHEMA)}")
+    db.execute("INSERT INTO meta VALUES (1, ?)", (incarnation,))
+    db.execute("COMMIT")
+
+
+def carry_up(db: sqlite3.Connection, schema: int) -> None:
+    """Bring a journal of `schema` to ours in one transaction; one that is as new or newer stays as it is."""
+    if schema < SCHEMA:
+        added = "".join(_ADDED[later] for later in range(schema + 1, SCHEMA + 1))
+        db.executescript(f"BEGIN IMMEDIATE; {added} {_version(SCHEMA)} COMMIT")
+
+
+def _version(schema: int) -> str:
+    return f"PRAGMA user_version = {schema};"
