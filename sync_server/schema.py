@@ -1,7 +1,7 @@
 """All tables of the centre in one place, and bringing a database to them: importing this fills `db.metadata`.
 
-Add one line per folder that has a `tables.py`. While issue 2 is open a change of the tables rewrites the one migration
-there is: `python -m sync_server.migrations.regenerate`.
+Add one line per folder that has a `tables.py`. A change of the tables rewrites the newest migration until its release
+is out: `python -m sync_server.migrations.regenerate`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from sync_server.errors import ConfigurationError
 
 __all__ = ["HEAD", "check_version", "metadata", "migrate"]
 
-HEAD = "0001"  # the newest migration
+HEAD = "0002"  # the newest migration
 _version = sa.table("alembic_version", sa.column("version_num"))
 
 

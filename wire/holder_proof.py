@@ -29,6 +29,17 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     return True
 
 
+def is_public_key(public_key: bytes) -> bool:
+    """Whether this is a compressed point of P-256: what a phone may register."""
+    if len(public_key) != PUBLIC_KEY_BYTES:
+        return False
+    try:
+        ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public_key)
+    except ValueError:
+        return False
+    return True
+
+
 def sign(private_key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
     """What the phone's page does with WebCrypto: 64 bytes r‖s, s made low."""
     r, s = decode_dss_signature(private_key.sign(message, ec.ECDSA(hashes.SHA256())))

@@ -1,4 +1,4 @@
-"""What stands in a venue's list, read from the tables: its passes with their cards, their names, its small document."""
+"""What stands in a venue's list, read from the tables: passes with cards, phones and names, its small document."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from sync_server.centre import Centre
 from sync_server.gates.tables import device, venue_key
 from sync_server.gates.venue_keys import credential_key
 from sync_server.issuance.credentials import credential_hash, open_credentials
-from sync_server.issuance.tables import credential, entitlement, issued_pass
+from sync_server.issuance.tables import credential, entitlement, holder_key, issued_pass
 from sync_server.orders.tables import holder
 from sync_server.parties.tables import party, venue
 from wire import moments
 from wire.credential import CredentialKind
 from wire.entitlement import PassStatus, Rule
-from wire.feed import PASSES_PER_SEGMENT, Credential, NameRow, PassRow, ProductDocument, VenueDocument
+from wire.feed import PASSES_PER_SEGMENT, Credential, HolderKey, NameRow, PassRow, ProductDocument, VenueDocument
 
 LISTED_AFTER_END_MINUTES = 7 * 24 * 60  # "expired" is a better answer than "not in the list" (wire.md §5)
 
@@ -115,6 +115,7 @@ def chunks(connection: Connection, centre: Centre, venue_id: UUID, *, with_id_nu
     )
     while rows := connection.execute(listed.where(issued_pass.c.id > after)).all():
         cards = _cards(connection, centre, rows[0].id, rows[-1].id, kinds, key)
+        phones = _phones(connection, rows[0].id, rows[-1].id)
         yield Chunk(
             [
                 PassRow(
@@ -125,6 +126,7 @@ def chunks(connection: Connection, centre: Centre, venue_id: UUID, *, with_id_nu
                     not_after=row.not_after,
                     lowest_issue=row.issue,
                     credentials=cards.get(row.id, ()),
+                    holder_keys=phones.get(row.id, ()),
                 )
                 for row in rows
             ],
@@ -146,3 +148,13 @@ def _cards(
     for bound in open_credentials(connection, centre.secrets, wanted):
         found[bound.pass_id].append(Credential(bound.kind, credential_hash(bound, key)))
     return {pass_id: tuple(cards) for pass_id, cards in found.items()}
+
+
+def _phones(connection: Connection, first: bytes, last: bytes) -> dict[bytes, tuple[HolderKey, ...]]:
+    """The live holder keys of the passes from `first` to `last`."""
+    live = sa.and_(holder_key.c.pass_id.between(first, last), holder_key.c.retired_at_ms.is_(None))
+    found: defaultdict[bytes, list[HolderKey]] = defaultdict(list)
+    rows = sa.select(holder_key.c.pass_id, holder_key.c.generation, holder_key.c.public).where(live)
+    for row in connection.execute(rows.order_by(holder_key.c.pass_id, holder_key.c.generation)):
+        found[row.pass_id].append(HolderKey(row.generation, row.public))
+    return {pass_id: tuple(keys) for pass_id, keys in found.items()}

@@ -1,4 +1,4 @@
-"""`sync-server pass` and `sync-server card`: show codes, suspend, resume or revoke a pass; let a card find its pass."""
+"""`sync-server pass` and `sync-server card`: codes, phones and cards of a pass; suspend, resume or revoke it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from sync_server.audit.log import record
 from sync_server.centre import Opener
-from sync_server.issuance import credentials, passes
+from sync_server.issuance import credentials, holder_keys, passes
 
 ACTOR = "command-line"
 
@@ -48,6 +48,45 @@ def _change(event: str, words: str) -> click.Command:
 _change("suspend", "Let no gate admit the pass until it is resumed.")
 _change("resume", "Let a suspended pass be admitted again.")
 _change("revoke", "Make the pass worthless for good.")
+
+
+@pass_.command()
+@click.argument("number")
+@click.option("--public", "public_hex", required=True, help="the phone's P-256 public key, compressed, in hex")
+@click.pass_obj
+def phone(opener: Opener, number: str, public_hex: str) -> None:
+    """Let a phone draw rotating codes for the pass with this NUMBER."""
+    try:
+        public = bytes.fromhex(public_hex)
+    except ValueError as error:
+        raise click.BadParameter("the key is not written in hex") from error
+    centre = opener()
+    with centre.write() as connection:
+        generation = holder_keys.register(connection, number, public, centre.now_ms(), ACTOR)
+    click.echo(json.dumps({"number": number, "generation": generation}))
+
+
+@pass_.command()
+@click.argument("number")
+@click.pass_obj
+def phones(opener: Opener, number: str) -> None:
+    """The phones that draw codes for a pass, one JSON line each; `binding` is null until the worker signed it."""
+    with opener().read() as connection:
+        for one in holder_keys.phones_of(connection, number):
+            binding = None if one.binding is None else one.binding.hex()
+            click.echo(json.dumps({"generation": one.generation, "public": one.public.hex(), "binding": binding}))
+
+
+@pass_.command(name="phone-lost")
+@click.argument("number")
+@click.option("--reason", required=True, help="for the log of what operators did")
+@click.pass_obj
+def phone_lost(opener: Opener, number: str, reason: str) -> None:
+    """No phone registered so far draws codes for the pass any more."""
+    centre = opener()
+    with centre.write() as connection:
+        retired = holder_keys.retire_all(connection, number, reason, centre.now_ms(), ACTOR)
+    click.echo(json.dumps({"number": number, "retired": retired}))
 
 
 @click.group()

@@ -1,4 +1,4 @@
-"""What was issued: one pass per ticket, its signed tokens, the venues it opens, and the cards bound to it.
+"""What was issued: one pass per ticket, its signed tokens, the venues it opens, the cards and phones bound to it.
 
 The lists of the venues are made from these tables alone. Whoever changes what a gate must know of a pass sets
 `entitlement.listed_version` to null in the same transaction (`issuance.passes.relist`); the feed finds the work there.
@@ -84,4 +84,21 @@ credential = sa.Table(
     ms_column("removed_at_ms", nullable=True),
     sa.Index("ix_credential_value", "value_index"),
     partial_unique("uq_credential_live", "kind", "value_index", "pass_id", where="removed_at_ms IS NULL"),
+)
+
+# Phones that may draw rotating codes for a pass (wire.md §3). Retired keys stay: they prove the entries made with them.
+holder_key = sa.Table(
+    "holder_key",
+    metadata,
+    sa.Column("pass_id", sa.LargeBinary(8), sa.ForeignKey("pass.id"), primary_key=True),
+    sa.Column("generation", sa.Integer(), primary_key=True, autoincrement=False),  # only rises
+    sa.Column("public", sa.LargeBinary(33), nullable=False),
+    sa.Column("binding", sa.LargeBinary()),  # claims, generation and key under the pass key; null: not yet signed
+    sa.Column("registered_by", sa.String(100), nullable=False),
+    ms_column("registered_at_ms"),
+    ms_column("used_at_ms"),  # when the phone last asked; the least recently used one makes room
+    ms_column("retired_at_ms", nullable=True),
+    sa.CheckConstraint("generation BETWEEN 1 AND 65535", name="generation"),
+    partial_unique("uq_holder_key_live", "pass_id", "public", where="retired_at_ms IS NULL"),
+    partial_index("ix_holder_key_unbound", "registered_at_ms", where="binding IS NULL AND retired_at_ms IS NULL"),
 )

@@ -15,6 +15,7 @@ from sync_server.centre import Centre
 from sync_server.feed.publishing import publish_feeds
 from sync_server.gates.registry import forget_old_nonces
 from sync_server.issuance.credentials import bind_id_numbers
+from sync_server.issuance.holder_keys import bind_phones
 from sync_server.issuance.issuing import issue_paid_orders
 from sync_server.orders.progress import take_payments
 from sync_server.payments.sandbox_client import client_of
@@ -45,6 +46,7 @@ STEPS: tuple[Step, ...] = (
     take_payments,
     issue_paid_orders,
     bind_id_numbers,
+    bind_phones,
     publish_feeds,
     clear_redemptions,
     follow_transfers,

@@ -1,7 +1,7 @@
-"""`python -m sync_server.migrations.regenerate`: write the first migration anew from the tables.
+"""`python -m sync_server.migrations.regenerate`: write the newest migration anew from the tables.
 
-Only until the first release: as long as no database outside of a checkout was made by migration 0001, a change of the
-tables rewrites it. From then on every change is a migration of its own.
+One migration leads from one release to the next: until a release is out, a change of the tables rewrites its migration;
+those before it are never touched.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from alembic import command
 
 from sync_server import db, schema
 
-FIRST = "0001"
+MESSAGE = "Second release"
 VERSIONS = Path(__file__).parent / "versions"
 
 
 def regenerate() -> Path:
     """The file written."""
-    for old in VERSIONS.glob(f"{FIRST}_*.py"):
+    for old in VERSIONS.glob(f"{schema.HEAD}_*.py"):
         old.unlink()
     with tempfile.TemporaryDirectory() as folder:
         engine = db.open_engine(f"sqlite:///{folder}/empty.db")
         with db.write(engine) as connection:
             config = schema.alembic_config(connection)
-            command.revision(config, message="The first tables", rev_id=FIRST, autogenerate=True)
+            command.upgrade(config, "head")
+            command.revision(config, message=MESSAGE, rev_id=schema.HEAD, autogenerate=True)
         engine.dispose()
-    (made,) = VERSIONS.glob(f"{FIRST}_*.py")
+    (made,) = VERSIONS.glob(f"{schema.HEAD}_*.py")
     lines = [line for line in made.read_text(encoding="utf-8").splitlines() if "Alembic" not in line]
     made.write_text("\n".join(lines) + "\n", encoding="utf-8")
     for work in (("format", "--quiet"), ("check", "--fix", "--quiet")):

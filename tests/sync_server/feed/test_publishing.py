@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from sync_server.centre import Centre
 from sync_server.feed import contents, publishing
@@ -15,16 +16,19 @@ from sync_server.feed.tables import feed, feed_segment
 from sync_server.gates import registry
 from sync_server.gates.venue_keys import list_key
 from sync_server.issuance.credentials import bind_card, bind_id_numbers
+from sync_server.issuance.holder_keys import register
 from sync_server.issuance.passes import change_status
 from sync_server.issuance.tables import entitlement, pass_token
 from sync_server.keys import key_set
 from tests.sync_server.town import HOLDER, Town, build_town
+from wire import holder_proof
 from wire.credential import CredentialKind, card_credential, id_credential, person_hash
 from wire.entitlement import PassStatus, Rule
 from wire.feed import (
     HEAD_NOT_AFTER_MS,
     Credential,
     Head,
+    HolderKey,
     NameRow,
     PassRow,
     VenueDocument,
@@ -250,3 +254,13 @@ def test_a_list_is_published_on_either_dialect(any_centre: Centre) -> None:
     assert set(fetch(town).passes) == {sold.pass_id}
     town.clock.pass_ms(RESIGN_AFTER_MS + 1)
     assert publish_feeds(any_centre) == 2
+
+
+def test_the_list_carries_the_live_phones_of_a_pass(town: Town) -> None:
+    [sold] = town.sell("annual", holders=[HOLDER])
+    publics = [holder_proof.public_key_of(ec.generate_private_key(ec.SECP256R1())) for _ in range(3)]
+    with town.centre.write() as connection:
+        for public in publics:
+            register(connection, sold.number, public, town.clock.now_ms, "test")
+    publish_feeds(town.centre)
+    assert fetch(town).passes[sold.pass_id].holder_keys == (HolderKey(2, publics[1]), HolderKey(3, publics[2]))
