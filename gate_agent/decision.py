@@ -70,6 +70,13 @@ class Admit:
 
     product: ProductDocument
     cover: Cover
+    persons: int = 1
+    """How many people the one entry is for, the holder and companions: the turnstile opens once for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetOut:
+    """The turnstile of a lane out of the venue may open; nothing is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,16 @@ def decide(facts: Facts, venue: Venue | None, now: Now) -> Admit | Refuse:
             return Refuse(reason)
     assert product is not None, "a pass whose product is not in the list is refused by _product"
     return Admit(product, case.cover)
+
+
+def decide_exit(facts: Facts) -> LetOut | Refuse:
+    """Whoever shows a genuine pass of this venue gets out: neither dates nor uses nor a suspension keep anybody in.
+
+    `facts` are those of `find_out(…, leaving=True)`, for which the dates of a code are not judged.
+    """
+    if isinstance(facts.reading, Reason):
+        return Refuse(facts.reading)
+    return Refuse(Reason.CARD_UNKNOWN) if facts.reading is None and facts.listed is None else LetOut()
 
 
 def _code(case: _Case) -> Reason | None:

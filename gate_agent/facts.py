@@ -36,8 +36,8 @@ class Known:
     claims: Claims | None = None
 
 
-def find_out(shown: recognition.Presentation, world: World) -> Known:
-    """Everything that can be known of a presentation without the journal."""
+def find_out(shown: recognition.Presentation, world: World, leaving: bool = False) -> Known:
+    """Everything that can be known of a presentation without the journal; `leaving`: at a lane out of the venue."""
     if isinstance(shown, CardTap):
         return _of_card(shown.read, world)
     if isinstance(shown, NotOurs):
@@ -46,11 +46,12 @@ def find_out(shown: recognition.Presentation, world: World) -> Known:
             Facts(Reason.NOT_OURS),
             evidence=messages.stranger_evidence(shown.text, world.stranger_key),
         )
-    return _of_code(shown, world)
+    return _of_code(shown, world, leaving)
 
 
-def _of_code(code: StaticCode, world: World) -> Known:
-    reading = token.read_token(code.text, world.keys, world.place, world.now.at_ms, world.products)
+def _of_code(code: StaticCode, world: World, leaving: bool) -> Known:
+    at_ms, products = (None, None) if leaving else (world.now.at_ms, world.products)
+    reading = token.read_token(code.text, world.keys, world.place, at_ms, products)
     claims: Claims | None
     if isinstance(reading, Claims):
         claims, listed = reading, None if world.pass_list is None else world.pass_list.find(reading.pass_id)

@@ -25,7 +25,7 @@ from wire.messages import GateConfig
 from wire.signing import SealFlaw
 from wire.token import Place
 
-SCHEMA = 1
+SCHEMA = 2
 """A file of another schema is no list to this release: sync fetches it again."""
 MAX_PASSES_PER_CARD = 8
 MAX_FOUND_BY_DIGITS = 20
@@ -41,14 +41,15 @@ FOLDER, CURRENT, BUILDING = "lists", "current", "building"
 _TABLES = """
 CREATE TABLE pass (
     pass_id BLOB PRIMARY KEY, product INTEGER, status INTEGER, not_before INTEGER, not_after INTEGER,
-    lowest_issue INTEGER, credentials BLOB) WITHOUT ROWID;
+    lowest_issue INTEGER, static_again INTEGER, credentials BLOB) WITHOUT ROWID;
 CREATE TABLE name (pass_id BLOB PRIMARY KEY, ticket_number TEXT, masked_name TEXT) WITHOUT ROWID;
 CREATE TABLE uses (pass_id BLOB PRIMARY KEY, row BLOB) WITHOUT ROWID;
 CREATE TABLE credential (hash BLOB, pass_id BLOB, PRIMARY KEY (hash, pass_id)) WITHOUT ROWID;
 CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), head BLOB NOT NULL, document BLOB NOT NULL);
 """
 _FIND = """
-SELECT pass.product, status, not_before, not_after, lowest_issue, ticket_number, masked_name, uses.row
+SELECT pass.product, status, not_before, not_after, lowest_issue, static_again, ticket_number, masked_name,
+       uses.row
 FROM pass LEFT JOIN name USING (pass_id) LEFT JOIN uses USING (pass_id) WHERE pass.pass_id = ?
 """
 _FIND_BY_CREDENTIAL = """
@@ -134,11 +135,11 @@ class PassList:
             row = self._db.execute(_FIND, (pass_id,)).fetchone()
         if row is None:
             return None
-        product, status, not_before, not_after, lowest_issue, ticket_number, masked_name, uses = row
+        product, status, not_before, not_after, lowest_issue, static_again, ticket_number, masked_name, uses = row
         return ListedPass(
             pass_id,
             product,
-            Right(PassStatus(status), not_before, not_after, lowest_issue),
+            Right(PassStatus(status), not_before, not_after, lowest_issue, bool(static_again)),
             ticket_number or "",
             masked_name or "",
             None if uses is None else msgspec.msgpack.decode(uses, type=UseRow),
@@ -265,7 +266,7 @@ def _replace(db: sqlite3.Connection, part: Part, rows: Sequence[Row], fresh: boo
         passes = [row for row in rows if isinstance(row, PassRow)]
         if not fresh:
             _forget_credentials(db, passes)
-        db.executemany("INSERT OR REPLACE INTO pass VALUES (?, ?, ?, ?, ?, ?, ?)", map(_pass_columns, passes))
+        db.executemany("INSERT OR REPLACE INTO pass VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_pass_columns, passes))
         credentials = sorted((item.hash, row.pass_id) for row in passes for item in row.credentials)
         db.executemany("INSERT OR REPLACE INTO credential VALUES (?, ?)", credentials)
     elif part is Part.NAMES:
@@ -276,9 +277,10 @@ def _replace(db: sqlite3.Connection, part: Part, rows: Sequence[Row], fresh: boo
         db.executemany("INSERT OR REPLACE INTO uses VALUES (?, ?)", uses)
 
 
-def _pass_columns(row: PassRow) -> tuple[bytes, int, int, int, int, int, bytes]:
+def _pass_columns(row: PassRow) -> tuple[bytes, int, int, int, int, int, bool, bytes]:
     hashes = b"".join(item.hash for item in row.credentials)
-    return row.pass_id, row.product, row.status, row.not_before, row.not_after, row.lowest_issue, hashes
+    dates = row.not_before, row.not_after
+    return row.pass_id, row.product, row.status, *dates, row.lowest_issue, row.static_again, hashes
 
 
 def _forget_credentials(db: sqlite3.Connection, passes: Iterable[PassRow]) -> None:

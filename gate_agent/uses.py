@@ -9,6 +9,9 @@ from wire.entitlement import Uses
 from wire.feed import UseRow
 from wire.messages import EntryKind
 
+EXIT = "exit"
+"""The reason of the event by which a lane out of the venue says that a pass left (its pass id stands beside it)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

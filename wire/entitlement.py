@@ -33,6 +33,7 @@ class Right(msgspec.Struct, frozen=True, array_like=True):
     not_before: int
     not_after: int
     lowest_issue: int
+    static_again: bool = False
 
 
 class Uses(msgspec.Struct, frozen=True, array_like=True):

@@ -100,6 +100,8 @@ class PassRow(msgspec.Struct, frozen=True, array_like=True):
     lowest_issue: int
     credentials: tuple[Credential, ...] = ()
     holder_keys: tuple[HolderKey, ...] = ()
+    static_again: bool = False
+    """An operator turned the static form on again although a phone is registered (wire.md §3)."""
 
 
 class NameRow(msgspec.Struct, frozen=True, array_like=True):
@@ -128,6 +130,14 @@ class UseRow(msgspec.Struct, frozen=True, array_like=True):
     marks: tuple[Mark, ...]
 
 
+class CodePolicy(StrEnum):
+    """Which form of the code a product takes; EITHER: the static one until a phone is registered (wire.md §3)."""
+
+    ROTATING = "rotating"
+    STATIC = "static"
+    EITHER = "either"
+
+
 class ProductDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A product as this venue's gates treat it. Limits of unlisted tokens as wire.md §5."""
 
@@ -136,6 +146,7 @@ class ProductDocument(msgspec.Struct, frozen=True, kw_only=True):
     name_zh: str
     name_en: str
     rule: Rule
+    code_policy: CodePolicy = CodePolicy.EITHER
     offline_limit: int = 50
     max_unlisted_age_h: int = 24
 
@@ -240,6 +251,8 @@ _PASS = struct.Struct(">8sHB3s3sBBB")
 _CREDENTIAL = struct.Struct(f">B{HASH_BYTES}s")
 _HOLDER_KEY = struct.Struct(f">H{HOLDER_KEY_BYTES}s")
 _COUNTS = struct.Struct(">III")
+STATIC_AGAIN = 0x80
+"""Of a row's status byte; the bits below are the status."""
 
 
 def _pack_passes(rows: Iterable[Row]) -> bytes:
@@ -248,7 +261,7 @@ def _pack_passes(rows: Iterable[Row]) -> bytes:
         _PASS.pack(
             row.pass_id,
             row.product,
-            row.status,
+            row.status | (STATIC_AGAIN if row.static_again else 0),
             row.not_before.to_bytes(3, "big"),
             row.not_after.to_bytes(3, "big"),
             row.lowest_issue,
@@ -280,12 +293,13 @@ def _unpack_passes(body: bytes) -> Iterable[PassRow]:
         yield PassRow(
             pass_id,
             product,
-            PassStatus(status),
+            PassStatus(status & ~STATIC_AGAIN),
             int.from_bytes(not_before, "big"),
             int.from_bytes(not_after, "big"),
             lowest_issue,
             tuple(Credential(CredentialKind(kind), value) for kind, value in _take(credentials, n_own)),
             tuple(HolderKey(generation, public) for generation, public in _take(holder_keys, n_keys)),
+            bool(status & STATIC_AGAIN),
         )
 
 

@@ -8,7 +8,18 @@ from itertools import combinations
 import msgspec
 import pytest
 
-from gate_agent.decision import FAR_FROM_EDGE_MS, HOUR_MS, Admit, Cover, Facts, Refuse, Venue, decide
+from gate_agent.decision import (
+    FAR_FROM_EDGE_MS,
+    HOUR_MS,
+    Admit,
+    Cover,
+    Facts,
+    LetOut,
+    Refuse,
+    Venue,
+    decide,
+    decide_exit,
+)
 from gate_agent.pass_list import ListedPass
 from gate_agent.trusted_time import Now
 from gate_agent.uses import UNUSED, PassUses
@@ -52,6 +63,10 @@ class Situation:
     def decided(self) -> Admit | Refuse:
         """What the gate would say."""
         return decide(self._facts(), self._venue() if self.has_list else None, self._now())
+
+    def let_out(self) -> LetOut | Refuse:
+        """What the gate would say at a lane out of the venue."""
+        return decide_exit(self._facts())
 
     def _facts(self) -> Facts:
         claims = Claims(
@@ -239,3 +254,10 @@ def test_without_the_time_only_an_annual_pass_far_from_its_edges_once(
 @pytest.mark.parametrize(("auth", "admitted"), [(CardAuth.NONE, False), (CardAuth.PSAM, True), (CardAuth.HSM, True)])
 def test_a_venue_may_want_cards_to_prove_themselves(auth: CardAuth, admitted: bool) -> None:
     assert isinstance(Situation(card=auth, accepts_plain_card=False).decided(), Admit) is admitted
+
+
+@pytest.mark.parametrize(("reason", "changes"), FLAWS)
+def test_out_gets_every_genuine_pass_of_this_venue(reason: Reason, changes: dict[str, object]) -> None:
+    verdict = replace(Situation(), **changes).let_out()  # type: ignore[arg-type]
+    stays = reason is Reason.CARD_UNKNOWN or "reading" in changes  # reading without dates finds neither of them
+    assert verdict == (Refuse(reason) if stays else LetOut())

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from gate_agent.board import Reader
-from gate_agent.decision import Refuse
-from gate_agent.facts import AUTH_LEVEL
+from gate_agent.decision import LetOut, Refuse, decide_exit
+from gate_agent.facts import AUTH_LEVEL, find_out
+from gate_agent.recognition import recognise
 from hardware.card_reader import CardAuth, CardRead
 from hardware.simulated_turnstile import Walk
 from tests.gate_agent.stage import Stage, admitted
@@ -63,6 +64,20 @@ def test_a_code_that_must_not_open(stage: Stage, venue: Venue, name: str, reason
     assert (entry.kind, entry.reason) == (EntryKind.REFUSED, reason)
     assert (entry.pass_id is not None) == genuine
     assert entry.evidence == token.evidence_of(text) if genuine else len(entry.evidence or b"") == 11
+
+
+LEAVE = {"strange product", "expired", "early", "not listed", "replaced", "revoked", "suspended", "not bound"}
+
+
+@pytest.mark.parametrize(("name", "reason", "genuine"), REFUSED)
+def test_at_a_lane_out_only_what_is_not_of_this_venue_stays(
+    stage: Stage, venue: Venue, name: str, reason: Reason, genuine: bool
+) -> None:
+    text = bad_codes(venue)[name]
+    venue.settle(stage.data_dir)
+    known = find_out(recognise(text), stage.gate._look(), leaving=True)
+    assert decide_exit(known.facts) == (LetOut() if name in LEAVE else Refuse(reason))
+    assert bool(known.pass_id) is genuine
 
 
 def test_nothing_a_stranger_shows_is_kept_as_text(stage: Stage, venue: Venue) -> None:

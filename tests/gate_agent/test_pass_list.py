@@ -53,7 +53,12 @@ def test_a_list_tells_everything_about_a_pass(tmp_path: Path, venue_feed: Feed) 
     assert venue_feed.install(tmp_path) == venue_feed.read
     listed = held(tmp_path).find(PASS_ID)
     assert listed == pass_list.ListedPass(
-        PASS_ID, 7, Right(PassStatus.ACTIVE, 3_600_000, 4_100_000, 1), "2026111800000017", "李*花", samples.USE_ROWS[0]
+        PASS_ID,
+        7,
+        Right(PassStatus.ACTIVE, 3_600_000, 4_100_000, 1, True),
+        "2026111800000017",
+        "李*花",
+        samples.USE_ROWS[0],
     )
     assert held(tmp_path).find(b"notaPASS") is None
     assert held(tmp_path).document == samples.DOCUMENT

@@ -53,6 +53,7 @@ PASS_ROWS = (
         1,
         (feed.Credential(CredentialKind.CARD_NUMBER, bytes(range(16))),),
         (feed.HolderKey(1, holder_proof.public_key_of(HOLDER)),),
+        static_again=True,
     ),
     feed.PassRow(bytes(8), 8, PassStatus.REVOKED, 3_600_000, 3_700_000, 2),
 )
