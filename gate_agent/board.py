@@ -23,6 +23,7 @@ from gate_agent.faces import (
     Verdict,
     shown_ms,
 )
+from gate_agent.lane_state import LaneState
 from wire.messages import ClockTrust
 from wire.reasons import Reason
 
@@ -78,15 +79,6 @@ class Scan:
     """Given by the board, rising."""
 
 
-class LaneState(StrEnum):
-    """What a lane does for the next visitor."""
-
-    STARTING = "starting"
-    OPEN = "open"
-    CLOSED = "closed"
-    FAULT = "fault"
-
-
 class Side(StrEnum):
     """What visitors do at a lane."""
 
@@ -112,6 +104,35 @@ class LaneStatus:
     way: Way = Way.UP
     trouble: Trouble | None = None
     since_ms: int | None = None
+    until_ms: int | None = None
+    """When a lane that is held open stops being so."""
+
+
+class AlarmKind(StrEnum):
+    """What staff must look after, the worst first."""
+
+    FIRE = "fire"
+    RECORD = "record"
+    FORCED = "forced"
+    CROSSED = "crossed"
+    MOVED = "moved"
+    TURNSTILE = "turnstile"
+    READER = "reader"
+    TAMPER = "tamper"
+    SENSOR = "sensor"
+    BACKWARDS = "backwards"
+    SECOND_PERSON = "second_person"
+    ANNULLED_OFTEN = "annulled_often"
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that calls for staff. `lane` None: the whole box; `other_lane`: the one it is crossed with."""
+
+    kind: AlarmKind
+    lane: int | None = None
+    since_ms: int | None = None
+    other_lane: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +150,8 @@ class Status:
     """How the gate is, for the staff's strip. None means not known, and is then left out."""
 
     lanes: tuple[LaneStatus, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+    """The worst first."""
     venue: Label = NO_LABEL
     gate: str = ""
     zone: str = "Asia/Shanghai"

@@ -115,6 +115,8 @@ class Trouble(StrEnum):
     READER = "reader"
     TURNSTILE = "turnstile"
     RECORD = "record"
+    MOVED = "moved"
+    CROSSED = "crossed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from gate_agent.board import Board, LaneState, LaneStatus, Status, Way
+from gate_agent.board import Board, LaneStatus, Status, Way
 from gate_agent.entries_view import EntriesView
 from gate_agent.faces import IDLE, Face, Facts, Label, Trouble
 from gate_agent.journal import Journal
+from gate_agent.lane_state import LaneState
 from gate_agent.lanes import LaneThreads
 from gate_agent.sync_state import SyncView
 from gate_agent.tally import Tally
@@ -78,7 +79,7 @@ class Health:
         """Every lane is out of order: what cannot be read cannot be written either."""
         numbers = [lane.lane.number for lane in self._lanes]
         lanes = tuple(
-            LaneStatus(number, LaneState.FAULT, way=self._ways.get(number, Way.UP), trouble=Trouble.RECORD)
+            LaneStatus(number, LaneState.OUT_OF_ORDER, way=self._ways.get(number, Way.UP), trouble=Trouble.RECORD)
             for number in numbers
         )
         self._board.status(Status(lanes=lanes, gate=self._gate_name, readers_all=0, relays_all=len(lanes)))
@@ -98,7 +99,7 @@ class Health:
     def _lane(self, threads: LaneThreads, world: World) -> LaneStatus:
         number = threads.lane.number
         trouble = self._trouble(threads)
-        state = LaneState.FAULT if trouble else LaneState.CLOSED if world.pass_list is None else LaneState.OPEN
+        state = LaneState.OUT_OF_ORDER if trouble else LaneState.CLOSED if world.pass_list is None else LaneState.OPEN
         status = LaneStatus(number, state, way=self._ways.get(number, Way.UP), trouble=trouble)
         before = self._before.get(number)
         since_ms = world.now.record_ms

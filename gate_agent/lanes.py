@@ -6,7 +6,9 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from gate_agent.board import Board
 from gate_agent.faces import Face
@@ -28,11 +30,35 @@ RETRY_FIRST_S, RETRY_LIMIT_S = 0.2, 5.0
 FAULT_PAUSE_S = 0.1
 """After a mistake of ours, so that one that repeats does not take the processor from the other lanes."""
 STOP_LIMIT_S = 0.5
+COMMAND_LIMIT_S = 5.0
+"""How long staff wait for a lane to do what they ask; a lane that has not begun it by then never will."""
+COMMANDS_LIMIT = 8
+"""Commands that may wait for one lane."""
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Poll = Callable[[float], Raw | CardFault | None]
 """Ask a reader for at most so many seconds."""
+
+
+class LaneDoesNotAnswer(Exception):
+    """A lane did not do what staff asked of it; the sentence is for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    work: Callable[[], Any]
+    answer: Future[Any]
+
+    def do(self) -> None:
+        """Do it, unless nobody waits any more; what it raised is the asker's."""
+        if not self.answer.set_running_or_notify_cancel():
+            return
+        try:
+            self.answer.set_result(self.work())
+        except Exception as fault:  # the lane goes on, whatever a command came to
+            self.answer.set_exception(fault)
 
 
 class CodeCamera:
@@ -104,6 +130,7 @@ class LaneThreads:
         self._changed = threading.Condition()
         self._newest: Raw | CardFault | None = None
         self._edges: deque[Passage] = deque(maxlen=EDGES_LIMIT)
+        self._commands: deque[_Command] = deque()
         self._closing = threading.Event()
         self._player = threading.Thread(target=self._play, name=f"lane {lane.number}", daemon=True)
 
@@ -121,6 +148,27 @@ class LaneThreads:
         with self._changed:
             self._changed.notify_all()
         self._player.join(STOP_LIMIT_S)
+
+    def command(self, work: Callable[[], T]) -> T:
+        """What `work` returned, done on the lane's own thread between two visitors; what it raised is raised here.
+
+        LaneDoesNotAnswer: the lane is stopped, busy for longer than COMMAND_LIMIT_S, or has COMMANDS_LIMIT waiting."""
+        command = _Command(work, Future())
+        number = self.lane.number
+        with self._changed:
+            if self._closing.is_set():
+                raise LaneDoesNotAnswer(f"lane {number} is being stopped; nothing was done")
+            if len(self._commands) >= COMMANDS_LIMIT:
+                raise LaneDoesNotAnswer(f"lane {number} has too much to do; nothing was done, try again")
+            self._commands.append(command)
+            self._changed.notify_all()
+        try:
+            result: T = command.answer.result(COMMAND_LIMIT_S)
+        except (TimeoutError, CancelledError):
+            if command.answer.cancel():
+                raise LaneDoesNotAnswer(f"lane {number} does not answer; nothing was done") from None
+            raise LaneDoesNotAnswer(f"lane {number} does not answer; look whether it was done") from None
+        return result
 
     def _watch(self, reader: Reader) -> None:
         """A reader's thread: whatever it does, it stays this thread's trouble."""
@@ -161,18 +209,36 @@ class LaneThreads:
 
     def _play(self) -> None:
         while not self._closing.is_set():
-            edges, raw = self._take()
-            try:
-                for edge in edges:
-                    if edge.direction is self.devices.direction:
-                        self._gate.edge(self.lane, edge.active, edge.monotonic_ns)
-                if raw is not None:
-                    self._present(raw)
-                self._gate.tick(self.lane)
-            except Exception:  # one visitor's presentation must not stop the lane for the next
-                log.exception("lane %d: a presentation failed", self.lane.number)
+            edges, commands, raw = self._take()
+            for edge in edges:
+                self._try(lambda edge=edge: self._pass(edge), "an edge")  # type: ignore[misc]
+            for command in commands:
+                command.do()
+            if raw is not None and not self._try(lambda raw=raw: self._present(raw), "a presentation"):  # type: ignore[misc]
                 self._board.face(self.lane.number, Face(Reason.FAULT))
-                self._closing.wait(FAULT_PAUSE_S)
+            self._try(lambda: self._gate.tick(self.lane), "looking after what is open")
+        self._drop_commands()
+
+    def _try(self, step: Callable[[], None], what: str) -> bool:
+        """Whether `step` went well: what one of them does wrong costs neither the others nor the next visitor."""
+        try:
+            step()
+        except Exception:  # one visitor's presentation must not stop the lane for the next
+            log.exception("lane %d: %s failed", self.lane.number, what)
+            self._closing.wait(FAULT_PAUSE_S)
+            return False
+        return True
+
+    def _pass(self, edge: Passage) -> None:
+        if edge.direction is self.devices.direction:
+            self._gate.edge(self.lane, edge.active, edge.monotonic_ns)
+
+    def _drop_commands(self) -> None:
+        """Whoever still waits when the lane ends is told so."""
+        with self._changed:
+            for command in self._commands:
+                command.answer.cancel()
+            self._commands.clear()
 
     def _present(self, raw: Raw | CardFault) -> None:
         if isinstance(raw, CardFault):
@@ -180,13 +246,17 @@ class LaneThreads:
         else:
             self._gate.present(self.lane, recognise(raw))
 
-    def _take(self) -> tuple[list[Passage], Raw | CardFault | None]:
+    def _take(self) -> tuple[list[Passage], list[_Command], Raw | CardFault | None]:
         """What has come since, waiting until there is something to do."""
         due_ns = self._gate.next_tick_ns(self.lane)
         wait_s = IDLE_S if due_ns is None else max(0.0, (due_ns - self._monotonic_ns()) / 1e9)
         with self._changed:
-            self._changed.wait_for(lambda: self._newest or self._edges or self._closing.is_set(), min(wait_s, IDLE_S))
-            edges, raw = list(self._edges), self._newest
+            self._changed.wait_for(self._has_work, min(wait_s, IDLE_S))
+            edges, commands, raw = list(self._edges), list(self._commands), self._newest
             self._edges.clear()
+            self._commands.clear()
             self._newest = None
-        return edges, raw
+        return edges, commands, raw
+
+    def _has_work(self) -> bool:
+        return bool(self._newest or self._edges or self._commands) or self._closing.is_set()

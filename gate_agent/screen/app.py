@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from flask import Blueprint, Flask, Response, abort, jsonify, render_template, request
 from werkzeug.exceptions import NotFound
 
-from gate_agent.board import Board, LaneState, Snapshot
+from gate_agent.board import Board, Snapshot
+from gate_agent.lane_state import LaneState
 from gate_agent.screen import scans, strip, times, visitor, words
 from gate_agent.screen.server import HOST, REQUEST_BODY_LIMIT, Server
 from gate_agent.screen.speech import LANGUAGES, Speech

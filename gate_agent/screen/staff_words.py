@@ -272,6 +272,9 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "starting": ("正在启动", "Starting"),
         "open": ("正常", "In order"),
         "closed": ("已关闭", "Closed"),
+        "held_open": ("常开", "Held open"),
+        "out_of_order": ("故障", "Out of order"),
+        "fire": ("消防", "Fire"),
         "link_fine": ("在线", "On line"),
         "list": ("名单 {t}", "list {t}"),
         "list_old": ("名单已 {h} 小时未更新", "List {h} h old"),
@@ -370,6 +373,22 @@ TROUBLES: Mapping[Trouble, TroubleWords] = MappingProxyType(
             ("记录写不进去，已停止放行", "Cannot record, admission stopped"),
             ("请导出到 U 盘，并报修", "Export to USB, call service"),
             "E-J1",
+        ),
+        Trouble.MOVED: TroubleWords(
+            ("设备", "devices"),
+            ("换过口", "moved"),
+            ("设备换口", "Devices moved"),
+            ("{lane} 号通道设备换过口", "Lane {lane} devices moved"),
+            ("请班长重新调试本通道", "Commission again"),
+            "E-M1",
+        ),
+        Trouble.CROSSED: TroubleWords(
+            ("通道", "lane"),
+            ("接反", "crossed"),
+            ("通道接反", "Crossed"),
+            ("{lane} 号通道与另一通道接反", "Lane {lane} is crossed with another"),
+            ("请停用两条通道并报修", "Close both, call service"),
+            "E-X1",
         ),
     }
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gate_agent.board import LaneState, LaneStatus, Status
+from gate_agent.board import LaneStatus, Status
 from gate_agent.faces import Family, Trouble
+from gate_agent.lane_state import LaneState
 from gate_agent.screen import staff_words
 from gate_agent.screen.speech import Speech
 from wire.messages import ClockTrust
@@ -97,7 +98,7 @@ def _chip(lane: LaneStatus, speech: Speech) -> Chip:
         chip = speech.pick(staff_words.TROUBLES[lane.trouble].chip)
         return Chip(lane.lane, side, chip, Family.FAULT, bad=True)
     family = Family.GO if lane.state is LaneState.OPEN else Family.LANE
-    return Chip(lane.lane, side, speech.label(lane.state), family, bad=lane.state is LaneState.FAULT)
+    return Chip(lane.lane, side, speech.label(lane.state), family, bad=lane.state is LaneState.OUT_OF_ORDER)
 
 
 def _link(status: Status, speech: Speech) -> Link:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Page, expect
 
-from gate_agent.board import Board, LaneState, LaneStatus, Side, Status, Way
+from gate_agent.board import Board, LaneStatus, Side, Status, Way
 from gate_agent.faces import FAMILY, IDLE, Face, Facts, Family, Label, Limit, State, Trouble, Verdict
+from gate_agent.lane_state import LaneState
 from gate_agent.screen.app import create_app, serve
 from gate_agent.screen.streams import BEAT_S
 from tests.gate_agent.beijing import NOW_MS, at

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page, expect
 
-from gate_agent.board import Board, Counters, EarlierUse, LaneState, LaneStatus, Reader, Scan, Side, Status
+from gate_agent.board import Board, Counters, EarlierUse, LaneStatus, Reader, Scan, Side, Status
 from gate_agent.faces import Facts, Label, State, Trouble
+from gate_agent.lane_state import LaneState
 from gate_agent.screen.app import create_app, serve
 from gate_agent.screen.simulation import simulation
 from gate_agent.screen.streams import BEAT_S
@@ -64,7 +65,10 @@ OFFLINE = replace(
     clock=ClockTrust.HELD,
     readers_ok=5,
     temperature_c=71,
-    lanes=(*LANES[:2], LaneStatus(3, LaneState.FAULT, Side.EXIT, trouble=Trouble.READER, since_ms=at(21, 9, 58))),
+    lanes=(
+        *LANES[:2],
+        LaneStatus(3, LaneState.OUT_OF_ORDER, Side.EXIT, trouble=Trouble.READER, since_ms=at(21, 9, 58)),
+    ),
 )
 USED = Scan(
     lane=2,

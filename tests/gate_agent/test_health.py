@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gate_agent.board import Counters, LaneState, Status, Way
+from gate_agent.board import Counters, Status, Way
 from gate_agent.entries import Entries, Placed
 from gate_agent.entries_view import EntriesView
 from gate_agent.faces import IDLE, Trouble
 from gate_agent.health import CUT_SHORT_LIMIT, SILENT_MS, Health
+from gate_agent.lane_state import LaneState
 from gate_agent.lanes import LaneThreads
 from gate_agent.pass_list import PassListHolder
 from gate_agent.recognition import HeldUp
@@ -99,7 +100,7 @@ def test_with_a_list_they_are_open(ward: Ward) -> None:
 def test_a_lane_without_a_reader_is_out_of_order_and_says_where_to_go(ward: Ward) -> None:
     Venue().settle(ward.stage.data_dir, knows_time=False)
     ward.readers[0].fault = "pulled out"
-    assert ward.states() == [(LaneState.FAULT, Trouble.READER), OPEN]
+    assert ward.states() == [(LaneState.OUT_OF_ORDER, Trouble.READER), OPEN]
     face = ward.stage.board.snapshot().shown[1].face
     assert (face.verdict, face.facts.to_lane, face.facts.trouble) == (Reason.FAULT, 2, Trouble.READER)
     assert ward.look().readers_ok == 1
@@ -110,7 +111,7 @@ def test_a_lane_without_a_reader_is_out_of_order_and_says_where_to_go(ward: Ward
 def test_a_lane_without_a_turnstile_is_out_of_order(ward: Ward) -> None:
     Venue().settle(ward.stage.data_dir, knows_time=False)
     ward.stage.arms[1].trouble(ArmTrouble.RELAY_GONE)
-    assert ward.states() == [OPEN, (LaneState.FAULT, Trouble.TURNSTILE)]
+    assert ward.states() == [OPEN, (LaneState.OUT_OF_ORDER, Trouble.TURNSTILE)]
 
 
 def test_since_when_is_remembered(ward: Ward) -> None:
@@ -130,7 +131,7 @@ def test_a_disk_that_takes_nothing_closes_all_lanes_until_it_does(ward: Ward) ->
     venue.settle(ward.stage.data_dir, knows_time=False)
     ward.stage.disk_takes(False)
     ward.stage.show(ticket.text)
-    assert ward.states() == [(LaneState.FAULT, Trouble.RECORD)] * 2
+    assert ward.states() == [(LaneState.OUT_OF_ORDER, Trouble.RECORD)] * 2
     assert ward.rest(2) is Reason.CANNOT_RECORD
     ward.stage.disk_takes(True)
     ward.look()  # nobody presents at a closed lane: health itself tries the disk
@@ -147,7 +148,7 @@ def test_a_journal_that_cannot_be_read_is_no_lane_in_order(ward: Ward) -> None:
         assert ward.stage.board.snapshot().status.lanes[0].state is LaneState.OPEN, "one bad look may be chance"
     ward.health.look_as_far_as_possible()
     lanes = ward.stage.board.snapshot().status.lanes
-    assert [(lane.state, lane.trouble) for lane in lanes] == [(LaneState.FAULT, Trouble.RECORD)] * 2
+    assert [(lane.state, lane.trouble) for lane in lanes] == [(LaneState.OUT_OF_ORDER, Trouble.RECORD)] * 2
     assert ward.rest(1) is Reason.CANNOT_RECORD
 
 

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from gate_agent import lanes as lanes_module
 from gate_agent.board import Board
 from gate_agent.decision import Admit, Refuse
 from gate_agent.gate import Gate, Lane
-from gate_agent.lanes import LaneThreads
+from gate_agent.lanes import LaneDoesNotAnswer, LaneThreads
 from gate_agent.passage import LanePassages
 from gate_agent.recognition import HeldUp, Presentation
 from gate_agent.trusted_time import device_clock_ns
 from hardware import DeviceFault
 from hardware.card_reader import CardFault, CardRead
 from hardware.devices import LaneDevices
-from hardware.turnstile import Direction, FileTurnstile
+from hardware.turnstile import Direction, FileTurnstile, Passage
 from tests.waiting import until
 from wire.presentation import StaticCode
 from wire.reasons import Reason
@@ -191,3 +192,68 @@ def test_a_card_pulled_away_too_early_asks_for_another_try(
     until(lambda: board.snapshot().shown[1].face.verdict is Reason.MALFORMED)
     cards.do(CARD)
     until(lambda: len(gate.heard) == 1)
+
+
+def test_a_command_is_done_on_the_lane_s_own_thread_and_answered(lane: LaneThreads) -> None:
+    assert lane.command(lambda: threading.current_thread().name) == "lane 1"
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        lane.command(fail)
+    assert lane.command(lambda: 7) == 7
+
+
+def test_a_lane_that_does_not_answer_says_so_and_never_does_it_later(
+    lane: LaneThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes_module, "COMMAND_LIMIT_S", 0.05)
+    busy, go_on = threading.Event(), threading.Event()
+    done: list[int] = []
+
+    def wait() -> None:
+        busy.set()
+        assert go_on.wait(5)
+
+    def ask() -> None:
+        with pytest.raises(LaneDoesNotAnswer, match="look whether"):
+            lane.command(wait)
+
+    first = threading.Thread(target=ask)
+    first.start()
+    assert busy.wait(5)
+    with pytest.raises(LaneDoesNotAnswer, match="nothing was done"):
+        lane.command(lambda: done.append(1))
+    go_on.set()
+    first.join(5)
+    lane.command(lambda: done.append(2))
+    assert done == [2]
+
+
+def test_a_lane_takes_no_endless_queue_of_commands_and_none_when_it_stops(
+    lane: LaneThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes_module, "COMMANDS_LIMIT", 0)
+    with pytest.raises(LaneDoesNotAnswer, match="too much to do"):
+        lane.command(lambda: None)
+    lane.stop()
+    with pytest.raises(LaneDoesNotAnswer, match="being stopped"):
+        lane.command(lambda: None)
+
+
+def test_an_edge_that_fails_takes_no_other_edge_along(
+    lane: LaneThreads, gate: HeardGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def edge(_lane: Lane, _active: bool, at_ns: int) -> None:
+        if at_ns == 1:
+            raise ZeroDivisionError
+        seen.append(at_ns)
+
+    monkeypatch.setattr(gate, "edge", edge)
+    with lane._changed:  # so that both are taken together
+        lane._edge(Passage(Direction.IN, True, 1))
+        lane._edge(Passage(Direction.IN, False, 2))
+    until(lambda: seen == [2])

@@ -13,8 +13,9 @@ import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
-from gate_agent.board import Board, Counters, LaneState, LaneStatus, Scan, Status
+from gate_agent.board import Board, Counters, LaneStatus, Scan, Status
 from gate_agent.faces import IDLE, Face, Facts, Label, State
+from gate_agent.lane_state import LaneState
 from gate_agent.screen.app import create_app, serve
 from gate_agent.screen.streams import STREAMS_LIMIT
 from tests.gate_agent.beijing import NOW_MS, at
@@ -139,7 +140,7 @@ def test_health_is_told_as_json(client: FlaskClient, board: Board) -> None:
         "list_version": 7,
         "clock": "trusted",
     }
-    board.status(Status(lanes=(LaneStatus(1, LaneState.FAULT),)))
+    board.status(Status(lanes=(LaneStatus(1, LaneState.OUT_OF_ORDER),)))
     assert client.get("/healthz").json["ok"] is False  # type: ignore[index]
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from gate_agent.board import LaneState, LaneStatus, Shown, Side, Status, Way
+from gate_agent.board import LaneStatus, Shown, Side, Status, Way
 from gate_agent.faces import NO_FACTS, Face, Facts, Label, Limit, State, Trouble, Verdict
+from gate_agent.lane_state import LaneState
 from gate_agent.screen.visitor import FaceView, view
 from tests.gate_agent.beijing import NOW_MS, at
 from wire.reasons import Reason

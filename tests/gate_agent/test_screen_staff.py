@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from gate_agent.board import EarlierUse, LaneState, LaneStatus, Reader, Scan, Side, Status
+from gate_agent.board import EarlierUse, LaneStatus, Reader, Scan, Side, Status
 from gate_agent.faces import Facts, Label, Limit, State, Trouble
+from gate_agent.lane_state import LaneState
 from gate_agent.screen import scans, strip
 from gate_agent.screen.speech import Speech
 from tests.gate_agent.beijing import NOW_MS, ZONE, at
@@ -53,7 +54,7 @@ def test_off_line_alone_is_no_alarm() -> None:
 
 
 def test_lanes_say_their_state_and_what_troubles_them() -> None:
-    broken = replace(LANES[0], state=LaneState.FAULT, trouble=Trouble.READER)
+    broken = replace(LANES[0], state=LaneState.OUT_OF_ORDER, trouble=Trouble.READER)
     chips = strip.strip(replace(FINE, lanes=(broken, *LANES[1:])), ZH).chips
     assert [(chip.lane, chip.side, chip.state, chip.bad) for chip in chips] == [
         (1, "入口", "读头故障", True),
@@ -63,12 +64,12 @@ def test_lanes_say_their_state_and_what_troubles_them() -> None:
 
 
 def test_the_worst_alarm_stands_first_and_sends_visitors_to_the_nearest_open_lane() -> None:
-    reader = LaneStatus(3, LaneState.FAULT, Side.ENTRY, trouble=Trouble.READER, since_ms=at(21, 9, 58))
+    reader = LaneStatus(3, LaneState.OUT_OF_ORDER, Side.ENTRY, trouble=Trouble.READER, since_ms=at(21, 9, 58))
     alarm = strip.strip(replace(FINE, lanes=(*LANES[:2], reader)), ZH).alarm
     assert alarm == strip.Alarm(
         "3 号通道读头未连接，入口已停用", "请检查 USB 线，或把读头插回原来的口；游客请走 2 号通道。09:58 起"
     )
-    record = LaneStatus(4, LaneState.FAULT, trouble=Trouble.RECORD)
+    record = LaneStatus(4, LaneState.OUT_OF_ORDER, trouble=Trouble.RECORD)
     alarm = strip.strip(replace(FINE, lanes=(reader, record), list_expired=True), ZH).alarm
     assert alarm is not None
     assert (alarm.first, alarm.more) == ("记录写不进去，已停止放行", "另有 2 条")

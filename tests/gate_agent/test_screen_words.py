@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gate_agent.board import LaneState, Side
+from gate_agent.board import Side
 from gate_agent.faces import FAMILY, Family, Limit, State, Trouble
+from gate_agent.lane_state import LaneState
 from gate_agent.screen import staff_words, words
 from gate_agent.screen.staff_words import Telling
 from gate_agent.screen.words import BREAK, LONGEST, LONGEST_LINE, Sentence
@@ -38,7 +39,7 @@ def test_no_text_is_missing_in_either_language() -> None:
 
 def test_labels_exist_for_what_the_board_can_name() -> None:
     wanted = [*LaneState, *Side, *(trust.name.lower() for trust in ClockTrust)]
-    assert [name for name in wanted if name not in staff_words.LABELS and name != "fault"] == []
+    assert [name for name in wanted if name not in staff_words.LABELS] == []
 
 
 @pytest.mark.parametrize("sentence", LARGE, ids=lambda sentence: sentence.zh)

@@ -1,0 +1,81 @@
+"""What a lane does for the next visitor: one table from the fire input, troubles, staff's word and the list (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gate_agent.faces import Trouble
+
+HOLD_MINUTES = (10, 30, 60)
+"""For how long staff may hold a lane open; it ends by itself."""
+
+
+class LaneState(StrEnum):
+    """How a lane stands."""
+
+    STARTING = "starting"
+    OPEN = "open"
+    CLOSED = "closed"
+    HELD_OPEN = "held_open"
+    OUT_OF_ORDER = "out_of_order"
+    FIRE = "fire"
+
+
+class Word(StrEnum):
+    """What staff may say of a lane."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    HELD_OPEN = "held_open"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Staff's word on a lane, which stands until they say another; held open ends at `ends_ms` of the boot clock."""
+
+    word: Word = Word.OPEN
+    ends_ms: int = 0
+
+    def word_at(self, boot_ms: int) -> Word:
+        """The word that holds: a hold that is over is an open lane."""
+        return Word.OPEN if self.word is Word.HELD_OPEN and boot_ms >= self.ends_ms else self.word
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that a lane's state rests on. `fire`: at any lane of the box; `has_list`: the venue's rules are known."""
+
+    starting: bool = False
+    fire: bool = False
+    trouble: Trouble | None = None
+    word: Word = Word.OPEN
+    has_list: bool = True
+
+    @property
+    def stopped(self) -> bool:
+        """Nobody may be let in, not even by staff: only a lane without readers still opens at their word."""
+        return self.trouble not in (None, Trouble.READER)
+
+
+_TABLE: tuple[tuple[LaneState, Callable[[Inputs], bool]], ...] = (
+    (LaneState.FIRE, lambda lane: lane.fire),
+    (LaneState.STARTING, lambda lane: lane.starting),
+    (LaneState.OUT_OF_ORDER, lambda lane: lane.stopped),
+    (LaneState.CLOSED, lambda lane: lane.word is Word.CLOSED),
+    (LaneState.HELD_OPEN, lambda lane: lane.word is Word.HELD_OPEN),
+    (LaneState.OUT_OF_ORDER, lambda lane: lane.trouble is not None),
+    (LaneState.CLOSED, lambda lane: not lane.has_list),
+)
+
+
+def lane_state(inputs: Inputs) -> LaneState:
+    """The first line of the table that holds; a lane with nothing against it is open."""
+    return next((state for state, holds in _TABLE if holds(inputs)), LaneState.OPEN)
+
+
+def may_pulse(inputs: Inputs) -> bool:
+    """Whether the arm may be unlocked at all: never in a fire, closed, before the start, or with the lane stopped."""
+    state = lane_state(inputs)
+    return state in (LaneState.OPEN, LaneState.HELD_OPEN) or (state is LaneState.OUT_OF_ORDER and not inputs.stopped)
