@@ -88,9 +88,9 @@ class ClockTrust(IntEnum):
 class Entry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """One line of a gate's journal. Times UTC ms; `ref_seq` is the intent an outcome belongs to.
 
-    `evidence`: static code, first 8 B of SHA-256(token); card, auth level 1 B ‖ credential kind 1 B ‖ hash 16 B;
-    a refused code that is not ours, see `stranger_evidence`. `reason` is a wire.reasons.Reason or an event's name;
-    `who` is a staff member.
+    `evidence`: static code, first 8 B of SHA-256(token); rotating code, step u32 ‖ holder signature 64 B (see
+    `presentation.proves`); card, auth level 1 B ‖ credential kind 1 B ‖ hash 16 B; a refused code that is not ours,
+    see `stranger_evidence`. `reason` is a wire.reasons.Reason or an event's name; `who` is a staff member.
     """
 
     seq: int

@@ -6,8 +6,10 @@ import struct
 from dataclasses import dataclass
 
 from wire import base45, holder_proof, signing, token
+from wire.keyset import KeySet
 from wire.reasons import Reason
-from wire.token import Claims, CodeKind
+from wire.signing import Purpose
+from wire.token import Claims, CodeKind, Place
 
 ROTATING_VERSION = 1
 STEP_MS = 15_000
@@ -15,6 +17,7 @@ HOLDER_KIND = "holder"
 BOUND_KIND = "bound"
 SHORT_BYTES = 77
 FULL_BYTES = 195
+EVIDENCE_BYTES = 68
 
 _PROOF = struct.Struct(">8sHI")  # pass id · generation · step: what the holder signs
 _SHORT = struct.Struct(">B8sI64s")
@@ -37,10 +40,19 @@ class ShortCode:
     step: int
     signature: bytes
 
+    @property
+    def text(self) -> str:
+        """The code as drawn."""
+        return short_text(self.pass_id, self.step, self.signature)
+
+    @property
+    def evidence(self) -> bytes:
+        """What an entry keeps of it, for `proves`."""
+        return _SHOWN.pack(self.step, self.signature)
+
     def is_by(self, generation: int, holder_key: bytes) -> bool:
         """Whether the holder of this live key drew the code."""
-        message = holder_message(self.pass_id, generation, self.step)
-        return holder_proof.verify(holder_key, message, self.signature)
+        return proves(self.evidence, self.pass_id, generation, holder_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,22 @@ class FullCode:
     step: int
     signature: bytes
 
+    @property
+    def pass_id(self) -> bytes:
+        """Of its claims."""
+        return self.claims.pass_id
+
+    @property
+    def text(self) -> str:
+        """The code as drawn."""
+        bound = _bound_bytes(self.claims, self.key_id, self.generation, self.holder_key)
+        return full_text(bound + self.centre_signature, self.step, self.signature)
+
+    @property
+    def evidence(self) -> bytes:
+        """What an entry keeps of it, for `proves`."""
+        return _SHOWN.pack(self.step, self.signature)
+
     def is_bound_by(self, pass_key: bytes) -> bool:
         """Whether the centre bound this holder key to these claims."""
         bound = _bound_bytes(self.claims, self.key_id, self.generation, self.holder_key)
@@ -62,8 +90,33 @@ class FullCode:
 
     def is_by_holder(self) -> bool:
         """Whether the key it brings drew it."""
-        message = holder_message(self.claims.pass_id, self.generation, self.step)
-        return holder_proof.verify(self.holder_key, message, self.signature)
+        return proves(self.evidence, self.claims.pass_id, self.generation, self.holder_key)
+
+    def is_genuine(self, keys: KeySet) -> bool:
+        """Whether a pass key of the centre bound its holder key and that one drew it, whatever the dates say."""
+        key = keys.find(Purpose.PASS, self.key_id, None)
+        return key is not None and self.is_bound_by(key.public) and self.is_by_holder()
+
+
+def proves(evidence: bytes, pass_id: bytes, generation: int, holder_key: bytes) -> bool:
+    """Whether an entry's evidence, step u32 ‖ signature 64 B, shows that this holder's phone drew a code for the pass.
+
+    Gate and centre ask this and nothing else. The step, `step_of(evidence)`, is the caller's to judge.
+    """
+    if len(evidence) != EVIDENCE_BYTES:
+        return False
+    step, signature = _SHOWN.unpack(evidence)
+    return holder_proof.verify(holder_key, holder_message(pass_id, generation, step), signature)
+
+
+def step_of(evidence: bytes) -> int:
+    """The step in which the code of this evidence (EVIDENCE_BYTES long) was drawn."""
+    return int.from_bytes(evidence[:4], "big")
+
+
+def step_at(at_ms: int) -> int:
+    """The step that runs at `at_ms` (UTC ms)."""
+    return at_ms // STEP_MS
 
 
 def holder_message(pass_id: bytes, generation: int, step: int) -> bytes:
@@ -72,7 +125,11 @@ def holder_message(pass_id: bytes, generation: int, step: int) -> bytes:
 
 
 def bind_holder(claims: Claims, key_id: int, pass_private_key: bytes, generation: int, holder_key: bytes) -> bytes:
-    """The centre's part of a full code: claims, generation, key, signature; the phone adds step and proof."""
+    """The centre's part of a full code: claims, generation, key, signature; the phone adds step and proof.
+
+    The claims are the token's but for `issued_version`: here the list version that first carries this holder key. A
+    gate whose list is as new and has not got the key takes it for retired.
+    """
     bound = _bound_bytes(claims, key_id, generation, holder_key)
     return bound + signing.sign(pass_private_key, BOUND_KIND, ROTATING_VERSION, bound)
 
@@ -108,6 +165,19 @@ def read_presentation(text: str) -> StaticCode | ShortCode | FullCode | Reason:
         _, pass_id, step, signature = _SHORT.unpack(data)
         return ShortCode(pass_id, step, signature)
     return _full(data)
+
+
+def read_full(
+    code: FullCode, keys: KeySet, place: Place, now_ms: int | None, products: frozenset[int] | None = None
+) -> Claims | Reason:
+    """As `token.read_token`: the claims of a full code that is good here and now, or the first reason against it.
+
+    Whether the list has the holder key retired, and whether the step is of now, is not judged here.
+    """
+    key = token.check_claims(code.claims, code.key_id, keys, place, now_ms, products)
+    if isinstance(key, Reason):
+        return key
+    return code.claims if code.is_bound_by(key.public) and code.is_by_holder() else Reason.FORGED
 
 
 def _full(data: bytes) -> FullCode | Reason:

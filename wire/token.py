@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from wire import base45, moments, signing
-from wire.keyset import KeySet
+from wire.keyset import KeySet, PublicKey
 from wire.reasons import Reason
 from wire.signing import Algorithm, Purpose
 
@@ -117,6 +117,16 @@ def read_token(
     if isinstance(taken_apart, Reason):
         return taken_apart
     data, key_id, claims = taken_apart
+    key = check_claims(claims, key_id, keys, place, now_ms, products)
+    if isinstance(key, Reason):
+        return key
+    return claims if _is_signed(data, key.public) else Reason.FORGED
+
+
+def check_claims(
+    claims: Claims, key_id: int, keys: KeySet, place: Place, now_ms: int | None, products: frozenset[int] | None
+) -> PublicKey | Reason:
+    """The cheap half of believing claims: the key that must have signed them, or the first reason against them."""
     key = keys.find(Purpose.PASS, key_id, now_ms)
     if key is None:
         return Reason.UNKNOWN_KEY
@@ -130,7 +140,7 @@ def read_token(
             return Reason.EXPIRED
         if minute < claims.not_before:
             return Reason.NOT_YET_ACTIVE
-    return claims if _is_signed(data, key.public) else Reason.FORGED
+    return key
 
 
 def signed_claims(text: str, keys: KeySet) -> Claims | None:

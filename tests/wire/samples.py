@@ -23,6 +23,11 @@ FEED_ID = bytes(range(16, 32))
 PASS_ID = bytes.fromhex("a1b2c3d4e5f60718")
 CLAIMS = Claims(PASS_ID, 7, Scope.VENUE, 3, 3_600_000, 4_100_000, 1, 42)
 HOLDER = ec.derive_private_key(12345, ec.SECP256R1())
+STEP = NOW_MS // presentation.STEP_MS
+PROOF = bytes.fromhex(  # HOLDER's for PASS_ID, generation 1 and STEP; every signing makes another one
+    "cac57e1d0891cbcaebc52dcb91d4f92b8a07b3a14791dee83f6194205766c472"
+    "7f8b303abc6e68b58d5ddff8b0490e6dbdb16fccc54a8bed168b3a0f1d440292"
+)
 
 
 def public_key(key_id: int, purpose: Purpose, private: bytes, state: KeyState = KeyState.SIGNING) -> PublicKey:
@@ -110,15 +115,17 @@ def exact_bytes() -> dict[str, str]:
     segment = feed.seal_segment(feed.Part.NAMES, NAME_ROWS, LIST_KEY, 21, bytes(12))
     body = messages.encode_batch(batch())
     receipt = messages.Receipt(DEVICE_ID, INCARNATION, 3, messages.batch_digest(body), ((1, Outcome.PASS_VISIT),))
-    step = NOW_MS // presentation.STEP_MS
+    binding = presentation.bind_holder(CLAIMS, PASS_KEY_ID, PASS, 1, holder_proof.public_key_of(HOLDER))
     return {
         "token.static": token.sign_token(CLAIMS, PASS_KEY_ID, PASS),
         "token.evidence": token.evidence_of(token.sign_token(CLAIMS, PASS_KEY_ID, PASS)).hex(),
-        "rotating.holder_message": presentation.holder_message(PASS_ID, 1, step).hex(),
-        "rotating.binding": presentation.bind_holder(
-            CLAIMS, PASS_KEY_ID, PASS, 1, holder_proof.public_key_of(HOLDER)
-        ).hex(),
-        "rotating.short_of_zero_proof": presentation.short_text(PASS_ID, step, bytes(64)),
+        "rotating.holder_key": holder_proof.public_key_of(HOLDER).hex(),
+        "rotating.holder_message": presentation.holder_message(PASS_ID, 1, STEP).hex(),
+        "rotating.binding": binding.hex(),
+        "rotating.short_of_zero_proof": presentation.short_text(PASS_ID, STEP, bytes(64)),
+        "rotating.short": presentation.short_text(PASS_ID, STEP, PROOF),
+        "rotating.full": presentation.full_text(binding, STEP, PROOF),
+        "rotating.evidence": presentation.ShortCode(PASS_ID, STEP, PROOF).evidence.hex(),
         "keyset": keyset.sign_key_set(KEY_SET, (ROOT,)).hex(),
         "entry.intent": messages.encode_entry(ENTRIES[0]).hex(),
         "entry.passed": messages.encode_entry(ENTRIES[1]).hex(),

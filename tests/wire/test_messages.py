@@ -8,8 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wire import samples
-from wire import messages, signing
-from wire.messages import BatchFlaw, CharacterClass, Outcome, ReadBatch, Receipt
+from wire import messages, presentation, signing
+from wire.messages import (
+    BatchFlaw,
+    CharacterClass,
+    ClockTrust,
+    Entry,
+    EntryKind,
+    Outcome,
+    Presentation,
+    ReadBatch,
+    Receipt,
+)
+from wire.reasons import Reason
 from wire.signing import SealFlaw
 
 
@@ -62,6 +73,17 @@ def test_no_body_makes_read_batch_raise(body: bytes) -> None:
 def test_an_entry_costs_at_most_a_hundred_bytes() -> None:
     late = msgspec.structs.replace(samples.ENTRIES[0], seq=10_000_000, monotonic_ms=1 << 40, list_version=1 << 31)
     assert len(messages.encode_entry(late)) <= 100
+
+
+def test_an_entry_with_a_holders_proof_takes_at_most_170_bytes() -> None:
+    evidence = presentation.ShortCode(samples.PASS_ID, samples.STEP, samples.PROOF).evidence
+    big = 2**32 - 1
+    for kind, reason in ((EntryKind.INTENT, None), (EntryKind.REFUSED, max(Reason, key=len))):
+        entry = Entry(
+            big, kind, samples.NOW_MS, ClockTrust.TRUSTED, 2**40, big, big, 64,
+            Presentation.FULL, samples.PASS_ID, evidence, reason=reason,
+        )  # fmt: skip
+        assert len(messages.encode_entry(entry)) <= 170
 
 
 RECEIPT = Receipt(samples.DEVICE_ID, samples.INCARNATION, 3, bytes(32), ((1, Outcome.CLAIMED),))
