@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from hardware.card_reader import CardTrouble
 from wire.reasons import Reason
 
 PASSAGE_WINDOW_MS = 6000
@@ -147,6 +148,8 @@ class Facts:
     cause: str = ""
     who: str = ""
     trouble: Trouble | None = None
+    card: CardTrouble | None = None
+    """Why a card told nothing."""
 
 
 NO_FACTS = Facts()

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from gate_agent import judging
 from gate_agent.announcement import Announcement, announce, announce_again
-from gate_agent.board import Board
+from gate_agent.board import Board, Reader, Scan
 from gate_agent.decision import Admit, Refuse, decide
 from gate_agent.entries import OpenIntent
-from gate_agent.faces import FAMILY, IDLE, Face, Family, shown_ms
+from gate_agent.faces import FAMILY, IDLE, Face, Facts, Family, shown_ms
 from gate_agent.facts import Known, find_out
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.judging import Judged
@@ -18,6 +18,7 @@ from gate_agent.passage import MS, Ending, LanePassages, Opening
 from gate_agent.recognition import Presentation
 from gate_agent.world import World
 from hardware import DeviceFault
+from hardware.card_reader import CardFault
 from hardware.indicator import Indicator, Signal
 from hardware.turnstile import Note, Turnstile
 from wire.messages import EntryKind
@@ -90,6 +91,12 @@ class Gate:
         if isinstance(judged.verdict, Refuse):
             return self._tell(lane, known, judged, world)
         return self._open(lane, known, judged, world)
+
+    def unreadable(self, lane: Lane, fault: CardFault) -> None:
+        """A card was held to the reader and told nothing: the visitor hears what to do, the staff what happened."""
+        facts = Facts(card=fault.trouble)
+        scan = Scan(lane.number, Reason.MALFORMED, self._look().now.at_ms, Reader.CARD, facts)
+        self._show(lane, Announcement(Face(Reason.MALFORMED, facts), scan), 0)
 
     def edge(self, lane: Lane, active: bool, at_ns: int) -> None:
         """The passage sensor changed in the lane's direction."""

@@ -14,9 +14,9 @@ from gate_agent.board import Board
 from gate_agent.faces import Face
 from gate_agent.gate import Gate, Lane
 from gate_agent.passage import MS
+from gate_agent.readers import Reader, readers_of
 from gate_agent.recognition import HeldUp, Raw, recognise
-from hardware import Backoff, Device, DeviceFault
-from hardware.camera import Camera
+from hardware import Backoff, DeviceFault
 from hardware.card_reader import CardFault
 from hardware.devices import LaneDevices
 from hardware.turnstile import Passage
@@ -38,8 +38,6 @@ COMMANDS_LIMIT = 8
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Poll = Callable[[float], Raw | CardFault | None]
-"""Ask a reader for at most so many seconds."""
 
 
 class LaneDoesNotAnswer(Exception):
@@ -59,59 +57,6 @@ class _Command:
             self.answer.set_result(self.work())
         except Exception as fault:  # the lane goes on, whatever a command came to
             self.answer.set_exception(fault)
-
-
-class CodeCamera:
-    """A camera as a reader of codes: the largest one in view."""
-
-    def __init__(self, camera: Camera) -> None:
-        self._camera = camera
-        self._read: Callable[[float], str | None] | None = None
-
-    def poll(self, timeout_s: float) -> str | None:
-        """The code in the newest frame. DeviceFault: the decoder is missing."""
-        if self._read is None:
-            self._read = self._reader()
-        return self._read(timeout_s)
-
-    def _reader(self) -> Callable[[float], str | None]:
-        from hardware.qr import QrReader  # loads the decoder: only where a camera is, and after the start
-
-        reader = QrReader()
-
-        def read(timeout_s: float) -> str | None:
-            frame = self._camera.newest(timeout_s)
-            codes = [] if frame is None else reader.read(frame)
-            return codes[0].text if codes else None
-
-        return read
-
-
-@dataclass(slots=True)
-class Reader:
-    """One reader of a lane. `ended`: it will never read again; `failed`: what asking it came to."""
-
-    device: Device
-    poll: Poll
-    ended: Callable[[], bool] = lambda: False
-    failed: str | None = None
-
-    @property
-    def fault(self) -> str | None:
-        """None while it reads, else a sentence for staff."""
-        return self.failed or self.device.fault
-
-
-def camera_ended(camera: Camera) -> Callable[[], bool]:
-    """Whether a camera that is a picture or a file has given everything."""
-    return lambda: camera.ended
-
-
-def readers_of(devices: LaneDevices) -> list[Reader]:
-    """Everything that reads at a lane."""
-    cameras = [Reader(camera, CodeCamera(camera).poll, camera_ended(camera)) for camera in devices.cameras]
-    scanners = [Reader(scanner, scanner.next_line) for scanner in devices.scanners]
-    return [*cameras, *scanners, *(Reader(card, card.next_read) for card in devices.card_readers)]
 
 
 class LaneThreads:
@@ -242,7 +187,7 @@ class LaneThreads:
 
     def _present(self, raw: Raw | CardFault) -> None:
         if isinstance(raw, CardFault):
-            self._board.face(self.lane.number, Face(Reason.MALFORMED))
+            self._gate.unreadable(self.lane, raw)
         else:
             self._gate.present(self.lane, recognise(raw))
 

@@ -29,11 +29,37 @@ class CardRead:
     auth: CardAuth = CardAuth.NONE
 
 
+class CardTrouble(StrEnum):
+    """The kinds of taps that gave nothing; screens have words for each."""
+
+    UNREADABLE = "unreadable"  # what came was no card's answer
+    PULLED = "pulled"  # taken away before it had answered
+    TWO_CARDS = "two_cards"
+    MUTE = "mute"  # a card is there and does not answer
+    LEFT_BEHIND = "left_behind"  # it lay there before the reader was looked at
+    FOREIGN = "foreign"  # no social-security card, or of an unknown kind
+    LOCKED = "locked"  # by who issued it
+    UNPROVEN = "unproven"  # it failed to prove that it is genuine
+    READER = "reader"  # the reader lacks what this card needs
+
+
 @dataclass(frozen=True, slots=True)
 class CardFault:
-    """A tap that gave nothing: pulled away too early, an unknown card. The sentence is for staff."""
+    """A tap that gave nothing. The sentence is for whoever looks after the reader."""
 
     sentence: str
+    trouble: CardTrouble = CardTrouble.UNREADABLE
+
+
+ONE_CARD_ONLY = CardFault("two cards at once: one card only, please", CardTrouble.TWO_CARDS)
+LEFT_BEHIND = CardFault(
+    "a card was already there when the reader was switched on: take it away and tap it again", CardTrouble.LEFT_BEHIND
+)
+PULLED = CardFault("the card was pulled away too early: hold it still until the gate answers", CardTrouble.PULLED)
+MUTE = CardFault(
+    "the card does not answer: one card only, held flat or pushed in with the chip first", CardTrouble.MUTE
+)
+USUAL_FAULTS = {fault.trouble: fault for fault in (ONE_CARD_ONLY, LEFT_BEHIND, PULLED, MUTE)}
 
 
 class CardReader(Device, Protocol):
@@ -46,6 +72,15 @@ class CardReader(Device, Protocol):
 _AREA = re.compile(r"[0-9]{6}")
 _NUMBER = re.compile(r"[0-9A-Z]{0,20}")
 _IDENTIFICATION = re.compile(r"[0-9A-F]{6,64}")
+
+
+def fault_of(words: str) -> CardFault:
+    """The fault that a reader tells of in `words`: the name of a CardTrouble and, or instead, words of its own."""
+    name, _, more = words.strip().partition(" ")
+    if name not in list(CardTrouble):
+        return CardFault(words.strip() or "the card could not be read: tap it again")
+    trouble = CardTrouble(name)
+    return CardFault(more, trouble) if more else USUAL_FAULTS.get(trouble, CardFault(f"the card is {name}", trouble))
 
 
 def card_of(

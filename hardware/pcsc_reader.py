@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hardware import Backoff, DeviceFault, library
-from hardware.card_reader import CardFault, CardRead
+from hardware.card_reader import LEFT_BEHIND, MUTE, ONE_CARD_ONLY, PULLED, CardFault, CardRead, CardTrouble
 from hardware.social_card import converse
 
 WATCH_S = 0.2  # how long one wait for a card may block: bounds closing, and how late a new reader is seen
@@ -16,11 +16,6 @@ RETRY_FIRST_S = 0.2
 RETRY_LIMIT_S = 5.0
 MAX_READ_S = 2.0  # a card that has not told its numbers by then is given up; an ordinary one needs 0.1 s
 MAX_FACES = 8  # PC/SC readers that one name may mean
-
-ONE_CARD_ONLY = "two cards at once: one card only, please"
-LEFT_BEHIND = "a card was already there when the reader was switched on: take it away and tap it again"
-PULLED = "the card was pulled away too early: hold it still until the gate answers"
-MUTE = "the card does not answer: one card only, held flat or pushed in with the chip first"
 
 
 class PcscReader:
@@ -93,7 +88,7 @@ class PcscReader:
         self._states.update(came)
         listed = ", ".join(there) or "none"
         self._fault = None if faces else f"card reader {self._name!r} is not there: plug it in (there are: {listed})"
-        return CardFault(LEFT_BEHIND) if any(state & service.PRESENT for state in came.values()) else None
+        return LEFT_BEHIND if any(state & service.PRESENT for state in came.values()) else None
 
     def _watch(self, service: _Service, wait_s: float) -> CardRead | CardFault | None:
         before = self._states
@@ -102,9 +97,9 @@ class PcscReader:
         if not tapped:
             return None
         if sum(bool(state & service.PRESENT) for state in self._states.values()) > 1:
-            return CardFault(ONE_CARD_ONLY)
+            return ONE_CARD_ONLY
         if self._states[tapped[0]] & service.MUTE:
-            return CardFault(MUTE)
+            return MUTE
         deadline_s = self._monotonic_s() + MAX_READ_S
         return service.read(tapped[0], lambda: self._monotonic_s() < deadline_s)
 
@@ -116,7 +111,11 @@ class PcscReader:
 
 
 class _CardLost(Exception):
-    """The card stopped answering; the message is its CardFault's sentence."""
+    """The card stopped answering; `fault` is what its tap came to."""
+
+    def __init__(self, fault: CardFault) -> None:
+        super().__init__(fault.sentence)
+        self.fault = fault
 
 
 class _Service:
@@ -138,7 +137,9 @@ class _Service:
             scard.SCARD_W_UNRESPONSIVE_CARD: MUTE,
             scard.SCARD_W_UNSUPPORTED_CARD: MUTE,
             scard.SCARD_E_PROTO_MISMATCH: MUTE,
-            scard.SCARD_E_SHARING_VIOLATION: "another program holds the card: end it, the gate needs the reader alone",
+            scard.SCARD_E_SHARING_VIOLATION: CardFault(
+                "another program holds the card: end it, the gate needs the reader alone", CardTrouble.READER
+            ),
         }
         result, self._context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
         self._must(result)
@@ -178,7 +179,7 @@ class _Service:
 
             def transmit(command: bytes) -> bytes:
                 if not in_time():
-                    raise _CardLost(f"the card was still not read after {MAX_READ_S:.0f} s: tap it again")
+                    raise _CardLost(CardFault(f"the card was still not read after {MAX_READ_S:.0f} s: tap it again"))
                 result, response = scard.SCardTransmit(card, header, list(command))
                 self._card_must(result)
                 if not response:  # some drivers tell a pulled card so
@@ -187,7 +188,7 @@ class _Service:
 
             return converse(transmit)
         except _CardLost as lost:
-            return CardFault(str(lost))
+            return lost.fault
         finally:
             if result == scard.SCARD_S_SUCCESS:
                 scard.SCardDisconnect(card, scard.SCARD_LEAVE_CARD)  # a reset would look like a new card
@@ -204,4 +205,5 @@ class _Service:
     def _card_must(self, result: int) -> None:
         if result != self._scard.SCARD_S_SUCCESS:
             words = self._scard.SCardGetErrorMessage(result).strip().rstrip(".")
-            raise _CardLost(self._card_faults.get(result, f"the card could not be read ({words}): tap it again"))
+            unknown = CardFault(f"the card could not be read ({words}): tap it again")
+            raise _CardLost(self._card_faults.get(result, unknown))

@@ -5,14 +5,15 @@
 
 A tap is area, card number, identification code (hex) and, where the reader knows them, the ID number and how the card
 proved to be genuine (`none`, `psam` or `hsm`; nothing means none). A line that begins with `!` is a tap that gave
-nothing, with the reader's own words. Lines end as a scanner's do.
+nothing, with the reader's own words; it may name the kind of fault first, as in `!two_cards` (see CardTrouble).
+Lines end as a scanner's do.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from hardware.card_reader import CardAuth, CardFault, CardRead, card_of
+from hardware.card_reader import CardAuth, CardFault, CardRead, card_of, fault_of
 from hardware.serial_scanner import DEFAULT_BAUD, SerialScanner
 
 FEWEST_FIELDS, MOST_FIELDS = 3, 5
@@ -43,7 +44,7 @@ class SerialCardReader:
 def tap_of(line: str) -> CardRead | CardFault:
     """What one line says (pure)."""
     if line.startswith("!"):
-        return CardFault(line[1:].strip()[:MAX_WORDS_CHARS] or "the card could not be read: tap it again")
+        return fault_of(line[1:].strip()[:MAX_WORDS_CHARS])
     fields = line.split("|")
     if not FEWEST_FIELDS <= len(fields) <= MOST_FIELDS:
         return CardFault(NO_CARD_LINE)

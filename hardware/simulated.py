@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from hardware.camera import FRAMES_POLL_S, Frame
-from hardware.card_reader import CardAuth, CardFault, CardRead
+from hardware.card_reader import CardAuth, CardFault, CardRead, fault_of
 from hardware.indicator import Signal
 from hardware.phone_screen import Look, draw_nobody, draw_phone
 from hardware.serial_scanner import MAX_LINE_CHARS, LineFramer
@@ -208,9 +208,9 @@ class SimulatedLane:
             raise ValueError(f"a code is shown to camera or scanner, not to {to!r}")
 
     def card(self, fields: Mapping[str, str]) -> None:
-        """Tap a card with the fields of CardRead; `{"fault": sentence}` is a tap that gave nothing."""
+        """Tap a card with the fields of CardRead; `{"fault": …}` is a tap that gave nothing (see fault_of)."""
         if set(fields) == {"fault"}:
-            self.card_reader.tap(CardFault(fields["fault"]))
+            self.card_reader.tap(fault_of(fields["fault"]))
             return
         if not {"area", "number", "identification"} <= set(fields) <= {*CardRead.__dataclass_fields__}:
             raise ValueError("a card has area, number and identification, and perhaps id_number and auth")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum
 
-from hardware.card_reader import CardFault, CardRead
+from hardware.card_reader import CardFault, CardRead, CardTrouble
 
 APPLICATION = bytes.fromhex("7378312E73682EC9E7BBE1B1A3D5CF")
 """`sx1.sh.` and 社会保障 in GBK."""
@@ -75,7 +75,7 @@ def converse(transmit: Callable[[bytes], bytes]) -> CardRead | CardFault:
         except StopIteration as end:
             result: CardRead | CardFault = end.value
             return result
-    return CardFault(f"the card was still not read after {MAX_COMMANDS} commands: it is of an unknown kind")
+    return _foreign(f"the card was still not read after {MAX_COMMANDS} commands: it is of an unknown kind")
 
 
 def read_card() -> Conversation:
@@ -83,15 +83,17 @@ def read_card() -> Conversation:
     try:
         status, _ = yield from _ask(bytes([0, _SELECT, 4, 0, len(APPLICATION)]) + APPLICATION)
         if status in _LOCKED:
-            return CardFault("the card is locked by who issued it: the visitor asks the social-security service")
+            return CardFault(
+                "the card is locked by who issued it: the visitor asks the social-security service", CardTrouble.LOCKED
+            )
         if status != _DONE:
-            return CardFault(f"this is no social-security card: it answers {status:04X} when asked to be one")
+            return _foreign(f"this is no social-security card: it answers {status:04X} when asked to be one")
         card = _Card()
         identification = yield from card.record(IDENTIFICATION)
         number = yield from card.record(CARD_NUMBER)
         id_number = yield from card.record(ID_NUMBER)
         if not isinstance(identification, bytes):
-            return CardFault("the card keeps its identification code to itself: it is of an unknown kind")
+            return _foreign("the card keeps its identification code to itself: it is of an unknown kind")
         return CardRead(
             area=_area(identification),
             number=text(number) if isinstance(number, bytes) else "",
@@ -108,6 +110,10 @@ def text(value: bytes) -> str:
         return value.strip(_PADDING).decode("gb18030")
     except UnicodeDecodeError as error:
         raise _Unreadable("a field of the card is no text: tap it again, or it is damaged") from error
+
+
+def _foreign(sentence: str) -> CardFault:
+    return CardFault(sentence, CardTrouble.FOREIGN)
 
 
 class _Unreadable(Exception):

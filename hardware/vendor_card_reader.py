@@ -13,8 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hardware import Backoff, DeviceFault
-from hardware.card_reader import CardAuth, CardFault, CardRead, card_of
-from hardware.pcsc_reader import LEFT_BEHIND, MUTE
+from hardware.card_reader import LEFT_BEHIND, MUTE, CardAuth, CardFault, CardRead, CardTrouble, card_of
 
 CONTACTLESS_FIRST = 4  # `iType`: look for a card by itself, in the field before in the slot
 MAX_TOLD_BYTES = 4_096  # more than four times what the interface may write
@@ -25,16 +24,20 @@ RETRY_FIRST_S = 0.2
 RETRY_LIMIT_S = 5.0
 
 READ, NO_CARD = 0, -2
-NOT_A_CARD = "this is no social-security card, or of a kind the reader does not know"
+NOT_A_CARD = CardFault("this is no social-security card, or of a kind the reader does not know", CardTrouble.FOREIGN)
 CARD_FAULTS = {
     -1: NOT_A_CARD,
     -3: MUTE,
     -4: MUTE,
     -20: NOT_A_CARD,
-    -21: "the card failed its authentication: it may be a copy, staff look at it",
-    -24: "the reader's PSAM has too low a level: its supplier exchanges it",
-    -2202: "the reader's PSAM does not know this card's algorithm: its supplier exchanges it",
-    -2203: "the reader's PSAM lacks the keys of third-generation cards: its supplier exchanges it",
+    -21: CardFault("the card failed its authentication: it may be a copy, staff look at it", CardTrouble.UNPROVEN),
+    -24: CardFault("the reader's PSAM has too low a level: its supplier exchanges it", CardTrouble.READER),
+    -2202: CardFault(
+        "the reader's PSAM does not know this card's algorithm: its supplier exchanges it", CardTrouble.READER
+    ),
+    -2203: CardFault(
+        "the reader's PSAM lacks the keys of third-generation cards: its supplier exchanges it", CardTrouble.READER
+    ),
 }
 DEVICE_FAULTS = {
     -5: "parts of the library are missing: install it again as its maker says",
@@ -95,7 +98,7 @@ class VendorCardReader:
         lay, first = self._lying, self._first
         self._lying, self._first = understood(code, told), False
         if first and isinstance(self._lying, CardRead):
-            return CardFault(LEFT_BEHIND)
+            return LEFT_BEHIND
         return None if self._lying == lay else self._lying
 
 
@@ -120,7 +123,7 @@ def understood(code: int, told: bytes) -> CardRead | CardFault | None:
     if code == NO_CARD:
         return None
     if code != READ:
-        return CardFault(CARD_FAULTS.get(code, f"the card could not be read (the library says {code}): tap it again"))
+        return CARD_FAULTS.get(code) or CardFault(f"the card could not be read (the library says {code}): tap it again")
     fields = told.decode("gb18030", errors="replace").split("|")
     if len(fields) < FEWEST_FIELDS:
         return CardFault("the library told of a card what no card has: install the one for this reader")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gate_agent.board import Scan
 from gate_agent.faces import FAMILY, Face, Family, State
-from gate_agent.screen import staff_words, times, visitor, words
+from gate_agent.screen import card_words, staff_words, times, visitor, words
 from gate_agent.screen.speech import Speech, sentence_of
 from gate_agent.screen.staff_words import Telling
 from wire.reasons import Reason
@@ -139,6 +139,8 @@ def _meta(scan: Scan, family: Family, speech: Speech) -> str:
 def _telling(scan: Scan) -> Telling:
     if scan.verdict is Reason.USED_UP:
         return staff_words.USED_UP[scan.facts.limit]
+    if scan.facts.card is not None:
+        return card_words.STAFF[scan.facts.card]
     return staff_words.STAFF[scan.verdict] if isinstance(scan.verdict, Reason) else staff_words.ADMITTED
 
 

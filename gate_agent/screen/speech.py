@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gate_agent.faces import Face, Facts
-from gate_agent.screen import staff_words, times, words
+from gate_agent.screen import card_words, staff_words, times, words
 from gate_agent.screen.words import Sentence
 from wire.reasons import Reason
 
@@ -92,4 +92,6 @@ class Speech:
 
 def sentence_of(face: Face) -> Sentence:
     """The visitor's sentence of a face, in the variant its facts call for (reasons.md, Variants)."""
+    if face.verdict is Reason.MALFORMED and face.facts.card is not None:
+        return card_words.VISITOR[face.facts.card]
     return words.USED_UP[face.facts.limit] if face.verdict is Reason.USED_UP else words.VISITOR[face.verdict]

@@ -90,7 +90,7 @@ def view(lane: LaneStatus, shown: Shown, status: Status, now_ms: int | None) -> 
         number=shown.number,
         verdict=face.verdict,
         family=family,
-        shape=SHAPES.get(face.verdict) or SHAPES.get(family) or family,
+        shape=_shape(face),
         lines=lines,
         width=_width(lines, way),
         en=english,
@@ -149,7 +149,7 @@ def _band(face: Face, family: Family, sentence: Sentence, zh: Speech, en: Speech
         case Family.GO:
             return Band(zh.fill(sentence.fact_zh, face.facts))
         case Family.RETRY if fact := zh.fill(sentence.fact_zh, face.facts):
-            shape = "fault" if face.verdict is Reason.NEEDS_NETWORK else SHAPES.get(face.verdict, family)
+            shape = "fault" if face.verdict is Reason.NEEDS_NETWORK else _shape(face)
             return Band(fact, en.fill(sentence.fact_en, face.facts), shape)
         case Family.READ:
             return Band(words.ONE_SECOND.zh, words.ONE_SECOND.en, "read")
@@ -168,6 +168,13 @@ def _code(facts: Facts) -> str:
         return ""
     trouble = staff_words.TROUBLES[facts.trouble]
     return f"{trouble.device[0]}{trouble.what[0]} · {trouble.code}"
+
+
+def _shape(face: Face) -> str:
+    if face.facts.card is not None:
+        return "card"
+    family = FAMILY[face.verdict]
+    return SHAPES.get(face.verdict) or SHAPES.get(family) or family
 
 
 def _way(face: Face, family: Family, lane: LaneStatus, en: Speech) -> WayPanel | None:

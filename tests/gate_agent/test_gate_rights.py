@@ -5,11 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gate_agent.board import Reader
+from gate_agent.board import LaneStatus, Reader, Shown, Status
 from gate_agent.decision import LetOut, Refuse, decide_exit
+from gate_agent.faces import FAMILY, Family
 from gate_agent.facts import AUTH_LEVEL, find_out
 from gate_agent.recognition import recognise
-from hardware.card_reader import CardAuth, CardRead
+from gate_agent.screen.scans import detail
+from gate_agent.screen.speech import Speech
+from gate_agent.screen.visitor import view
+from hardware.card_reader import ONE_CARD_ONLY, CardAuth, CardRead
+from hardware.indicator import Signal
 from hardware.simulated_turnstile import Walk
 from tests.gate_agent.stage import Stage, admitted
 from tests.gate_agent.venue import (
@@ -184,3 +189,15 @@ def test_a_box_that_is_not_enrolled_admits_nobody_and_says_why(stage: Stage, ven
     assert stage.show("hello") == Refuse(Reason.NOT_OURS)
     assert stage.show(ticket.card) == Refuse(Reason.CARD_UNKNOWN)
     assert stage.told() == ["refused unknown_key", "refused not_ours", "refused card_unknown"]
+
+
+def test_a_card_that_told_nothing_is_no_visitor_and_both_faces_say_why(stage: Stage, venue: Venue) -> None:
+    venue.settle(stage.data_dir)
+    stage.gate.unreadable(stage.lanes[0], ONE_CARD_ONLY)
+    told = view(LaneStatus(1), Shown(stage.face(), 1), Status(), NOW_MS)
+    assert (told.lines, told.en, told.shape) == (("一次只刷", "一张卡"), "One card only, please.", "card")
+    assert FAMILY[stage.face().verdict] is Family.RETRY
+    line = detail(stage.scans()[0], Speech("zh", "Asia/Shanghai", NOW_MS))
+    assert (line.headline, line.what) == ("一次只刷", "读卡区里同时有两张卡，一张都没有读。")
+    assert stage.lamps[0].signal is Signal.RETRY
+    assert stage.written() == []

@@ -10,14 +10,21 @@ import pytest
 from gate_agent.board import Side
 from gate_agent.faces import FAMILY, Family, Limit, State, Trouble
 from gate_agent.lane_state import LaneState
-from gate_agent.screen import staff_words, words
+from gate_agent.screen import card_words, staff_words, words
 from gate_agent.screen.staff_words import Telling
 from gate_agent.screen.words import BREAK, LONGEST, LONGEST_LINE, Sentence
+from hardware.card_reader import CardTrouble
 from wire.messages import ClockTrust
 from wire.reasons import Reason
 
 DRAWN = Path(__file__).parents[3] / "shared/design/look/gate/reasons.md"
-LARGE = [*words.VISITOR.values(), *words.USED_UP.values(), words.NO_OTHER_LANE, words.FROZEN]
+LARGE = [
+    *words.VISITOR.values(),
+    *words.USED_UP.values(),
+    *card_words.VISITOR.values(),
+    words.NO_OTHER_LANE,
+    words.FROZEN,
+]
 PUBLIC_NEVER = ("伪造", "网络错误", "系统异常", "作废")
 BAND_ZH, BAND_EN = 15, 26  # characters side by side at 800×480; a Chinese one is as wide as two
 
@@ -27,12 +34,13 @@ def test_every_verdict_has_a_sentence_and_every_reason_a_telling() -> None:
     assert set(staff_words.STAFF) == set(Reason)
     assert set(words.USED_UP) == set(staff_words.USED_UP) == set(Limit)
     assert set(staff_words.TROUBLES) == set(Trouble)
+    assert set(card_words.VISITOR) == set(card_words.STAFF) == set(CardTrouble)
 
 
 def test_no_text_is_missing_in_either_language() -> None:
     assert all(sentence.zh and sentence.en for sentence in words.VISITOR.values())
     assert all(bool(sentence.fact_zh) == bool(sentence.fact_en) for sentence in words.VISITOR.values())
-    tellings = [*staff_words.STAFF.values(), *staff_words.USED_UP.values()]
+    tellings = [*staff_words.STAFF.values(), *staff_words.USED_UP.values(), *card_words.STAFF.values()]
     assert all(t.what_zh and t.say_zh and t.what_en and t.say_en for t in tellings)
     assert all(zh and en for zh, en in staff_words.LABELS.values())
 
@@ -52,11 +60,10 @@ def test_the_large_text_keeps_its_measure(sentence: Sentence) -> None:
 
 
 def test_facts_that_stand_in_the_lowest_band_fit_it() -> None:
-    for verdict, family in FAMILY.items():
-        if family is Family.RETRY:
-            fact = words.VISITOR[verdict]
-            assert len(fact.fact_zh) <= BAND_ZH
-            assert 2 * len(fact.fact_zh) + len(fact.fact_en) <= 2 * BAND_ZH + BAND_EN
+    retry = [words.VISITOR[verdict] for verdict, family in FAMILY.items() if family is Family.RETRY]
+    for fact in (*retry, *card_words.VISITOR.values()):
+        assert len(fact.fact_zh) <= BAND_ZH
+        assert 2 * len(fact.fact_zh) + len(fact.fact_en) <= 2 * BAND_ZH + BAND_EN
 
 
 def test_off_line_cards_are_told_the_fixed_sentence() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hardware.card_reader import CardFault, CardRead
-from hardware.pcsc_reader import LEFT_BEHIND, ONE_CARD_ONLY, PULLED, PcscReader
+from hardware.card_reader import LEFT_BEHIND, ONE_CARD_ONLY, PULLED, CardFault, CardRead, CardTrouble
+from hardware.pcsc_reader import PcscReader
 from tests.hardware.card_stack import READERS, CardStack
 from tests.hardware.social_security_card import AREA, ID_NUMBER, IDENTIFICATION, NUMBER, SocialSecurityCard, files
 from tests.waiting import until
@@ -72,7 +72,7 @@ def test_one_face_alone_by_its_whole_name(card_stack: CardStack, reader: PcscRea
 @pytest.mark.parametrize("answers", range(4))
 def test_a_card_pulled_mid_read_and_the_next_one(card_stack: CardStack, reader: PcscReader, answers: int) -> None:
     with card_stack.insert(SocialSecurityCard(), pull_after=answers):
-        assert reader.next_read(WAIT_S) == CardFault(PULLED)
+        assert reader.next_read(WAIT_S) == PULLED
     card_stack.await_cards(0)
     assert reader.next_read(0) is None
     with card_stack.insert(SocialSecurityCard()):
@@ -88,6 +88,7 @@ def test_another_kind_of_card(card_stack: CardStack, reader: PcscReader) -> None
         tap = reader.next_read(WAIT_S)
     assert isinstance(tap, CardFault)
     assert "no social-security card" in tap.sentence
+    assert tap.trouble is CardTrouble.FOREIGN
 
 
 def test_two_cards_at_once(card_stack: CardStack, reader: PcscReader) -> None:
@@ -95,7 +96,7 @@ def test_two_cards_at_once(card_stack: CardStack, reader: PcscReader) -> None:
         assert reader.next_read(WAIT_S) == FULL
         second = SocialSecurityCard()
         with card_stack.insert(second, 1):
-            assert reader.next_read(WAIT_S) == CardFault(ONE_CARD_ONLY)
+            assert reader.next_read(WAIT_S) == ONE_CARD_ONLY
         assert second.heard == []
 
 
@@ -142,7 +143,7 @@ def test_a_card_in_a_reader_that_comes_is_told_but_not_read(card_stack: CardStac
     card = SocialSecurityCard()
     with card_stack.insert(card):
         card_stack.await_cards(1)
-        assert late.next_read(WAIT_S) == CardFault(LEFT_BEHIND)
+        assert late.next_read(WAIT_S) == LEFT_BEHIND
         assert card.heard == []
     late.close()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hardware.card_reader import CardAuth, CardFault, CardRead
+from hardware.card_reader import ONE_CARD_ONLY, CardAuth, CardFault, CardRead, CardTrouble
 from hardware.pty_scanner import PtyScanner
 from hardware.serial_card_reader import MAX_WORDS_CHARS, NO_CARD_LINE, SerialCardReader, tap_of
 from tests.hardware.social_security_card import AREA, ID_NUMBER, IDENTIFICATION, NUMBER
@@ -31,6 +31,8 @@ PLAIN = CardRead(AREA, NUMBER, IDENTIFICATION)
         (f"{SHORT}|{ID_NUMBER.lower()}|psam", CardRead(AREA, NUMBER, IDENTIFICATION, ID_NUMBER, CardAuth.PSAM)),
         (f"{SHORT}||HSM", CardRead(AREA, NUMBER, IDENTIFICATION, None, CardAuth.HSM)),
         ("!card pulled away", CardFault("card pulled away")),
+        ("!two_cards", ONE_CARD_ONLY),
+        ("!pulled 卡片过早移开 too early", CardFault("卡片过早移开 too early", CardTrouble.PULLED)),
         ("!" + "x" * 999, CardFault("x" * MAX_WORDS_CHARS)),
         ("!", CardFault("the card could not be read: tap it again")),
         ("GATE:ABC", CardFault(NO_CARD_LINE)),

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hardware.card_reader import CardAuth, CardFault, CardRead
-from hardware.pcsc_reader import LEFT_BEHIND, MUTE
+from hardware.card_reader import LEFT_BEHIND, MUTE, CardAuth, CardFault, CardRead
 from hardware.vendor_card_reader import CARD_FAULTS, DEVICE_FAULTS, NOT_A_CARD, VendorCardReader, understood
 from tests.hardware.social_security_card import AREA, ID_NUMBER, IDENTIFICATION, NUMBER
 from tests.hardware.vendor_library import VendorLibrary
@@ -46,10 +45,12 @@ def test_another_card_at_once_is_another_tap(library: VendorLibrary, reader: Ven
     assert second.number == "B87654321"
 
 
-@pytest.mark.parametrize(("code", "sentence"), CARD_FAULTS.items())
-def test_what_is_wrong_with_a_card(library: VendorLibrary, reader: VendorCardReader, code: int, sentence: str) -> None:
+@pytest.mark.parametrize(("code", "fault"), CARD_FAULTS.items())
+def test_what_is_wrong_with_a_card(
+    library: VendorLibrary, reader: VendorCardReader, code: int, fault: CardFault
+) -> None:
     library.say(code, "读卡失败")
-    assert reader.next_read(0) == CardFault(sentence)
+    assert reader.next_read(0) == fault
     assert reader.next_read(0) is None, "told once"
     assert reader.fault is None
     library.say(0, TOLD)
@@ -64,7 +65,7 @@ def test_what_is_wrong_with_the_reader(
     assert reader.next_read(0) is None
     assert sentence in str(reader.fault)
     library.say(0, TOLD)
-    assert reader.next_read(0) == CardFault(LEFT_BEHIND), "a card that lay there before the reader was"
+    assert reader.next_read(0) == LEFT_BEHIND, "a card that lay there before the reader was"
     assert reader.fault is None
     assert reader.next_read(0) is None
 
@@ -100,7 +101,7 @@ def test_what_is_no_card(told: str, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("code", "meaning"),
-    [(-2, None), (-1, CardFault(NOT_A_CARD)), (-4, CardFault(MUTE))],
+    [(-2, None), (-1, NOT_A_CARD), (-4, MUTE)],
 )
 def test_codes(code: int, meaning: CardFault | None) -> None:
     assert understood(code, b"") == meaning
