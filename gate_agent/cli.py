@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from gate_agent import settings
+from gate_agent.staff_commands import DATA, staff_commands
 
 if TYPE_CHECKING:
     from gate_agent.agent import Agent
@@ -25,14 +26,6 @@ EXIT_CONFIGURATION = 78
 SIMULATED_LANES = ("1:reader=sim,turnstile=sim", "2:reader=sim,turnstile=sim")
 """What `--simulate` runs when no lane is named."""
 
-DATA = click.option(
-    "--data",
-    "data_dir",
-    required=True,
-    envvar="GATE_AGENT_DATA",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The data directory: journal, list, keys.",
-)
 SETTINGS = click.option(
     "--settings",
     "settings_path",
@@ -52,6 +45,9 @@ LANES = click.option(
 def main() -> None:
     """The gate agent: admits passes at a venue's turnstiles, with or without the network."""
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
+
+
+main.add_command(staff_commands)
 
 
 @main.command()

@@ -34,6 +34,7 @@ CHECKED_AT_START = 1_000
 CHECK_STEPS = 20_000_000
 """Virtual-machine steps of SQLite that the check of the file's structure may take at start: well under a second."""
 BUSY_TIMEOUT_S = 5.0
+REQUESTS_KEPT = 4
 KEPT_FOR_ADMISSIONS_BYTES = 64 * 1024 * 1024
 """When the disk has less, refusals are no longer written: admissions go on for some 300,000 entries more."""
 PRIMARY_CODE = 0xFF
@@ -163,6 +164,9 @@ class Entries:
             self._db.execute("INSERT INTO open_intent VALUES (?)", (seq,))
         elif entry.kind in CLOSING:
             self._db.execute("DELETE FROM open_intent WHERE seq = ?", (entry.ref_seq,))
+        elif entry.kind is EntryKind.MANUAL and entry.who is not None:
+            self._db.execute("DELETE FROM manual_entry WHERE who = ? AND day < ?", (entry.who, placed.day))
+            self._db.execute("INSERT INTO manual_entry VALUES (?, ?, ?, ?)", (seq, entry.who, placed.day, placed.boot))
         self._seq, self._hash = seq, chained
         return seq
 
@@ -190,6 +194,26 @@ class Entries:
         sql = "SELECT max(at_ms) FROM entry WHERE seq > ? AND trust = ?"
         newest = self._db.execute(sql, (self._seq - CHECKED_AT_START, ClockTrust.TRUSTED)).fetchone()[0]
         return None if newest is None else int(newest)
+
+    def let_in_by(self, who: str, day: int | None, boot: str) -> int:
+        """How many people a member of staff let in by hand on a day; while the time is not known, in this boot."""
+        sql = "SELECT count(*) FROM manual_entry WHERE who = ? AND (day = ? OR day IS NULL AND boot = ?)"
+        return int(self._db.execute(sql, (who, day, boot)).fetchone()[0])
+
+    def pin_attempts(self) -> tuple[int, str, int]:
+        """Wrong PINs in a row, and boot and boot clock of the newest."""
+        row = self._db.execute("SELECT wrong, boot, boot_ms FROM pin_attempts").fetchone()
+        return (0, "", 0) if row is None else (int(row[0]), str(row[1]), int(row[2]))
+
+    def keep_pin_attempts(self, wrong: int, boot: str, boot_ms: int) -> None:
+        """As `pin_attempts` gives them."""
+        self._db.execute("INSERT OR REPLACE INTO pin_attempts VALUES (1, ?, ?, ?)", (wrong, boot, boot_ms))
+
+    def ask_sync(self, request_id: bytes, kind: str, body: bytes, boot: str, boot_ms: int) -> None:
+        """One more request for sync; the oldest beyond REQUESTS_KEPT go."""
+        columns = "INSERT INTO request (id, kind, body, boot, boot_ms) VALUES (?, ?, ?, ?, ?)"
+        number = self._db.execute(columns, (request_id, kind, body, boot, boot_ms)).lastrowid or 0
+        self._db.execute("DELETE FROM request WHERE number <= ?", (number - REQUESTS_KEPT,))
 
     def check_itself(self, at_ms: int) -> None:
         """Write something outside the chain, to see whether the disk takes it."""

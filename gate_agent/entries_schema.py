@@ -50,6 +50,30 @@ _ADDED = {
     # says who writes it. Rows are written inside works of the journal thread and nowhere else.
     2: """
 ALTER TABLE entry ADD COLUMN step INTEGER;  -- of a rotating code: its time step, which only rises for a pass
+
+CREATE TABLE manual_entry (     -- who let people in by hand, to count a member's day; written with the entry
+    seq INTEGER PRIMARY KEY,
+    who TEXT NOT NULL,
+    day INTEGER,                -- as in entry; NULL: the boot period is all that is known
+    boot TEXT NOT NULL
+) STRICT;
+CREATE INDEX manual_entry_of_day ON manual_entry (who, day);
+
+CREATE TABLE pin_attempts (     -- wrong PINs in a row at this box (gate_agent.pins)
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    wrong INTEGER NOT NULL,
+    boot TEXT NOT NULL,         -- when the newest was, by the boot clock
+    boot_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE request (          -- what staff ask of sync, which answers in sync.db (gate_agent.staff_requests)
+    number INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,    -- random: a new journal's first request is not the old one's
+    kind TEXT NOT NULL,
+    body BLOB NOT NULL,
+    boot TEXT NOT NULL,
+    boot_ms INTEGER NOT NULL
+) STRICT;
 """,
 }
 

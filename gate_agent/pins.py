@@ -1,0 +1,131 @@
+"""Trying a PIN at this box: who it is, how many tries are left, how long to wait after too many wrong ones."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gate_agent import judging
+from gate_agent.entries import Entries
+from gate_agent.journal import CannotRecord, Journal
+from gate_agent.staff import MAX_PIN_DIGITS, Member, Staff
+from gate_agent.world import World
+
+FREE_TRIES = 3
+FIRST_WAIT_MS, LONGEST_WAIT_MS = 30_000, 600_000
+HASH_WAIT_S = 3.0
+"""How long a try waits for the one before it: PINs are hashed one at a time, whoever asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """Wrong tries in a row at this box, and when the newest was, by the boot clock of that boot."""
+
+    wrong: int = 0
+    boot: str = ""
+    boot_ms: int = 0
+
+    def wait_ms(self, boot: str, boot_ms: int) -> int:
+        """How long no try is taken. In another boot the time since is not known: it counts from the machine's start."""
+        since_ms = boot_ms - self.boot_ms if boot == self.boot else boot_ms
+        return max(0, self._pause_ms() - since_ms)
+
+    def one_more(self, boot: str, boot_ms: int) -> Attempts:
+        """After another wrong try."""
+        return Attempts(self.wrong + 1, boot, boot_ms)
+
+    @property
+    def left(self) -> int:
+        """Tries until the next pause."""
+        return max(0, FREE_TRIES - self.wrong)
+
+    def _pause_ms(self) -> int:
+        if self.wrong < FREE_TRIES:
+            return 0
+        doublings = min(self.wrong - FREE_TRIES, 16)
+        return int(min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2**doublings))
+
+
+NO_ATTEMPTS = Attempts()
+
+
+@dataclass(frozen=True, slots=True)
+class WrongPin:
+    """Nobody has this PIN. `left` tries remain before a pause; 0: `wait_ms` begins now."""
+
+    left: int
+    wait_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PinsPaused:
+    """Too many wrong tries: nothing was looked at."""
+
+    wait_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoStaff:
+    """Nobody has a PIN at this box yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinsBusy:
+    """Another try is being looked at."""
+
+
+class Pins:
+    """One try at a time. `look` gives the world of the moment. Any thread may try."""
+
+    def __init__(self, staff: Staff, journal: Journal, look: Callable[[], World]) -> None:
+        self._staff = staff
+        self._journal = journal
+        self._look = look
+        self._trying = threading.Lock()
+        self._held: Attempts | None = None
+
+    def wait_ms(self) -> int:
+        """How long no try is taken; 0 when one is."""
+        world = self._look()
+        return self._attempts().wait_ms(world.boot, world.now.monotonic_ms)
+
+    def recognise(self, pin: str, lane: int) -> Member | WrongPin | PinsPaused | NoStaff | PinsBusy:
+        """Who has this PIN. A try counts as wrong, on disk, before it is looked at: no kill gives it back.
+
+        Raises staff.StaffError when the file with the members cannot be read.
+        """
+        roll = self._staff.roll()
+        if roll is None:
+            return NoStaff()
+        if not self._trying.acquire(timeout=HASH_WAIT_S):
+            return PinsBusy()
+        try:
+            world = self._look()
+            held = self._attempts()
+            wait_ms = held.wait_ms(world.boot, world.now.monotonic_ms)
+            if wait_ms:
+                return PinsPaused(wait_ms)
+            counted = held.one_more(world.boot, world.now.monotonic_ms)
+            self._keep(counted)
+            member = roll.find(pin[: MAX_PIN_DIGITS + 1])
+            if member is not None:
+                self._keep(NO_ATTEMPTS)
+                return member
+        finally:
+            self._trying.release()
+        self._journal.post(lambda entries: judging.append_event(entries, "wrong_pin", world, lane))
+        return WrongPin(counted.left, counted.wait_ms(world.boot, world.now.monotonic_ms))
+
+    def _attempts(self) -> Attempts:
+        """As last written. Kept in memory too, so that staff can export what is there when the disk takes nothing."""
+        if self._held is None:
+            read = self._journal.perform(Entries.pin_attempts)
+            self._held = NO_ATTEMPTS if isinstance(read, CannotRecord) else Attempts(*read)
+        return self._held
+
+    def _keep(self, attempts: Attempts) -> None:
+        self._held = attempts
+        self._journal.perform(
+            lambda entries: entries.keep_pin_attempts(attempts.wrong, attempts.boot, attempts.boot_ms)
+        )

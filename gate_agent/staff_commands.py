@@ -1,0 +1,76 @@
+"""`gate-agent staff add | list | remove`: who may act at this box."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import IO
+
+import click
+
+DATA = click.option(
+    "--data",
+    "data_dir",
+    required=True,
+    envvar="GATE_AGENT_DATA",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The data directory: journal, list, keys.",
+)
+MAX_PIN_LINE = 64
+
+
+@click.group("staff")
+def staff_commands() -> None:
+    """Who may act at this box: members, each with a PIN of 4 to 8 digits."""
+
+
+@staff_commands.command("add")
+@DATA
+@click.argument("name")
+@click.option("--role", type=click.Choice(["steward", "supervisor"]), default="steward", show_default=True)
+@click.option("--pin-file", type=click.File("r"), help="Its first line is the PIN; - reads it from standard input.")
+def add_member(data_dir: Path, name: str, role: str, pin_file: IO[str] | None) -> None:
+    """Let NAME act from now on. Asks for the PIN twice unless --pin-file is given."""
+    from gate_agent import staff
+
+    if pin_file is not None:
+        pin = pin_file.readline(MAX_PIN_LINE).strip()
+    else:
+        pin = click.prompt("PIN", hide_input=True, confirmation_prompt="The same PIN again")
+    try:
+        staff.add(data_dir, name, staff.Role(role), pin)
+    except (staff.StaffError, OSError) as error:
+        _fail(error)
+    click.echo(f"{name} may act here as {role}")
+
+
+@staff_commands.command("list")
+@DATA
+def list_members(data_dir: Path) -> None:
+    """Print everybody's role and name, one a line."""
+    from gate_agent import staff
+
+    try:
+        for member in staff.load(data_dir).members:
+            click.echo(f"{member.role}\t{member.name}")
+    except staff.StaffError as error:
+        _fail(error)
+
+
+@staff_commands.command("remove")
+@DATA
+@click.argument("name")
+def remove_member(data_dir: Path, name: str) -> None:
+    """Let NAME do nothing any more, from this moment on."""
+    from gate_agent import staff
+
+    try:
+        staff.remove(data_dir, name)
+    except (staff.StaffError, OSError) as error:
+        _fail(error)
+    click.echo(f"{name} may do nothing here any more")
+
+
+def _fail(error: Exception) -> None:
+    click.echo(f"gate-agent: {error}", err=True)
+    sys.exit(1)
