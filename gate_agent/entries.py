@@ -24,9 +24,12 @@ from wire.messages import (
     ClockTrust,
     Entry,
     EntryKind,
+    Presentation,
+    decode_entry,
     encode_entry,
     entry_hash,
 )
+from wire.reasons import Reason
 
 NAME = "entries.db"
 CHECKED_AT_START = 1_000
@@ -40,6 +43,10 @@ KEPT_FOR_ADMISSIONS_BYTES = 64 * 1024 * 1024
 PRIMARY_CODE = 0xFF
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """Only a broken file is set aside: a full, locked or read-only disk heals, or is for people to mend."""
+
+LOG_SUFFIX = "-wal"
+UNDONE_BY = {EntryKind.INTENT: EntryKind.ANNULLED, EntryKind.MANUAL: EntryKind.RETURNED}
+"""What follows an admission that was recorded too late for its visitor (`Entries.take_back`)."""
 
 _INSERT = """
 INSERT INTO entry (seq, body, hash, kind, lane, at_ms, trust, pass_id, ref_seq, reason,
@@ -93,6 +100,7 @@ class Entries:
             self.incarnation = _incarnation(self._db)
             self._seq, self._hash = _checked_tail(self._db)
             entries_schema.carry_up(self._db, schema)
+            self._places = self._places_now()
         except sqlite3.DatabaseError as error:
             self._db.close()
             if error.sqlite_errorcode & PRIMARY_CODE in DAMAGE:
@@ -170,6 +178,36 @@ class Entries:
         self._seq, self._hash = seq, chained
         return seq
 
+    def take_back(self, after_seq: int, through_seq: int) -> None:
+        """Undo what was appended in between for somebody who was told that it could not be recorded.
+
+        An intent is annulled, an admission by hand returned, as of their own moments; inside a transaction.
+        """
+        sql = "SELECT body, boot, day FROM entry WHERE seq > ? AND seq <= ? AND kind IN (?, ?) ORDER BY seq"
+        for body, boot, day in self._db.execute(sql, (after_seq, through_seq, *UNDONE_BY)).fetchall():
+            done = decode_entry(body)
+            undone = msgspec.structs.replace(
+                done,
+                kind=UNDONE_BY[done.kind],
+                presentation=Presentation.NONE,
+                evidence=None,
+                ref_seq=done.seq,
+                reason=Reason.CANNOT_RECORD,
+            )
+            self.append(undone, Placed(boot, day))
+
+    def has_ended(self, pass_id: bytes, intent_seq: int, kind: EntryKind) -> bool:
+        """Whether an ending of this kind would be one too many: the intent is closed, or was passed late already."""
+        if kind in CLOSING:
+            return self._db.execute("SELECT 1 FROM open_intent WHERE seq = ?", (intent_seq,)).fetchone() is None
+        return any((step.ref_seq, step.kind) == (intent_seq, kind) for step in self.steps_of(pass_id))
+
+    def displaced(self) -> str | None:
+        """A sentence when the file or SQLite's log beside it was deleted or replaced under us: then nothing lasts."""
+        if self._places_now() == self._places:
+            return None
+        return f"{self.path.name} was deleted or replaced while the gate was running: start the gate anew"
+
     def has_room(self) -> bool:
         """Whether the disk has more room than admissions should keep to themselves."""
         disk = os.statvfs(self.path)
@@ -222,6 +260,17 @@ class Entries:
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
+
+    def _places_now(self) -> list[tuple[int, int] | None]:
+        return [_place(self.path), _place(self.path.with_name(self.path.name + LOG_SUFFIX))]
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - with every commit, and a third of the time of Path.stat
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _checked_schema(db: sqlite3.Connection) -> int:

@@ -1,7 +1,12 @@
-"""The journal thread: every lane's facts, verdict and entry in one durable commit, and lanes that wait share it."""
+"""The journal thread: every lane's facts, verdict and entry in one durable commit, and lanes that wait share it.
+
+A disk may not answer at all. Who waits gives up after PATIENCE_S; what was given up before the thread came to it is not
+done, and what reaches the disk all the same is taken back in the next commit, before anybody else's work.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import sqlite3
@@ -11,13 +16,17 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gate_agent.entries import Entries
+from gate_agent.entries import PRIMARY_CODE, Entries
 
 GROUP_LIMIT = 64
 """Works that share one commit."""
 WAITING_LIMIT = 512
 """Works that wait for the thread: far more than lanes could bring; beyond it nothing more is taken."""
+PATIENCE_S = 2.0
+"""How long anybody waits for a commit: a card busy with itself may take a second, a visitor is kept for no more."""
 STOP_LIMIT_S = 5.0
+FOR_PEOPLE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY})
+"""What a disk answers that only people can mend; a new start would only take the screens down."""
 
 log = logging.getLogger(__name__)
 
@@ -27,15 +36,30 @@ Work = Callable[[Entries], T]
 
 @dataclass(frozen=True, slots=True)
 class CannotRecord:
-    """The disk did not take it: nothing was written, nothing may open. The sentence is for staff."""
+    """The disk did not take it: nothing was written that stands, nothing may open. The sentence is for staff."""
 
     sentence: str
+    for_people: bool = False
+    """Only people can mend it: the disk is full or read-only."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
+    """A work and its one answer. Who gives up cancels the answer, which succeeds only while none was given."""
+
     work: Work[Any]
     answer: Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A work that was done, not yet on disk: what it returned or raised, and the entries it appended."""
+
+    waiting: _Waiting
+    result: Any
+    fault: Exception | None
+    after_seq: int = 0
+    through_seq: int = 0
 
 
 class Journal:
@@ -44,26 +68,45 @@ class Journal:
     A work reads facts and appends entries; it must not wait for anything. It never reaches the network or a device.
     """
 
-    def __init__(self, entries: Entries) -> None:
+    def __init__(self, entries: Entries, patience_s: float = PATIENCE_S) -> None:
         self._entries = entries
+        self._patience_s = patience_s
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue(WAITING_LIMIT)
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._closed = False
         self._lock = threading.Lock()
-        self.trouble: str | None = None
-        """Why the newest commit failed, for staff; None after one that went well."""
+        self._refusal: CannotRecord | None = None
+        self._hangs = False
+        self._given_up: list[tuple[int, int]] = []
         self.commits = 0
         """Rises with every commit."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be recorded now, for staff; None while all is well."""
+        refusal = self._refusal
+        return self._entries.displaced() if refusal is None else refusal.sentence
 
     def start(self) -> None:
         """Begin to work."""
         self._thread.start()
 
     def perform(self, work: Work[T]) -> T | CannotRecord:
-        """What `work` returned, once everything it appended is on disk; what it raised is raised here."""
-        waiting = self._put(work)
-        result: T | CannotRecord = CannotRecord("the journal does not keep up") if waiting is None else waiting.result()
-        return result
+        """What `work` returned, once everything it appended is on disk; what it raised is raised here.
+
+        CannotRecord after PATIENCE_S, and at once while the disk goes on not answering: then the work is not done, or
+        what it appended is taken back (`Entries.take_back`).
+        """
+        refusal = self._refusal
+        if self._hangs and refusal is not None:
+            return refusal
+        answer = self._put(work)
+        if answer is None:
+            return CannotRecord("the journal does not keep up")
+        try:
+            return answer.result(self._patience_s)
+        except TimeoutError:
+            return self._give_up(answer)
 
     def post(self, work: Work[object]) -> None:
         """Have `work` done without waiting: for what may be lost when the disk is full, never for an admission."""
@@ -72,17 +115,19 @@ class Journal:
             answer.add_done_callback(_report)
 
     def close(self) -> None:
-        """Finish what waits, then let go of the file."""
+        """Finish what waits, then let go of the file; a disk that does not answer is not waited for longer."""
         with self._lock:  # whatever comes from now on is answered at once, and nobody waits for a thread that ended
             self._closed = True
         if self._thread.is_alive():
-            self._waiting.put(None)
+            with contextlib.suppress(queue.Full):
+                self._waiting.put(None, timeout=STOP_LIMIT_S)
             self._thread.join(STOP_LIMIT_S)
         while not self._waiting.empty():
             waiting = self._waiting.get_nowait()
-            if waiting is not None:
+            if waiting is not None and not waiting.answer.cancelled():
                 waiting.answer.set_result(CannotRecord("the gate is being stopped"))
-        self._entries.close()
+        if not self._thread.is_alive():
+            self._entries.close()
 
     def _put(self, work: Work[T]) -> Future[T | CannotRecord] | None:
         waiting = _Waiting(work, Future())
@@ -95,10 +140,21 @@ class Journal:
                 return None
         return waiting.answer
 
+    def _give_up(self, answer: Future[T | CannotRecord]) -> T | CannotRecord:
+        """The wait is over: the answer if it came at this very moment, else the work is withdrawn."""
+        with self._lock:
+            if answer.cancel():
+                self._hangs = True
+                self._refusal = CannotRecord(f"{self._entries.path.name}: the disk does not answer")
+                return self._refusal
+        return answer.result()
+
     def _run(self) -> None:
         while (first := self._waiting.get()) is not None:
             group, last = self._group(first)
             self._commit(group)
+            if self._given_up:
+                self._commit([])
             if last:
                 return
 
@@ -117,30 +173,47 @@ class Journal:
 
     def _commit(self, group: list[_Waiting]) -> None:
         """One transaction for the group. Answers are given only after it is on disk."""
-        answers: list[tuple[Future[Any], Any, Exception | None]] = []
-        try:
-            with self._entries.transaction():
-                answers.extend((waiting.answer, *self._do(waiting.work)) for waiting in group)
-        except sqlite3.Error as error:
-            self.trouble = f"nothing can be written to {self._entries.path.name}: {error}"
-            answers = [(waiting.answer, CannotRecord(self.trouble), None) for waiting in group]
-        else:
-            self.trouble = None
-            self.commits += 1
-        for answer, result, fault in answers:
-            if fault is None:
-                answer.set_result(result)
-            else:
-                answer.set_exception(fault)
+        done: list[_Done] = []
+        refusal = None if (displaced := self._entries.displaced()) is None else CannotRecord(displaced)
+        if refusal is None:
+            try:
+                with self._entries.transaction():
+                    for after_seq, through_seq in self._given_up:
+                        self._entries.take_back(after_seq, through_seq)
+                    done = [self._do(waiting) for waiting in group if not waiting.answer.cancelled()]
+            except sqlite3.Error as error:
+                for_people = error.sqlite_errorcode & PRIMARY_CODE in FOR_PEOPLE
+                sentence = f"nothing can be written to {self._entries.path.name}: {error}"
+                refusal = CannotRecord(sentence, for_people)
+        if refusal is not None:
+            done = [_Done(waiting, refusal, None) for waiting in group]
+        self._answer(done, refusal)
 
-    def _do(self, work: Work[Any]) -> tuple[Any, Exception | None]:
+    def _answer(self, done: list[_Done], refusal: CannotRecord | None) -> None:
+        """Give the answers; of who waits no longer, what was appended is taken back with the next commit."""
+        with self._lock:
+            self._hangs, self._refusal = False, refusal
+            if refusal is None:
+                self.commits += 1
+                self._given_up.clear()
+            for one in done:
+                if one.waiting.answer.cancelled():
+                    self._given_up += [(one.after_seq, one.through_seq)] if one.through_seq > one.after_seq else []
+                elif one.fault is None:
+                    one.waiting.answer.set_result(one.result)
+                else:
+                    one.waiting.answer.set_exception(one.fault)
+
+    def _do(self, waiting: _Waiting) -> _Done:
+        after_seq = self._entries.last_seq
         try:
             with self._entries.part():
-                return work(self._entries), None
+                result = waiting.work(self._entries)
         except sqlite3.Error:
             raise
         except Exception as fault:  # one lane's mistake is that lane's answer and nobody else's
-            return None, fault
+            return _Done(waiting, None, fault)
+        return _Done(waiting, result, None, after_seq, self._entries.last_seq)
 
 
 def _report(answer: Future[Any]) -> None:

@@ -56,8 +56,10 @@ def append_refusal(entries: Entries, lane: int, known: Known, reason: Reason, wo
 
 
 def append_endings(entries: Entries, lane: int, endings: Sequence[Ending], world: World) -> None:
-    """Write down how intents ended."""
+    """Write down how intents ended; what a slow disk took at an earlier attempt is not written again."""
     for ending in endings:
+        if entries.has_ended(ending.pass_id, ending.intent_seq, ending.kind):
+            continue
         outcome = _entry(ending.kind, lane, world, ending.pass_id, ref_seq=ending.intent_seq, reason=ending.reason)
         entries.append(outcome, Placed(world.boot, world.today.day))
 

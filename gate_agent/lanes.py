@@ -24,7 +24,8 @@ from wire.reasons import Reason
 
 POLL_S = 0.5
 """How long a reader is asked at a time: bounds how long a thread takes to end."""
-IDLE_S = 60.0
+IDLE_S = 2.0
+"""The longest a lane sleeps: its turns are how the watchdog sees that it is alive."""
 EDGES_LIMIT = 256
 RETRY_FIRST_S, RETRY_LIMIT_S = 0.2, 5.0
 FAULT_PAUSE_S = 0.1
@@ -68,6 +69,8 @@ class LaneThreads:
         self.lane = lane
         self.devices = devices
         self.readers = readers_of(devices)
+        self.turns = 0
+        """Rises with every turn of the lane's own thread, at least every IDLE_S."""
         self._gate = gate
         self._board = board
         self._held = held
@@ -155,6 +158,7 @@ class LaneThreads:
     def _play(self) -> None:
         while not self._closing.is_set():
             edges, commands, raw = self._take()
+            self.turns += 1
             for edge in edges:
                 self._try(lambda edge=edge: self._pass(edge), "an edge")  # type: ignore[misc]
             for command in commands:

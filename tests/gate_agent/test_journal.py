@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,13 @@ import pytest
 from gate_agent.entries import Entries
 from gate_agent.entries_view import EntriesView
 from gate_agent.journal import GROUP_LIMIT, CannotRecord, Journal
+from gate_agent.judging import append_endings
+from gate_agent.passage import Ending
+from tests.gate_agent.stage import Stage
 from tests.gate_agent.test_entries import PASS, PLACED, entry, opened
 from tests.waiting import until
 from wire.messages import EntryKind
+from wire.reasons import Reason
 
 
 @pytest.fixture
@@ -132,3 +137,110 @@ def test_when_it_is_closed_what_waits_is_done_and_nothing_more_is_taken(entries:
     assert isinstance(journal.perform(lambda entries: entries.last_seq), CannotRecord)
     with EntriesView.open(tmp_path) as view:
         assert view.verify() == 20
+
+
+class SilentDisk(Entries):
+    """A journal whose commits do not return while the disk is silent: everything is written, nothing is answered."""
+
+    answers = threading.Event()
+    reached = threading.Event()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        with super().transaction():
+            yield
+            self.reached.set()
+            assert self.answers.wait(10)
+
+
+@pytest.fixture
+def silent(entries: Entries) -> Iterator[tuple[Journal, SilentDisk]]:
+    """A journal that waits a moment only, on a disk that says nothing until `answers` is set."""
+    entries.close()
+    disk = SilentDisk(entries.path)
+    disk.answers, disk.reached = threading.Event(), threading.Event()
+    journal = Journal(disk, patience_s=0.05)
+    journal.start()
+    yield journal, disk
+    disk.answers.set()
+    journal.close()
+
+
+def kinds(folder: Path) -> list[tuple[EntryKind, int | None, str | None]]:
+    """The journal in short, its chain walked."""
+    with EntriesView.open(folder) as view:
+        assert isinstance(view.verify(), int)
+        return [(entry.kind, entry.ref_seq, entry.reason) for entry, _ in view.entries()]
+
+
+def test_what_reaches_the_disk_too_late_is_taken_back_before_anybody_elses_work(
+    silent: tuple[Journal, SilentDisk], tmp_path: Path
+) -> None:
+    journal, disk = silent
+    assert isinstance(journal.perform(admit_once), CannotRecord)
+    assert journal.trouble is not None
+    assert "does not answer" in journal.trouble
+    seen: list[list[EntryKind]] = []
+    journal.post(lambda entries: seen.append([step.kind for step in entries.steps_of(PASS)]))
+    disk.answers.set()
+    until(lambda: seen)
+    assert seen == [[EntryKind.INTENT, EntryKind.ANNULLED]]
+    until(lambda: journal.trouble is None)
+    assert kinds(tmp_path) == [(EntryKind.INTENT, None, None), (EntryKind.ANNULLED, 1, Reason.CANNOT_RECORD)]
+    assert disk.open_intents() == []
+
+
+def test_what_the_thread_had_not_come_to_is_not_done(silent: tuple[Journal, SilentDisk], tmp_path: Path) -> None:
+    journal, disk = silent
+    journal.post(lambda _: None)
+    assert disk.reached.wait(5)
+    assert isinstance(journal.perform(admit_once), CannotRecord)
+    disk.answers.set()
+    until(lambda: journal.trouble is None)
+    journal.post(admit_once)
+    until(lambda: kinds(tmp_path))
+    assert kinds(tmp_path) == [(EntryKind.INTENT, None, None)]
+
+
+def test_while_the_disk_goes_on_saying_nothing_nobody_waits_for_it(silent: tuple[Journal, SilentDisk]) -> None:
+    journal, _ = silent
+    assert isinstance(journal.perform(admit_once), CannotRecord)
+    waiting = journal._waiting.qsize()
+    assert isinstance(journal.perform(admit_once), CannotRecord)
+    assert journal._waiting.qsize() == waiting
+
+
+def test_an_admission_by_hand_that_came_too_late_is_returned(
+    silent: tuple[Journal, SilentDisk], tmp_path: Path
+) -> None:
+    journal, disk = silent
+    assert isinstance(journal.perform(lambda entries: entries.append(entry(EntryKind.MANUAL), PLACED)), CannotRecord)
+    disk.answers.set()
+    until(lambda: len(kinds(tmp_path)) == 2)
+    assert kinds(tmp_path)[1] == (EntryKind.RETURNED, 1, Reason.CANNOT_RECORD)
+
+
+def test_an_ending_that_came_too_late_stands_once(
+    silent: tuple[Journal, SilentDisk], tmp_path: Path, stage: Stage
+) -> None:
+    journal, disk = silent
+    disk.answers.set()
+    journal.post(admit_once)
+    until(lambda: journal.commits == 1)
+    endings, world = [Ending(EntryKind.PASSED, 1, PASS)], stage.clock.look()
+    disk.answers.clear()
+    assert isinstance(journal.perform(lambda entries: append_endings(entries, 1, endings, world)), CannotRecord)
+    disk.answers.set()
+    until(lambda: journal.trouble is None)
+    journal.post(lambda entries: append_endings(entries, 1, endings, world))
+    until(lambda: journal.commits == 3)
+    assert [kind for kind, *_ in kinds(tmp_path)] == [EntryKind.INTENT, EntryKind.PASSED]
+
+
+@pytest.mark.parametrize("name", ["entries.db", "entries.db-wal"])
+def test_a_journal_deleted_under_it_takes_nothing_more(journal: Journal, tmp_path: Path, name: str) -> None:
+    assert journal.perform(admit_once) is True
+    (tmp_path / name).unlink()
+    assert journal.trouble is not None
+    assert "deleted" in journal.trouble
+    assert isinstance(journal.perform(lambda entries: entries.append(entry(), PLACED)), CannotRecord)
