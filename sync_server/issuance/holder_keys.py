@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,6 +12,7 @@ from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError
 from sync_server.issuance.passes import find_pass, relist, token_of
 from sync_server.issuance.tables import holder_key
+from sync_server.issuance.versions import next_listed
 from sync_server.keys.pairs import open_pass_key
 from wire import base45, holder_proof
 from wire.presentation import bind_holder
@@ -103,10 +104,13 @@ def bind_phones(centre: Centre) -> int:
             return 0
     with centre.write() as connection:
         key = open_pass_key(connection, centre.secrets)
+        listed_by = next_listed(
+            connection
+        )  # a list as new as this has the key (presentation.bind_holder)
         due = waiting.order_by(holder_key.c.registered_at_ms).limit(MAX_BOUND_PER_STEP).with_for_update()
         rows = connection.execute(due).all()
         for row in rows:
-            claims = _claims_of(token_of(connection, row.pass_id))
+            claims = replace(_claims_of(token_of(connection, row.pass_id)), issued_version=listed_by)
             binding = bind_holder(claims, key.id, key.private, row.generation, row.public)
             this = sa.and_(holder_key.c.pass_id == row.pass_id, holder_key.c.generation == row.generation)
             connection.execute(holder_key.update().where(this).values(binding=binding))

@@ -8,10 +8,11 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from wire import moments
+from wire import moments, presentation
 from wire.messages import ClockTrust, Entry, EntryKind, Outcome, Presentation
 
 TOLERANCE_MS = 60_000  # a trusted clock is this exact, and dates were rounded up to a minute
+MAX_STEPS_OFF = 4  # as far as any gate lets a rotating code be from its own clock (wire.md §3)
 _CARD_EVIDENCE_BYTES = 18  # auth level 1 · credential kind 1 · hash 16
 
 
@@ -40,7 +41,10 @@ class KnownPass:
     item_id: UUID | None
     not_before: int
     not_after: int
+    pass_id: bytes = b""
     token_evidence: frozenset[bytes] = frozenset()
+    phones: tuple[tuple[int, bytes], ...] = ()
+    """Generation and public key of every phone the pass ever had."""
     card_hashes: frozenset[bytes] = frozenset()
 
 
@@ -78,7 +82,7 @@ def judge(entry: Entry, known: KnownPass | None, span: Span) -> Verdict:
         return Verdict(Outcome.IMPLAUSIBLE, Cause.OUTSIDE_VALIDITY)
     if entry.kind is EntryKind.MANUAL:
         return Verdict(Outcome.UNPROVEN, Cause.MANUAL)
-    if not _proves(entry, known):
+    if not _proves(entry, known, span):
         return Verdict(Outcome.UNPROVEN, Cause.NO_EVIDENCE)
     return Verdict(None if known.item_id is not None else Outcome.PASS_VISIT)
 
@@ -89,7 +93,7 @@ def _overlaps(span: Span, known: KnownPass) -> bool:
     return span.latest_ms >= begins_ms and (span.earliest_ms is None or span.earliest_ms < ends_ms)
 
 
-def _proves(entry: Entry, known: KnownPass) -> bool:
+def _proves(entry: Entry, known: KnownPass, span: Span) -> bool:
     """Whether the gate shows that the code or card was really there: no list contains what it shows."""
     if entry.evidence is None:
         return False
@@ -97,7 +101,21 @@ def _proves(entry: Entry, known: KnownPass) -> bool:
         return entry.evidence in known.token_evidence
     if entry.presentation is Presentation.CARD:
         return len(entry.evidence) == _CARD_EVIDENCE_BYTES and entry.evidence[1:] in known.card_hashes
+    if entry.presentation in (Presentation.SHORT, Presentation.FULL):
+        return _was_drawn(entry.evidence, known, span)
     return False
+
+
+def _was_drawn(evidence: bytes, known: KnownPass, span: Span) -> bool:
+    """Whether a phone of the pass drew this code, and about then: a proof of yesterday shows nobody today."""
+    if len(evidence) != presentation.EVIDENCE_BYTES:
+        return False
+    step = presentation.step_of(evidence)
+    if step > presentation.step_at(span.latest_ms) + MAX_STEPS_OFF:
+        return False
+    if span.earliest_ms is not None and step < presentation.step_at(span.earliest_ms) - MAX_STEPS_OFF:
+        return False
+    return any(presentation.proves(evidence, known.pass_id, *phone) for phone in known.phones)
 
 
 class Use(NamedTuple):

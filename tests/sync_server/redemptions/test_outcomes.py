@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from sync_server.centre import Centre
 from sync_server.issuance.credentials import bind_card, bind_id_numbers
+from sync_server.issuance.holder_keys import register
 from sync_server.keys.pairs import SigningKey, open_service_key
 from sync_server.orders.tables import item_claim
 from sync_server.redemptions.ingest import take_in
 from sync_server.redemptions.tables import redemption
 from tests.sync_server.town import HOLDER, START_MS, Gate, Town, build_town
+from wire import holder_proof, presentation
 from wire.credential import card_credential
 from wire.messages import (
     ClockTrust,
@@ -285,3 +288,34 @@ def test_refusals_and_events_are_kept_and_count_nothing(any_town: Town) -> None:
     gate.write(EntryKind.EVENT, 2**62, reason="lane_closed", ref_seq=2**63)
     assert upload(any_town, gate).through_seq == 2
     assert outcomes(any_town) == {}
+
+
+@pytest.mark.parametrize(
+    ("flaw", "outcome"),
+    [
+        (None, ("PASS_VISIT", None)),
+        ("another phone", ("UNPROVEN", "no_evidence")),
+        ("drawn an hour before", ("UNPROVEN", "no_evidence")),
+        ("drawn an hour after", ("UNPROVEN", "no_evidence")),
+        ("cut short", ("UNPROVEN", "no_evidence")),
+    ],
+)
+def test_a_rotating_code_proves_a_visit_only_if_a_phone_of_the_pass_drew_it_then(
+    any_town: Town, flaw: str | None, outcome: tuple[str, str | None]
+) -> None:
+    [sold] = any_town.sell("annual", holders=[HOLDER])
+    phone = ec.generate_private_key(ec.SECP256R1())
+    at_ms = any_town.clock.now_ms + 48 * HOUR_MS
+    with any_town.centre.write() as connection:
+        generation = register(connection, sold.number, holder_proof.public_key_of(phone), any_town.clock.now_ms, "test")
+    away_ms = {"drawn an hour before": -HOUR_MS, "drawn an hour after": HOUR_MS}.get(flaw or "", 0)
+    drawn_by = ec.generate_private_key(ec.SECP256R1()) if flaw == "another phone" else phone
+    step = presentation.step_at(at_ms + away_ms)
+    proof = holder_proof.sign(drawn_by, presentation.holder_message(sold.pass_id, generation, step))
+    evidence = step.to_bytes(4, "big") + proof
+    gate = any_town.gate()
+    evidence = evidence[:-1] if flaw == "cut short" else evidence
+    seq = gate.admit(sold, at_ms, presentation=Presentation.SHORT, evidence=evidence)
+    any_town.clock.now_ms = at_ms + HOUR_MS // 2
+    upload(any_town, gate)
+    assert outcomes(any_town) == {(gate.device.id, seq): outcome}
