@@ -29,6 +29,8 @@ SCHEMA = 2
 """A file of another schema is no list to this release: sync fetches it again."""
 MAX_PASSES_PER_CARD = 8
 MAX_FOUND_BY_DIGITS = 20
+SEARCH_STEPS = 200_000_000
+"""Virtual-machine steps of SQLite that a search may take: enough for 10 million names."""
 LAST_DIGITS = 6
 BUILD_CACHE_KB = 32_768
 PAGE_BYTES = 16_384
@@ -152,9 +154,12 @@ class PassList:
         return tuple(pass_id for (pass_id,) in rows)
 
     def search_digits(self, last_digits: str) -> list[ListedPass]:
-        """Passes whose ticket number ends so. Reads all names, on a connection of its own: for staff, never a lane."""
+        """Passes whose ticket number ends so. Reads all names, on a connection of its own: for staff, never a lane.
+
+        Raises sqlite3.OperationalError when that takes more than SEARCH_STEPS."""
         with closing(_open_read_only(self.path)) as db:
-            rows = db.execute(_FIND_BY_DIGITS, (LAST_DIGITS, last_digits, MAX_FOUND_BY_DIGITS)).fetchall()
+            db.set_progress_handler(lambda: 1, SEARCH_STEPS)
+            rows = db.execute(_FIND_BY_DIGITS, (len(last_digits), last_digits, MAX_FOUND_BY_DIGITS)).fetchall()
         found = (self.find(pass_id) for (pass_id,) in rows)
         return [listed for listed in found if listed is not None]
 

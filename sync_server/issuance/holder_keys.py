@@ -104,9 +104,7 @@ def bind_phones(centre: Centre) -> int:
             return 0
     with centre.write() as connection:
         key = open_pass_key(connection, centre.secrets)
-        listed_by = next_listed(
-            connection
-        )  # a list as new as this has the key (presentation.bind_holder)
+        listed_by = next_listed(connection)  # a list as new as this has the key (presentation.bind_holder)
         due = waiting.order_by(holder_key.c.registered_at_ms).limit(MAX_BOUND_PER_STEP).with_for_update()
         rows = connection.execute(due).all()
         for row in rows:
