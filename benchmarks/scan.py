@@ -29,7 +29,7 @@ from gate_agent.recognition import recognise
 from gate_agent.sync_state import SyncView
 from gate_agent.trusted_time import boot_clock_ms, clocks_of_this_machine
 from gate_agent.world import WorldView
-from hardware.turnstile import Note, Passage
+from hardware.turnstile import Direction, Edge, Note
 from wire import base45, signing, token
 from wire.presentation import StaticCode
 
@@ -48,12 +48,17 @@ class Arm:
 
     has_passage_sensor = True
     ready = True
+    fire = False
+    tampered = False
     fault = None
 
     def open_for(self, pulse_ms: int, note: Note) -> int:
         return boot_clock_ms() * 1_000_000
 
-    def watch(self, on_passage: Callable[[Passage], None]) -> None:
+    def passing(self, direction: Direction) -> bool:
+        return False
+
+    def watch(self, on_edge: Callable[[Edge], None]) -> None:
         return
 
     def close(self) -> None:

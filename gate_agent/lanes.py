@@ -19,7 +19,7 @@ from gate_agent.recognition import HeldUp, Raw, recognise
 from hardware import Backoff, DeviceFault
 from hardware.card_reader import CardFault
 from hardware.devices import LaneDevices
-from hardware.turnstile import Passage
+from hardware.turnstile import PASSAGES, Edge
 from wire.reasons import Reason
 
 POLL_S = 0.5
@@ -77,7 +77,7 @@ class LaneThreads:
         self._monotonic_ns = monotonic_ns
         self._changed = threading.Condition()
         self._newest: Raw | CardFault | None = None
-        self._edges: deque[Passage] = deque(maxlen=EDGES_LIMIT)
+        self._edges: deque[Edge] = deque(maxlen=EDGES_LIMIT)
         self._commands: deque[_Command] = deque()
         self._closing = threading.Event()
         self._player = threading.Thread(target=self._play, name=f"lane {lane.number}", daemon=True)
@@ -149,10 +149,10 @@ class LaneThreads:
             self._newest = raw
             self._changed.notify_all()
 
-    def _edge(self, passage: Passage) -> None:
+    def _edge(self, edge: Edge) -> None:
         """Called from the turnstile's own thread."""
         with self._changed:
-            self._edges.append(passage)
+            self._edges.append(edge)
             self._changed.notify_all()
 
     def _play(self) -> None:
@@ -178,8 +178,8 @@ class LaneThreads:
             return False
         return True
 
-    def _pass(self, edge: Passage) -> None:
-        if edge.direction is self.devices.direction:
+    def _pass(self, edge: Edge) -> None:
+        if PASSAGES.get(edge.role) is self.devices.direction:
             self._gate.edge(self.lane, edge.active, edge.monotonic_ns)
 
     def _drop_commands(self) -> None:
@@ -195,7 +195,7 @@ class LaneThreads:
         else:
             self._gate.present(self.lane, recognise(raw))
 
-    def _take(self) -> tuple[list[Passage], list[_Command], Raw | CardFault | None]:
+    def _take(self) -> tuple[list[Edge], list[_Command], Raw | CardFault | None]:
         """What has come since, waiting until there is something to do."""
         due_ns = self._gate.next_tick_ns(self.lane)
         wait_s = IDLE_S if due_ns is None else max(0.0, (due_ns - self._monotonic_ns()) / 1e9)

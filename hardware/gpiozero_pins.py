@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from hardware import Backoff, DeviceFault, library
 from hardware.relay import STOP_LIMIT_S, SwitchedRelay
-from hardware.wired_turnstile import DEBOUNCE_MS, Contact, InputPin, OnEdge, RelayPin, Role
+from hardware.turnstile import Role
+from hardware.wired_turnstile import DEBOUNCE_MS, Contact, InputPin, OnEdge, RelayPin
 
 if TYPE_CHECKING:
     from gpiozero import DigitalInputDevice, OutputDevice

@@ -225,7 +225,7 @@ class SimulatedLane:
         )
 
     def walk(self, how: str) -> None:
-        """Send a visitor to the arm: pass, balk, back or tailgate."""
+        """Send a visitor to the arm, to do what Walk names."""
         self.turnstile.walk(Walk(how))
 
     def fault(self, what: str) -> None:
@@ -247,6 +247,8 @@ class SimulatedLane:
             "arm": self.turnstile.arm,
             "relay_on": self.turnstile.relay_on,
             "ready": self.turnstile.ready,
+            "fire": self.turnstile.fire,
+            "tampered": self.turnstile.tampered,
             "fault": self.turnstile.fault,
             "signal": self.indicator.signal,
             "moments_forgotten": self._history.forgotten,

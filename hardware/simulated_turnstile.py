@@ -10,11 +10,12 @@ from enum import StrEnum
 
 from hardware import DeviceFault
 from hardware.timeline import History, Timeline
-from hardware.turnstile import Direction, Note, Passage, check_pulse
+from hardware.turnstile import Direction, Edge, Note, Role, check_pulse
 
 WINDOW_MS = 5_000  # how long the arm stays unlocked for nobody
 STEP_UP_MS = 600  # from the unlocked arm to a visitor's first push
 TURN_MS = 700  # one turn of the arm
+SLOW_TURN_MS = 6_000  # one turn with a pram, longer than the arm's own window
 MAX_VISITORS = 50  # who stand before the arm at most
 
 
@@ -25,23 +26,33 @@ class Walk(StrEnum):
     BALK = "balk"  # stands there until the arm locks again
     GO_BACK = "back"  # walks through and comes straight back out
     TAILGATE = "tailgate"  # walks through with another right behind
+    SLOW = "slow"  # walks through, but takes SLOW_TURN_MS
+    OUT = "out"  # comes from the other side and leaves, pulse or not
+    FORCE = "force"  # climbs over or pushes through, pulse or not
 
 
 class Trouble(StrEnum):
-    """What can be wrong with a turnstile."""
+    """What can be wrong with a turnstile, or around it."""
 
     SENSOR_STUCK = "sensor_stuck"  # the passage input is active all the time
     SENSOR_DEAD = "sensor_dead"  # the arm turns and no input tells
     NEVER_READY = "never_ready"  # the ready input stays away
     RELAY_DEAD = "relay_dead"  # the relay clicks, the arm stays locked
     RELAY_GONE = "relay_gone"  # the relay board was unplugged
+    FIRE = "fire"  # the fire release is on and the arm is free
+    TAMPER = "tamper"  # the housing is open
+
+
+INPUT_OF = {Trouble.FIRE: Role.FIRE, Trouble.TAMPER: Role.TAMPER}
+PASSAGE_OF = {Direction.IN: Role.PASSAGE_IN, Direction.OUT: Role.PASSAGE_OUT}
 
 
 class SimulatedTurnstile:
     """One arm that goes through everything a real one does, at the times of its `timeline`, and remembers every edge.
 
     In its history the relay is `on`/`off` (with the note of the pulse), the arm `unlocked`/`locked`/`turns in`/
-    `turns out`, the inputs `ready`, `passage in` and `passage out` are `active`/`inactive`, a visitor is what he does.
+    `turns out`, the inputs `ready`, `fire`, `tamper`, `passage in` and `passage out` are `active`/`inactive`, a visitor
+    is what he does.
     """
 
     def __init__(
@@ -70,8 +81,8 @@ class SimulatedTurnstile:
         self._turning: Direction | None = None
         self._called = False  # a visitor is about to step up
         self._was_ready = True
-        self._listeners: list[Callable[[Passage], None]] = []
-        self._untold: list[Passage] = []
+        self._listeners: list[Callable[[Edge], None]] = []
+        self._untold: list[Edge] = []
 
     # --- what any turnstile does
 
@@ -79,7 +90,22 @@ class SimulatedTurnstile:
     def ready(self) -> bool:
         with self._lock:
             standing_locked = self._unlocked_until_ns is None and self._turning is None
-            return standing_locked and self._trouble not in (Trouble.NEVER_READY, Trouble.RELAY_GONE)
+            return standing_locked and self._trouble not in (Trouble.NEVER_READY, Trouble.RELAY_GONE, Trouble.FIRE)
+
+    @property
+    def fire(self) -> bool:
+        return self._trouble is Trouble.FIRE
+
+    @property
+    def tampered(self) -> bool:
+        return self._trouble is Trouble.TAMPER
+
+    def passing(self, direction: Direction) -> bool:
+        with self._lock:
+            if not self.has_passage_sensor or self._trouble is Trouble.SENSOR_DEAD:
+                return False
+            stuck = self._trouble is Trouble.SENSOR_STUCK and direction is self._onward
+            return stuck or (self._turning is direction and self._trouble is not Trouble.SENSOR_STUCK)
 
     @property
     def fault(self) -> str | None:
@@ -92,6 +118,8 @@ class SimulatedTurnstile:
         with self._moving():
             if self.fault is not None:
                 raise DeviceFault(self.fault)
+            if self.fire:
+                raise DeviceFault("the fire release is on: nobody is let in")
             now_ns = self._timeline.now_ns()
             self._history.add("relay", "on", note)
             self._relay_on = True
@@ -101,9 +129,9 @@ class SimulatedTurnstile:
                 self._unlock(now_ns)
             return now_ns
 
-    def watch(self, on_passage: Callable[[Passage], None]) -> None:
+    def watch(self, on_edge: Callable[[Edge], None]) -> None:
         with self._lock:
-            self._listeners.append(on_passage)
+            self._listeners.append(on_edge)
 
     def close(self) -> None:
         with self._moving():
@@ -118,8 +146,13 @@ class SimulatedTurnstile:
     # --- what only a simulated one does
 
     def walk(self, walk: Walk) -> None:
-        """Send a visitor: he acts now if the arm is unlocked, else he waits before it."""
+        """Send a visitor: he acts now if the arm is unlocked or he needs no pulse, else he waits before it."""
         with self._moving():
+            if walk in (Walk.OUT, Walk.FORCE) or self.fire:
+                self._history.add("visitor", walk)
+                if self._turning is None:
+                    self._turn(self._back if walk is Walk.OUT else self._onward)
+                return
             self._visitors.append(walk)
             self._history.add("visitor", f"stands before the arm to {walk}")
             if self._unlocked_until_ns is not None and self._turning is None:
@@ -130,12 +163,14 @@ class SimulatedTurnstile:
         with self._moving():
             if trouble is self._trouble:
                 return
-            if self._trouble is Trouble.SENSOR_STUCK:
-                self._edge(self._onward, active=False)
+            role = self._input_of(self._trouble)
             self._trouble = None
+            if role is not None:
+                self._tell(role, active=False)
             self._history.add("trouble", trouble or "none")
-            if trouble is Trouble.SENSOR_STUCK:
-                self._edge(self._onward, active=True)
+            role = self._input_of(trouble)
+            if role is not None:
+                self._tell(role, active=True)
             self._trouble = trouble
 
     @property
@@ -162,12 +197,12 @@ class SimulatedTurnstile:
             finally:
                 if self.ready != self._was_ready:
                     self._was_ready = not self._was_ready
-                    self._history.add("ready", "active" if self._was_ready else "inactive")
+                    self._tell(Role.READY, self._was_ready)
                 told, self._untold = self._untold, []
                 listeners = list(self._listeners)
-        for passage in told:
+        for edge in told:
             for listener in listeners:
-                listener(passage)
+                listener(edge)
 
     def _end_pulse(self) -> None:
         with self._moving():
@@ -214,13 +249,15 @@ class SimulatedTurnstile:
                 self._turn(self._onward, then=self._back)
             elif walk is Walk.TAILGATE:
                 self._turn(self._onward, then=self._onward)
+            elif walk is Walk.SLOW:
+                self._turn(self._onward, turn_ms=SLOW_TURN_MS)
 
-    def _turn(self, direction: Direction, then: Direction | None = None) -> None:
+    def _turn(self, direction: Direction, then: Direction | None = None, turn_ms: int = TURN_MS) -> None:
         self._turning = direction
         self._unlocked_until_ns = None
         self._history.add("arm", f"turns {direction}")
         self._edge(direction, active=True)
-        self._timeline.after(TURN_MS, lambda: self._turned(direction, then))
+        self._timeline.after(turn_ms, lambda: self._turned(direction, then))
 
     def _turned(self, direction: Direction, then: Direction | None) -> None:
         with self._moving():
@@ -237,7 +274,15 @@ class SimulatedTurnstile:
 
     def _edge(self, direction: Direction, active: bool) -> None:
         """One edge of the passage input, unless the input is broken."""
-        if not self.has_passage_sensor or self._trouble in (Trouble.SENSOR_STUCK, Trouble.SENSOR_DEAD):
-            return
-        self._history.add(f"passage {direction}", "active" if active else "inactive")
-        self._untold.append(Passage(direction, active, self._timeline.now_ns()))
+        if self.has_passage_sensor and self._trouble not in (Trouble.SENSOR_STUCK, Trouble.SENSOR_DEAD):
+            self._tell(PASSAGE_OF[direction], active)
+
+    def _input_of(self, trouble: Trouble | None) -> Role | None:
+        """The input that a trouble makes active."""
+        if trouble is Trouble.SENSOR_STUCK:
+            return PASSAGE_OF[self._onward] if self.has_passage_sensor else None
+        return None if trouble is None else INPUT_OF.get(trouble)
+
+    def _tell(self, role: Role, active: bool) -> None:
+        self._history.add(role.replace("_", " "), "active" if active else "inactive")
+        self._untold.append(Edge(role, active, self._timeline.now_ns()))

@@ -29,11 +29,24 @@ class Direction(StrEnum):
     OUT = "out"
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """One edge of a passage sensor: `active` while the arm turns `direction`, inactive when it has come to rest."""
+class Role(StrEnum):
+    """What an input tells while it is active."""
 
-    direction: Direction
+    PASSAGE_IN = "passage_in"  # the arm turns inwards
+    PASSAGE_OUT = "passage_out"  # the arm turns outwards
+    READY = "ready"  # the arm is locked and takes a pulse
+    FIRE = "fire"  # the fire release is on: the arm is free, by a wire of its own
+    TAMPER = "tamper"  # the housing is open
+
+
+PASSAGES = {Role.PASSAGE_IN: Direction.IN, Role.PASSAGE_OUT: Direction.OUT}
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One edge of an input; a passage input is active while the arm turns and inactive when it has come to rest."""
+
+    role: Role
     active: bool
     monotonic_ns: int
 
@@ -49,14 +62,25 @@ class Turnstile(Device, Protocol):
     def ready(self) -> bool:
         """The arm is locked and would take a pulse now (always true where no such input is wired)."""
 
+    @property
+    def fire(self) -> bool:
+        """The fire release is on, or its wire is cut: people walk out freely and no pulse is given."""
+
+    @property
+    def tampered(self) -> bool:
+        """The housing is open, or the wire that tells is cut."""
+
+    def passing(self, direction: Direction) -> bool:
+        """The passage input of that way is active now: somebody is in the arm, or the sensor is stuck."""
+
     def open_for(self, pulse_ms: int, note: Note) -> int:
         """Begin one pulse and return at once with its monotonic time in ns; the pulse ends by itself after `pulse_ms`.
 
-        A pulse begun while one is on lengthens it. DeviceFault: the relay was not moved. ValueError: not a pulse
-        between MIN_PULSE_MS and MAX_PULSE_MS."""
+        A pulse begun while one is on lengthens it. DeviceFault: the relay was not moved, as always while
+        `fire`. ValueError: not a pulse between MIN_PULSE_MS and MAX_PULSE_MS."""
 
-    def watch(self, on_passage: Callable[[Passage], None]) -> None:
-        """Call `on_passage` for every later edge, from the device's own thread; it must return without waiting."""
+    def watch(self, on_edge: Callable[[Edge], None]) -> None:
+        """Call `on_edge` for every later edge of any input, from the device's own thread; it must not wait."""
 
 
 def check_pulse(pulse_ms: int) -> None:
@@ -73,6 +97,8 @@ class FileTurnstile:
 
     has_passage_sensor = False
     ready = True
+    fire = False
+    tampered = False
 
     def __init__(self, path: Path, lane: int, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._path = path
@@ -111,7 +137,10 @@ class FileTurnstile:
             self._fault = None
             return began_ns
 
-    def watch(self, on_passage: Callable[[Passage], None]) -> None:
+    def passing(self, direction: Direction) -> bool:
+        return False
+
+    def watch(self, on_edge: Callable[[Edge], None]) -> None:
         return
 
     def close(self) -> None:

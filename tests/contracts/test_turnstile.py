@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -15,16 +16,16 @@ from hardware.gpiod_pins import GpiodPins
 from hardware.gpiozero_pins import GpiozeroPins
 from hardware.http_relay import HttpRelay
 from hardware.serial_relay import LcusRelay, ModbusRelay
-from hardware.simulated_turnstile import SimulatedTurnstile
+from hardware.simulated_turnstile import SimulatedTurnstile, Trouble
 from hardware.timeline import History, RealTimeline
-from hardware.turnstile import MAX_PULSE_MS, MIN_PULSE_MS, FileTurnstile, Passage, Turnstile
-from hardware.wired_turnstile import Contact, InputPin, RelayPin, Role, WiredTurnstile
+from hardware.turnstile import MAX_PULSE_MS, MIN_PULSE_MS, Direction, Edge, FileTurnstile, Role, Turnstile
+from hardware.wired_turnstile import Contact, InputPin, RelayPin, WiredTurnstile
 from tests.hardware import gpiochip
 from tests.hardware.header import HeaderPins, pi_factory
 from tests.hardware.relay_boards import BoardRelay, HttpBoard, LcusBoard, ModbusBoard
 from tests.waiting import until
 
-RELAY, SENSOR = 17, 27
+RELAY, SENSOR, FIRE, TAMPER = 17, 27, 23, 24
 GAP_NS = 1_000_000  # no relay lets go in less
 
 
@@ -32,11 +33,15 @@ class Subject(ABC):
     """A turnstile and a way to see its pulses that does not go through it."""
 
     turnstile: Turnstile
-    has_sensor = False
+    has_inputs = False
 
     @abstractmethod
     def pulses(self) -> list[Mapping[str, object]]:
         """Every pulse that began, with its monotonic_ns and, where the device keeps it, its note."""
+
+    def drive(self, role: Role, active: bool) -> None:
+        """Move one of its inputs."""
+        raise NotImplementedError
 
     def end(self) -> None:
         """Leave nothing behind."""
@@ -55,12 +60,20 @@ class FileSubject(Subject):
 
 
 class SimulatedSubject(Subject):
-    has_sensor = True
+    has_inputs = True
+    _TROUBLES: ClassVar = {
+        Role.PASSAGE_IN: Trouble.SENSOR_STUCK,
+        Role.FIRE: Trouble.FIRE,
+        Role.TAMPER: Trouble.TAMPER,
+    }
 
     def __init__(self) -> None:
         self._timeline = RealTimeline()
         self._history = History(self._timeline.now_ns)
-        self.turnstile = SimulatedTurnstile(self._timeline, self._history)
+        self.turnstile: SimulatedTurnstile = SimulatedTurnstile(self._timeline, self._history)
+
+    def drive(self, role: Role, active: bool) -> None:
+        self.turnstile.trouble(self._TROUBLES[role] if active else None)
 
     def pulses(self) -> list[Mapping[str, object]]:
         return [
@@ -106,18 +119,27 @@ class BoardSubject(WiredSubject):
 class HeaderSubject(WiredSubject):
     """gpiozero on its own pretended header, whose pins remember their states; the relay is on while its pin is low."""
 
-    has_sensor = True
+    has_inputs = True
     relay, sensor = 2, 3  # pins with a pull-up of their own: they rest high, as such a relay needs it
+    _PINS: ClassVar = {Role.PASSAGE_IN: sensor, Role.FIRE: FIRE, Role.TAMPER: TAMPER}
 
     def __init__(self) -> None:
         self._header = HeaderPins()
         self._header.pin(self.relay)
-        self._header.drive(self.sensor, 0)
+        self._driven: dict[Role, bool] = {}
+        for role in self._PINS:
+            self.drive(role, active=False)
         super().__init__(self._make)
 
+    def drive(self, role: Role, active: bool) -> None:
+        self._driven[role] = active
+        self._header.drive(self._PINS[role], int(active))
+
     def _make(self) -> Turnstile:
-        inputs = {Role.PASSAGE_IN: InputPin(self.sensor, Contact.NC)}
+        inputs = {role: InputPin(pin, Contact.NC) for role, pin in self._PINS.items()}
         pins = GpiozeroPins(RelayPin(self.relay, active_high=False), inputs, self._header.factory)
+        for role, active in self._driven.items():
+            self.drive(role, active)  # pulled up when it became an input: the contact is where it was
         return WiredTurnstile(pins, pins)
 
     def edges(self) -> list[tuple[int, bool]]:
@@ -127,19 +149,24 @@ class HeaderSubject(WiredSubject):
 class ChipSubject(WiredSubject):
     """The real libraries on the pretended GPIO chip under this process."""
 
-    has_sensor = True
+    has_inputs = True
+    _PINS: ClassVar = {Role.PASSAGE_IN: SENSOR, Role.FIRE: FIRE, Role.TAMPER: TAMPER}
 
     def __init__(self, chip: Path, make_pins: Callable[[RelayPin, Mapping[Role, InputPin]], GpiodPins | GpiozeroPins]):
         self._chip = gpiochip.GpioChip(chip)
         self._before = len(self._chip.edges(RELAY))
-        gpiochip.drive(SENSOR, 0)
+        for role in self._PINS:
+            self.drive(role, active=False)
 
         def make() -> Turnstile:
-            inputs = {Role.PASSAGE_IN: InputPin(SENSOR, Contact.NC)}
+            inputs = {role: InputPin(pin, Contact.NC) for role, pin in self._PINS.items()}
             pins = make_pins(RelayPin(RELAY, active_high=False), inputs)
             return WiredTurnstile(pins, pins)
 
         super().__init__(make)
+
+    def drive(self, role: Role, active: bool) -> None:
+        gpiochip.drive(self._PINS[role], int(active))
 
     def edges(self) -> list[tuple[int, bool]]:
         edges: list[tuple[int, bool]] = []
@@ -267,7 +294,76 @@ def test_a_closed_one_says_so_and_moves_nothing(subject: Subject) -> None:
 
 
 def test_passages_are_told_only_where_there_is_a_sensor_and_after_a_pulse(subject: Subject) -> None:
-    heard: list[Passage] = []
+    heard: list[Edge] = []
     subject.turnstile.watch(heard.append)
     assert heard == []
-    assert subject.turnstile.has_passage_sensor is subject.has_sensor
+    assert subject.turnstile.has_passage_sensor is subject.has_inputs
+
+
+def test_where_nothing_is_wired_or_moves_every_input_is_harmless(subject: Subject) -> None:
+    turnstile = subject.turnstile
+    assert (turnstile.ready, turnstile.fire, turnstile.tampered) == (True, False, False)
+    assert [turnstile.passing(direction) for direction in Direction] == [False, False]
+
+
+@pytest.fixture(params=[name for name in SUBJECTS if name in ("simulated", "gpiozero", "gpiod", "lgpio")])
+def wired_in(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+    """One with inputs: for the others the harmless answers above are all there is."""
+    subject = SUBJECTS[request.param](tmp_path)
+    assert subject.has_inputs
+    yield subject
+    subject.end()
+
+
+def is_active(turnstile: Turnstile, role: Role) -> bool:
+    """What the turnstile says of that input."""
+    return {
+        Role.PASSAGE_IN: turnstile.passing(Direction.IN),
+        Role.FIRE: turnstile.fire,
+        Role.TAMPER: turnstile.tampered,
+    }[role]
+
+
+@pytest.mark.parametrize("role", [Role.PASSAGE_IN, Role.FIRE, Role.TAMPER])
+def test_an_input_is_told_as_an_edge_and_can_be_asked_for(wired_in: Subject, role: Role) -> None:
+    heard: list[Edge] = []
+    wired_in.turnstile.watch(heard.append)
+    for active in (True, False):
+        heard.clear()
+        wired_in.drive(role, active)
+        edges = until(lambda: [edge for edge in heard if edge.role is role], what="the edge is told")
+        assert [edge.active for edge in edges] == [active]
+        assert is_active(wired_in.turnstile, role) is active
+    assert wired_in.pulses() == [], "an input moves no relay"
+    assert wired_in.turnstile.fault is None
+
+
+def test_no_pulse_in_a_fire_and_again_after_it(wired_in: Subject) -> None:
+    wired_in.drive(Role.FIRE, True)
+    until(lambda: wired_in.turnstile.fire)
+    with pytest.raises(DeviceFault, match="fire"):
+        wired_in.turnstile.open_for(MIN_PULSE_MS, {})
+    assert wired_in.pulses() == []
+    wired_in.drive(Role.FIRE, False)
+    until(lambda: not wired_in.turnstile.fire)
+    wired_in.turnstile.open_for(MIN_PULSE_MS, {})
+    until(wired_in.pulses, what="the relay moves")
+
+
+def test_an_open_housing_stops_nobody(wired_in: Subject) -> None:
+    wired_in.drive(Role.TAMPER, True)
+    until(lambda: wired_in.turnstile.tampered)
+    wired_in.turnstile.open_for(MIN_PULSE_MS, {})
+    until(wired_in.pulses, what="the relay moves")
+
+
+def test_inputs_that_are_active_at_the_start_make_no_edge_on_the_relay(wired_in: Subject) -> None:
+    """A box that starts in a fire, or with its housing open, or whose sensor's wire is cut."""
+    if not isinstance(wired_in, WiredSubject):
+        return
+    wired_in.turnstile.close()
+    for role in (Role.PASSAGE_IN, Role.FIRE, Role.TAMPER):
+        wired_in.drive(role, True)
+    wired_in.turnstile = wired_in.make()
+    until(lambda: all(is_active(wired_in.turnstile, role) for role in (Role.PASSAGE_IN, Role.FIRE, Role.TAMPER)))
+    assert wired_in.edges() == []

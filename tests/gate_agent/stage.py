@@ -26,7 +26,7 @@ from hardware.indicator import Signal
 from hardware.simulated import RecordedIndicator
 from hardware.simulated_turnstile import WINDOW_MS, SimulatedTurnstile
 from hardware.timeline import History, StepTimeline
-from hardware.turnstile import Passage
+from hardware.turnstile import Edge, Role
 from tests.gate_agent.venue import NOW_MS
 from tests.wire import samples
 from wire.messages import ClockTrust, Entry
@@ -157,5 +157,6 @@ def stage_at(data_dir: Path, *, has_sensor: bool = True, timeline: StepTimeline 
         yield Stage(data_dir, entries, journal, gate, lanes, arms, lamps, board, timeline, histories, clock)
 
 
-def _forward(gate: Gate, lane: Lane, edge: Passage) -> None:
-    gate.edge(lane, edge.active, edge.monotonic_ns)
+def _forward(gate: Gate, lane: Lane, edge: Edge) -> None:
+    if edge.role is Role.PASSAGE_IN:
+        gate.edge(lane, edge.active, edge.monotonic_ns)

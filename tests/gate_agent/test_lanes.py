@@ -20,7 +20,7 @@ from gate_agent.trusted_time import device_clock_ns
 from hardware import DeviceFault
 from hardware.card_reader import PULLED, CardFault, CardRead
 from hardware.devices import LaneDevices
-from hardware.turnstile import Direction, FileTurnstile, Passage
+from hardware.turnstile import Direction, Edge, FileTurnstile, Role
 from tests.waiting import until
 from wire.presentation import StaticCode
 from wire.reasons import Reason
@@ -258,6 +258,6 @@ def test_an_edge_that_fails_takes_no_other_edge_along(
 
     monkeypatch.setattr(gate, "edge", edge)
     with lane._changed:  # so that both are taken together
-        lane._edge(Passage(Direction.IN, True, 1))
-        lane._edge(Passage(Direction.IN, False, 2))
+        lane._edge(Edge(Role.PASSAGE_IN, True, 1))
+        lane._edge(Edge(Role.PASSAGE_IN, False, 2))
     until(lambda: seen == [2])

@@ -12,9 +12,9 @@ from hardware import DeviceFault
 from hardware.devices import DeviceSpec, LaneSpec, open_lane, parse_lane
 from hardware.pty_scanner import PtyScanner
 from hardware.simulated_turnstile import SimulatedTurnstile
-from hardware.turnstile import Direction, FileTurnstile
+from hardware.turnstile import Direction, FileTurnstile, Role
 from hardware.turnstile_spec import TurnstileSpec
-from hardware.wired_turnstile import Contact, InputPin, RelayPin, Role, WiredTurnstile
+from hardware.wired_turnstile import Contact, InputPin, RelayPin, WiredTurnstile
 
 SIM, ARM = DeviceSpec("sim"), TurnstileSpec("sim")
 INPUTS = {

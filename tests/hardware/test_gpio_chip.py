@@ -13,8 +13,8 @@ import pytest
 
 from hardware.gpiod_pins import GpiodPins
 from hardware.gpiozero_pins import GpiozeroPins
-from hardware.turnstile import Direction, Passage
-from hardware.wired_turnstile import Contact, InputPin, RelayPin, Role, WiredTurnstile
+from hardware.turnstile import Direction, Edge, Role
+from hardware.wired_turnstile import Contact, InputPin, RelayPin, WiredTurnstile
 from tests.hardware import gpiochip
 from tests.hardware.gpiochip import GpioChip
 from tests.hardware.header import pi_factory
@@ -111,29 +111,30 @@ else:
 
     def test_inputs_are_read_and_told(pins: GpiodPins | GpiozeroPins) -> None:
         turnstile = WiredTurnstile(pins, pins)
-        heard: list[Passage] = []
+        heard: list[Edge] = []
         turnstile.watch(heard.append)
         assert (turnstile.ready, turnstile.fire, turnstile.fault) == (False, False, None)
         gpiochip.drive(22, 0)
         assert turnstile.ready
         began_ns = turnstile.open_for(100, {})
         gpiochip.drive(27, 1)
-        until(lambda: heard, what="the passage is told")
+        until(lambda: len(heard) == 2, what="the passage is told")
+        assert turnstile.passing(Direction.IN)
         gpiochip.drive(27, 0)
-        until(lambda: len(heard) == 2, what="its end is told")
-        assert [(passage.direction, passage.active) for passage in heard] == [
-            (Direction.IN, True),
-            (Direction.IN, False),
+        until(lambda: len(heard) == 3, what="its end is told")
+        assert [(edge.role, edge.active) for edge in heard] == [
+            (Role.READY, True),
+            (Role.PASSAGE_IN, True),
+            (Role.PASSAGE_IN, False),
         ]
-        assert began_ns < heard[0].monotonic_ns < heard[1].monotonic_ns < began_ns + 60_000_000_000
+        assert began_ns < heard[1].monotonic_ns < heard[2].monotonic_ns < began_ns + 60_000_000_000
 
     def test_a_cut_wire_shows(pins: GpiodPins | GpiozeroPins) -> None:
         turnstile = WiredTurnstile(pins, pins)
         for number in (27, 22, 23):
             gpiochip.drive(number, 1)  # pulled up, nothing at the other end
         assert (turnstile.ready, turnstile.fire) == (False, True)
-        assert "fire" in str(turnstile.fault)
-        assert pins.active(Role.PASSAGE_IN) is True
+        assert turnstile.passing(Direction.IN)
 
     def test_pins_that_do_not_exist_are_a_fault() -> None:
         pins = GpiodPins(gpiochip.DEVICE, RelayPin(64), {})

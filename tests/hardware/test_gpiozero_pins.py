@@ -10,8 +10,8 @@ import pytest
 
 from hardware import DeviceFault
 from hardware.gpiozero_pins import GpiozeroPins, lgpio_factory
-from hardware.turnstile import Direction, Passage
-from hardware.wired_turnstile import Contact, InputPin, RelayPin, Role, WiredTurnstile
+from hardware.turnstile import Edge, Role
+from hardware.wired_turnstile import Contact, InputPin, RelayPin, WiredTurnstile
 from tests.hardware.header import HeaderPins
 from tests.waiting import until
 
@@ -50,8 +50,8 @@ def test_every_edge_of_the_pin_is_one_of_a_pulse(header: HeaderPins, relay: Rela
 
 
 @pytest.mark.parametrize(
-    ("inputs", "number", "rests", "direction"),
-    [(INPUTS, 27, 0, Direction.IN), (INPUTS, 22, 1, Direction.OUT)],
+    ("inputs", "number", "rests", "role"),
+    [(INPUTS, 27, 0, Role.PASSAGE_IN), (INPUTS, 22, 1, Role.PASSAGE_OUT)],
 )
 def test_an_input_is_active_as_its_contact_rests(
     header: HeaderPins,
@@ -59,14 +59,14 @@ def test_an_input_is_active_as_its_contact_rests(
     inputs: Mapping[Role, InputPin],
     number: int,
     rests: int,
-    direction: Direction,
+    role: Role,
 ) -> None:
     for pin, level in ((27, 0), (22, 1)):
         header.drive(pin, level)
     pins = GpiozeroPins(RelayPin(LOW_AT_REST), inputs, header.factory)
     opened.append(pins)
     turnstile = WiredTurnstile(pins, pins)
-    heard: list[Passage] = []
+    heard: list[Edge] = []
     turnstile.watch(heard.append)
     for pin, level in ((27, 0), (22, 1)):
         header.drive(pin, level)  # pulled up when it became an input: the contact is where it was
@@ -75,7 +75,7 @@ def test_an_input_is_active_as_its_contact_rests(
     assert [pins.active(role) for role in inputs] == [number == 27, number == 22]
     header.drive(number, rests)
     assert [pins.active(role) for role in inputs] == [False, False]
-    assert [(passage.direction, passage.active) for passage in heard] == [(direction, True), (direction, False)]
+    assert [(edge.role, edge.active) for edge in heard] == [(role, True), (role, False)]
 
 
 @pytest.mark.parametrize("library", ["gpiozero", "lgpio"])

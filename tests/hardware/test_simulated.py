@@ -102,6 +102,8 @@ def test_the_lane_tells_one_story(lane: SimulatedLane, time: StepTimeline) -> No
         "arm": "unlocked",
         "relay_on": True,
         "ready": False,
+        "fire": False,
+        "tampered": False,
         "fault": None,
         "signal": "go",
         "moments_forgotten": 0,

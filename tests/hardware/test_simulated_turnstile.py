@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hardware import DeviceFault
-from hardware.simulated_turnstile import STEP_UP_MS, TURN_MS, WINDOW_MS, SimulatedTurnstile, Trouble, Walk
+from hardware.simulated_turnstile import SLOW_TURN_MS, STEP_UP_MS, TURN_MS, WINDOW_MS, SimulatedTurnstile, Trouble, Walk
 from hardware.timeline import HISTORY_LIMIT, History, StepTimeline
-from hardware.turnstile import Direction, Passage
+from hardware.turnstile import PASSAGES, Direction, Edge, Role
 
 PULSE_MS = 300
 
@@ -19,7 +19,7 @@ class Lane:
         self.time = StepTimeline()
         self.history = History(self.time.now_ns)
         self.arm = SimulatedTurnstile(self.time, self.history, usual_walk, has_passage_sensor)
-        self.heard: list[Passage] = []
+        self.heard: list[Edge] = []
         self.arm.watch(self.heard.append)
 
     def told(self) -> list[tuple[int, str]]:
@@ -27,7 +27,7 @@ class Lane:
         return [(m.monotonic_ns // 1_000_000, f"{m.device} {m.event}") for m in self.history.moments()]
 
     def passages(self) -> list[tuple[str, bool]]:
-        return [(passage.direction.value, passage.active) for passage in self.heard]
+        return [(PASSAGES[edge.role].value, edge.active) for edge in self.heard if edge.role in PASSAGES]
 
 
 def test_a_visitor_walks_through() -> None:
@@ -52,8 +52,10 @@ def test_a_visitor_walks_through() -> None:
     ]
     assert lane.history.moments("relay")[0].note == {"pass": "a1", "entry_seq": 7}
     assert lane.heard == [
-        Passage(Direction.IN, True, turned * 1_000_000),
-        Passage(Direction.IN, False, (turned + TURN_MS) * 1_000_000),
+        Edge(Role.READY, False, 1_000_000_000),
+        Edge(Role.PASSAGE_IN, True, turned * 1_000_000),
+        Edge(Role.PASSAGE_IN, False, (turned + TURN_MS) * 1_000_000),
+        Edge(Role.READY, True, (turned + TURN_MS) * 1_000_000),
     ]
 
 
@@ -64,6 +66,7 @@ def test_a_visitor_walks_through() -> None:
         (Walk.BALK, [], WINDOW_MS),
         (Walk.GO_BACK, [("in", True), ("in", False), ("out", True), ("out", False)], STEP_UP_MS + 2 * TURN_MS),
         (Walk.TAILGATE, [("in", True), ("in", False), ("in", True), ("in", False)], STEP_UP_MS + 2 * TURN_MS),
+        (Walk.SLOW, [("in", True), ("in", False)], STEP_UP_MS + SLOW_TURN_MS),
     ],
 )
 def test_what_visitors_do(walk: Walk, passages: list[tuple[str, bool]], locked_after_ms: int) -> None:
@@ -163,12 +166,12 @@ def test_a_visitor_who_comes_late_still_finds_it_open() -> None:
 
 
 def test_a_lane_that_leads_out_turns_out() -> None:
-    time, heard = StepTimeline(), list[Passage]()
+    time, heard = StepTimeline(), list[Edge]()
     arm = SimulatedTurnstile(time, History(time.now_ns), Walk.GO_BACK, direction=Direction.OUT)
     arm.watch(heard.append)
     arm.open_for(PULSE_MS, {})
     time.advance(WINDOW_MS)
-    assert [passage.direction for passage in heard if passage.active] == [Direction.OUT, Direction.IN]
+    assert [edge.role for edge in heard if edge.active and edge.role in PASSAGES] == [Role.PASSAGE_OUT, Role.PASSAGE_IN]
 
 
 def test_a_lane_without_a_sensor_tells_nothing() -> None:
@@ -194,3 +197,48 @@ def test_the_history_is_bounded_and_counts_what_it_forgot() -> None:
     for number in range(HISTORY_LIMIT + 3):
         history.add("relay", str(number))
     assert (len(history.moments()), history.moments()[0].event, history.forgotten) == (HISTORY_LIMIT, "3", 3)
+
+
+@pytest.mark.parametrize(("walk", "way"), [(Walk.FORCE, "in"), (Walk.OUT, "out")])
+def test_some_need_no_pulse(walk: Walk, way: str) -> None:
+    lane = Lane()
+    lane.arm.walk(walk)
+    assert lane.arm.passing(Direction(way))
+    lane.time.advance(TURN_MS)
+    assert lane.passages() == [(way, True), (way, False)]
+    assert lane.history.events("relay") == []
+    assert lane.arm.ready
+
+
+def test_in_a_fire_the_arm_is_free_and_takes_no_pulse() -> None:
+    lane = Lane()
+    lane.arm.trouble(Trouble.FIRE)
+    assert (lane.arm.fire, lane.arm.ready, lane.arm.fault) == (True, False, None)
+    with pytest.raises(DeviceFault, match="fire release"):
+        lane.arm.open_for(PULSE_MS, {})
+    lane.arm.walk(Walk.THROUGH)
+    lane.time.advance(TURN_MS)
+    assert lane.passages() == [("in", True), ("in", False)]
+    lane.arm.trouble(None)
+    told = [(edge.role, edge.active) for edge in lane.heard if edge.role not in PASSAGES]
+    assert told == [(Role.FIRE, True), (Role.READY, False), (Role.FIRE, False), (Role.READY, True)]
+    assert lane.history.events("relay") == []
+
+
+def test_an_open_housing_is_told_and_stops_nobody() -> None:
+    lane = Lane()
+    lane.arm.trouble(Trouble.TAMPER)
+    assert lane.arm.tampered
+    lane.arm.open_for(PULSE_MS, {})
+    assert lane.heard[0] == Edge(Role.TAMPER, True, 0)
+
+
+def test_a_stuck_sensor_is_seen_without_an_edge_and_a_dead_one_never() -> None:
+    lane = Lane(Walk.THROUGH)
+    lane.arm.trouble(Trouble.SENSOR_STUCK)
+    assert [lane.arm.passing(way) for way in Direction] == [True, False]
+    lane.arm.trouble(Trouble.SENSOR_DEAD)
+    lane.arm.open_for(PULSE_MS, {})
+    lane.time.advance(STEP_UP_MS)
+    assert lane.arm.arm == "turning in"
+    assert not lane.arm.passing(Direction.IN)
