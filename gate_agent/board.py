@@ -109,7 +109,7 @@ class LaneStatus:
 
 
 class AlarmKind(StrEnum):
-    """What staff must look after, the worst first."""
+    """What staff must look after, the worst first. Each Trouble of a lane is one of them by its value."""
 
     FIRE = "fire"
     RECORD = "record"
@@ -123,6 +123,7 @@ class AlarmKind(StrEnum):
     BACKWARDS = "backwards"
     SECOND_PERSON = "second_person"
     ANNULLED_OFTEN = "annulled_often"
+    LIST_EXPIRED = "list_expired"
 
 
 @dataclass(frozen=True, slots=True)

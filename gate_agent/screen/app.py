@@ -120,6 +120,10 @@ def _pages(screen: Screen, simulated: bool) -> Blueprint:
 
         return screen.streams.open(parts, pause_s=STAFF_PAUSE_S)
 
+    @pages.get("/staff/state")
+    def staff_state() -> str:
+        return render_template("staff_state.html", **screen.staff(screen.board.snapshot(), _language()))
+
     @pages.get("/staff/scan/<int:number>")
     def staff_detail(number: int) -> str:
         snapshot = screen.board.snapshot()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gate_agent.faces import Face, Facts
-from gate_agent.screen import card_words, staff_words, times, words
+from gate_agent.screen import alarm_words, card_words, staff_words, times, words
 from gate_agent.screen.words import Sentence
 from wire.reasons import Reason
 
@@ -67,7 +67,7 @@ class Speech:
         if facts.from_ms is not None:
             filled["from"] = times.spoken(facts.from_ms, self.now_ms, self.zone, self.lang)
         if facts.trouble is not None:
-            trouble = staff_words.TROUBLES[facts.trouble]
+            trouble = alarm_words.TROUBLES[facts.trouble]
             filled |= {"device": self.pick(trouble.device), "what": self.pick(trouble.what)}
         return filled
 

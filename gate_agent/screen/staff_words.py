@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from gate_agent.faces import Limit, Trouble
+from gate_agent.faces import Limit
 from wire.reasons import Reason
 
 
@@ -271,13 +271,15 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "exit": ("出口", "Exit"),
         "starting": ("正在启动", "Starting"),
         "open": ("正常", "In order"),
-        "closed": ("已关闭", "Closed"),
         "held_open": ("常开", "Held open"),
+        "held_open_until": ("常开 至 {t}", "Open to {t}"),
+        "closed": ("已关闭", "Closed"),
         "out_of_order": ("故障", "Out of order"),
-        "fire": ("消防", "Fire"),
+        "fire": ("消防已开", "Fire: open"),
         "link_fine": ("在线", "On line"),
         "list": ("名单 {t}", "list {t}"),
         "list_old": ("名单已 {h} 小时未更新", "List {h} h old"),
+        "list_expired": ("名单过期", "List expired"),
         "waiting": ("待上传 {n}", "{n} waiting"),
         "link_cut": ("离线 自 {since}", "Off line since {since}"),
         "link_never": ("离线", "Off line"),
@@ -291,6 +293,10 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "readers": ("读头", "Readers"),
         "relays": ("继电器", "Relays"),
         "temperature": ("温度", "Temp."),
+        "disk_warn": ("{p}% 快满", "{p}% nearly full"),
+        "disk_full": ("已满", "full"),
+        "hot": ("{c} ℃ 过热", "{c} °C hot"),
+        "degrees": ("{c} ℃", "{c} °C"),
         "devices": ("设备", "Devices"),
         "devices_wrong": ("{n} 项 !", "{n} !"),
         "night": ("夜间配色", "Night colours"),
@@ -332,65 +338,11 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "last_update": ("最后更新", "Last update"),
         "since": ("{t} 起", "Since {t}."),
         "more_alarms": ("另有 {n} 条", "{n} more"),
+        "mute": ("静音", "Mute"),
+        "muted": ("已静音", "Muted"),
+        "mute_long": ("静音 10 分钟", "Mute for 10 minutes"),
+        "handle": ("去处理", "Handle"),
+        "state": ("本机状况", "How the gate is"),
+        "close_sheet": ("关闭", "Close"),
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class TroubleWords:
-    """One kind of trouble: the device, what is wrong with it, the lane chip's word, the alarm's two lines, its code."""
-
-    device: tuple[str, str]
-    what: tuple[str, str]
-    chip: tuple[str, str]
-    alarm: tuple[str, str]
-    remedy: tuple[str, str]
-    code: str
-
-
-TROUBLES: Mapping[Trouble, TroubleWords] = MappingProxyType(
-    {
-        Trouble.READER: TroubleWords(
-            ("读头", "reader"),
-            ("未连接", "not connected"),
-            ("读头故障", "Reader fault"),
-            ("{lane} 号通道读头未连接，{side}已停用", "Lane {lane} reader not connected"),
-            ("请检查 USB 线，或把读头插回原来的口", "Check the cable, or plug it into its old port"),
-            "E-R1",
-        ),
-        Trouble.TURNSTILE: TroubleWords(
-            ("闸机", "turnstile"),
-            ("没有应答", "does not answer"),
-            ("闸机故障", "Turnstile fault"),
-            ("{lane} 号通道闸机没有应答，{side}已停用", "Lane {lane} turnstile does not answer"),
-            ("请检查闸机的电源和接线，并报修", "Check its power and wiring, call service"),
-            "E-T1",
-        ),
-        Trouble.RECORD: TroubleWords(
-            ("记录", "journal"),
-            ("写不进去", "cannot be written"),
-            ("停止放行", "Not admitting"),
-            ("记录写不进去，已停止放行", "Cannot record, admission stopped"),
-            ("请导出到 U 盘，并报修", "Export to USB, call service"),
-            "E-J1",
-        ),
-        Trouble.MOVED: TroubleWords(
-            ("设备", "devices"),
-            ("换过口", "moved"),
-            ("设备换口", "Devices moved"),
-            ("{lane} 号通道设备换过口", "Lane {lane} devices moved"),
-            ("请班长重新调试本通道", "Commission again"),
-            "E-M1",
-        ),
-        Trouble.CROSSED: TroubleWords(
-            ("通道", "lane"),
-            ("接反", "crossed"),
-            ("通道接反", "Crossed"),
-            ("{lane} 号通道与另一通道接反", "Lane {lane} is crossed with another"),
-            ("请停用两条通道并报修", "Close both, call service"),
-            "E-X1",
-        ),
-    }
-)
-LIST_EXPIRED = ("名单过期：单票、联票限量放行，年票照常", "List expired: limited for tickets, annual passes as usual")
-USE_LANE = ("；游客请走 {to} 号通道", "; visitors please use lane {to}")

@@ -1,31 +1,38 @@
-"""The top of the staff's face as its template needs it: lanes, link, devices, the worst alarm."""
+"""The top of the staff's face as its template needs it: lanes, the link to the centre, the devices."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from gate_agent.board import LaneStatus, Status
-from gate_agent.faces import Family, Trouble
 from gate_agent.lane_state import LaneState
-from gate_agent.screen import staff_words
+from gate_agent.screen import alarm_words
+from gate_agent.screen.alarms import AlarmLine, alarm_lines
 from gate_agent.screen.speech import Speech
 from wire.messages import ClockTrust
 
 LIST_OLD_MS = 60 * 60 * 1000
 DISK_WARN_PERCENT = 80
-HOT_C = 70
+WARM_C, HOT_C = 70, 80
 TRUST_LEVELS = {ClockTrust.TRUSTED: "", ClockTrust.HELD: "w", ClockTrust.UNKNOWN: "x"}
+CHIPS = {
+    LaneState.OPEN: ("m-go", ""),
+    LaneState.HELD_OPEN: ("i-hold", "held"),
+    LaneState.OUT_OF_ORDER: ("m-fault", "bad"),
+    LaneState.FIRE: ("m-fault", "bad"),
+}
+"""Mark and tint of a lane's chip; every other state has the barred disc and none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One lane."""
+    """One lane. `tint`: "" in order, "off" not working, "held" held open, "bad" out of order."""
 
     lane: int
     side: str
     state: str
-    family: Family
-    bad: bool
+    mark: str
+    tint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,7 @@ class Link:
 
     cut: bool
     head: str
+    why: str
     parts: tuple[str, ...] = ()
     age: str = ""
 
@@ -45,33 +53,25 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One kind of device. `level`: "" in order, "w" look after it, "x" wrong."""
+    """One kind of device. `level`: "" in order, "w" look after it, "x" wrong; `why`: what that means and what to do."""
 
     icon: str
     label: str
     value: str
+    why: str
     level: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
-    """What is wrong and what it does to the lane; what to do and since when; how many more there are."""
-
-    first: str
-    second: str
-    more: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Strip:
-    """All of it in one language."""
+    """All of it in one language; `alarms` the worst first."""
 
     venue: str
     gate: str
     chips: tuple[Chip, ...]
     link: Link
     health: tuple[Health, ...]
-    alarm: Alarm | None
+    alarms: tuple[AlarmLine, ...]
 
     @property
     def wrong(self) -> int:
@@ -88,37 +88,45 @@ def strip(status: Status, speech: Speech) -> Strip:
         chips=tuple(_chip(lane, speech) for lane in status.lanes),
         link=_link(status, speech),
         health=_health(status, speech),
-        alarm=_alarm(status, speech),
+        alarms=alarm_lines(status, speech),
     )
 
 
 def _chip(lane: LaneStatus, speech: Speech) -> Chip:
-    side = speech.label(lane.side)
+    mark, tint = CHIPS.get(lane.state, ("m-lane", "off"))
+    return Chip(lane.lane, speech.label(lane.side), _state(lane, speech), mark, tint)
+
+
+def _state(lane: LaneStatus, speech: Speech) -> str:
     if lane.trouble is not None:
-        chip = speech.pick(staff_words.TROUBLES[lane.trouble].chip)
-        return Chip(lane.lane, side, chip, Family.FAULT, bad=True)
-    family = Family.GO if lane.state is LaneState.OPEN else Family.LANE
-    return Chip(lane.lane, side, speech.label(lane.state), family, bad=lane.state is LaneState.OUT_OF_ORDER)
+        return speech.pick(alarm_words.TROUBLES[lane.trouble].chip)
+    if lane.state is LaneState.HELD_OPEN and lane.until_ms is not None:
+        return speech.label("held_open_until", t=speech.time(lane.until_ms))
+    return speech.label(lane.state)
 
 
 def _link(status: Status, speech: Speech) -> Link:
     """Since when cut, does it still work, what waits, how old is the list. Off-line is amber and no alarm."""
     if not status.enrolled:
-        return Link(cut=True, head=speech.label("not_enrolled"))
+        return Link(True, speech.label("not_enrolled"), _why("not_enrolled", speech))
     waiting = speech.label("waiting", n=f"{status.waiting:,}")
     age = _list_age(status, speech)
     if status.online:
-        return Link(False, speech.label("link_fine"), (*filter(None, [age]), waiting), age)
+        parts = (*filter(None, [age]), waiting)
+        return Link(False, speech.label("link_fine"), _why("link_fine", speech), parts, age)
     since = speech.time(status.offline_since_ms)
     head = speech.label("link_cut", since=since) if since else speech.label("link_never")
-    admitting = status.list_version is not None and any(lane.state is LaneState.OPEN for lane in status.lanes)
-    still = speech.label("still_admitting") if admitting else ""
-    return Link(True, head, tuple(filter(None, [still, waiting, age])), age)
+    admits = any(lane.state in (LaneState.OPEN, LaneState.HELD_OPEN) for lane in status.lanes)
+    still = speech.label("still_admitting") if admits and status.list_version is not None else ""
+    return Link(True, head, _why("link_cut", speech), tuple(filter(None, [still, waiting, age])), age)
 
 
 def _list_age(status: Status, speech: Speech) -> str:
+    """When the list was made, or that it is old, or past its end."""
     if status.list_at_ms is None:
         return ""
+    if status.list_expired:
+        return speech.label("list_expired")
     if speech.now_ms is not None and speech.now_ms - status.list_at_ms > LIST_OLD_MS:
         return speech.label("list_old", h=(speech.now_ms - status.list_at_ms) // LIST_OLD_MS)
     return speech.label("list", t=speech.time(status.list_at_ms))
@@ -126,48 +134,41 @@ def _list_age(status: Status, speech: Speech) -> str:
 
 def _health(status: Status, speech: Speech) -> tuple[Health, ...]:
     """What is known of the devices."""
-    items = [
-        Health("clock", speech.label("clock"), speech.label(status.clock.name.lower()), TRUST_LEVELS[status.clock])
-    ]
+    clock = status.clock.name.lower()
+    items = [_item("clock", "clock", speech.label(clock), TRUST_LEVELS[status.clock], clock, speech)]
     if status.disk_percent is not None:
-        level = "x" if status.disk_full else "w" if status.disk_percent >= DISK_WARN_PERCENT else ""
-        items.append(Health("disk", speech.label("disk"), f"{status.disk_percent}%", level))
+        items.append(_disk(status.disk_percent, status.disk_full, speech))
     if status.readers_all:
-        items.append(_count("reader", speech.label("readers"), status.readers_ok, status.readers_all))
+        items.append(_count("reader", "readers", status.readers_ok, status.readers_all, speech))
     if status.relays_all:
-        items.append(_count("relay", speech.label("relays"), status.relays_ok, status.relays_all))
+        items.append(_count("relay", "relays", status.relays_ok, status.relays_all, speech))
     if status.temperature_c is not None:
-        level = "w" if status.temperature_c >= HOT_C else ""
-        items.append(Health("temp", speech.label("temperature"), f"{status.temperature_c} ℃", level))
+        items.append(_temperature(status.temperature_c, speech))
     return tuple(items)
 
 
-def _count(icon: str, label: str, ok: int, all_: int) -> Health:
-    return Health(icon, label, f"{ok}/{all_}", "x" if ok < all_ else "")
+def _disk(percent: int, full: bool, speech: Speech) -> Health:
+    if full:
+        return _item("disk", "disk", speech.label("disk_full"), "x", "disk_full", speech)
+    if percent >= DISK_WARN_PERCENT:
+        return _item("disk", "disk", speech.label("disk_warn", p=percent), "w", "disk_warn", speech)
+    return _item("disk", "disk", f"{percent}%", "", "", speech)
 
 
-def _alarm(status: Status, speech: Speech) -> Alarm | None:
-    """The worst first: nothing can be recorded, a lane out of order, the list past its end."""
-    alarms = [_trouble(lane, lane.trouble, status, speech) for lane in _troubled(status) if lane.trouble is not None]
-    if status.list_expired:
-        alarms.append((speech.pick(staff_words.LIST_EXPIRED), ""))
-    if not alarms:
-        return None
-    more = len(alarms) - 1
-    return Alarm(*alarms[0], speech.label("more_alarms", n=more) if more else "")
+def _temperature(celsius: int, speech: Speech) -> Health:
+    if celsius >= HOT_C:
+        return _item("temp", "temperature", speech.label("hot", c=celsius), "x", "hot", speech)
+    level = "w" if celsius >= WARM_C else ""
+    return _item("temp", "temperature", speech.label("degrees", c=celsius), level, "warm", speech)
 
 
-def _troubled(status: Status) -> list[LaneStatus]:
-    return sorted(status.lanes, key=lambda lane: lane.trouble is not Trouble.RECORD)
+def _count(icon: str, label: str, ok: int, all_: int, speech: Speech) -> Health:
+    return _item(icon, label, f"{ok}/{all_}", "x" if ok < all_ else "", label, speech)
 
 
-def _trouble(lane: LaneStatus, trouble: Trouble, status: Status, speech: Speech) -> tuple[str, str]:
-    words = staff_words.TROUBLES[trouble]
-    first = speech.pick(words.alarm).format(lane=lane.lane, side=speech.label(lane.side))
-    second = speech.pick(words.remedy)
-    others = [other.lane for other in status.lanes if other.state is LaneState.OPEN]
-    if others:
-        nearest = min(others, key=lambda other: abs(other - lane.lane))
-        second += speech.pick(staff_words.USE_LANE).format(to=nearest)
-    since = speech.time(lane.since_ms)
-    return first, second + speech.pick(("。", ". ")) + (speech.label("since", t=since) if since else "")
+def _item(icon: str, label: str, value: str, level: str, why: str, speech: Speech) -> Health:
+    return Health(icon, speech.label(label), value, _why(why if level else "", speech), level)
+
+
+def _why(what: str, speech: Speech) -> str:
+    return speech.pick(alarm_words.MEANING[what] if what else alarm_words.IN_ORDER)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gate_agent.board import LaneStatus, Shown, Side, Status, Way
 from gate_agent.faces import FAMILY, Face, Facts, Family, State
-from gate_agent.screen import staff_words, words
+from gate_agent.screen import alarm_words, words
 from gate_agent.screen.speech import Speech, sentence_of
 from gate_agent.screen.words import Sentence
 from wire.reasons import Reason
@@ -81,7 +81,7 @@ def view(lane: LaneStatus, shown: Shown, status: Status, now_ms: int | None) -> 
     zh, en = Speech("zh", status.zone, now_ms), Speech("en", status.zone, now_ms)
     face = shown.face
     family = FAMILY[face.verdict]
-    sentence = sentence_of(face)
+    sentence = sentence_of(face) if lane.side is Side.ENTRY else words.at_exit(sentence_of(face))
     way = _way(face, family, lane, en)
     lines, english = _headline(face.facts, sentence, family, way, zh, en)
     going = family is Family.GO
@@ -166,7 +166,7 @@ def _code(facts: Facts) -> str:
     """读头未连接 · E-R1, or nothing."""
     if facts.trouble is None:
         return ""
-    trouble = staff_words.TROUBLES[facts.trouble]
+    trouble = alarm_words.TROUBLES[facts.trouble]
     return f"{trouble.device[0]}{trouble.what[0]} · {trouble.code}"
 
 

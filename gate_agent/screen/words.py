@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from gate_agent.faces import Limit, State, Verdict
@@ -174,8 +174,18 @@ VENUES_LEFT = Sentence("还可游 {left} 个景区", "{left} venues left")
 LAST_USE = Sentence("本次用完，祝您游园愉快", "Last entry used. Enjoy your visit.")
 DAYS_LEFT = Sentence("还有 {days} 天到期 · {until}", "{days} days left · {until}")
 
+_AT_EXIT = {"入园": "出园", "entry code": "exit code", "please enter": "please leave"}
+
 _GAP = re.compile(r"\{(\w+)\}")
 _ASIDE = re.compile(r"（[^（）]*）| \([^()]*\)")
+
+
+def at_exit(sentence: Sentence) -> Sentence:
+    """The sentence as an exit lane says it (reasons.md, Variants)."""
+    zh, en = sentence.zh, sentence.en
+    for at_entry, leaving in _AT_EXIT.items():
+        zh, en = zh.replace(at_entry, leaving), en.replace(at_entry, leaving)
+    return replace(sentence, zh=zh, en=en)
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:

@@ -132,3 +132,8 @@ def test_the_headline_s_size_follows_its_longest_line() -> None:
 def test_an_exit_says_so() -> None:
     lane = replace(LANE, side=Side.EXIT)
     assert view(lane, Shown(Face(State.EXIT), 1), STATUS, NOW_MS).place == "出口"
+    held = view(lane, Shown(Face(State.HELD_OPEN), 1), STATUS, NOW_MS)
+    assert held.lines == ("通道常开", "请直接出园")
+    for verdict in Reason:
+        if verdict not in (Reason.USED_UP, Reason.ALREADY_INSIDE, Reason.TOO_SOON):  # these are about an entry
+            assert not any("入园" in line for line in view(lane, Shown(Face(verdict), 1), STATUS, NOW_MS).lines)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from gate_agent.board import EarlierUse, LaneStatus, Reader, Scan, Side, Status
+from gate_agent.board import Alarm, AlarmKind, EarlierUse, LaneStatus, Reader, Scan, Side, Status
 from gate_agent.faces import Facts, Label, Limit, State, Trouble
 from gate_agent.lane_state import LaneState
 from gate_agent.screen import scans, strip
+from gate_agent.screen.alarms import alarm_lines
 from gate_agent.screen.speech import Speech
 from tests.gate_agent.beijing import NOW_MS, ZONE, at
 from wire.messages import ClockTrust
@@ -49,30 +51,58 @@ def test_a_cut_off_gate_with_no_list_or_no_open_lane_does_not_claim_to_admit() -
     assert pill(Status(lanes=LANES)) == "本机未登记"
 
 
+def test_a_list_past_its_end_is_said_in_the_link_and_is_an_alarm() -> None:
+    old = replace(CUT, list_expired=True)
+    assert pill(old).endswith("名单过期")
+    assert [line.key for line in strip.strip(old, ZH).alarms] == ["list_expired-0"]
+
+
 def test_off_line_alone_is_no_alarm() -> None:
-    assert strip.strip(CUT, ZH).alarm is None
+    assert strip.strip(CUT, ZH).alarms == ()
 
 
 def test_lanes_say_their_state_and_what_troubles_them() -> None:
     broken = replace(LANES[0], state=LaneState.OUT_OF_ORDER, trouble=Trouble.READER)
-    chips = strip.strip(replace(FINE, lanes=(broken, *LANES[1:])), ZH).chips
-    assert [(chip.lane, chip.side, chip.state, chip.bad) for chip in chips] == [
-        (1, "入口", "读头故障", True),
-        (2, "入口", "正常", False),
-        (3, "出口", "已关闭", False),
+    held = LaneStatus(4, LaneState.HELD_OPEN, until_ms=at(21, 11, 30))
+    fire = LaneStatus(5, LaneState.FIRE)
+    chips = strip.strip(replace(FINE, lanes=(broken, *LANES[1:], held, fire)), ZH).chips
+    assert [(chip.lane, chip.side, chip.state, chip.mark, chip.tint) for chip in chips] == [
+        (1, "入口", "读头故障", "m-fault", "bad"),
+        (2, "入口", "正常", "m-go", ""),
+        (3, "出口", "已关闭", "m-lane", "off"),
+        (4, "入口", "常开 至 11:30", "i-hold", "held"),
+        (5, "入口", "消防已开", "m-fault", "bad"),
     ]
 
 
 def test_the_worst_alarm_stands_first_and_sends_visitors_to_the_nearest_open_lane() -> None:
     reader = LaneStatus(3, LaneState.OUT_OF_ORDER, Side.ENTRY, trouble=Trouble.READER, since_ms=at(21, 9, 58))
-    alarm = strip.strip(replace(FINE, lanes=(*LANES[:2], reader)), ZH).alarm
-    assert alarm == strip.Alarm(
-        "3 号通道读头未连接，入口已停用", "请检查 USB 线，或把读头插回原来的口；游客请走 2 号通道。09:58 起"
+    (line,) = alarm_lines(replace(FINE, lanes=(*LANES[:2], reader)), ZH)
+    assert (line.first, line.second) == (
+        "3 号通道读头未连接，入口已停用",
+        "请检查 USB 线，或把读头插回原来的口；游客请走 2 号通道。09:58 起",
     )
-    record = LaneStatus(4, LaneState.OUT_OF_ORDER, trouble=Trouble.RECORD)
-    alarm = strip.strip(replace(FINE, lanes=(reader, record), list_expired=True), ZH).alarm
-    assert alarm is not None
-    assert (alarm.first, alarm.more) == ("记录写不进去，已停止放行", "另有 2 条")
+    forced = Alarm(AlarmKind.FORCED, 2, at(21, 10, 40))
+    crossed = Alarm(AlarmKind.CROSSED, 1, None, other_lane=2)
+    dead = tuple(LaneStatus(lane, LaneState.OUT_OF_ORDER, trouble=Trouble.RECORD) for lane in (4, 5))
+    lines = alarm_lines(replace(FINE, lanes=(reader, *dead), list_expired=True, alarms=(crossed, forced)), ZH)
+    assert [line.key for line in lines] == ["record-0", "forced-2", "crossed-1", "reader-3", "list_expired-0"]
+    assert (lines[1].first, lines[1].second) == ("2 号通道有人闯闸", "请到通道查看。10:40 起")
+    assert lines[2].first == "1、2 号通道接反"
+
+
+@pytest.mark.parametrize("kind", list(AlarmKind))
+def test_every_alarm_says_what_is_wrong_and_what_to_do_in_both_languages(kind: AlarmKind) -> None:
+    for speech in (ZH, EN):
+        (line,) = alarm_lines(replace(FINE, alarms=(Alarm(kind, 1, None, other_lane=2),)), speech)
+        assert len(line.first) > 5 and len(line.second) > 5
+        assert "{" not in line.first + line.second and "None" not in line.first
+
+
+def test_every_trouble_of_a_lane_is_an_alarm() -> None:
+    for trouble in Trouble:
+        lane = LaneStatus(1, LaneState.OUT_OF_ORDER, trouble=trouble)
+        assert alarm_lines(replace(FINE, lanes=(lane,)), ZH)
 
 
 def test_devices_that_are_not_known_are_left_out_and_wrong_ones_counted() -> None:
@@ -83,11 +113,28 @@ def test_devices_that_are_not_known_are_left_out_and_wrong_ones_counted() -> Non
     shown = strip.strip(status, EN)
     assert [(item.value, item.level) for item in shown.health] == [
         ("held", "w"),
-        ("85%", "w"),
+        ("85% nearly full", "w"),
         ("5/6", "x"),
         ("3/3", ""),
     ]
     assert shown.wrong == 3
+    assert all(item.why for item in shown.health)
+
+
+@pytest.mark.parametrize(
+    ("changed", "value", "why"),
+    [
+        ({"clock": ClockTrust.UNKNOWN}, "未知", "断电后没有对时"),
+        ({"disk_percent": 99, "disk_full": True}, "已满", "停止放行"),
+        ({"temperature_c": 71}, "71 ℃", "还在正常范围"),
+        ({"temperature_c": 81}, "81 ℃ 过热", "已降低识别频率"),
+        ({"temperature_c": 58}, "58 ℃", "正常"),
+        ({"relays_ok": 1, "relays_all": 2}, "1/2", "电源和接线"),
+    ],
+)
+def test_each_device_says_what_its_state_means(changed: dict[str, Any], value: str, why: str) -> None:
+    items = strip.strip(replace(FINE, **changed), ZH).health
+    assert any(item.value == value and why in item.why for item in items)
 
 
 def test_refusals_are_counted_by_what_was_told_largest_first_the_rest_together() -> None:

@@ -7,6 +7,7 @@ const TONES = {   // Hz and ms; 0 Hz is a gap
   staff: [[523, 100], [0, 100], [523, 100], [0, 100], [523, 100]],
   lane: [[330, 200]],
   fault: [[330, 200]],
+  alarm: [[880, 150], [660, 150], [880, 150], [660, 150]],   // the staff's face alone
 };
 const VOLUME = 0.5;
 const EDGE_S = 0.005;   // fades in and out: a tone cut off clicks

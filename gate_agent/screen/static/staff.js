@@ -1,5 +1,7 @@
 // The staff's face: swaps its parts as the gate sends them, but never under a finger, and follows the newest scan
 // until a row is tapped.
+import * as alarm from "./alarm.js";
+import "./sheet.js";
 import { listen, swap } from "./stream.js";
 
 const FOLLOW_AGAIN_MS = 20000;
@@ -16,7 +18,7 @@ const parts = Object.fromEntries(["strip", "alarm", "counters", "list", "detail"
   waiting.set(part, html);
   show();
 }]));
-listen(document.body.dataset.stream, parts);
+listen(document.body.dataset.stream, { ...parts, beat: alarm.beat });
 
 if (localStorage.getItem("theme") === "night") document.documentElement.dataset.theme = "night";
 mark();
@@ -34,6 +36,7 @@ document.addEventListener("click", (event) => {
   else if (event.target === newer) toTop();
   else if (act === "back") follow();
   else if (act === "night") night();
+  else if (act === "mute") alarm.mute();
 });
 list.addEventListener("scroll", () => { if (!list.scrollTop) show(); });
 
@@ -45,6 +48,7 @@ function show() {
     if (part === "detail" && chosen !== null) continue;
     swap(document.getElementById(part), html);
     waiting.delete(part);
+    if (part === "alarm") alarm.shown();
   }
   if (!waiting.has("list")) newer.hidden = true;
   mark();
