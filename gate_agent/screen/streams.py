@@ -65,5 +65,5 @@ class Streams:
 
 
 def _event(name: str, data: str) -> str:
-    lines = "".join(f"data: {line}\n" for line in data.splitlines())
+    lines = "".join(f"data: {line}\n" for line in data.splitlines() or [""])  # an event without data is not heard
     return f"event: {name}\n{lines}\n"

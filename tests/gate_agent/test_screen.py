@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,7 +14,7 @@ import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
-from gate_agent.board import Board, Counters, LaneStatus, Scan, Status
+from gate_agent.board import Alarm, AlarmKind, Board, Counters, LaneStatus, Scan, Status
 from gate_agent.faces import IDLE, Face, Facts, Label, State
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.app import create_app, serve
@@ -189,6 +190,16 @@ def test_the_staff_s_stream_sends_only_the_parts_that_changed(url: str, board: B
         board.scan(Scan(1, Reason.EXPIRED, at_ms=NOW_MS))
         changed = (name for name, _ in seen if name != "beat")
         assert {next(changed), next(changed)} == {"list", "detail"}
+
+
+def test_an_alarm_that_is_over_leaves_the_staff_s_face(url: str, board: Board) -> None:
+    board.status(replace(STATUS, alarms=(Alarm(AlarmKind.FIRE),)))
+    with requests.get(url + "/events/staff", stream=True, timeout=PATIENCE_S) as answer:
+        lines = answer.iter_lines(chunk_size=1, decode_unicode=True)
+        assert any("消防信号已触发" in line for line in lines)
+        board.status(STATUS)
+        assert "event: alarm" in lines
+        assert next(lines) == "data: ", "a browser hears no event without a line of data"
 
 
 def test_streams_are_bounded_and_pages_still_answer(url: str) -> None:
