@@ -105,6 +105,24 @@ def _pages(screen: Screen, simulated: bool) -> Blueprint:
 
         return screen.streams.open(parts)
 
+    @pages.get("/healthz")
+    def healthz() -> Response:
+        status = screen.board.snapshot().status
+        return jsonify(
+            ok=all(lane.state in (LaneState.OPEN, LaneState.CLOSED) for lane in status.lanes),
+            lanes={str(lane.lane): lane.state for lane in status.lanes},
+            enrolled=status.enrolled,
+            online=status.online,
+            waiting=status.waiting,
+            list_version=status.list_version,
+            clock=status.clock.name.lower(),
+        )
+
+    _staff_pages(pages, screen)
+    return pages
+
+
+def _staff_pages(pages: Blueprint, screen: Screen) -> None:
     @pages.get("/staff")
     def staff() -> str:
         return render_template("staff.html", **screen.staff(screen.board.snapshot(), _language()))
@@ -132,21 +150,6 @@ def _pages(screen: Screen, simulated: bool) -> Blueprint:
             abort(404)
         speech = Speech(_language(), snapshot.status.zone, screen.now_ms())
         return render_template("staff_detail.html", label=speech.label, detail=scans.detail(scan, speech))
-
-    @pages.get("/healthz")
-    def healthz() -> Response:
-        status = screen.board.snapshot().status
-        return jsonify(
-            ok=all(lane.state in (LaneState.OPEN, LaneState.CLOSED) for lane in status.lanes),
-            lanes={str(lane.lane): lane.state for lane in status.lanes},
-            enrolled=status.enrolled,
-            online=status.online,
-            waiting=status.waiting,
-            list_version=status.list_version,
-            clock=status.clock.name.lower(),
-        )
-
-    return pages
 
 
 def _language() -> str:
