@@ -22,10 +22,12 @@ from gate_agent.lanes import LaneThreads
 from gate_agent.pass_list import PassListHolder
 from gate_agent.passage import LanePassages
 from gate_agent.recognition import HeldUp
+from gate_agent.selfcheck import SelfCheck
 from gate_agent.settings import LaneChoice
 from gate_agent.sync_child import SyncChild
 from gate_agent.sync_state import SyncView
 from gate_agent.trusted_time import clocks_of_this_machine
+from gate_agent.watchdog import Watchdog
 from gate_agent.world import WorldView
 from hardware.devices import LaneDevices, open_lane
 from wire.messages import INCARNATION_BYTES
@@ -74,6 +76,8 @@ class Agent:
             ways = {choice.spec.number: choice.settings.way for choice in chosen}
             self._health = Health(data_dir, gate_name, self.board, self._journal, self._world, sync, self.lanes, ways)
             self._set_aside = set_aside
+            reads_codes = any(devices.cameras for devices in self.devices)
+            self._selfcheck = SelfCheck(self._journal, reads_codes, lambda: self.time.now().record_ms)
             self._opened = self._opened.pop_all()
 
     def start(self) -> None:
@@ -91,6 +95,8 @@ class Agent:
         self._await_readers()
         self._health.look_as_far_as_possible()
         threading.Thread(target=self._health.run, args=(self._stopping,), name="health", daemon=True).start()
+        watchdog = Watchdog(self._counters(), self._selfcheck.failure)
+        threading.Thread(target=watchdog.run, args=(self._stopping,), name="watchdog", daemon=True).start()
 
     def keep_syncing(self) -> None:
         """Run the sync child from now on."""
@@ -111,6 +117,11 @@ class Agent:
         devices = open_lane(choice.spec)
         self._opened.callback(devices.close)
         return devices
+
+    def _counters(self) -> dict[str, Callable[[], int]]:
+        """Everything that must move for the gate to be alive. Readers may stand still: they are their lanes' faults."""
+        lanes = {f"lane {lane.lane.number}": lambda lane=lane: lane.turns for lane in self.lanes}
+        return {"journal": lambda: self._journal.turns, "health": lambda: self._health.looks, **lanes}
 
     def _await_readers(self) -> None:
         """So that the first look at the lanes does not call a scanner away that is only just being opened."""

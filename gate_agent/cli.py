@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import logging
 import signal
@@ -69,8 +70,10 @@ def run(
     from gate_agent.agent import Agent, AlreadyRunning
     from gate_agent.entries import JournalTooNew
     from gate_agent.trusted_time import device_clock_ns
+    from gate_agent.watchdog import notify
     from hardware import DeviceFault
 
+    faulthandler.enable()  # the watchdog's SIGABRT then tells where every thread stood
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -95,8 +98,10 @@ def run(
             _misconfigured(f"the screen cannot be served on port {port} ({error.strerror}): choose another screen.port")
         if held.sync and not no_sync:
             agent.keep_syncing()
+        notify("READY=1", "STATUS=started")
         click.echo("READY " + json.dumps({"screen": screen.url, "lanes": [lane.lane.number for lane in agent.lanes]}))
         stop.wait()
+        notify("STOPPING=1")
         screen.close()
 
 

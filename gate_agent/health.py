@@ -56,6 +56,8 @@ class Health:
         self._lanes = lanes
         self._ways = ways
         self._tally = Tally()
+        self.looks = 0
+        """Rises with every look, however far it came."""
         self._before: dict[int, LaneStatus] = {}
         self._cut_short = 0
 
@@ -66,6 +68,7 @@ class Health:
 
     def look_as_far_as_possible(self) -> None:
         """One look that a file which cannot be read cuts short; when that goes on, nothing is said to be in order."""
+        self.looks += 1
         try:
             self.look()
             self._cut_short = 0

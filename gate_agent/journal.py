@@ -78,6 +78,8 @@ class Journal:
         self._refusal: CannotRecord | None = None
         self._hangs = False
         self._given_up: list[tuple[int, int]] = []
+        self.turns = 0
+        """Rises with every group of works, whatever the disk says to it."""
         self.commits = 0
         """Rises with every commit."""
 
@@ -193,6 +195,7 @@ class Journal:
         """Give the answers; of who waits no longer, what was appended is taken back with the next commit."""
         with self._lock:
             self._hangs, self._refusal = False, refusal
+            self.turns += 1
             if refusal is None:
                 self.commits += 1
                 self._given_up.clear()

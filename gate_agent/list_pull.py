@@ -45,6 +45,8 @@ class ListPull:
         self._incoming = data_dir / pass_list.FOLDER / INCOMING
         self._etag: str | None = None
         self._config_asked_boot_ms: int | None = None
+        self.segments = 0
+        """Rises with every segment that was needed, so that a long transfer shows that it moves."""
 
     def pull_once(self) -> Rest | Trouble:
         """Ask for the head and, when it is newer, fetch, verify and swap in the list. A Trouble changed nothing."""
@@ -102,6 +104,8 @@ class ListPull:
 
     def _ask_head(self, state: SyncState) -> Answer | Trouble:
         assert state.config is not None
+        if not (self._data_dir / pass_list.FOLDER / pass_list.CURRENT).exists():
+            self._etag = None  # the list was deleted under us: all of it is wanted again
         headers = {} if self._etag is None else {"If-None-Match": self._etag}
         return self._caller.fetch(state, f"/feed/{state.config.feed_id.hex()}/head", feed.MAX_HEAD_BYTES, headers)
 
@@ -137,6 +141,7 @@ class ListPull:
 
     def _segment(self, state: SyncState, name: bytes) -> bytes:
         """A segment's bytes, from disk if an earlier attempt brought it; raises SegmentMissing otherwise."""
+        self.segments += 1
         path = self._incoming / name.hex()
         if path.exists():
             data = path.read_bytes()

@@ -19,6 +19,7 @@ from gate_agent.entry_push import EntryPush
 from gate_agent.list_pull import ListPull
 from gate_agent.sync_state import SyncStore, Task, Trouble, TroubleKind
 from gate_agent.trusted_time import Clocks, TrustedTime, clocks_of_this_machine
+from gate_agent.watchdog import Watchdog, notify
 
 RETRY_GAP_S = 2.0
 RETRY_BASE_S, RETRY_CEILING_S = 1.0, 8.0
@@ -69,6 +70,8 @@ class Loop:
         self._back_off = BackOff(chance)
         self._noted: tuple[Trouble | None, int] | None = None
         self._wake = threading.Event()
+        self.turns = 0
+        """Rises with every attempt."""
 
     def run(self, stop: threading.Event, recovered: Callable[[], None]) -> None:
         """Until `stop` is set and `wake` called. `recovered` is called whenever the centre answers at last."""
@@ -86,6 +89,7 @@ class Loop:
 
     def step(self) -> float:
         """One attempt, whatever becomes of it; the seconds to wait before the next."""
+        self.turns += 1
         try:
             result = self._attempt()
         except (OSError, sqlite3.Error) as error:
@@ -156,8 +160,15 @@ def _run_tasks(
     threads = [threading.Thread(target=keep_running, args=pair, daemon=True) for pair in pairs]
     for thread in threads:
         thread.start()
+    watchdog = Watchdog({"list": lambda: list_loop.turns + pull.segments, "entries": lambda: entries_loop.turns})
+    threading.Thread(target=watchdog.run, args=(stop,), name="watchdog", daemon=True).start()
+    notify("READY=1")
     while not stop.wait(LOOK_AT_PARENT_EVERY_S):
         look_around()
+        if store.is_displaced():
+            log.error("sync.db was deleted or replaced; sync ends, and whoever started it starts it with a new one")
+            stop.set()
+    notify("STOPPING=1")
     for loop, thread in zip((list_loop, entries_loop), threads, strict=True):
         loop.wake()
         thread.join(ENDING_S)

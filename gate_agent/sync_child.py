@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ RESTART_FIRST_S, RESTART_LIMIT_S = 1.0, 60.0
 STEADY_S = 60.0
 """A child that ran this long is not failing at its start."""
 END_LIMIT_S = 0.4
+SYSTEMD_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,8 @@ class SyncChild:
 
     def __init__(self, data_dir: Path) -> None:
         self._command = [sys.executable, "-m", "gate_agent", "sync", "--data", str(data_dir)]
+        # systemd listens to us alone, and a child that spoke in our name would keep us alive
+        self._environment = {name: value for name, value in os.environ.items() if name not in SYSTEMD_VARIABLES}
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
@@ -50,7 +54,7 @@ class SyncChild:
             with self._lock:
                 if self._stopping.is_set():
                     return
-                self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
+                self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, env=self._environment)
             steady = threading.Timer(STEADY_S, backoff.reset)
             steady.daemon = True
             steady.start()

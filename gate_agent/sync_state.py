@@ -237,6 +237,7 @@ class SyncStore:
     def __init__(self, data_dir: Path) -> None:
         path = data_dir / SYNC_DB
         path.touch(mode=0o600)
+        self._path, self._inode = path, path.stat().st_ino
         self._lock = threading.Lock()
         self._db = _connect(path, "rw")
         self._reader = _Reader(self._db)
@@ -248,6 +249,13 @@ class SyncStore:
     def close(self) -> None:
         """Nothing can be written afterwards."""
         self._db.close()
+
+    def is_displaced(self) -> bool:
+        """Whether the file was deleted or replaced: what is written from then on is nobody's."""
+        try:
+            return self._path.stat().st_ino != self._inode
+        except FileNotFoundError:
+            return True
 
     def read(self) -> SyncState:
         """The state now."""

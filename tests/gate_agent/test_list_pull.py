@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,6 +140,13 @@ def test_yesterdays_head_is_refused_and_told(box: Box, centre: SmallCentre) -> N
     told = trouble(box)
     assert told.kind is TroubleKind.BAD_LIST
     assert "rolled_back" in told.detail
+    assert version_held(box) == 42
+
+
+def test_a_list_deleted_under_it_is_fetched_again(box: Box, centre: SmallCentre) -> None:
+    pulled(box)
+    shutil.rmtree(box.data_dir / "lists")
+    pulled(box)
     assert version_held(box) == 42
 
 

@@ -200,7 +200,7 @@ def test_a_lane_goes_on_while_another_ones_scanner_is_away(tmp_path: Path) -> No
     scanner, late = PtyScanner(), tmp_path / "late-scanner"
     lanes = [lane(1, scanner.path, tmp_path), lane(2, late, tmp_path)]
     with running(tmp_path, lanes) as agent:
-        until(lambda: health(agent)["lanes"] == {"1": "open", "2": "fault"})
+        until(lambda: health(agent)["lanes"] == {"1": "open", "2": "out_of_order"})
         scanner.type(tickets[0].text)
         assert agent.await_pulse(0)["lane"] == 1
         plugged = PtyScanner(link=late)
@@ -208,7 +208,7 @@ def test_a_lane_goes_on_while_another_ones_scanner_is_away(tmp_path: Path) -> No
         plugged.type(tickets[1].text)
         assert agent.await_pulse(1)["lane"] == 2
         plugged.close()
-        until(lambda: health(agent)["lanes"]["2"] == "fault")
+        until(lambda: health(agent)["lanes"]["2"] == "out_of_order")
         scanner.type(tickets[2].text)
         assert agent.await_pulse(2)["lane"] == 1
     scanner.close()

@@ -212,6 +212,14 @@ def test_it_ends_with_its_parent_and_the_next_one_waits_for_that(tmp_path: Path)
             parent.kill()
 
 
+def test_it_ends_when_its_file_is_deleted_so_that_the_next_one_writes_into_a_new_one(tmp_path: Path) -> None:
+    with box_at(tmp_path, "http://127.0.0.1:9"), syncing(tmp_path) as process:
+        until(lambda: _holds_lock(tmp_path), what="sync at work")
+        (tmp_path / "sync.db").unlink()
+        until(lambda: process.poll() is not None, what="its end")
+        assert process.returncode == 1
+
+
 def _holds_lock(data_dir: Path) -> bool:
     lock = data_dir / sync.LOCK
     return lock.exists() and str(lock.stat().st_ino) in Path("/proc/locks").read_text()
