@@ -8,16 +8,22 @@ import logging
 import os
 import random
 import signal
+import socket
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import msgspec
+
+from gate_agent import enrolment
 from gate_agent.centre_client import Caller, Rest
+from gate_agent.enrolment import NotEnrolled
 from gate_agent.entry_push import EntryPush
 from gate_agent.list_pull import ListPull
-from gate_agent.sync_state import SyncStore, Task, Trouble, TroubleKind
+from gate_agent.sync_requests import EnrolWish, RequestKind, Requests
+from gate_agent.sync_state import RequestAnswer, SyncStore, Task, Trouble, TroubleKind
 from gate_agent.trusted_time import Clocks, TrustedTime, clocks_of_this_machine
 from gate_agent.watchdog import Watchdog, notify
 
@@ -29,6 +35,10 @@ NOTE_EVERY_MS = 15_000
 """How often an unchanged state of the link is written down again: a card wears out by writing."""
 LOOK_AT_PARENT_EVERY_S = 0.5
 ENDING_S = 2.0
+SYNC_NOW_LIMIT_S = 15.0
+"""How long a sync that staff asked for may take before they are told that the centre does not answer."""
+LOOK_AGAIN_S = 0.1
+LOOK_FOR_REQUESTS_EVERY_S = 0.3
 LOCK = "sync.lock"
 
 log = logging.getLogger(__name__)
@@ -71,7 +81,7 @@ class Loop:
         self._noted: tuple[Trouble | None, int] | None = None
         self._wake = threading.Event()
         self.turns = 0
-        """Rises with every attempt."""
+        """Rises with every attempt that is over."""
 
     def run(self, stop: threading.Event, recovered: Callable[[], None]) -> None:
         """Until `stop` is set and `wake` called. `recovered` is called whenever the centre answers at last."""
@@ -89,11 +99,16 @@ class Loop:
 
     def step(self) -> float:
         """One attempt, whatever becomes of it; the seconds to wait before the next."""
-        self.turns += 1
         try:
             result = self._attempt()
         except (OSError, sqlite3.Error) as error:
             result = Trouble(TroubleKind.DISK, f"{type(error).__name__}: {error}")
+        pause_s = self._told(result)
+        self.turns += 1
+        return pause_s
+
+    def _told(self, result: Rest | Trouble) -> float:
+        """Write down how it went; the pause that follows from it."""
         if isinstance(result, Trouble):
             self._note(result)
             return self._back_off.failed()
@@ -156,8 +171,18 @@ def _run_tasks(
         finally:
             stop.set()
 
+    def keep_answering() -> None:
+        requests = _requests(data_dir, store, clocks, (list_loop, entries_loop), stop)
+        try:
+            while not stop.wait(LOOK_FOR_REQUESTS_EVERY_S):
+                with contextlib.suppress(OSError, sqlite3.Error):  # staff are told that sync does not answer
+                    requests.look()
+        finally:
+            stop.set()
+
     pairs = ((list_loop, entries_loop), (entries_loop, list_loop))
     threads = [threading.Thread(target=keep_running, args=pair, daemon=True) for pair in pairs]
+    threads.append(threading.Thread(target=keep_answering, daemon=True))
     for thread in threads:
         thread.start()
     watchdog = Watchdog({"list": lambda: list_loop.turns + pull.segments, "entries": lambda: entries_loop.turns})
@@ -169,11 +194,44 @@ def _run_tasks(
             log.error("sync.db was deleted or replaced; sync ends, and whoever started it starts it with a new one")
             stop.set()
     notify("STOPPING=1")
-    for loop, thread in zip((list_loop, entries_loop), threads, strict=True):
+    for loop in (list_loop, entries_loop):
         loop.wake()
+    for thread in threads:
         thread.join(ENDING_S)
     for caller in callers:
         caller.close()
+
+
+def _requests(
+    data_dir: Path, store: SyncStore, clocks: Clocks, loops: Sequence[Loop], stop: threading.Event
+) -> Requests:
+    """What staff may ask at the screen, and how it is carried out."""
+
+    def sync_now(_body: bytes) -> RequestAnswer:
+        before = [loop.turns for loop in loops]
+        for loop in loops:
+            loop.wake()
+        for _ in range(round(SYNC_NOW_LIMIT_S / LOOK_AGAIN_S)):
+            over = all(loop.turns > turns for loop, turns in zip(loops, before, strict=True))
+            if over or stop.wait(LOOK_AGAIN_S):
+                break
+        else:
+            return RequestAnswer(False, TroubleKind.UNREACHABLE)
+        state = store.read()
+        links = (state.list_link, state.entries_link)
+        trouble = next((link.trouble for link in links if link is not None and link.trouble is not None), None)
+        return RequestAnswer(True) if trouble is None else RequestAnswer(False, trouble.kind, trouble.detail)
+
+    def enrol(body: bytes) -> RequestAnswer:
+        wish = msgspec.msgpack.decode(body, type=EnrolWish)
+        answer = enrolment.enrol(data_dir, wish.url, wish.code, socket.gethostname(), clocks)
+        if isinstance(answer, NotEnrolled):
+            return RequestAnswer(False, TroubleKind.NOT_ENROLLED, answer.say)
+        for loop in loops:
+            loop.wake()
+        return RequestAnswer(True, TroubleKind.PENDING, answer.check)
+
+    return Requests(data_dir, store, clocks, {RequestKind.SYNC: sync_now, RequestKind.ENROL: enrol})
 
 
 @contextmanager

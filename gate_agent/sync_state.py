@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -35,7 +35,10 @@ CREATE TABLE IF NOT EXISTS signed_time (
 CREATE TABLE IF NOT EXISTS floor (id INTEGER PRIMARY KEY CHECK (id = 1), at_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS link (
     task TEXT PRIMARY KEY, since_ms INTEGER NOT NULL, contact_ms INTEGER, trouble TEXT, detail TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answer (
+    number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, ok INTEGER NOT NULL, word TEXT NOT NULL, detail TEXT NOT NULL);
 """
+ANSWERS_KEPT = 8
 
 
 _RAISE_FLOOR = """
@@ -86,6 +89,15 @@ class Link:
     since_ms: int
     contact_ms: int | None
     trouble: Trouble | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswer:
+    """What became of a request of staff: a TroubleKind or another word for the screen, and what it says beside."""
+
+    ok: bool
+    word: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +184,10 @@ class _Reader:
         row = self.db.execute("SELECT through_seq FROM receipt WHERE incarnation = ?", (incarnation,)).fetchone()
         return int(row[0]) if row else 0
 
+    def answer(self, request_id: bytes) -> RequestAnswer | None:
+        row = self.db.execute("SELECT ok, word, detail FROM answer WHERE id = ?", (request_id,)).fetchone()
+        return None if row is None else RequestAnswer(bool(row[0]), row[1], row[2])
+
     def _read_key_set(self, data: bytes | None, root: bytes | None) -> KeySet | None:
         """Parsed once per document, so that its index of keys is built once."""
         if data is None or root is None:
@@ -215,6 +231,13 @@ class SyncView:
             reader = self._open_reader()
             return 0 if reader is None or not reader.is_ready() else reader.cursor(incarnation)
 
+    def answer(self, request_id: bytes) -> RequestAnswer | None:
+        """What sync did of a request; None: nothing yet."""
+        with self._lock, suppress(sqlite3.OperationalError):  # written by a release that answered nothing
+            reader = self._open_reader()
+            return None if reader is None or not reader.is_ready() else reader.answer(request_id)
+        return None
+
     def evidence(self) -> Evidence:
         """What `TrustedTime` asks for."""
         return self.read().evidence
@@ -243,8 +266,7 @@ class SyncStore:
         self._reader = _Reader(self._db)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is fetched or sent again
-        if not self._reader.is_ready():
-            self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
+        self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
 
     def close(self) -> None:
         """Nothing can be written afterwards."""
@@ -266,6 +288,19 @@ class SyncStore:
         """As `SyncView.cursor`."""
         with self._lock:
             return self._reader.cursor(incarnation)
+
+    def answer(self, request_id: bytes) -> RequestAnswer | None:
+        """As `SyncView.answer`."""
+        with self._lock:
+            return self._reader.answer(request_id)
+
+    def keep_answer(self, request_id: bytes, answer: RequestAnswer) -> None:
+        """What became of a request; the oldest answers beyond ANSWERS_KEPT go."""
+        columns = (request_id, answer.ok, answer.word, answer.detail[:MAX_DETAIL_CHARACTERS])
+        with self._transaction() as db:
+            insert = "INSERT OR REPLACE INTO answer (id, ok, word, detail) VALUES (?, ?, ?, ?)"
+            number = db.execute(insert, columns).lastrowid or 0
+            db.execute("DELETE FROM answer WHERE number <= ?", (number - ANSWERS_KEPT,))
 
     def keep_enrolment(self, enrolment: Enrolment) -> None:
         """A new enrolment: what was learnt under another one goes."""
