@@ -22,6 +22,7 @@ from gate_agent.lanes import LaneThreads
 from gate_agent.pass_list import PassListHolder
 from gate_agent.passage import LanePassages
 from gate_agent.recognition import HeldUp
+from gate_agent.retention import Retention
 from gate_agent.selfcheck import SelfCheck
 from gate_agent.settings import LaneChoice
 from gate_agent.sync_child import SyncChild
@@ -75,6 +76,7 @@ class Agent:
             ]
             ways = {choice.spec.number: choice.settings.way for choice in chosen}
             self._health = Health(data_dir, gate_name, self.board, self._journal, self._world, sync, self.lanes, ways)
+            self._retention = Retention(self._journal, entries.incarnation, sync, self._world.look)
             self._set_aside = set_aside
             reads_codes = any(devices.cameras for devices in self.devices)
             self._selfcheck = SelfCheck(self._journal, reads_codes, lambda: self.time.now().record_ms)
@@ -97,6 +99,7 @@ class Agent:
         threading.Thread(target=self._health.run, args=(self._stopping,), name="health", daemon=True).start()
         watchdog = Watchdog(self._counters(), self._selfcheck.failure)
         threading.Thread(target=watchdog.run, args=(self._stopping,), name="watchdog", daemon=True).start()
+        threading.Thread(target=self._retention.run, args=(self._stopping,), name="retention", daemon=True).start()
 
     def keep_syncing(self) -> None:
         """Run the sync child from now on."""

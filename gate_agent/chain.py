@@ -18,6 +18,22 @@ class Broken:
     sentence: str
 
 
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Where a journal's chain begins: after entry `seq`, whose hash is `hash`. What was before it was pruned."""
+
+    seq: int = 0
+    hash: bytes = FIRST_HASH
+
+
+def anchor(db: sqlite3.Connection) -> Anchor:
+    """The anchor of a journal; the very beginning in one that was never pruned, or is of the first release."""
+    if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'anchor'").fetchone() is None:
+        return Anchor()
+    row = db.execute("SELECT seq, hash FROM anchor").fetchone()
+    return Anchor() if row is None else Anchor(*row)
+
+
 @dataclass(slots=True)
 class ChainWalk:
     """Stands after entry `seq`, whose hash is `hash`."""
@@ -27,9 +43,10 @@ class ChainWalk:
 
     @classmethod
     def after(cls, db: sqlite3.Connection, seq: int) -> ChainWalk:
-        """A walk that goes on after entry `seq`, or from the beginning when there is no such entry."""
-        row = db.execute("SELECT seq, hash FROM entry WHERE seq = ?", (seq,)).fetchone()
-        return cls() if row is None else cls(*row)
+        """A walk that goes on after entry `seq`, or from where the chain begins when there is no such entry."""
+        first = anchor(db)
+        row = db.execute("SELECT seq, hash FROM entry WHERE seq = ? AND seq > ?", (seq, first.seq)).fetchone()
+        return cls(first.seq, first.hash) if row is None else cls(*row)
 
     def step(self, seq: int, body: bytes, chained: bytes) -> Entry | Broken:
         """Take the next row; the entry it holds if it follows from the one before."""

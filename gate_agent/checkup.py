@@ -120,14 +120,14 @@ def _disk(data_dir: Path) -> Finding:
 def _journal(data_dir: Path) -> Finding:
     try:
         with EntriesView.open(data_dir) as journal:
-            found = journal.verify()
+            found, pruned = journal.verify(), journal.pruned_through()
     except FileNotFoundError:
         return Finding(True, "there is no journal yet; the first start makes one")
     except sqlite3.DatabaseError as error:
         return Finding(False, f"the journal cannot be read: {error}; at the next start it is set aside")
     if isinstance(found, Broken):
         return Finding(False, f"the journal's chain is broken: {found.sentence}")
-    return Finding(True, f"the journal holds {found} entries, its chain is whole")
+    return Finding(True, f"the journal holds {found - pruned} entries, its chain is whole")
 
 
 def _lane(choice: LaneChoice) -> Iterator[Finding]:

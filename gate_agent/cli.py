@@ -180,12 +180,12 @@ def verify(data_dir: Path) -> None:
 
     try:
         with EntriesView.open(data_dir) as journal:
-            found = journal.verify()
+            found, pruned = journal.verify(), journal.pruned_through()
     except (FileNotFoundError, sqlite3.DatabaseError) as error:
         _fail(str(error))
     if isinstance(found, Broken):
         _fail(f"seq {found.seq}: {found.sentence}")
-    click.echo(f"{found} entries, the chain is whole")
+    click.echo(f"{found - pruned} entries, the chain is whole" + (f" from {pruned + 1} on" if pruned else ""))
 
 
 @main.command()

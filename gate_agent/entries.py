@@ -15,8 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from gate_agent import entries_schema
+from gate_agent import entries_schema, pruning
 from gate_agent.chain import Broken, ChainWalk
+from gate_agent.pruning import Acknowledged
 from gate_agent.uses import Step
 from wire.messages import (
     CLOSING,
@@ -252,6 +253,10 @@ class Entries:
         columns = "INSERT INTO request (id, kind, body, boot, boot_ms) VALUES (?, ?, ?, ?, ?)"
         number = self._db.execute(columns, (request_id, kind, body, boot, boot_ms)).lastrowid or 0
         self._db.execute("DELETE FROM request WHERE number <= ?", (number - REQUESTS_KEPT,))
+
+    def prune(self, held: Acknowledged, now_ms: int) -> int:
+        """See `pruning.prune`."""
+        return pruning.prune(self._db, held, now_ms)
 
     def check_itself(self, at_ms: int) -> None:
         """Write something outside the chain, to see whether the disk takes it."""

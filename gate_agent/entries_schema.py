@@ -51,6 +51,19 @@ _ADDED = {
     2: """
 ALTER TABLE entry ADD COLUMN step INTEGER;  -- of a rotating code: its time step, which only rises for a pass
 
+CREATE TABLE acknowledged (     -- how far the centre's receipts reached, once a day (gate_agent.pruning)
+    through_seq INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    receipt BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE anchor (           -- the newest entry that was pruned: the chain goes on from here (gate_agent.pruning)
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    receipt BLOB NOT NULL       -- with which the centre vouches for what lies before
+) STRICT;
+
 CREATE TABLE manual_entry (     -- who let people in by hand, to count a member's day; written with the entry
     seq INTEGER PRIMARY KEY,
     who TEXT NOT NULL,

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gate_agent import chain
 from gate_agent.chain import Broken, ChainWalk
 from gate_agent.entries import BUSY_TIMEOUT_S, NAME
 from wire.messages import Entry, EntryKind, decode_entry
 
 _WALK = """
-SELECT seq, body, hash, kind, lane, at_ms, trust, pass_id, ref_seq, reason, monotonic_ms FROM entry ORDER BY seq
+SELECT seq, body, hash, kind, lane, at_ms, trust, pass_id, ref_seq, reason, monotonic_ms
+FROM entry WHERE seq > ? ORDER BY seq
 """
 
 
@@ -47,6 +49,10 @@ class EntriesView:
         """The newest entry; 0 in an empty journal."""
         return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()[0])
 
+    def pruned_through(self) -> int:
+        """The last entry whose bytes were given up; 0 while all are here."""
+        return chain.anchor(self._db).seq
+
     def told_after(self, seq: int) -> Iterator[Told]:
         """What was written after entry `seq`, in order."""
         sql = "SELECT seq, kind, at_ms, day, reason FROM entry WHERE seq > ? ORDER BY seq"
@@ -54,14 +60,18 @@ class EntriesView:
             yield Told(number, EntryKind(kind), *rest)
 
     def entries(self) -> Iterator[tuple[Entry, bytes]]:
-        """Every entry, decoded, with the chain's hash after it. Raises msgspec.DecodeError for one that is none."""
-        for body, chained in self._db.execute("SELECT body, hash FROM entry ORDER BY seq"):
+        """Every entry that was not pruned, decoded, with the chain's hash after it.
+
+        Raises msgspec.DecodeError for one that is none.
+        """
+        sql = "SELECT body, hash FROM entry WHERE seq > ? ORDER BY seq"
+        for body, chained in self._db.execute(sql, (self.pruned_through(),)):
             yield decode_entry(body), chained
 
     def verify(self) -> Broken | int:
-        """Walk the whole chain and the columns that repeat it; how many entries there are, or where it breaks."""
-        walk = ChainWalk()
-        for seq, body, chained, *columns in self._db.execute(_WALK):
+        """Walk the chain from where it begins, and the columns that repeat it; its last seq, or where it breaks."""
+        walk = ChainWalk.after(self._db, self.pruned_through())
+        for seq, body, chained, *columns in self._db.execute(_WALK, (walk.seq,)):
             taken = walk.step(seq, body, chained)
             if isinstance(taken, Broken):
                 return taken

@@ -104,6 +104,8 @@ class EntryPush:
             return Trouble(TroubleKind.BAD_RECEIPT, "the receipt is for another batch than the one just sent")
         if not 0 <= receipt.through_seq <= ready.last_seq:
             return Trouble(TroubleKind.JOURNAL, f"the centre holds entries up to {receipt.through_seq}, we have fewer")
+        if receipt.through_seq < ready.pruned_through:
+            return Trouble(TroubleKind.JOURNAL, f"the centre lost what it acknowledged up to {ready.pruned_through}")
         if ready.bodies and receipt.through_seq == ready.first_seq - 1:
             return Trouble(TroubleKind.BAD_RECEIPT, "the centre acknowledged none of the entries just sent")
         return receipt.through_seq

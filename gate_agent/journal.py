@@ -89,6 +89,11 @@ class Journal:
         refusal = self._refusal
         return self._entries.displaced() if refusal is None else refusal.sentence
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits and the disk answers: a moment for what has time."""
+        return self._waiting.empty() and self._refusal is None
+
     def start(self) -> None:
         """Begin to work."""
         self._thread.start()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from gate_agent.pruning import Acknowledged
 from gate_agent.trusted_time import NO_EVIDENCE, Evidence, SignedTime
 from wire import keyset, signing
 from wire.keyset import KeySet
@@ -180,6 +181,11 @@ class _Reader:
             entries_link=links.get(Task.ENTRIES),
         )
 
+    def acknowledged(self, incarnation: bytes) -> Acknowledged | None:
+        sql = "SELECT through_seq, receipt FROM receipt WHERE incarnation = ?"
+        row = self.db.execute(sql, (incarnation,)).fetchone()
+        return None if row is None else Acknowledged(*row)
+
     def cursor(self, incarnation: bytes) -> int:
         row = self.db.execute("SELECT through_seq FROM receipt WHERE incarnation = ?", (incarnation,)).fetchone()
         return int(row[0]) if row else 0
@@ -237,6 +243,12 @@ class SyncView:
             reader = self._open_reader()
             return None if reader is None or not reader.is_ready() else reader.answer(request_id)
         return None
+
+    def acknowledged(self, incarnation: bytes) -> Acknowledged | None:
+        """How far the centre holds this journal for good, with its receipt; None while it holds nothing."""
+        with self._lock:
+            reader = self._open_reader()
+            return None if reader is None or not reader.is_ready() else reader.acknowledged(incarnation)
 
     def evidence(self) -> Evidence:
         """What `TrustedTime` asks for."""
