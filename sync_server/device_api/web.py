@@ -16,7 +16,7 @@ from sync_server.centre import Centre
 from sync_server.device_api.callers import SENTENCES, Caller, Refusal, Request, identify, spend
 from sync_server.device_api.heads import HeadCache
 from sync_server.device_api.service_key import ServiceKey
-from sync_server.feed.publishing import open_feed
+from sync_server.feed.heads import open_feed
 from sync_server.feed.reading import segment
 from sync_server.gates.enrolment import EnrolFlaw, enrol
 from sync_server.gates.venue_keys import credential_key, list_key

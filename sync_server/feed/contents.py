@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID
@@ -35,13 +35,44 @@ class Chunk(NamedTuple):
     names: list[NameRow]
 
 
+class Listed(NamedTuple):
+    """Passes whose newest listing is in versions (after, to].
+
+    With `in_force`, the feed's version, also those not listed as they are now: a span that is read again after it was
+    published must not lose the rows that have changed since and are not in a later delta yet.
+    """
+
+    after: int
+    to: int
+    in_force: int | None = None
+
+    @property
+    def condition(self) -> sa.ColumnElement[bool]:
+        """On table entitlement."""
+        version = entitlement.c.listed_version
+        inside = sa.and_(version > self.after, version <= self.to)
+        return inside if self.in_force is None else sa.or_(inside, version.is_(None), version > self.in_force)
+
+
+class Which(NamedTuple):
+    """Which passes of a venue: those with ids after this one, and of them those listed so; None: all."""
+
+    after_pass_id: bytes = b""
+    listed: Listed | None = None
+
+
 class Stated(NamedTuple):
-    """What a venue's list says besides its passes, and a digest of it: a change of it makes a new list."""
+    """What a venue's list says besides its passes, and digests of it.
+
+    Another `document_digest` is published as a delta; another `basis_digest` (the keys and hashes of every row) makes
+    a new snapshot.
+    """
 
     document: VenueDocument
     with_id_numbers: bool
     """ID numbers' hashes go only to venues where a gate reads ID numbers (wire.md §4)."""
-    digest: bytes
+    document_digest: bytes
+    basis_digest: bytes
 
 
 def stated_by_venue(connection: Connection) -> dict[UUID, Stated]:
@@ -67,9 +98,13 @@ def stated_by_venue(connection: Connection) -> dict[UUID, Stated]:
             zone=row.zone,
             products=tuple(products[row.id]),
         )
-        said = msgspec.msgpack.encode([document, row.id in readers, key_ids[row.id]])
-        stated[row.id] = Stated(document, row.id in readers, sha256(said).digest())
+        basis = [row.id in readers, key_ids[row.id]]
+        stated[row.id] = Stated(document, row.id in readers, _digest(document), _digest(basis))
     return stated
+
+
+def _digest(said: object) -> bytes:
+    return sha256(msgspec.msgpack.encode(said)).digest()
 
 
 def _products(connection: Connection) -> defaultdict[UUID, list[ProductDocument]]:
@@ -95,12 +130,14 @@ def _products(connection: Connection) -> defaultdict[UUID, list[ProductDocument]
     return found
 
 
-def chunks(connection: Connection, centre: Centre, venue_id: UUID, *, with_id_numbers: bool) -> Iterator[Chunk]:
-    """Every pass of the venue that a gate may still be shown, PASSES_PER_SEGMENT at a time.
+def chunks(
+    connection: Connection, centre: Centre, venue_id: UUID, which: Which, *, with_id_numbers: bool
+) -> Iterator[Chunk]:
+    """The passes of the venue that a gate may still be shown, PASSES_PER_SEGMENT at a time.
 
     Suspended and revoked ones stay in: leaving a row out would say less than the code itself still says.
     """
-    after = b""
+    after = which.after_pass_id
     kinds = [kind for kind in CredentialKind if with_id_numbers or kind is not CredentialKind.ID_NUMBER]
     key = credential_key(connection, centre.secrets, venue_id).key
     ended_before = moments.minute_floor(centre.now_ms()) - LISTED_AFTER_END_MINUTES
@@ -113,9 +150,11 @@ def chunks(connection: Connection, centre: Centre, venue_id: UUID, *, with_id_nu
         .order_by(issued_pass.c.id)
         .limit(PASSES_PER_SEGMENT)
     )
+    if which.listed is not None:
+        listed = listed.where(which.listed.condition)
     while rows := connection.execute(listed.where(issued_pass.c.id > after)).all():
-        cards = _cards(connection, centre, rows[0].id, rows[-1].id, kinds, key)
-        phones = _phones(connection, rows[0].id, rows[-1].id)
+        ids = [row.id for row in rows]
+        cards, phones = _cards(connection, centre, ids, kinds, key), _phones(connection, ids)
         yield Chunk(
             [
                 PassRow(
@@ -136,11 +175,11 @@ def chunks(connection: Connection, centre: Centre, venue_id: UUID, *, with_id_nu
 
 
 def _cards(
-    connection: Connection, centre: Centre, first: bytes, last: bytes, kinds: Iterable[CredentialKind], key: bytes
+    connection: Connection, centre: Centre, pass_ids: Sequence[bytes], kinds: Iterable[CredentialKind], key: bytes
 ) -> dict[bytes, tuple[Credential, ...]]:
-    """The cards of the passes from `first` to `last`, as the venue's gates know them."""
+    """The cards of these passes, as the venue's gates know them."""
     wanted = sa.and_(
-        credential.c.pass_id.between(first, last),
+        credential.c.pass_id.in_(pass_ids),
         credential.c.kind.in_([kind.name for kind in kinds]),
         credential.c.removed_at_ms.is_(None),
     )
@@ -150,9 +189,9 @@ def _cards(
     return {pass_id: tuple(cards) for pass_id, cards in found.items()}
 
 
-def _phones(connection: Connection, first: bytes, last: bytes) -> dict[bytes, tuple[HolderKey, ...]]:
-    """The live holder keys of the passes from `first` to `last`."""
-    live = sa.and_(holder_key.c.pass_id.between(first, last), holder_key.c.retired_at_ms.is_(None))
+def _phones(connection: Connection, pass_ids: Sequence[bytes]) -> dict[bytes, tuple[HolderKey, ...]]:
+    """The live holder keys of these passes."""
+    live = sa.and_(holder_key.c.pass_id.in_(pass_ids), holder_key.c.retired_at_ms.is_(None))
     found: defaultdict[bytes, list[HolderKey]] = defaultdict(list)
     rows = sa.select(holder_key.c.pass_id, holder_key.c.generation, holder_key.c.public).where(live)
     for row in connection.execute(rows.order_by(holder_key.c.pass_id, holder_key.c.generation)):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sync_server.db import link, metadata, ms_column
+from sync_server.db import link, metadata, ms_column, partial_index, word_column
+
+ROLES = ("SNAPSHOT", "DELTA")
 
 feed = sa.Table(
     "feed",
@@ -13,7 +15,9 @@ feed = sa.Table(
     sa.Column("feed_id", sa.LargeBinary(16), nullable=False, unique=True),  # 128 random bits: knowing it is the key
     sa.Column("epoch", sa.Integer(), nullable=False),  # versions compare as (epoch, version)
     sa.Column("version", sa.BigInteger(), nullable=False),  # 0: nothing published yet
-    sa.Column("document_digest", sa.LargeBinary(32)),  # of everything in the list that is no pass row
+    sa.Column("snapshot_version", sa.BigInteger()),  # of the snapshot that the deltas follow; null: none yet
+    sa.Column("basis_digest", sa.LargeBinary(32)),  # of what every row of that snapshot rests on: the venue's keys
+    sa.Column("document_digest", sa.LargeBinary(32)),  # of the venue's document as published
     sa.Column("head", sa.LargeBinary()),  # sealed, as sent
     sa.Column("key_set_version", sa.Integer(), nullable=False),  # the one that the head names
     ms_column("signed_at_ms", server_default="0"),
@@ -24,8 +28,27 @@ feed_segment = sa.Table(
     metadata,
     sa.Column("name", sa.LargeBinary(32), primary_key=True),  # SHA-256 of `data`
     link("venue_id", "venue.id"),
-    sa.Column("version", sa.BigInteger(), nullable=False),  # the list version that first named it
+    word_column("role", ROLES, server_default="SNAPSHOT"),
+    sa.Column("after_version", sa.BigInteger(), nullable=False, server_default="0"),  # a delta leads from here …
+    sa.Column("version", sa.BigInteger(), nullable=False),  # … to here; of a snapshot the version it was begun at
+    sa.Column("position", sa.Integer(), nullable=False, server_default="0"),  # its place among those of its version
+    sa.Column("rows", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("list_key_id", sa.Integer(), nullable=False, server_default="1"),  # of the venue's key that opens it
     sa.Column("data", sa.LargeBinary(), nullable=False),
     ms_column("created_at_ms"),
+    ms_column("dropped_at_ms", nullable=True),  # since when no head names it
     sa.Index("ix_feed_segment_venue", "venue_id", "version"),
+    partial_index("ix_feed_segment_dropped", "dropped_at_ms", where="dropped_at_ms IS NOT NULL"),
+)
+
+# A snapshot that is being built, a few segments a turn; deltas go on meanwhile.
+feed_building = sa.Table(
+    "feed_building",
+    metadata,
+    link("venue_id", "venue.id", primary_key=True),
+    sa.Column("version", sa.BigInteger(), nullable=False),  # the list that it will be as new as, at least
+    sa.Column("after_pass_id", sa.LargeBinary(8), nullable=False),  # passes up to this one are in its segments
+    sa.Column("position", sa.Integer(), nullable=False),  # of its next segment
+    sa.Column("basis_digest", sa.LargeBinary(32), nullable=False),
+    ms_column("begun_at_ms"),
 )

@@ -14,6 +14,17 @@ depends_on = None
 def upgrade() -> None:
     """From '0001' to '0002'."""
     op.create_table(
+        "feed_building",
+        sa.Column("venue_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("after_pass_id", sa.LargeBinary(length=8), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("basis_digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("begun_at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_feed_building_venue_id")),
+        sa.PrimaryKeyConstraint("venue_id", name=op.f("pk_feed_building")),
+    )
+    op.create_table(
         "holder_key",
         sa.Column("pass_id", sa.LargeBinary(length=8), nullable=False),
         sa.Column("generation", sa.Integer(), autoincrement=False, nullable=False),
@@ -41,4 +52,23 @@ def upgrade() -> None:
             unique=True,
             sqlite_where=sa.text("retired_at_ms IS NULL"),
             postgresql_where=sa.text("retired_at_ms IS NULL"),
+        )
+
+    with op.batch_alter_table("feed", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("snapshot_version", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("basis_digest", sa.LargeBinary(length=32), nullable=True))
+
+    with op.batch_alter_table("feed_segment", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("role", sa.String(length=32), server_default="SNAPSHOT", nullable=False))
+        batch_op.add_column(sa.Column("after_version", sa.BigInteger(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("position", sa.Integer(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("rows", sa.Integer(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("list_key_id", sa.Integer(), server_default="1", nullable=False))
+        batch_op.add_column(sa.Column("dropped_at_ms", sa.BigInteger(), nullable=True))
+        batch_op.create_index(
+            "ix_feed_segment_dropped",
+            ["dropped_at_ms"],
+            unique=False,
+            sqlite_where=sa.text("dropped_at_ms IS NOT NULL"),
+            postgresql_where=sa.text("dropped_at_ms IS NOT NULL"),
         )

@@ -1,0 +1,158 @@
+"""Worker step: a venue's whole list as a snapshot, built a few segments a turn while deltas go on.
+
+Its rows are read at different moments, each no older than the version it is begun at; what changed later is in the
+deltas that follow it, so whoever applies both ends with the list as it is. A building survives the worker.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.centre import Centre
+from sync_server.feed.contents import Stated, Which, chunks, stated_by_venue
+from sync_server.feed.heads import write_head
+from sync_server.feed.segments import Sealed, drop, keep, seal_chunk, seal_document
+from sync_server.feed.tables import feed, feed_building, feed_segment
+from sync_server.gates.venue_keys import list_key
+from sync_server.issuance.tables import entitlement
+from sync_server.issuance.versions import allot_version
+
+CHUNKS_PER_TURN = 4
+"""About half a second: deltas of other venues wait that long."""
+OUTGROWN_ROWS = 20_000
+OUTGROWN_SHARE = 0.1
+"""A snapshot is made anew when the deltas after it hold more rows than both of these allow."""
+
+
+def begin_snapshot(connection: Connection, centre: Centre, venue_id: UUID) -> bool:
+    """Begin the first snapshot of a venue; False when it has one, True while it is being built."""
+    held = connection.execute(sa.select(feed).where(feed.c.venue_id == venue_id).with_for_update()).one()
+    if held.snapshot_version is not None:
+        return False
+    if not _is_building(connection, venue_id):
+        version = _begin(connection, centre, venue_id, stated_by_venue(connection)[venue_id])
+        unlisted = sa.and_(entitlement.c.venue_id == venue_id, entitlement.c.listed_version.is_(None))
+        connection.execute(entitlement.update().where(unlisted).values(listed_version=version))
+    return True
+
+
+def build_snapshots(centre: Centre) -> int:
+    """Begin the snapshots that are due and build each a little further; how many were touched."""
+    with centre.read() as connection:
+        outgrown = _outgrown(connection)
+    for venue_id in outgrown:
+        with centre.write() as connection:
+            if not _is_building(connection, venue_id):
+                _begin(connection, centre, venue_id, stated_by_venue(connection)[venue_id])
+    with centre.read() as connection:
+        building = list(connection.scalars(sa.select(feed_building.c.venue_id).order_by(feed_building.c.begun_at_ms)))
+    for venue_id in building:
+        _build_on(centre, venue_id)
+    return len(building)
+
+
+def _begin(connection: Connection, centre: Centre, venue_id: UUID, stated: Stated) -> int:
+    version = allot_version(connection)
+    connection.execute(
+        feed_building.insert().values(
+            venue_id=venue_id,
+            version=version,
+            after_pass_id=b"",
+            position=0,
+            basis_digest=stated.basis_digest,
+            begun_at_ms=centre.now_ms(),
+        )
+    )
+    return version
+
+
+def _is_building(connection: Connection, venue_id: UUID) -> bool:
+    mine = sa.select(feed_building.c.venue_id).where(feed_building.c.venue_id == venue_id)
+    return connection.execute(mine).first() is not None
+
+
+def _outgrown(connection: Connection) -> list[UUID]:
+    """Venues whose snapshot rests on other keys than today's, or is small beside the deltas after it."""
+    live = feed_segment.c.dropped_at_ms.is_(None)
+    rows = {
+        (row.venue_id, row.role): row.held
+        for row in connection.execute(
+            sa.select(feed_segment.c.venue_id, feed_segment.c.role, sa.func.sum(feed_segment.c.rows).label("held"))
+            .where(live)
+            .group_by(feed_segment.c.venue_id, feed_segment.c.role)
+        )
+    }
+    stated = stated_by_venue(connection)
+    unbuilt = sa.select(feed.c.venue_id, feed.c.basis_digest).where(
+        feed.c.snapshot_version.is_not(None), feed.c.venue_id.not_in(sa.select(feed_building.c.venue_id))
+    )
+    due = []
+    for row in connection.execute(unbuilt):
+        allowed = max(OUTGROWN_ROWS, OUTGROWN_SHARE * rows.get((row.venue_id, "SNAPSHOT"), 0))
+        if row.basis_digest != stated[row.venue_id].basis_digest or rows.get((row.venue_id, "DELTA"), 0) > allowed:
+            due.append(row.venue_id)
+    return due
+
+
+def _build_on(centre: Centre, venue_id: UUID) -> None:
+    """The next segments of a building; the last of them puts it in force."""
+    with centre.read() as connection:
+        building = connection.execute(sa.select(feed_building).where(feed_building.c.venue_id == venue_id)).one()
+        stated = stated_by_venue(connection)[venue_id]
+        key = list_key(connection, centre.secrets, venue_id)
+        sealed: list[Sealed] = []
+        after, ended = building.after_pass_id, True
+        which = Which(after_pass_id=after)
+        for done, chunk in enumerate(
+            chunks(connection, centre, venue_id, which, with_id_numbers=stated.with_id_numbers), 1
+        ):
+            sealed += seal_chunk(chunk, key)
+            after = chunk.passes[-1].pass_id
+            if done == CHUNKS_PER_TURN:
+                ended = False
+                break
+        if ended:
+            sealed.append(seal_document(stated.document, key))
+    with centre.write() as connection:
+        mine = feed_building.c.venue_id == venue_id
+        now = connection.execute(sa.select(feed_building).where(mine).with_for_update()).one_or_none()
+        if now is None or (now.version, now.position) != (building.version, building.position):
+            return  # another worker was quicker
+        if building.basis_digest != stated.basis_digest:  # the keys changed under it: all over again
+            _abandon(connection, centre, building)
+            return
+        versions = (0, building.version)
+        count = keep(connection, venue_id, "SNAPSHOT", versions, sealed, centre.now_ms(), building.position)
+        if ended:
+            _put_in_force(connection, centre, building, stated)
+        else:
+            further = {"after_pass_id": after, "position": building.position + count}
+            connection.execute(feed_building.update().where(mine).values(further))
+
+
+def _put_in_force(connection: Connection, centre: Centre, building: sa.Row[Any], stated: Stated) -> None:
+    venue_id, version, now_ms = building.venue_id, building.version, centre.now_ms()
+    held = connection.execute(sa.select(feed).where(feed.c.venue_id == venue_id).with_for_update()).one()
+    values: dict[str, object] = {
+        "snapshot_version": version,
+        "version": max(held.version, version),
+        "basis_digest": stated.basis_digest,
+    }
+    if held.snapshot_version is None:
+        values["document_digest"] = stated.document_digest
+    connection.execute(feed.update().where(feed.c.venue_id == venue_id).values(values))
+    old_snapshot = sa.and_(feed_segment.c.role == "SNAPSHOT", feed_segment.c.version != version)
+    contained = sa.and_(feed_segment.c.role == "DELTA", feed_segment.c.version <= version)
+    drop(connection, venue_id, sa.or_(old_snapshot, contained), now_ms)
+    connection.execute(feed_building.delete().where(feed_building.c.venue_id == venue_id))
+    write_head(connection, centre, venue_id)
+
+
+def _abandon(connection: Connection, centre: Centre, building: sa.Row[Any]) -> None:
+    half = sa.and_(feed_segment.c.role == "SNAPSHOT", feed_segment.c.version == building.version)
+    drop(connection, building.venue_id, half, centre.now_ms())
+    connection.execute(feed_building.delete().where(feed_building.c.venue_id == building.venue_id))
