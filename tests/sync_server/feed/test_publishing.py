@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from types import ModuleType
 
 import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sync_server.catalog.tables import product
 from sync_server.centre import Centre
 from sync_server.feed import contents, publishing, snapshots
 from sync_server.feed.heads import DROPPED_KEPT_MS, RESIGN_AFTER_MS
 from sync_server.feed.publishing import publish_feeds, publish_venue
-from sync_server.feed.tables import feed, feed_building, feed_segment
+from sync_server.feed.tables import feed_segment
 from sync_server.gates import registry
-from sync_server.gates.venue_keys import list_key
 from sync_server.issuance.credentials import bind_card, bind_id_numbers
 from sync_server.issuance.holder_keys import register
 from sync_server.issuance.passes import change_status, find_pass
 from sync_server.issuance.tables import entitlement, pass_token
 from sync_server.keys import key_set
+from tests.sync_server.feed.fetching import compact, fetch
 from tests.sync_server.town import HOLDER, Town, build_town
 from wire import holder_proof
 from wire.credential import CredentialKind, card_credential, id_credential, person_hash
@@ -30,15 +28,9 @@ from wire.entitlement import PassStatus, Rule
 from wire.feed import (
     HEAD_NOT_AFTER_MS,
     Credential,
-    Head,
     HolderKey,
     NameRow,
-    PassRow,
-    VenueDocument,
-    open_segment,
-    read_head,
 )
-from wire.keyset import KeySet, read_key_set
 from wire.signing import Purpose
 
 DAY_MS = 86_400_000
@@ -47,57 +39,6 @@ DAY_MS = 86_400_000
 @pytest.fixture
 def town(centre: Centre) -> Town:
     return build_town(centre)
-
-
-@dataclass
-class Fetched:
-    """A venue's list as a gate reads it: the snapshot, then the deltas in order. `refs` names every segment read."""
-
-    head: Head
-    passes: dict[bytes, PassRow] = field(default_factory=dict)
-    names: dict[bytes, NameRow] = field(default_factory=dict)
-    documents: list[VenueDocument] = field(default_factory=list)
-
-
-def fetch(town: Town, venue: str = "bridge", after: Fetched | None = None) -> Fetched:
-    """The list anew, or with `after` as a gate that holds that list goes on: by the newer deltas alone."""
-    centre = town.centre
-    with centre.read() as connection:
-        row = connection.execute(sa.select(feed).where(feed.c.venue_id == town.venues[venue])).one()
-        published = key_set.newest(connection)
-        keys = read_key_set(published.document, published.root_public)
-        assert isinstance(keys, KeySet)
-        head = read_head(row.head, keys, row.feed_id)
-        assert isinstance(head, Head), head
-        fetched = Fetched(head)
-        refs = [*head.snapshot, *head.deltas]
-        if after is not None:
-            assert after.head.version >= head.snapshot_version, "the gap needs the snapshot"
-            fetched = Fetched(head, dict(after.passes), dict(after.names), list(after.documents))
-            refs = [ref for ref in head.deltas if ref.version > after.head.version]
-        versions = [head.snapshot_version, *(ref.version for ref in head.deltas)]
-        assert versions == sorted(versions) and versions[-1] == head.version
-        for ref in refs:
-            stored = connection.execute(sa.select(feed_segment).where(feed_segment.c.name == ref.name)).one()
-            key = list_key(connection, centre.secrets, town.venues[venue])
-            opened = open_segment(stored.data, ref.name, {key.id: key.key})
-            assert isinstance(opened, tuple), opened
-            for item in opened[1]:
-                if isinstance(item, PassRow):
-                    fetched.passes[item.pass_id] = item
-                elif isinstance(item, NameRow):
-                    fetched.names[item.pass_id] = item
-                elif isinstance(item, VenueDocument):
-                    fetched.documents.append(item)
-    return fetched
-
-
-def compact(town: Town, venue: str = "bridge") -> None:
-    """Have the venue's snapshot made anew."""
-    with town.centre.write() as connection:
-        changed = feed.update().where(feed.c.venue_id == town.venues[venue])
-        connection.execute(changed.values(basis_digest=bytes(32)))
-    publish_feeds(town.centre)
 
 
 def test_the_list_carries_passes_names_and_the_venues_document(town: Town) -> None:
@@ -298,128 +239,3 @@ def test_the_list_carries_the_live_phones_of_a_pass(town: Town) -> None:
             register(connection, sold.number, public, town.clock.now_ms, "test")
     publish_feeds(town.centre)
     assert fetch(town).passes[sold.pass_id].holder_keys == (HolderKey(2, publics[1]), HolderKey(3, publics[2]))
-
-
-def test_a_change_goes_out_as_a_small_delta_and_the_snapshot_stays(town: Town) -> None:
-    sold = town.sell("single", 5)
-    publish_feeds(town.centre)
-    held = fetch(town)
-    with town.centre.write() as connection:
-        change_status(connection, sold[0].number, "suspend", "lost", town.clock.now_ms, "test")
-    publish_feeds(town.centre)
-    after = fetch(town, after=held)
-    assert after.head.snapshot == held.head.snapshot
-    assert len(after.head.deltas) == 2  # one pass, one name
-    assert after.passes[sold[0].pass_id].status is PassStatus.SUSPENDED
-    assert after.passes == fetch(town).passes
-    assert after.documents == held.documents
-
-
-def test_another_document_is_a_delta_too(town: Town) -> None:
-    publish_feeds(town.centre)
-    held = fetch(town)
-    with town.centre.write() as connection:
-        connection.execute(product.update().where(product.c.number == town.products["annual"]).values(per_day=1))
-    publish_feeds(town.centre)
-    after = fetch(town, after=held)
-    assert after.head.snapshot == held.head.snapshot
-    rules = {one.number: one.rule for one in after.documents[-1].products}
-    assert rules[town.products["annual"]].per_day == 1
-    assert publish_feeds(town.centre) == 0
-
-
-def test_many_deltas_are_put_together_and_no_gate_loses_a_row(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "MAX_DELTAS", 4)
-    sold = town.sell("single", 8)
-    publish_feeds(town.centre)
-    gates = [fetch(town)]
-    for one in sold:
-        with town.centre.write() as connection:
-            change_status(connection, one.number, "suspend", "lost", town.clock.now_ms, "test")
-        publish_feeds(town.centre)
-        gates.append(fetch(town))
-        assert len({ref.version for ref in gates[-1].head.deltas}) <= 5
-    whole = {one.pass_id: PassStatus.SUSPENDED for one in sold}
-    for held in gates:  # each fell behind at another moment
-        caught_up = fetch(town, after=held)
-        assert {pass_id: row.status for pass_id, row in caught_up.passes.items()} == whole
-
-
-def test_a_pass_that_changes_while_deltas_are_merged_is_in_the_merged_one(
-    town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(publishing, "MAX_DELTAS", 0)
-    publish_feeds(town.centre)
-    [sold] = town.sell("single")
-    publish_feeds(town.centre)
-    sealing = publishing.seal_chunk
-
-    def meanwhile(*given: object) -> object:
-        with town.centre.write() as connection:
-            connection.execute(entitlement.update().values(listed_version=None))
-        return sealing(*given)  # type: ignore[arg-type]  # passed on as given
-
-    [_other] = town.sell("single")
-    with monkeypatch.context() as patched:
-        patched.setattr(publishing, "seal_chunk", meanwhile)
-        publish_venue(town.centre, town.venues["bridge"])
-    assert len({ref.version for ref in fetch(town).head.deltas}) == 1
-    assert sold.pass_id in fetch(town).passes
-
-
-def test_a_snapshot_outgrown_by_its_deltas_is_made_anew(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "OUTGROWN_ROWS", 6)
-    publish_feeds(town.centre)
-    first = fetch(town)
-    for _ in range(4):
-        town.sell("single")
-        publish_feeds(town.centre)
-    after = fetch(town)
-    assert after.head.snapshot_version > first.head.snapshot_version
-    assert len(after.head.deltas) < 8
-    assert len(after.passes) == 4
-    assert after.head.version > first.head.version
-
-
-def test_deltas_go_on_while_a_large_snapshot_is_built_over_many_turns(
-    town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sold = town.sell("single", 9)
-    publish_feeds(town.centre)
-    held = fetch(town)
-    monkeypatch.setattr(contents, "PASSES_PER_SEGMENT", 2)
-    monkeypatch.setattr(snapshots, "CHUNKS_PER_TURN", 1)
-    compact(town)
-    for turn, one in enumerate(sorted(sold, key=lambda one: one.pass_id)[:4]):
-        assert fetch(town).head.snapshot == held.head.snapshot, f"turn {turn}: still being built"
-        with town.centre.write() as connection:
-            change_status(connection, one.number, "suspend", "lost", town.clock.now_ms, "test")
-        publish_feeds(town.centre)
-        assert fetch(town, after=held).passes[one.pass_id].status is PassStatus.SUSPENDED
-    while publish_feeds(town.centre):
-        pass
-    after = fetch(town)
-    assert after.head.snapshot_version > held.head.snapshot_version
-    assert len(after.head.snapshot) == 1 + 5 * 2
-    assert sum(row.status is PassStatus.SUSPENDED for row in after.passes.values()) == 4
-    assert len(after.passes) == 9
-
-
-def test_a_snapshot_whose_keys_change_under_it_begins_again(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    town.sell("single", 5)
-    publish_feeds(town.centre)
-    monkeypatch.setattr(contents, "PASSES_PER_SEGMENT", 2)
-    monkeypatch.setattr(snapshots, "CHUNKS_PER_TURN", 1)
-    compact(town)
-    reader = town.gate(name="R", approved=False)
-    with town.centre.write() as connection:  # another basis: ID numbers are to be in the list
-        registry.approve(connection, reader.device.id, town.clock.now_ms, "test", reads_id_numbers=True)
-    while publish_feeds(town.centre):
-        pass
-    assert len(fetch(town).passes) == 5
-    with town.centre.read() as connection:
-        assert connection.execute(sa.select(feed_building)).all() == []
-        live = sa.select(sa.func.count()).where(
-            feed_segment.c.dropped_at_ms.is_(None), feed_segment.c.venue_id == town.venues["bridge"]
-        )
-        assert connection.scalar(live) == len(fetch(town).head.snapshot)
