@@ -15,6 +15,8 @@ from wire import entitlement, moments
 from wire.entitlement import Rule
 from wire.feed import ProductDocument
 from wire.messages import Presentation
+from wire.presentation import STEP_MS
+from wire.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,10 @@ def announce(
     product = _product(known, verdict, world)
     told: Verdict = State.ADMITTED if isinstance(verdict, Admit) else verdict.reason
     facts = replace(_facts(known, product, uses), to_lane=to_lane)
+    if told is Reason.CODE_TOO_OLD:
+        facts = replace(facts, age_s=_age_s(known, world))
+    if told is Reason.CODE_REUSED and uses.last_code is not None:
+        facts = replace(facts, at_ms=uses.last_code.at_ms, at_lane=uses.last_code.lane)
     if isinstance(verdict, Admit):
         facts = replace(
             facts,
@@ -87,6 +93,13 @@ def _facts(known: Known, product: ProductDocument | None, uses: PassUses) -> Fac
         limit=Limit.ONCE_A_DAY if product is None else _limit(product.rule, uses),
         count=None if product is None else product.offline_limit,
     )
+
+
+def _age_s(known: Known, world: World) -> int | None:
+    """How long ago a rotating code was drawn; negative where the phone's clock is ahead of ours."""
+    if known.step is None or world.now.at_ms is None:
+        return None
+    return (world.now.at_ms - known.step * STEP_MS) // 1000
 
 
 def _limit(rule: Rule, uses: PassUses) -> Limit:

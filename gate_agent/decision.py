@@ -11,7 +11,9 @@ from gate_agent.trusted_time import Now
 from gate_agent.uses import UNUSED, PassUses
 from hardware.card_reader import CardAuth
 from wire import entitlement, moments
-from wire.feed import Head, ProductDocument, VenueDocument
+from wire.feed import CodePolicy, Head, ProductDocument, VenueDocument
+from wire.messages import ClockTrust
+from wire.presentation import step_at
 from wire.reasons import Reason
 from wire.token import Claims
 
@@ -20,6 +22,13 @@ ANNUAL_KIND = "PASS"
 HOUR_MS = 3_600_000
 FAR_FROM_EDGE_MS = 30 * 24 * HOUR_MS
 """A box may have been without power for this long before a date could have passed unseen (gate.md, Clock)."""
+
+WIDER_EACH_MS = 6 * HOUR_MS
+STEPS_OFF_LIMIT = 4
+"""How far the step of a rotating code may be from ours: one, one more per WIDER_EACH_MS held, never more than this."""
+RETIRED_ISSUE = -1
+"""Below the lowest issue number of any row."""
+_PLACE = {reason: place for place, reason in enumerate(Reason)}
 
 
 class Cover(StrEnum):
@@ -43,10 +52,23 @@ class Venue:
 
 
 @dataclass(frozen=True, slots=True)
+class Rotating:
+    """A rotating code (wire.md §3). `by_known_key` False: drawn with a key that is not in the row.
+
+    `retired`: with one that the row, being as new as the code's binding or newer, no longer has.
+    """
+
+    step: int
+    by_known_key: bool = True
+    retired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything a verdict rests on besides venue and time; gathered by the caller.
 
-    `reading` is what `wire.token.read_token` said of a code, None for a card; `card` how a card proved itself.
+    `reading` is what reading a code came to, None for a card and for a short code, which claims nothing;
+    `rotating` tells of a rotating code, `card` how a card proved itself.
     `used_without_list` counts this lane's admissions of the product that rested on no list, under the head now held.
     """
 
@@ -55,6 +77,7 @@ class Facts:
     listed: ListedPass | None = None
     uses: PassUses = UNUSED
     used_without_list: int = 0
+    rotating: Rotating | None = None
 
     @property
     def product(self) -> int | None:
@@ -116,6 +139,19 @@ def decide(facts: Facts, venue: Venue | None, now: Now) -> Admit | Refuse:
     return Admit(product, case.cover)
 
 
+def may_be_reused(facts: Facts, refusal: Refuse) -> bool:
+    """Whether the journal could know an earlier reason than this one: that the rotating code was used already."""
+    return facts.rotating is not None and _PLACE[refusal.reason] > _PLACE[Reason.CODE_REUSED]
+
+
+def steps_off(now: Now) -> int | None:
+    """How many steps a rotating code may be off, by what the clock is worth; None: staff decide (wire.md §3)."""
+    if now.trust is ClockTrust.UNKNOWN:
+        return None
+    steps = 1 + now.untrusted_ms // WIDER_EACH_MS
+    return steps if steps <= STEPS_OFF_LIMIT else None
+
+
 def decide_exit(facts: Facts) -> LetOut | Refuse:
     """Whoever shows a genuine pass of this venue gets out: neither dates nor uses nor a suspension keep anybody in.
 
@@ -149,15 +185,45 @@ def _listing(case: _Case) -> Reason | None:
 
 def _right(case: _Case) -> Reason | None:
     """expired, not_yet_active, replaced, revoked, suspended, not_bound: the list's own word on the pass."""
-    claims, listed = case.facts.reading, case.facts.listed
+    claims, listed, rotating = case.facts.reading, case.facts.listed, case.facts.rotating
     if listed is None:
         return None
-    return entitlement.judge_right(listed.right, claims.issue if isinstance(claims, Claims) else None, case.now.at_ms)
+    issue = claims.issue if isinstance(claims, Claims) else None
+    retired = rotating is not None and rotating.retired
+    return entitlement.judge_right(listed.right, RETIRED_ISSUE if retired else issue, case.now.at_ms)
+
+
+def _form(case: _Case) -> Reason | None:
+    """needs_rotating_code, needs_full_code: whether this form of the code will do for this pass at this gate."""
+    rotating, listed, product = case.facts.rotating, case.facts.listed, case.product
+    if rotating is not None:
+        return None if rotating.by_known_key else Reason.NEEDS_FULL_CODE
+    if product is None or not isinstance(case.facts.reading, Claims):
+        return None
+    has_phone = listed is not None and bool(listed.holder_keys) and not listed.right.static_again
+    must = product.code_policy is CodePolicy.ROTATING or (product.code_policy is CodePolicy.EITHER and has_phone)
+    return Reason.NEEDS_ROTATING_CODE if must else None
+
+
+def _step(case: _Case) -> Reason | None:
+    """code_too_old, code_reused: a copy is dead once its owner used it, else soon after it was drawn."""
+    rotating, now, last = case.facts.rotating, case.now, case.facts.uses.last_code
+    if rotating is None:
+        return None
+    allowed = steps_off(now)
+    if allowed is not None and now.at_ms is not None and abs(rotating.step - step_at(now.at_ms)) > allowed:
+        return Reason.CODE_TOO_OLD
+    return Reason.CODE_REUSED if last is not None and rotating.step <= last.step else None
 
 
 def _clock(case: _Case) -> Reason | None:
-    """clock_unknown: only an annual pass far from its dates' edges, once in this boot period, does without the time."""
+    """clock_unknown: only an annual pass far from its dates' edges, once in this boot period, does without the time.
+
+    A rotating code needs it, and not too long after it was trusted.
+    """
     listed, venue, product = case.facts.listed, case.venue, case.product
+    if case.facts.rotating is not None and steps_off(case.now) is None:
+        return Reason.CLOCK_UNKNOWN
     if case.now.at_ms is not None or listed is None:
         return None
     if venue is None or product is None or product.kind != ANNUAL_KIND or case.facts.uses.in_this_boot:
@@ -192,6 +258,6 @@ def _without_list(case: _Case) -> Reason | None:
 
 
 _CHECKS: tuple[Callable[[_Case], Reason | None], ...] = (
-    *(_code, _product, _listing, _right, _clock, _card, _allowance, _without_list),
+    *(_code, _product, _listing, _right, _form, _step, _clock, _card, _allowance, _without_list),
 )
 """In the order of wire.reasons (`_listing` and `_right` never meet: one needs a row, the other that there is none)."""

@@ -54,7 +54,9 @@ INSERT INTO entry (seq, body, hash, kind, lane, at_ms, trust, pass_id, ref_seq, 
                    monotonic_ms, boot, day, product, without_list_ms, step)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_STEPS = "SELECT seq, kind, ref_seq, lane, at_ms, day, boot, monotonic_ms FROM entry WHERE pass_id = ? AND kind <> 7"
+_STEPS = """
+SELECT seq, kind, ref_seq, lane, at_ms, day, boot, monotonic_ms, step FROM entry WHERE pass_id = ? AND kind <> 7
+"""
 
 
 class JournalDamaged(Exception):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from gate_agent import judging
 from gate_agent.announcement import Announcement, announce, announce_again
 from gate_agent.board import Board, Reader, Scan
-from gate_agent.decision import Admit, Refuse, decide
+from gate_agent.decision import Admit, Refuse, decide, may_be_reused
 from gate_agent.entries import OpenIntent
 from gate_agent.faces import FAMILY, IDLE, Face, Facts, Family, shown_ms
 from gate_agent.facts import Known, find_out
@@ -79,11 +79,12 @@ class Gate:
         world = self._look()
         known = find_out(shown, world)
         first = decide(known.facts, world.venue, world.now)
-        if isinstance(first, Refuse):  # nothing the journal knows could change it: the visitor need not wait for it
+        if isinstance(first, Refuse) and not may_be_reused(known.facts, first):
+            # nothing the journal knows could change it: the visitor need not wait for it
             self._journal.post(lambda entries: judging.append_refusal(entries, lane.number, known, first.reason, world))
             return self._tell(lane, known, Judged(first), world)
         opening = lane.passages.may_go_on(known.pass_id, lane.turnstile.ready)
-        if opening is not None:
+        if opening is not None and isinstance(first, Admit):
             return self._open_again(lane, known, opening, first, world)
         judged = self._journal.perform(lambda entries: judging.judge(entries, lane.number, known, world))
         if isinstance(judged, CannotRecord):
@@ -145,12 +146,20 @@ class Gate:
 
     def _open_again(self, lane: Lane, known: Known, opening: Opening, verdict: Admit, world: World) -> Admit | Refuse:
         """One more pulse for an entry that is on disk already (gate.md, Showing again)."""
+        seq = opening.intent_seq
+        if known.step is not None:
+            judged = self._journal.perform(
+                lambda entries: judging.judge_again(entries, lane.number, known, seq, verdict, world)
+            )
+            refusal = Judged(Refuse(Reason.CANNOT_RECORD)) if isinstance(judged, CannotRecord) else judged
+            if isinstance(refusal.verdict, Refuse):
+                return self._tell(lane, known, refusal, world)
         try:
-            began_ns = lane.turnstile.open_for(lane.pulse_ms, _note(opening.pass_id, opening.intent_seq))
+            began_ns = lane.turnstile.open_for(lane.pulse_ms, _note(opening.pass_id, seq))
         except DeviceFault:
             return self._tell(lane, known, Judged(Refuse(Reason.FAULT)), world)
         lane.owed.extend(lane.passages.pulsed_again(opening, began_ns))
-        self._show(lane, announce_again(lane.number, known, world, lane.passages.window_ms), opening.intent_seq)
+        self._show(lane, announce_again(lane.number, known, world, lane.passages.window_ms), seq)
         self._end(lane)
         return verdict
 

@@ -16,6 +16,8 @@ from wire.reasons import Reason
 
 NO_LANE = 0
 """In entries that concern the whole box."""
+REOPENED = "reopened"
+"""The reason of the event by which a newer code of a pass is used up, at which its turnstile opened once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,26 @@ def judge(entries: Entries, lane: int, known: Known, world: World) -> Judged:
         day=world.today.day,
         product=verdict.product.number,
         without_list_ms=None if verdict.cover is Cover.LISTED else head_ms,
+        step=known.step,
     )
     intent = _entry(EntryKind.INTENT, lane, world, known.pass_id, known.how, known.evidence)
     return Judged(verdict, uses, entries.append(intent, placed))
+
+
+def judge_again(entries: Entries, lane: int, known: Known, intent_seq: int, verdict: Admit, world: World) -> Judged:
+    """Whether the turnstile may open once more for an intent at the rotating code now shown, which is then used too.
+
+    The holder's phone may have drawn the next code since. One drawn before the one that was admitted is a copy.
+    """
+    uses, step = _uses(entries, known, world), known.step
+    if step is None or (uses.last_code is not None and step == uses.last_code.step):
+        return Judged(verdict, uses, intent_seq)
+    if uses.last_code is not None and step < uses.last_code.step:
+        append_refusal(entries, lane, known, Reason.CODE_REUSED, world)
+        return Judged(Refuse(Reason.CODE_REUSED), uses)
+    event = _entry(EntryKind.EVENT, lane, world, known.pass_id, known.how, known.evidence, intent_seq, REOPENED)
+    entries.append(event, Placed(world.boot, world.today.day, step=step))
+    return Judged(verdict, uses, intent_seq)
 
 
 def append_refusal(entries: Entries, lane: int, known: Known, reason: Reason, world: World) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gate_agent.board import Board
+from gate_agent.decision import Refuse
 from gate_agent.faces import Face
 from gate_agent.gate import Gate, Lane
 from gate_agent.passage import MS
@@ -192,8 +193,21 @@ class LaneThreads:
     def _present(self, raw: Raw | CardFault) -> None:
         if isinstance(raw, CardFault):
             self._gate.unreadable(self.lane, raw)
-        else:
-            self._gate.present(self.lane, recognise(raw))
+        elif self._take_up(raw):
+            let_in = False
+            try:
+                let_in = not isinstance(self._gate.present(self.lane, recognise(raw)), Refuse)
+            finally:
+                if not let_in:
+                    self._turn_down(raw)
+
+    def _take_up(self, raw: Raw) -> bool:
+        with self._changed:
+            return self._held.take_up(raw, self._monotonic_ns() // MS)
+
+    def _turn_down(self, raw: Raw) -> None:
+        with self._changed:
+            self._held.turn_down(raw)
 
     def _take(self) -> tuple[list[Edge], list[_Command], Raw | CardFault | None]:
         """What has come since, waiting until there is something to do."""

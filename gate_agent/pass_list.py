@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import struct
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +20,19 @@ import msgspec
 from wire import feed
 from wire.credential import HASH_BYTES
 from wire.entitlement import PassStatus, Right
-from wire.feed import Head, NameRow, Part, PassRow, Row, SegmentFlaw, SegmentRef, UseRow, VenueDocument
+from wire.feed import (
+    HOLDER_KEY_BYTES,
+    Head,
+    HolderKey,
+    NameRow,
+    Part,
+    PassRow,
+    Row,
+    SegmentFlaw,
+    SegmentRef,
+    UseRow,
+    VenueDocument,
+)
 from wire.keyset import KeySet
 from wire.messages import GateConfig
 from wire.signing import SealFlaw
@@ -43,7 +56,7 @@ FOLDER, CURRENT, BUILDING = "lists", "current", "building"
 _TABLES = """
 CREATE TABLE pass (
     pass_id BLOB PRIMARY KEY, product INTEGER, status INTEGER, not_before INTEGER, not_after INTEGER,
-    lowest_issue INTEGER, static_again INTEGER, credentials BLOB) WITHOUT ROWID;
+    lowest_issue INTEGER, static_again INTEGER, credentials BLOB, holder_keys BLOB) WITHOUT ROWID;
 CREATE TABLE name (pass_id BLOB PRIMARY KEY, ticket_number TEXT, masked_name TEXT) WITHOUT ROWID;
 CREATE TABLE uses (pass_id BLOB PRIMARY KEY, row BLOB) WITHOUT ROWID;
 CREATE TABLE credential (hash BLOB, pass_id BLOB, PRIMARY KEY (hash, pass_id)) WITHOUT ROWID;
@@ -51,12 +64,13 @@ CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), head BLOB NOT NULL, do
 """
 _FIND = """
 SELECT pass.product, status, not_before, not_after, lowest_issue, static_again, ticket_number, masked_name,
-       uses.row
+       uses.row, holder_keys
 FROM pass LEFT JOIN name USING (pass_id) LEFT JOIN uses USING (pass_id) WHERE pass.pass_id = ?
 """
 _FIND_BY_CREDENTIAL = """
 SELECT pass_id FROM credential JOIN pass USING (pass_id) WHERE hash = ? ORDER BY not_after DESC LIMIT ?
 """
+_HOLDER_KEY = struct.Struct(f">H{HOLDER_KEY_BYTES}s")
 _FIND_BY_DIGITS = "SELECT pass_id FROM name WHERE substr(ticket_number, -?) = ? LIMIT ?"
 
 
@@ -90,6 +104,8 @@ class ListedPass:
     ticket_number: str
     masked_name: str
     centre_uses: UseRow | None
+    holder_keys: tuple[HolderKey, ...] = ()
+    """The phones that may draw codes for it, the newest first."""
 
 
 class PassList:
@@ -137,7 +153,8 @@ class PassList:
             row = self._db.execute(_FIND, (pass_id,)).fetchone()
         if row is None:
             return None
-        product, status, not_before, not_after, lowest_issue, static_again, ticket_number, masked_name, uses = row
+        product, status, not_before, not_after, lowest_issue, static_again, *told, uses, holder_keys = row
+        ticket_number, masked_name = told
         return ListedPass(
             pass_id,
             product,
@@ -145,6 +162,7 @@ class PassList:
             ticket_number or "",
             masked_name or "",
             None if uses is None else msgspec.msgpack.decode(uses, type=UseRow),
+            tuple(HolderKey(*fields) for fields in _HOLDER_KEY.iter_unpack(holder_keys)),
         )
 
     def passes_of_credential(self, credential_hash: bytes) -> tuple[bytes, ...]:
@@ -271,7 +289,7 @@ def _replace(db: sqlite3.Connection, part: Part, rows: Sequence[Row], fresh: boo
         passes = [row for row in rows if isinstance(row, PassRow)]
         if not fresh:
             _forget_credentials(db, passes)
-        db.executemany("INSERT OR REPLACE INTO pass VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_pass_columns, passes))
+        db.executemany("INSERT OR REPLACE INTO pass VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_pass_columns, passes))
         credentials = sorted((item.hash, row.pass_id) for row in passes for item in row.credentials)
         db.executemany("INSERT OR REPLACE INTO credential VALUES (?, ?)", credentials)
     elif part is Part.NAMES:
@@ -282,10 +300,12 @@ def _replace(db: sqlite3.Connection, part: Part, rows: Sequence[Row], fresh: boo
         db.executemany("INSERT OR REPLACE INTO uses VALUES (?, ?)", uses)
 
 
-def _pass_columns(row: PassRow) -> tuple[bytes, int, int, int, int, int, bool, bytes]:
+def _pass_columns(row: PassRow) -> tuple[bytes, int, int, int, int, int, bool, bytes, bytes]:
     hashes = b"".join(item.hash for item in row.credentials)
+    newest_first = sorted(row.holder_keys, key=lambda key: key.generation, reverse=True)
+    holder_keys = b"".join(_HOLDER_KEY.pack(key.generation, key.public) for key in newest_first)
     dates = row.not_before, row.not_after
-    return row.pass_id, row.product, row.status, *dates, row.lowest_issue, row.static_again, hashes
+    return row.pass_id, row.product, row.status, *dates, row.lowest_issue, row.static_again, hashes, holder_keys
 
 
 def _forget_credentials(db: sqlite3.Connection, passes: Iterable[PassRow]) -> None:

@@ -1,19 +1,23 @@
-"""What a reader saw, told apart: a pass code, a card, or nothing of ours; the same code held up counts once (pure)."""
+"""What a reader saw, told apart: a code of ours, a card, or nothing of ours; what is held up counts once (pure)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hardware.card_reader import CardRead
-from wire import credential, token
+from wire import credential
 from wire.credential import CredentialKind
-from wire.presentation import StaticCode
+from wire.presentation import FullCode, ShortCode, StaticCode, read_presentation
+from wire.reasons import Reason
+
+T = TypeVar("T")
 
 HOLD_MS = 1_500
 """A code not seen for this long has been taken away; seen again, it is presented again."""
 HELD_LIMIT = 4
-"""Different codes that one lane may have in view at the same time."""
+"""Different codes, and holders of rotating ones, that one lane may have in view at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +34,26 @@ class NotOurs:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class FlawedCode:
+    """A text that begins like a code of ours and is none that can be read."""
+
+    text: str
+    reason: Reason
+
+
 Raw = str | CardRead
-Presentation = StaticCode | CardTap | NotOurs
+Presentation = StaticCode | ShortCode | FullCode | FlawedCode | CardTap | NotOurs
 
 
 def recognise(raw: Raw) -> Presentation:
     """Tell a raw read apart. Nothing is believed yet: what begins like a code of ours may still be anything."""
     if isinstance(raw, CardRead):
         return CardTap(raw)
-    return StaticCode(raw) if raw.startswith(token.PREFIX) else NotOurs(raw)
+    code = read_presentation(raw)
+    if isinstance(code, Reason):
+        return NotOurs(raw) if code is Reason.NOT_OURS else FlawedCode(raw, code)
+    return code
 
 
 def credentials(read: CardRead, venue_key: bytes, deployment_salt: bytes) -> Iterator[tuple[CredentialKind, bytes]]:
@@ -53,20 +68,64 @@ def credentials(read: CardRead, venue_key: bytes, deployment_salt: bytes) -> Ite
 
 
 class HeldUp:
-    """Tells one lane's new presentations from codes still held up. Times are ms of any clock that only rises."""
+    """Tells one lane's new presentations from what is still held up. Times are ms of any clock that only rises.
+
+    A phone draws another rotating code every 15 s. Whoever was let in and still stands there with it presents nothing
+    new, so that nobody is counted twice, or told that his pass is used up, for not putting his phone away.
+    """
 
     def __init__(self, hold_ms: int = HOLD_MS) -> None:
         self._hold_ms = hold_ms
         self._last_seen_ms: dict[Raw, int] = {}
+        self._let_in_ms: dict[bytes, int] = {}
+        """When a code of a pass that is being let in, or was, was seen last: each sight puts off its next entry."""
 
     def is_new(self, raw: Raw, now_ms: int) -> bool:
         """Whether `raw`, seen at `now_ms`, is a presentation of its own; each sight puts off the next one."""
-        last_ms = self._last_seen_ms.pop(raw, None)
-        self._last_seen_ms[raw] = now_ms
-        if len(self._last_seen_ms) > HELD_LIMIT:
-            self._last_seen_ms.pop(next(iter(self._last_seen_ms)))
-        return last_ms is None or now_ms - last_ms >= self._hold_ms
+        if self._goes_on(raw, now_ms):
+            return False
+        return not _seen_again(self._last_seen_ms, raw, now_ms, self._hold_ms)
 
     def forget(self, raw: Raw) -> None:
         """`raw` was not presented after all: a newer read took its place. The next sight of it is a new one."""
         self._last_seen_ms.pop(raw, None)
+
+    def take_up(self, raw: Raw, now_ms: int) -> bool:
+        """A new presentation is about to be judged. False: its holder is the one who was let in while it waited."""
+        if self._goes_on(raw, now_ms):
+            return False
+        holder = _holder_of(raw)
+        if holder is not None:
+            _seen_again(self._let_in_ms, holder, now_ms, self._hold_ms)
+        return True
+
+    def turn_down(self, raw: Raw) -> None:
+        """What was taken up did not let its holder in: the next code he draws is a new presentation."""
+        holder = _holder_of(raw)
+        if holder is not None:
+            self._let_in_ms.pop(holder, None)
+
+    def _goes_on(self, raw: Raw, now_ms: int) -> bool:
+        """Whether this is a code of somebody let in who has held up his phone ever since."""
+        holder = _holder_of(raw) if self._let_in_ms else None
+        if holder is None or holder not in self._let_in_ms:
+            return False
+        if _seen_again(self._let_in_ms, holder, now_ms, self._hold_ms):
+            return True
+        del self._let_in_ms[holder]
+        return False
+
+
+def _seen_again(seen_ms: dict[T, int], what: T, now_ms: int, hold_ms: int) -> bool:
+    """Note a sight of `what`; whether the one before it was so recent that it was held up in between."""
+    last_ms = seen_ms.pop(what, None)
+    seen_ms[what] = now_ms
+    if len(seen_ms) > HELD_LIMIT:
+        seen_ms.pop(next(iter(seen_ms)))
+    return last_ms is not None and now_ms - last_ms < hold_ms
+
+
+def _holder_of(raw: Raw) -> bytes | None:
+    """The pass whose holder's phone drew a rotating code; None for everything that does not change by itself."""
+    code = None if isinstance(raw, CardRead) else read_presentation(raw)
+    return code.pass_id if isinstance(code, ShortCode | FullCode) else None

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from wire import token
+from wire import presentation, token
 from wire.keyset import KeySet
 from wire.messages import Entry
 from wire.presentation import FullCode, ShortCode, StaticCode, read_presentation
+from wire.reasons import Reason
 from wire.token import Claims, Place
 
 MAX_LINE_BYTES = 4_096
@@ -44,13 +45,24 @@ def lines_of(stream: IO[bytes]) -> Iterator[str]:
 
 
 def judge_token(text: str, keys: KeySet, place: Place, now_ms: int) -> dict[str, object]:
-    """What the gate's own reading of a code comes to; the list has no say here."""
-    reading = token.read_token(text, keys, place, now_ms)
-    kind = _CODE_KINDS.get(type(read_presentation(text)))
-    if isinstance(reading, Claims):
-        return {"ok": True, "reason": None, "pass": reading.pass_id.hex(), "kind": kind}
-    claims = token.signed_claims(text, keys)
-    return {"ok": False, "reason": reading, "pass": None if claims is None else claims.pass_id.hex(), "kind": kind}
+    """What the gate's own reading of a code comes to; the list, and with it a short code's key, has no say here."""
+    code = read_presentation(text)
+    reading: Claims | Reason
+    if isinstance(code, FullCode):
+        reading = presentation.read_full(code, keys, place, now_ms)
+        claims = code.claims if code.is_genuine(keys) else None
+        if isinstance(reading, Claims) and abs(code.step - presentation.step_at(now_ms)) > 1:
+            reading = Reason.CODE_TOO_OLD
+    elif isinstance(code, StaticCode):
+        reading, claims = token.read_token(text, keys, place, now_ms), token.signed_claims(text, keys)
+    else:
+        reading, claims = (Reason.NEEDS_FULL_CODE if isinstance(code, ShortCode) else code), None
+    return {
+        "ok": isinstance(reading, Claims),
+        "reason": None if isinstance(reading, Claims) else reading,
+        "pass": None if claims is None else claims.pass_id.hex(),
+        "kind": _CODE_KINDS.get(type(code)),
+    }
 
 
 def exported(entry: Entry, chained: bytes) -> dict[str, object]:

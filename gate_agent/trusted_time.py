@@ -61,6 +61,8 @@ class Now:
     monotonic_ms: int
     record_ms: int
     floor_ms: int | None
+    untrusted_ms: int = 0
+    """How long since the time was last trusted; 0 while it is, and where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,17 @@ class Step:
     day: int | None
     boot: str
     monotonic_ms: int
+    code_step: int | None = None
+    """Of the rotating code that was shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsedCode:
+    """The newest rotating code of a pass that opened something here: whatever came of it, no older one opens again."""
+
+    step: int
+    at_ms: int | None
+    lane: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,7 @@ class PassUses:
     counted: Uses = NO_USES
     in_this_boot: int = 0
     last: LastUse | None = None
+    last_code: UsedCode | None = None
 
 
 UNUSED = PassUses()
@@ -73,9 +85,10 @@ COUNTS_AFTER: dict[EntryKind, bool] = {
 
 def count(steps: Iterable[Step], today: Today, centre: UseRow | None, already_counted: frozenset[int]) -> PassUses:
     """Uses of one pass. `already_counted` are seqs of this journal that the centre's row includes (its marks)."""
+    in_order = sorted(steps, key=lambda step: step.seq)
     standing: dict[int, tuple[Step, bool]] = {}
     known: set[int] = set()
-    for step in sorted(steps, key=lambda step: step.seq):
+    for step in in_order:
         if step.kind not in COUNTS_AFTER:
             continue
         intent_seq = step.seq if step.ref_seq is None else step.ref_seq
@@ -93,6 +106,7 @@ def count(steps: Iterable[Step], today: Today, centre: UseRow | None, already_co
         ),
         in_this_boot=sum(intent.boot == today.boot for intent in used.values()),
         last=_last(list(used.values()), centre),
+        last_code=_last_code(in_order),
     )
 
 
@@ -103,6 +117,11 @@ def _is_today(intent: Step, today: Today) -> bool:
         return False
     # One of the two times is not known, but both lie in this boot: its own clock tells them apart.
     return today.began_monotonic_ms is None or intent.monotonic_ms >= today.began_monotonic_ms
+
+
+def _last_code(steps: list[Step]) -> UsedCode | None:
+    shown = [UsedCode(step.code_step, step.at_ms, step.lane) for step in steps if step.code_step is not None]
+    return max(shown, key=lambda code: code.step, default=None)
 
 
 def _last(used: list[Step], centre: UseRow | None) -> LastUse | None:

@@ -126,7 +126,7 @@ def _meta(scan: Scan, family: Family, speech: Speech) -> str:
         line = words.ENTRY_TODAY if line is words.ENTRY_TODAY_UNTIL else line
         return speech.fill(speech.pick((line.zh, line.en)), scan.facts)
     if scan.facts.age_s is not None:
-        return speech.label("code_age", age=scan.facts.age_s)
+        return speech.label("code_ahead" if scan.facts.age_s < 0 else "code_age", age=abs(scan.facts.age_s))
     if family in (Family.STAFF, Family.FAULT):
         telling = _telling(scan)
         return speech.fill(speech.pick((telling.what_zh, telling.what_en)), scan.facts).rstrip("。.")
@@ -139,6 +139,8 @@ def _meta(scan: Scan, family: Family, speech: Speech) -> str:
 def _telling(scan: Scan) -> Telling:
     if scan.verdict is Reason.USED_UP:
         return staff_words.USED_UP[scan.facts.limit]
+    if scan.verdict is Reason.CODE_TOO_OLD and (scan.facts.age_s or 0) < 0:
+        return staff_words.CODE_AHEAD
     if scan.facts.card is not None:
         return card_words.STAFF[scan.facts.card]
     return staff_words.STAFF[scan.verdict] if isinstance(scan.verdict, Reason) else staff_words.ADMITTED

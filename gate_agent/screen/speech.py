@@ -58,7 +58,7 @@ class Speech:
         numbers = {"to": facts.to_lane, "lane": facts.at_lane, "n": n, "k": facts.count, "left": left}
         filled = {name: "" if number is None else str(number) for name, number in numbers.items()}
         filled |= {"hours": facts.hours, "range": facts.dates, "slot": facts.slot}
-        filled |= {"cause": facts.cause, "who": facts.who, "age": "" if facts.age_s is None else str(facts.age_s)}
+        filled |= {"cause": facts.cause, "who": facts.who, "age": "" if facts.age_s is None else str(abs(facts.age_s))}
         filled |= {"at": self.time(facts.at_ms), "next": self.time(facts.next_ms)}
         if facts.until_ms is not None:
             filled["until"] = times.last_day(facts.until_ms, self.zone)

@@ -232,6 +232,13 @@ STAFF: Mapping[Reason, Telling] = MappingProxyType(
     }
 )
 
+CODE_AHEAD = Telling(
+    "动态码的时间比本机快 {age} 秒：手机时间不准。",
+    "您手机的时间不准，请改为自动设置，再刷新“我的年票”。",
+    "Live code {age} s ahead of this gate: the phone's time is wrong.",
+    "Your phone's time is off; please set it to automatic and refresh My passes.",
+)
+"""For a code of the future, which is `code_too_old` as well."""
 USED_UP: Mapping[Limit, Telling] = MappingProxyType(
     {
         Limit.ONCE_A_DAY: STAFF[Reason.USED_UP],
@@ -332,6 +339,7 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "last_entries": ("最近入园", "Last entries"),
         "today_at": ("今天 {at}", "today {at}"),
         "code_age": ("{age} 秒前的码", "code made {age} s ago"),
+        "code_ahead": ("手机快 {age} 秒", "phone {age} s ahead"),
         "back": ("返回", "Back"),
         "cut_off": ("画面与闸机断开，下面不是最新情况", "Screen cut off, not current"),
         "cut_off_mid": ("闸机照常验票；正在重新连接", "gates still checking; reconnecting"),

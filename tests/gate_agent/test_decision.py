@@ -16,21 +16,24 @@ from gate_agent.decision import (
     Facts,
     LetOut,
     Refuse,
+    Rotating,
     Venue,
     decide,
     decide_exit,
+    may_be_reused,
 )
 from gate_agent.pass_list import ListedPass
 from gate_agent.trusted_time import Now
-from gate_agent.uses import UNUSED, PassUses
+from gate_agent.uses import UNUSED, PassUses, UsedCode
 from hardware.card_reader import CardAuth
 from tests.gate_agent import lists
 from tests.gate_agent.venue import DAY_MIN, NOW_MINUTE, NOW_MS, VERSION
 from tests.wire import samples
 from wire import moments
 from wire.entitlement import PassStatus, Right, Rule, Uses
-from wire.feed import HEAD_NOT_AFTER_MS, Head, ProductDocument
+from wire.feed import HEAD_NOT_AFTER_MS, CodePolicy, Head, ProductDocument
 from wire.messages import ClockTrust
+from wire.presentation import step_at
 from wire.reasons import Reason
 from wire.token import Claims, Scope
 
@@ -59,6 +62,15 @@ class Situation:
     accepts_plain_card: bool = True
     uses: PassUses = UNUSED
     used_without_list: int = 0
+    step: int | None = None
+    last_step: int | None = None
+    by_known_key: bool = True
+    retired: bool = False
+    code_policy: CodePolicy = CodePolicy.EITHER
+    has_phone: bool = False
+    static_again: bool = False
+    trust: ClockTrust = ClockTrust.TRUSTED
+    untrusted_ms: int = 0
 
     def decided(self) -> Admit | Refuse:
         """What the gate would say."""
@@ -73,10 +85,15 @@ class Situation:
             samples.PASS_ID, PRODUCT, Scope.VENUE, lists.VENUE, self.not_before, self.not_after, 1, self.issued_version
         )
         reading = None if self.card is not None else self.reading or claims
-        right = Right(self.status, self.not_before, self.not_after, self.lowest_issue)
-        row = ListedPass(samples.PASS_ID, PRODUCT, right, "", "", None)
+        right = Right(self.status, self.not_before, self.not_after, self.lowest_issue, self.static_again)
+        keys = samples.PASS_ROWS[0].holder_keys if self.has_phone else ()
+        row = ListedPass(samples.PASS_ID, PRODUCT, right, "", "", None, keys)
         found = row if self.listed and self.has_list and self.reading is None else None
-        return Facts(reading, self.card, found, self.uses, self.used_without_list)
+        uses = self.uses
+        if self.last_step is not None:
+            uses = replace(uses, last_code=UsedCode(self.last_step, NOW_MS, 1))
+        rotating = None if self.step is None else Rotating(self.step, self.by_known_key, self.retired)
+        return Facts(reading, self.card, found, uses, self.used_without_list, rotating)
 
     def _venue(self) -> Venue:
         product = ProductDocument(
@@ -85,6 +102,7 @@ class Situation:
             name_zh="",
             name_en="",
             rule=Rule(per_day=1),
+            code_policy=self.code_policy,
             offline_limit=2,
             max_unlisted_age_h=24,
         )
@@ -99,12 +117,13 @@ class Situation:
 
     def _now(self) -> Now:
         if self.knows_time:
-            return Now(NOW_MS, ClockTrust.TRUSTED, 5, NOW_MS, self.floor_ms)
+            return Now(NOW_MS, self.trust, 5, NOW_MS, self.floor_ms, self.untrusted_ms)
         return Now(None, ClockTrust.UNKNOWN, 5, 0, self.floor_ms)
 
 
 USED = PassUses(Uses(total=1, today=1))
 OLD_HEAD = NOW_MS - HEAD_NOT_AFTER_MS
+STEP = step_at(NOW_MS)
 CODE_REASONS = [
     *(Reason.NOT_OURS, Reason.MALFORMED, Reason.NEEDS_UPDATE, Reason.WRONG_PURPOSE, Reason.UNKNOWN_KEY),
     *(Reason.WRONG_VENUE, Reason.UNKNOWN_PRODUCT, Reason.EXPIRED, Reason.NOT_YET_ACTIVE, Reason.FORGED),
@@ -132,6 +151,12 @@ FLAWS: list[Flaw] = [
     (Reason.REVOKED, {"status": PassStatus.REVOKED}),
     (Reason.SUSPENDED, {"status": PassStatus.SUSPENDED}),
     (Reason.NOT_BOUND, {"status": PassStatus.NOT_BOUND}),
+    (Reason.REPLACED, {"step": STEP, "retired": True, "card": None}),
+    (Reason.NEEDS_ROTATING_CODE, {"has_phone": True, "step": None, "card": None}),
+    (Reason.NEEDS_FULL_CODE, {"step": STEP, "by_known_key": False, "card": None}),
+    (Reason.CODE_TOO_OLD, {"step": STEP - 2, "card": None}),
+    (Reason.CODE_REUSED, {"step": STEP, "last_step": STEP, "card": None}),
+    (Reason.CLOCK_UNKNOWN, {"knows_time": False, "step": STEP, "card": None}),
     (Reason.CLOCK_UNKNOWN, {"knows_time": False, "kind": "SINGLE"}),
     (Reason.CLOCK_UNKNOWN, {"knows_time": False, "floor_ms": None}),
     (Reason.CARD_UNKNOWN, {"card": CardAuth.NONE, "listed": False}),
@@ -141,7 +166,9 @@ FLAWS: list[Flaw] = [
 ]
 LIST_SAYS = {Reason.EXPIRED, Reason.NOT_YET_ACTIVE, Reason.REPLACED, Reason.REVOKED, Reason.SUSPENDED, Reason.NOT_BOUND}
 HIDES: dict[Reason, set[Reason]] = {
-    Reason.CLOCK_UNKNOWN: {Reason.EXPIRED, Reason.NOT_YET_ACTIVE, Reason.OFFLINE_LIMIT},  # no time, no dates
+    Reason.CLOCK_UNKNOWN: {  # no time, no dates
+        *(Reason.EXPIRED, Reason.NOT_YET_ACTIVE, Reason.CODE_TOO_OLD, Reason.OFFLINE_LIMIT)
+    },
     Reason.CARD_UNKNOWN: LIST_SAYS | {Reason.CLOCK_UNKNOWN, Reason.UNKNOWN_PRODUCT},  # no row, no word of it
     Reason.NOT_IN_LIST: LIST_SAYS | {Reason.UNKNOWN_PRODUCT},
 }
@@ -162,7 +189,6 @@ def test_every_reason(reason: Reason, changes: dict[str, object]) -> None:
 
 def test_every_reason_the_gate_can_give_today_is_in_the_table() -> None:
     later = {  # given by what later releases add
-        *(Reason.NEEDS_ROTATING_CODE, Reason.NEEDS_FULL_CODE, Reason.CODE_TOO_OLD, Reason.CODE_REUSED),
         *(Reason.NEEDS_NETWORK, Reason.NEEDS_CARD, Reason.VENUE_CLOSED, Reason.BLACKOUT, Reason.WRONG_TIME_SLOT),
         *(Reason.ALREADY_INSIDE, Reason.TOO_SOON, Reason.OTHER_LANE, Reason.LANE_CLOSED),
     }
@@ -261,3 +287,73 @@ def test_out_gets_every_genuine_pass_of_this_venue(reason: Reason, changes: dict
     verdict = replace(Situation(), **changes).let_out()  # type: ignore[arg-type]
     stays = reason is Reason.CARD_UNKNOWN or "reading" in changes  # reading without dates finds neither of them
     assert verdict == (Refuse(reason) if stays else LetOut())
+
+
+@pytest.mark.parametrize(
+    ("policy", "has_phone", "static_again", "needs_rotating"),
+    [
+        (CodePolicy.EITHER, False, False, False),
+        (CodePolicy.EITHER, True, False, True),
+        (CodePolicy.EITHER, True, True, False),
+        (CodePolicy.STATIC, True, False, False),
+        (CodePolicy.ROTATING, False, False, True),
+        (CodePolicy.ROTATING, True, True, True),
+    ],
+)
+def test_whether_the_static_form_will_do(
+    policy: CodePolicy, has_phone: bool, static_again: bool, needs_rotating: bool
+) -> None:
+    static = Situation(code_policy=policy, has_phone=has_phone, static_again=static_again)
+    assert (
+        static.decided() == Refuse(Reason.NEEDS_ROTATING_CODE)
+        if needs_rotating
+        else isinstance(static.decided(), Admit)
+    )
+    assert isinstance(replace(static, step=STEP).decided(), Admit)
+    assert isinstance(replace(static, card=CardAuth.NONE).decided(), Admit)
+
+
+def test_an_unlisted_static_code_of_a_rotating_product_will_not_do() -> None:
+    unlisted = Situation(listed=False, issued_version=VERSION + 1, code_policy=CodePolicy.ROTATING)
+    assert unlisted.decided() == Refuse(Reason.NEEDS_ROTATING_CODE)
+    assert isinstance(replace(unlisted, step=STEP).decided(), Admit)
+
+
+@pytest.mark.parametrize(
+    ("trust", "held_h", "steps"),
+    [
+        (ClockTrust.TRUSTED, 0, 1),
+        (ClockTrust.HELD, 0, 1),
+        (ClockTrust.HELD, 5.99, 1),
+        (ClockTrust.HELD, 6, 2),
+        (ClockTrust.HELD, 12, 3),
+        (ClockTrust.HELD, 18, 4),
+        (ClockTrust.HELD, 23.99, 4),
+    ],
+)
+def test_how_far_a_step_may_be_off(trust: ClockTrust, held_h: float, steps: int) -> None:
+    now = Situation(trust=trust, untrusted_ms=round(held_h * HOUR_MS))
+    for off in range(-9, 10):
+        verdict = replace(now, step=STEP + off).decided()
+        assert isinstance(verdict, Admit) if abs(off) <= steps else verdict == Refuse(Reason.CODE_TOO_OLD)
+
+
+def test_held_for_a_day_staff_decide_on_rotating_codes_and_on_nothing_else() -> None:
+    held = Situation(trust=ClockTrust.HELD, untrusted_ms=24 * HOUR_MS)
+    assert isinstance(held.decided(), Admit)
+    for step in (STEP, STEP - 100):
+        assert replace(held, step=step).decided() == Refuse(Reason.CLOCK_UNKNOWN)
+    assert replace(held, step=STEP, last_step=STEP).decided() == Refuse(Reason.CODE_REUSED)
+
+
+@pytest.mark.parametrize(("last", "reused"), [(STEP - 1, False), (STEP, True), (STEP + 1, True)])
+def test_steps_only_rise(last: int, reused: bool) -> None:
+    verdict = Situation(step=STEP, last_step=last).decided()
+    assert verdict == Refuse(Reason.CODE_REUSED) if reused else isinstance(verdict, Admit)
+
+
+def test_only_a_reason_after_code_reused_waits_for_the_journal() -> None:
+    facts = Facts(None, rotating=Rotating(STEP))
+    waits = [reason for reason in Reason if may_be_reused(facts, Refuse(reason))]
+    assert waits == ORDER[ORDER.index(Reason.CLOCK_UNKNOWN) :]
+    assert not any(may_be_reused(Facts(None), Refuse(reason)) for reason in Reason)

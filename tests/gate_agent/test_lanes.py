@@ -11,21 +11,23 @@ import pytest
 
 from gate_agent import lanes as lanes_module
 from gate_agent.board import Board
-from gate_agent.decision import Admit, Refuse
+from gate_agent.decision import Admit, Cover, Refuse
 from gate_agent.gate import Gate, Lane
 from gate_agent.lanes import LaneDoesNotAnswer, LaneThreads
 from gate_agent.passage import LanePassages
-from gate_agent.recognition import HeldUp, Presentation
+from gate_agent.recognition import FlawedCode, HeldUp, Presentation
 from gate_agent.trusted_time import device_clock_ns
 from hardware import DeviceFault
 from hardware.card_reader import PULLED, CardFault, CardRead
 from hardware.devices import LaneDevices
 from hardware.turnstile import Direction, Edge, FileTurnstile, Role
+from tests.gate_agent.phones import Phone
 from tests.waiting import until
-from wire.presentation import StaticCode
+from tests.wire import samples
+from wire.presentation import STEP_MS, ShortCode, StaticCode
 from wire.reasons import Reason
 
-CODE = "GATE:A"
+CODE = "GATE:472"
 CARD = CardRead("410200", "A00000001", "1")
 
 Step = str | CardRead | CardFault | Exception | None
@@ -73,11 +75,12 @@ class HeardGate(Gate):
         self.heard: list[Presentation] = []
         self.unread: list[CardFault] = []
         self.answer: Callable[[], None] = lambda: None
+        self.verdict: Admit | Refuse = Refuse(Reason.NOT_OURS)
 
     def present(self, lane: Lane, shown: Presentation) -> Admit | Refuse:
         self.heard.append(shown)
         self.answer()
-        return Refuse(Reason.NOT_OURS)
+        return self.verdict
 
     def unreadable(self, lane: Lane, fault: CardFault) -> None:
         self.unread.append(fault)
@@ -157,7 +160,38 @@ def test_the_newest_read_wins_and_a_held_up_one_does_not_come_again(
     until(lambda: len(gate.heard) == 2)
     scanner.do("GATE:C")  # was displaced, not presented: its visitor still holds it up
     until(lambda: len(gate.heard) == 3)
-    assert [shown.text for shown in gate.heard if isinstance(shown, StaticCode)] == [CODE, "GATE:D", "GATE:C"]
+    assert [shown.text for shown in gate.heard if isinstance(shown, StaticCode | FlawedCode)] == [
+        CODE,
+        "GATE:D",
+        "GATE:C",
+    ]
+
+
+@pytest.mark.parametrize("let_in", [True, False])
+def test_the_next_code_a_phone_draws_is_presented_unless_its_holder_was_let_in(
+    lane: LaneThreads, gate: HeardGate, scanner: PlayedReader, let_in: bool
+) -> None:
+    busy, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        busy.set()
+        assert go_on.wait(5)
+
+    phone = Phone(samples.CLAIMS, 1, samples.HOLDER)
+    first, second, third = (phone.short(samples.NOW_MS + number * STEP_MS) for number in range(3))
+    gate.answer = wait
+    gate.verdict = Admit(samples.DOCUMENT.products[0], Cover.LISTED) if let_in else gate.verdict
+    scanner.do(first)
+    assert busy.wait(5)
+    scanner.do(second, "GATE:B")  # while the first is being judged
+    until(lambda: lane._newest == "GATE:B")
+    gate.answer = lambda: None
+    go_on.set()
+    until(lambda: len(gate.heard) == 2)
+    scanner.do(third, *([CODE] if let_in else []))
+    until(lambda: len(gate.heard) == 3)
+    steps = [shown.step - samples.STEP for shown in gate.heard if isinstance(shown, ShortCode)]
+    assert steps == ([0] if let_in else [0, 2])
 
 
 @pytest.mark.parametrize(

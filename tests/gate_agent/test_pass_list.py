@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace as replaced
 
 from gate_agent import pass_list
 from gate_agent.pass_list import ListFlaw, PassList, PassListHolder, Refused
@@ -59,11 +60,36 @@ def test_a_list_tells_everything_about_a_pass(tmp_path: Path, venue_feed: Feed) 
         "2026111800000017",
         "李*花",
         samples.USE_ROWS[0],
+        samples.PASS_ROWS[0].holder_keys,
     )
     assert held(tmp_path).find(b"notaPASS") is None
     assert held(tmp_path).document == samples.DOCUMENT
     assert (held(tmp_path).epoch, held(tmp_path).version) == (1, 42)
     assert held(tmp_path).place.groups == frozenset({1})
+
+
+def test_the_newest_set_of_holder_keys_wins_and_stands_newest_first(tmp_path: Path, venue_feed: Feed) -> None:
+    old, new, newest = (feed.HolderKey(generation, bytes([2]) * 33) for generation in (1, 2, 700))
+    row = a_pass(PASS_ID)
+    two, others = (replaced(row, holder_keys=keys) for keys in ((old, new), (new, newest)))
+    parts: list[tuple[Part, tuple[feed.Row]]] = [(Part.DOCUMENT, (samples.DOCUMENT,)), (Part.PASSES, (two,))]
+    venue_feed.publish(42, parts)
+    venue_feed.install(tmp_path)
+    assert keys_of(tmp_path) == (new, old)
+    venue_feed.publish(43, parts, [(43, Part.PASSES, (others,))])
+    venue_feed.install(tmp_path)
+    assert keys_of(tmp_path) == (newest, new)
+    venue_feed.publish(
+        44, parts, [(43, Part.PASSES, (others,)), (44, Part.PASSES, (row,))]
+    )  # all phones were taken off the pass
+    venue_feed.install(tmp_path)
+    assert keys_of(tmp_path) == ()
+
+
+def keys_of(data_dir: Path) -> tuple[feed.HolderKey, ...]:
+    listed = held(data_dir).find(PASS_ID)
+    assert listed is not None
+    return listed.holder_keys
 
 
 def test_a_pass_without_name_or_uses_is_listed_all_the_same(tmp_path: Path, venue_feed: Feed) -> None:

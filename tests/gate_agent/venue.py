@@ -9,6 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from gate_agent import trusted_time
 from gate_agent.recognition import credentials
@@ -16,6 +17,7 @@ from gate_agent.sync_state import Enrolment, SyncStore, store_enrolment
 from gate_agent.trusted_time import SignedTime
 from hardware.card_reader import CardRead
 from tests.gate_agent import lists
+from tests.gate_agent.phones import Phone
 from tests.wire import samples
 from wire import feed, moments, signing, token
 from wire.entitlement import PassStatus, Rule
@@ -63,6 +65,7 @@ class Venue:
     passes: dict[bytes, PassRow] = field(default_factory=dict)
     uses: dict[bytes, UseRow] = field(default_factory=dict)
     feed: lists.Feed = field(default_factory=lists.Feed)
+    products: tuple[ProductDocument, ...] = PRODUCTS
     _issued: int = 0
 
     def issue(
@@ -94,6 +97,14 @@ class Venue:
             self.passes[pass_id] = PassRow(pass_id, product, status, not_before, not_after, lowest_issue, hashed)
         return Ticket(claims, token.sign_token(claims, key_id, signer), card)
 
+    def phone(self, ticket: Ticket, generation: int = 1, *, listed: bool = True) -> Phone:
+        """A phone that draws codes for a pass; the centre has registered it, and the list says so if `listed`."""
+        one = Phone(ticket.claims, generation, ec.generate_private_key(ec.SECP256R1()))
+        if listed:
+            row = self.passes[ticket.pass_id]
+            self.passes[ticket.pass_id] = msgspec.structs.replace(row, holder_keys=(*row.holder_keys, one.key))
+        return one
+
     def used(
         self, ticket: Ticket, total: int, on_day: int = 0, marks: Sequence[Mark] = (), now_ms: int = NOW_MS
     ) -> None:
@@ -104,7 +115,7 @@ class Venue:
     def publish(self, signed_at_ms: int = NOW_MS, version: int = VERSION) -> None:
         """Sign the list as it is now."""
         document = msgspec.structs.replace(
-            samples.DOCUMENT, products=PRODUCTS, accepts_plain_card=self.accepts_plain_card
+            samples.DOCUMENT, products=self.products, accepts_plain_card=self.accepts_plain_card
         )
         names = [NameRow(pass_id, f"20261118{int.from_bytes(pass_id, 'big'):08}", "李*花") for pass_id in self.passes]
         parts: list[tuple[Part, Sequence[feed.Row]]] = [
