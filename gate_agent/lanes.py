@@ -91,6 +91,11 @@ class LaneThreads:
             name = f"lane {self.lane.number} reader"
             threading.Thread(target=self._watch, args=(reader,), name=name, daemon=True).start()
 
+    def spare(self, on: bool) -> None:
+        """Heat or a weak supply: read codes at less cost until `spare(False)`. Nothing that is recorded changes."""
+        for reader in self.readers:
+            reader.spare(on)
+
     def stop(self) -> None:
         """Play nothing more. The devices are the caller's to close."""
         self._closing.set()

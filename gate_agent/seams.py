@@ -22,7 +22,7 @@ _CODE_KINDS = {StaticCode: "static", ShortCode: "short", FullCode: "full"}
 def read_picture(path: Path, now_ns: Callable[[], int]) -> dict[str, object]:
     """The codes in a picture, and how long that took; `error` in place of codes for what is no picture."""
     from hardware import DeviceFault
-    from hardware.camera import read_gray
+    from hardware.camera_sources import read_gray
     from hardware.qr import read_picture as codes_in
 
     began_ns = now_ns()

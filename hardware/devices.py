@@ -12,6 +12,10 @@ with these parts (a comma never belongs to a value; in a URL write it %2C):
     reader=cardlib:PATH         a card reader behind its maker's library (iReadCardBas)
     reader=cardserial:PATH[@BAUD]   a card reader that tells each tap in a line (serial_card_reader.py)
     reader=sim                  a simulated camera, scanner and card reader
+    roi=LEFT/TOP/WIDTH/HEIGHT   of the camera named last: the part that is looked at, in percent of the picture
+    exposure_us=N               of the camera named last, if it is on this machine: how long each picture is exposed
+    on_go=HEX                   of the serial scanner named last: what it is told when somebody may walk through; with
+                                on_idle, on_retry, on_later, on_stop, on_staff, on_lane, on_fault (indicator.py)
     turnstile=file:PATH         each pulse appended to a file as a line of JSON
     turnstile=gpio:CHIP/PIN     a relay on a pin of a GPIO chip; :low behind the PIN if the relay is on while it is low
     turnstile=gpiozero:PIN      a relay on a Raspberry Pi's header (BCM number); :low as above
@@ -34,16 +38,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardware import Device, DeviceFault
-from hardware.camera import Camera, open_camera
+from hardware.camera import Camera
+from hardware.camera_sources import open_camera
 from hardware.card_reader import CardReader
 from hardware.indicator import Indicator
 from hardware.pcsc_reader import PcscReader
+from hardware.reader_spec import READER_PARTS, READERS, DeviceSpec, parse_reader, with_part
+from hardware.scanner_signals import ScannerSignals
 from hardware.serial_card_reader import SerialCardReader
-from hardware.serial_scanner import DEFAULT_BAUD, Scanner, SerialScanner
+from hardware.serial_scanner import Scanner, SerialScanner
 from hardware.simulated import SimulatedLane
 from hardware.turnstile import Direction, Turnstile
 from hardware.turnstile_spec import (
-    BAUD_RATES,
     TURNSTILE_PARTS,
     TURNSTILES,
     TurnstileSpec,
@@ -54,20 +60,7 @@ from hardware.vendor_card_reader import VendorCardReader
 
 MAX_LANES = 99
 MAX_READERS = 8  # of one lane
-
-READERS = (
-    "serial:PATH[@BAUD]", "camera:SOURCE", "pcsc:NAME", "cardlib:PATH", "cardserial:PATH[@BAUD]", "sim",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceSpec:
-    """One reader as it was named: its kind, where it is, and for a serial line its speed."""
-
-    kind: str
-    where: str = ""
-    baud: int = DEFAULT_BAUD
-
+SINGLE_PARTS = ("turnstile", "direction", *TURNSTILE_PARTS)
 
 CARD_READERS: dict[str, Callable[[DeviceSpec], CardReader]] = {
     "pcsc": lambda spec: PcscReader(spec.where),
@@ -122,42 +115,37 @@ def parse_lane(text: str) -> LaneSpec:
     number_text, colon, parts = text.partition(":")
     if not colon or not number_text.isdecimal() or not 1 <= int(number_text) <= MAX_LANES:
         raise DeviceFault(f"lane {text!r}: begin with a number from 1 to {MAX_LANES} and a colon, as in 1:reader=sim,…")
-    number = int(number_text)
+    try:
+        return _parse_parts(int(number_text), parts)
+    except DeviceFault as fault:
+        raise DeviceFault(f"lane {number_text}: {fault}") from fault
+
+
+def _parse_parts(number: int, parts: str) -> LaneSpec:
     readers: list[DeviceSpec] = []
-    turnstiles: list[str] = []
-    turnstile_parts: dict[str, str] = {}
-    directions: list[Direction] = []
+    single: dict[str, str] = {}
     for part in parts.split(","):
         key, _, value = part.partition("=")
         if key == "reader":
-            readers.append(_reader(number, value))
-        elif key == "turnstile":
-            turnstiles.append(value)
-        elif key in TURNSTILE_PARTS:
-            if key in turnstile_parts:
-                raise DeviceFault(f"lane {number}: name {key} once")
-            turnstile_parts[key] = value
-        elif key == "direction":
-            if value not in list(Direction):
-                raise DeviceFault(f"lane {number}: direction is in or out, not {value!r}")
-            directions.append(Direction(value))
+            readers.append(parse_reader(value))
+        elif key in READER_PARTS:
+            readers[-1:] = [with_part(readers[-1] if readers else None, key, value)]
+        elif key not in SINGLE_PARTS:
+            known = ", ".join(f"{name}=…" for name in ("reader", *READER_PARTS, *SINGLE_PARTS))
+            raise DeviceFault(f"{part!r} is none of {known}")
+        elif key in single:
+            raise DeviceFault(f"name {key} once")
         else:
-            known = ", ".join(f"{name}=…" for name in ("reader", "turnstile", "direction", *TURNSTILE_PARTS))
-            raise DeviceFault(f"lane {number}: {part!r} is none of {known}")
-    if len(turnstiles) != 1:
-        raise DeviceFault(
-            f"lane {number}: name exactly one turnstile ({' or '.join(TURNSTILES)}), not {len(turnstiles)}"
-        )
+            single[key] = value
     if not 1 <= len(readers) <= MAX_READERS:
-        raise DeviceFault(f"lane {number}: name 1 to {MAX_READERS} readers ({', '.join(READERS)}), not {len(readers)}")
-    if len(directions) > 1:
-        raise DeviceFault(f"lane {number}: name the direction once")
-    direction = directions[0] if directions else Direction.IN
-    try:
-        turnstile = parse_turnstile(turnstiles[0], turnstile_parts, direction)
-    except DeviceFault as fault:
-        raise DeviceFault(f"lane {number}: {fault}") from fault
-    return LaneSpec(number, tuple(readers), turnstile, direction)
+        raise DeviceFault(f"name 1 to {MAX_READERS} readers ({', '.join(READERS)}), not {len(readers)}")
+    way = single.pop("direction", Direction.IN)
+    if way not in list(Direction):
+        raise DeviceFault(f"direction is in or out, not {way!r}")
+    named = single.pop("turnstile", None)
+    if named is None:
+        raise DeviceFault(f"name exactly one turnstile ({' or '.join(TURNSTILES)})")
+    return LaneSpec(number, tuple(readers), parse_turnstile(named, single, Direction(way)), Direction(way))
 
 
 def open_lane(spec: LaneSpec) -> LaneDevices:
@@ -170,11 +158,16 @@ def open_lane(spec: LaneSpec) -> LaneDevices:
         cameras: list[Camera] = []
         scanners: list[Scanner] = []
         card_readers: list[CardReader] = []
+        indicators: list[Indicator] = []
         for reader in spec.readers:
             if reader.kind == "serial":
-                scanners.append(SerialScanner(Path(reader.where), reader.baud))
+                scanner = SerialScanner(Path(reader.where), reader.baud)
+                opened.callback(scanner.close)
+                scanners.append(scanner)
+                if reader.signals:
+                    indicators.append(ScannerSignals(scanner, reader.signals))
             elif reader.kind == "camera":
-                cameras.append(open_camera(reader.where))
+                cameras.append(open_camera(reader.where, region=reader.region, exposure_us=reader.exposure_us))
                 opened.callback(cameras[-1].close)
             elif reader.kind in CARD_READERS:
                 card_readers.append(CARD_READERS[reader.kind](reader))
@@ -196,22 +189,6 @@ def open_lane(spec: LaneSpec) -> LaneDevices:
         scanners=tuple(scanners),
         card_readers=tuple(card_readers),
         turnstile=turnstile,
-        indicators=() if simulated is None else (simulated.indicator,),
+        indicators=(*indicators, *(() if simulated is None else (simulated.indicator,))),
         simulated=simulated,
     )
-
-
-def _reader(lane: int, value: str) -> DeviceSpec:
-    """One reader as named; its kind must be one of READERS, and all but `sim` say where they are."""
-    kind, _, where = value.partition(":")
-    if kind not in {name.partition(":")[0] for name in READERS}:
-        raise DeviceFault(f"lane {lane}: reader={value!r} is of no known kind; known are {', '.join(READERS)}")
-    if (kind == "sim") == bool(where):
-        raise DeviceFault(f"lane {lane}: reader={value!r} should read reader={' or '.join(READERS)}")
-    if kind in ("serial", "cardserial"):
-        path, at, baud = where.rpartition("@")
-        if at and baud.isdecimal():
-            if int(baud) not in BAUD_RATES:
-                raise DeviceFault(f"lane {lane}: {baud} baud is no speed of a serial line; scanners use 9600 or 115200")
-            return DeviceSpec(kind, path, int(baud))
-    return DeviceSpec(kind, where)

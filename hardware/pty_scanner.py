@@ -51,6 +51,13 @@ class PtyScanner:
             if not self._write(data[sent : sent + step]):
                 return
 
+    def heard(self) -> bytes:
+        """What the gate has told the scanner since this was asked last, MAX_WRITE_BYTES at most."""
+        try:
+            return os.read(self._master, MAX_WRITE_BYTES)
+        except BlockingIOError:
+            return b""
+
     def close(self) -> None:
         """Pull the cable: whoever reads sees the device vanish."""
         if not self._unplugged.is_set():

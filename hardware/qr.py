@@ -46,7 +46,9 @@ Reading: TypeAlias = "Callable[[Gray], list[QrCode]]"
 
 
 class QrReader:
-    """Reads the frames of one camera, each at the time it was captured. DeviceFault: zxing-cpp is missing."""
+    """Reads the frames of one camera, each at the time it was captured. DeviceFault: zxing-cpp is missing.
+
+    `second_looks` may be switched off at any time, to spare the processor."""
 
     def __init__(self, cross_check: Reading | None = None) -> None:
         """`cross_check` is the second decoder: pyzbar, and none at all where pyzbar is missing (`warning` says so)."""
@@ -55,6 +57,7 @@ class QrReader:
         self.warning = cross_check_warning()
         if cross_check is None and self.warning is None:
             cross_check = _read_cross_check
+        self.second_looks = True
         self._cross_check = cross_check
         self._motion = _Motion()
         self._second_looks: tuple[Reading, ...] = (
@@ -70,7 +73,7 @@ class QrReader:
         """The codes in `frame`, largest first."""
         codes = _read_plain(frame.gray)
         now_ms = frame.captured_monotonic_ns // 1_000_000
-        if self._motion.lately(frame.gray, now_ms) and not codes:
+        if self.second_looks and self._motion.lately(frame.gray, now_ms) and not codes:
             codes = self._agreed(self._second_look(frame.gray, now_ms), now_ms)
         return codes
 
@@ -132,8 +135,7 @@ def cross_check_warning() -> str | None:
 class _Motion:
     """Whether the picture changed a moment ago, judged by a thumbnail that costs a fiftieth of a first look."""
 
-    def __init__(self, cross_check: Reading | None = None) -> None:
-        """`cross_check` is the second decoder: pyzbar, and none at all where pyzbar is missing (`warning` says so)."""
+    def __init__(self) -> None:
         self._before: Gray | None = None
         self._until_ms = 0
 

@@ -23,6 +23,9 @@ READ_POLL_S = 0.05  # how long one read may block: bounds closing and the idle r
 REOPEN_FIRST_S = 0.2
 REOPEN_LIMIT_S = 5.0
 DEFAULT_BAUD = 115_200
+BAUD_RATES = range(300, 4_000_001)
+MAX_COMMAND_BYTES = 64  # of what a scanner is told
+TELL_LIMIT_S = 0.2  # a scanner that does not take a command in this time is deaf
 
 STABLE_NAMES = Path("/dev/serial/by-path")
 
@@ -115,6 +118,9 @@ class SerialScanner:
         self._port: Serial | None = None
         self._closed = threading.Event()
         self._fault: str | None = None
+        self._command: bytes | None = None  # the newest one not told yet
+        self.deaf: str | None = None
+        """Why the scanner takes no commands, a sentence for staff; its reading goes on."""
         self._connect()  # at once: opening drops what was typed before
 
     @property
@@ -139,6 +145,10 @@ class SerialScanner:
                 self._closed.wait(max(0.0, min(left_s, self._try_again_at_s - self._monotonic_s())))
         return None
 
+    def tell(self, command: bytes) -> None:
+        """Have a command sent to the scanner, at the next reading; returns at once. A newer one wins."""
+        self._command = command
+
     def close(self) -> None:
         self._closed.set()
         with self._port_lock:  # at most one READ_POLL_S
@@ -151,7 +161,9 @@ class SerialScanner:
         try:
             with library("pyserial"):
                 from serial import Serial
-            self._port = Serial(str(self._path), self._baud, timeout=READ_POLL_S, exclusive=True)
+            self._port = Serial(
+                str(self._path), self._baud, timeout=READ_POLL_S, write_timeout=TELL_LIMIT_S, exclusive=True
+            )
         except DeviceFault as fault:
             self._lost(str(fault))
         except (OSError, ValueError) as error:  # pyserial's own errors are OSErrors; ValueError: a baud rate it refuses
@@ -162,12 +174,25 @@ class SerialScanner:
 
     def _read(self, port: Serial) -> None:
         try:
+            self._pass_on(port)
             data = port.read(max(1, min(port.in_waiting, MAX_READ_BYTES)))
         except OSError as error:
             self._let_go()
             self._lost(_what_to_do(self._called, self._path, error))
         else:
             self._waiting.extend(self._framer.feed(data, int(self._monotonic_s() * 1000)))
+
+    def _pass_on(self, port: Serial) -> None:
+        from serial import SerialTimeoutException
+
+        command, self._command = self._command, None
+        if command is None:
+            return
+        try:
+            port.write(command)
+            self.deaf = None
+        except SerialTimeoutException:
+            self.deaf = f"{self._called} {self._path} takes no commands: switch them on in it, or leave on_… away"
 
     def _lost(self, sentence: str) -> None:
         self._fault = sentence

@@ -20,8 +20,8 @@ import msgspec
 from flask import Blueprint, Response, abort, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from hardware.simulated import SimulatedLane
-from hardware.simulated_turnstile import Trouble, Walk
+from hardware.simulated import TROUBLES, SimulatedLane
+from hardware.simulated_turnstile import Walk
 
 
 class Show(msgspec.Struct, forbid_unknown_fields=True):
@@ -44,7 +44,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     what: str
 
     def __post_init__(self) -> None:
-        if self.what not in ("none", *Trouble):
+        if self.what not in ("none", *TROUBLES):
             raise ValueError("no such trouble")
 
 
@@ -53,7 +53,7 @@ EXPECTED: dict[type, str] = {
     Show: 'expected {"text": the code, "to": "camera" or "scanner", "seed": a whole number or null}',
     dict: 'expected {"area": …, "number": …, "identification": …} or {"fault": …}, each of them text',
     Visitor: f'expected {{"how": one of {", ".join(Walk)}}}',
-    Fault: f'expected {{"what": one of none, {", ".join(Trouble)}}}',
+    Fault: f'expected {{"what": one of none, {", ".join(TROUBLES)}}}',
 }
 
 Body = TypeVar("Body", Show, Visitor, Fault, dict[str, str])
@@ -70,7 +70,7 @@ def simulation(lanes: Mapping[int, SimulatedLane]) -> Blueprint:
 
     @pages.get("")
     def page() -> str:
-        return render_template("simulation.html", lanes=list(lanes), walks=list(Walk), troubles=list(Trouble))
+        return render_template("simulation.html", lanes=list(lanes), walks=list(Walk), troubles=TROUBLES)
 
     @pages.get("/history")
     def history() -> Response:

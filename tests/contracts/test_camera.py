@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from hardware.camera import Camera, open_camera
-from hardware.simulated import SimulatedCamera
+from hardware.camera import Camera, Region
+from hardware.camera_sources import open_camera
+from hardware.simulated_readers import SimulatedCamera
 from hardware.timeline import History, StepTimeline
 from tests.hardware.pictures import write_video
 from tests.waiting import until
@@ -40,7 +41,12 @@ def simulated(tmp_path: Path) -> Camera:
     return SimulatedCamera(History(StepTimeline().now_ns))
 
 
-ENDING = [folder, paced_video, every_frame_of_a_video]
+def part_of_view(tmp_path: Path) -> Camera:
+    write_video(tmp_path / "visitors.avi", PICTURES, fps=50)
+    return open_camera(str(tmp_path / "visitors.avi"), region=Region(25, 0, 50, 50))
+
+
+ENDING = [folder, paced_video, every_frame_of_a_video, part_of_view]
 
 
 @pytest.fixture(params=[*ENDING, simulated], ids=lambda make: make.__name__)
@@ -69,6 +75,13 @@ def test_frames_are_grey_numbered_and_dated(camera: Camera) -> None:
 def test_a_frame_is_given_once(camera: Camera) -> None:
     given = [frame.seq for frame in itertools.islice(camera.frames(), 4)]
     assert len(set(given)) == len(given)
+
+
+def test_slowed_down_it_goes_on(camera: Camera) -> None:
+    camera.slow_down(20.0)
+    assert camera.newest(WAIT_S) is not None
+    camera.slow_down(None)
+    assert camera.newest(WAIT_S) is not None
 
 
 def test_closing_ends_the_frames(camera: Camera) -> None:

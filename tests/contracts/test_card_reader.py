@@ -14,7 +14,7 @@ from hardware.card_reader import CardAuth, CardFault, CardRead, CardReader
 from hardware.pcsc_reader import PcscReader
 from hardware.pty_scanner import PtyScanner
 from hardware.serial_card_reader import SerialCardReader
-from hardware.simulated import ScriptedCardReader
+from hardware.simulated_readers import ScriptedCardReader
 from hardware.timeline import History, StepTimeline
 from hardware.vendor_card_reader import VendorCardReader
 from tests.hardware.card_stack import CardStack, InsertedCard

@@ -11,7 +11,7 @@ import pytest
 
 from hardware.pty_scanner import PtyScanner
 from hardware.serial_scanner import MAX_LINE_CHARS, Scanner, SerialScanner
-from hardware.simulated import SimulatedScanner
+from hardware.simulated_readers import SimulatedScanner
 from hardware.timeline import History, StepTimeline
 
 WAIT_S = 5.0

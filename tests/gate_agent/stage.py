@@ -23,7 +23,7 @@ from gate_agent.sync_state import SyncView
 from gate_agent.trusted_time import Now
 from gate_agent.world import World
 from hardware.indicator import Signal
-from hardware.simulated import RecordedIndicator
+from hardware.simulated_readers import RecordedIndicator
 from hardware.simulated_turnstile import WINDOW_MS, SimulatedTurnstile
 from hardware.timeline import History, StepTimeline
 from hardware.turnstile import Edge, Role

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import cv2
 import numpy as np
 import pytest
 
 from hardware import DeviceFault
-from hardware.camera import LiveCamera, StoredPictures, open_camera
+from hardware.camera import Camera, Region
+from hardware.camera_sources import StoredPictures, open_camera
+from hardware.live_camera import LiveCamera
+from hardware.phone_screen import Look, draw_nobody, draw_phone
+from hardware.picture_watch import PictureTrouble, PictureWatch
+from hardware.qr import QrReader
+from tests.hardware.picture_server import PictureServer
 from tests.hardware.pictures import write_video
 from tests.waiting import until
 
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
     from hardware.camera import Gray
 
 WAIT_S = 5.0
+S = 1_000_000_000
 
 
 def shade(level: int) -> Gray:
@@ -36,6 +44,9 @@ class ShortCapture:
     def read(self) -> tuple[bool, cv2.typing.MatLike]:
         self._left -= 1
         return self._left >= 0, shade(100)
+
+    def grab(self) -> bool:
+        return self.read()[0]
 
     def get(self, propId: int) -> float:  # noqa: N803
         return 0.0
@@ -144,6 +155,126 @@ def test_a_file_that_is_no_video(tmp_path: Path) -> None:
     camera = open_camera(str(tmp_path / "words.mp4"))
     until(lambda: camera.ended, what="the camera gives up")
     assert "is not a video" in str(camera.fault)
+
+
+class KeptCapture:
+    """A source that goes on; `noise`: no two of its pictures are the same."""
+
+    def __init__(self, level: int = 100, noise: bool = True) -> None:
+        self._level = level
+        self._noise = noise
+        self.read_count = 0
+        self.grabbed = 0
+
+    def read(self) -> tuple[bool, cv2.typing.MatLike]:
+        self.read_count += 1
+        return True, shade(self._level + self.read_count % 2 if self._noise else self._level)
+
+    def grab(self) -> bool:
+        self.grabbed += 1
+        return True
+
+    def get(self, propId: int) -> float:  # noqa: N803
+        return 0.0
+
+    def release(self) -> None:
+        return
+
+
+def test_a_camera_that_spares_the_processor_drops_pictures_unpacked() -> None:
+    capture = KeptCapture()
+    camera = LiveCamera("camera 0", lambda: capture)
+    assert camera.newest(WAIT_S) is not None
+    camera.slow_down(0.01)
+    until(lambda: capture.grabbed > 1_000, what="pictures are dropped")
+    read_count = capture.read_count
+    until(lambda: capture.grabbed > 2_000, what="more of them")
+    assert capture.read_count == read_count
+    camera.slow_down(None)
+    until(lambda: capture.read_count > read_count, what="pictures are taken again")
+    camera.close()
+
+
+def test_a_camera_whose_driver_falls_over_is_opened_again() -> None:
+    broken = iter([ZeroDivisionError("in the driver"), None])
+
+    def opened() -> KeptCapture:
+        mistake = next(broken)
+        if mistake is not None:
+            raise mistake
+        return KeptCapture()
+
+    camera = LiveCamera("camera 0", opened)
+    assert camera.newest(WAIT_S) is not None
+    camera.close()
+
+
+def test_pictures_that_show_nothing() -> None:
+    watch, noise = PictureWatch(), itertools.cycle((shade(100), shade(101)))
+    assert [watch.look(next(noise), second * S) for second in range(100)] == [None] * 100
+    frozen = [watch.look(shade(100), second * S) for second in range(100, 112)]
+    assert frozen == [None] * 10 + [PictureTrouble.FROZEN] * 2
+    dark = itertools.cycle((shade(0), shade(1)))
+    watch = PictureWatch()
+    assert [watch.look(next(dark), second * S) for second in range(60)] == [None] * 60
+    assert watch.look(shade(0), 60 * S) is PictureTrouble.DARK
+    assert watch.look(shade(60), 61 * S) is None, "a phone is held up in the dark"
+
+
+def test_of_a_part_of_the_view_only_that_is_given(tmp_path: Path) -> None:
+    gray = np.arange(100 * 200, dtype=np.uint32).reshape(100, 200).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), gray)
+    frame = open_camera(str(tmp_path / "a.png"), region=Region(25, 10, 50, 30)).newest(0)
+    assert frame is not None
+    assert np.array_equal(frame.gray, gray[10:40, 50:150])
+    assert Region(99, 99, 1, 1).of(shade(7)).size > 0
+
+
+class ObligingCapture(KeptCapture):
+    """A device that opens and takes settings; the exposure only if it is even."""
+
+    told: ClassVar[list[tuple[int, float]]] = []
+
+    def __init__(self, device: int | str, how: int) -> None:
+        super().__init__()
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return True
+
+    def set(self, propId: int, value: float) -> bool:  # noqa: N803
+        self.told.append((propId, value))
+        return propId != cv2.CAP_PROP_EXPOSURE or value % 2 == 0
+
+
+def test_exposure_is_set_by_hand_or_the_camera_says_that_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", ObligingCapture)
+    camera = open_camera("/dev/video99", exposure_us=4_050)
+    wanted = [(cv2.CAP_PROP_AUTO_EXPOSURE, 1), (cv2.CAP_PROP_EXPOSURE, 40)]
+    until(lambda: ObligingCapture.told[-2:] == wanted, what="the exposure is set")
+    camera.close()
+    camera = open_camera("7", exposure_us=4_100)
+    until(lambda: "camera 7 does not take an exposure of 4100 µs" in str(camera.fault), what="the refusal is told")
+    camera.close()
+
+
+def texts_in_view(camera: Camera) -> list[str]:
+    frame = camera.newest(WAIT_S)
+    return [] if frame is None else [code.text for code in QrReader().read(frame)]
+
+
+@pytest.mark.slow
+def test_a_camera_by_url_that_disappears_and_comes_back() -> None:
+    phone, nobody = draw_phone("GATE:ONE", Look.by_chance(3)), draw_nobody(Look())
+    server = PictureServer([nobody, phone])
+    camera = open_camera(server.url)
+    until(lambda: texts_in_view(camera) == ["GATE:ONE"], what="a code by URL")
+    server.stop()
+    until(lambda: "does not answer" in str(camera.fault), timeout_s=20.0, what="it is looked for")
+    server = PictureServer([nobody, phone], server.port)
+    until(lambda: camera.fault is None, timeout_s=30.0, what="it is found again")
+    until(lambda: texts_in_view(camera) == ["GATE:ONE"], what="a code again")
+    camera.close()
+    server.stop()
 
 
 def test_the_password_of_a_camera_is_not_told() -> None:

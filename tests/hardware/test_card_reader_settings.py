@@ -8,8 +8,9 @@ import pytest
 
 from hardware import DeviceFault
 from hardware.card_reader import CardReader
-from hardware.devices import READERS, DeviceSpec, open_lane, parse_lane
+from hardware.devices import open_lane, parse_lane
 from hardware.pcsc_reader import PcscReader
+from hardware.reader_spec import READERS, DeviceSpec
 from hardware.serial_card_reader import SerialCardReader
 from hardware.vendor_card_reader import VendorCardReader
 

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from hardware import DeviceFault
-from hardware.devices import DeviceSpec, LaneSpec, open_lane, parse_lane
+from hardware.camera import Region
+from hardware.devices import LaneSpec, open_lane, parse_lane
+from hardware.indicator import Signal
 from hardware.pty_scanner import PtyScanner
+from hardware.reader_spec import DeviceSpec
 from hardware.simulated_turnstile import SimulatedTurnstile
 from hardware.turnstile import Direction, FileTurnstile, Role
 from hardware.turnstile_spec import TurnstileSpec
@@ -87,6 +90,17 @@ INPUTS = {
                 TurnstileSpec("httprelay", "http://10.0.8.2/relay/0?turn=on&timer={pulse_s}", interface="eth1"),
             ),
         ),
+        (
+            "1:reader=camera:2,roi=25/0/50/100,exposure_us=900,reader=serial:/a,on_go=1b07,on_stop=1B,turnstile=sim",
+            LaneSpec(
+                1,
+                (
+                    DeviceSpec("camera", "2", region=Region(25, 0, 50, 100), exposure_us=900),
+                    DeviceSpec("serial", "/a", signals={Signal.GO: b"\x1b\x07", Signal.STOP: b"\x1b"}),
+                ),
+                ARM,
+            ),
+        ),
     ],
 )
 def test_lanes_that_are_understood(text: str, spec: LaneSpec) -> None:
@@ -100,14 +114,14 @@ def test_lanes_that_are_understood(text: str, spec: LaneSpec) -> None:
         ("reader=sim,turnstile=sim", "number from 1 to 99"),
         ("0:reader=sim,turnstile=sim", "number from 1 to 99"),
         ("100:reader=sim,turnstile=sim", "number from 1 to 99"),
-        ("1:", "none of reader="),
-        ("1:reader=sim", "exactly one turnstile .*not 0"),
-        ("1:reader=sim,turnstile=sim,turnstile=sim", "exactly one turnstile .*not 2"),
+        ("1:", "lane 1: '' is none of reader="),
+        ("1:reader=sim", "lane 1: name exactly one turnstile"),
+        ("1:reader=sim,turnstile=sim,turnstile=sim", "lane 1: name turnstile once"),
         ("1:turnstile=sim", "1 to 8 readers .*not 0"),
         ("1:turnstile=sim" + ",reader=sim" * 9, "1 to 8 readers .*not 9"),
         ("1:reader=sim,turnstile=sim,lamp=red", "'lamp=red' is none of"),
         ("1:reader=sim,turnstile=sim,direction=up", "in or out, not 'up'"),
-        ("1:reader=sim,turnstile=sim,direction=in,direction=in", "direction once"),
+        ("1:reader=sim,turnstile=sim,direction=in,direction=in", "name direction once"),
         ("1:reader=nose:1,turnstile=sim", "no known kind; known are serial:PATH"),
         ("1:reader=serial,turnstile=sim", "should read reader=serial:PATH"),
         ("1:reader=sim:1,turnstile=sim", "should read reader="),
@@ -134,6 +148,17 @@ def test_lanes_that_are_understood(text: str, spec: LaneSpec) -> None:
         ("1:reader=sim,turnstile=sim,interface=eth1", "an httprelay, and nothing else, needs interface=NAME"),
         ("1:reader=sim,turnstile=httprelay:http://relay/pulse,interface=eth1", "a URL with an IP address"),
         ("1:reader=sim,turnstile=httprelay:ftp://10.0.8.2/pulse,interface=eth1", "a URL with an IP address"),
+        ("1:roi=0/0/100/100,reader=camera:0,turnstile=sim", "belongs behind the reader=camera:"),
+        ("1:reader=sim,on_go=07,turnstile=sim", "belongs behind the reader=serial:"),
+        ("1:reader=camera:0,roi=0/0/100,turnstile=sim", "should read roi=LEFT/TOP/WIDTH/HEIGHT"),
+        ("1:reader=camera:0,roi=50/0/51/100,turnstile=sim", "should read roi=LEFT/TOP/WIDTH/HEIGHT"),
+        ("1:reader=camera:0,roi=0/0/0/100,turnstile=sim", "should read roi=LEFT/TOP/WIDTH/HEIGHT"),
+        ("1:reader=camera:0,roi=0/0/9/9,roi=0/0/9/9,turnstile=sim", "name roi once for each reader"),
+        ("1:reader=camera:0,exposure_us=10,turnstile=sim", "microseconds from 100 to 1000000"),
+        ("1:reader=camera:rtsp://a/b,exposure_us=1000,turnstile=sim", "rtsp://a/b exposes by its own settings"),
+        ("1:reader=serial:/dev/ttyUSB0,on_go=beep,turnstile=sim", "on_go='beep' should be 1 to 64 bytes in hex"),
+        ("1:reader=serial:/dev/ttyUSB0,on_go=,turnstile=sim", "on_go='' should be 1 to 64 bytes in hex"),
+        ("1:reader=serial:/dev/ttyUSB0,on_rain=07,turnstile=sim", "'on_rain=07' is none of reader=…, roi=…"),
     ],
 )
 def test_lanes_that_are_not(text: str, words: str) -> None:

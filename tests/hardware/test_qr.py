@@ -17,7 +17,8 @@ from pyzbar import pyzbar
 
 from hardware import DeviceFault
 from hardware.bent_code import flattened
-from hardware.camera import Frame, open_camera, read_gray
+from hardware.camera import Frame
+from hardware.camera_sources import open_camera, read_gray
 from hardware.phone_screen import Look, draw_nobody, draw_phone, qr_picture
 from hardware.qr import AGREE_WITHIN_MS, CROSS_CHECK_EVERY_MS, MOTION_HOLD_MS, QrCode, QrReader, read_picture
 from tests.hardware.pictures import public_pictures, write_video
@@ -91,6 +92,16 @@ def test_a_second_look_needs_motion_and_two_that_agree() -> None:
     assert answers[0] == [], "one look is not enough"
     assert [A_CODE] in answers
     assert all(answer in ([], [A_CODE]) for answer in answers)
+
+
+def test_second_looks_can_be_switched_off_and_on() -> None:
+    gray = only_sharpened()
+    reader = QrReader()
+    reader.second_looks = False
+    assert [texts(reader, seen, at_ms) for at_ms, seen in enumerate([NOBODY, *[gray] * 20])] == [[]] * 21
+    reader.second_looks = True
+    answers = [texts(reader, seen, 1_000 + at_ms) for at_ms, seen in enumerate([NOBODY, *[gray] * 20])]
+    assert [A_CODE] in answers
 
 
 def test_the_second_look_ends_some_time_after_the_last_motion() -> None:

@@ -45,6 +45,42 @@ def test_codes_at_the_speed_of_a_serial_line(baud: int, typing: Typing) -> None:
     far_end.close()
 
 
+def test_commands_reach_the_scanner_between_codes_and_the_newest_wins() -> None:
+    far_end = PtyScanner()
+    scanner = SerialScanner(far_end.path)
+    scanner.tell(b"\x1b\x01")
+    scanner.tell(b"\x1b\x07")
+    far_end.type(A_CODE)
+    assert scanner.next_line(WAIT_S) == A_CODE
+    assert far_end.heard() == b"\x1b\x07"
+    assert scanner.next_line(0) is None
+    assert (far_end.heard(), scanner.deaf) == (b"", None)
+    scanner.close()
+    far_end.close()
+
+
+def test_a_scanner_that_takes_no_commands_goes_on_reading() -> None:
+    far_end = PtyScanner()
+    scanner = SerialScanner(far_end.path)
+
+    def told() -> str | None:
+        scanner.tell(b"\x07" * 20_000)
+        assert scanner.next_line(0) is None
+        return scanner.deaf
+
+    assert "takes no commands" in str(until(told, what="its line is full"))
+    scanner.tell(b"\x07")
+    far_end.type(A_CODE)
+    assert scanner.next_line(WAIT_S) == A_CODE
+    assert scanner.fault is None
+    until(lambda: far_end.heard() == b"", what="the line is empty")
+    scanner.tell(b"\x07")
+    assert scanner.next_line(0) is None
+    assert scanner.deaf is None
+    scanner.close()
+    far_end.close()
+
+
 def test_a_half_line_is_not_glued_to_the_next_code() -> None:
     far_end = PtyScanner()
     scanner = SerialScanner(far_end.path)

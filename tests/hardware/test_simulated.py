@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
 import pytest
 
-from hardware.card_reader import CardAuth, CardFault, CardRead
+from hardware.card_reader import ONE_CARD_ONLY, PULLED, CardAuth, CardFault, CardRead
 from hardware.indicator import Signal
 from hardware.phone_screen import MAX_SHOWN_CHARS, Look, draw_nobody, draw_phone
+from hardware.picture_watch import DARK_LEVEL
 from hardware.qr import QrReader, read_picture
 from hardware.serial_scanner import MAX_LINE_CHARS
-from hardware.simulated import SHOWN_FRAMES, SimulatedCamera, SimulatedLane
+from hardware.simulated import SimulatedLane
+from hardware.simulated_readers import SHOWN_FRAMES, SimulatedCamera
 from hardware.simulated_turnstile import STEP_UP_MS
 from hardware.timeline import History, RealTimeline, StepTimeline
 from tests.waiting import until
@@ -106,6 +109,7 @@ def test_the_lane_tells_one_story(lane: SimulatedLane, time: StepTimeline) -> No
         "tampered": False,
         "fault": None,
         "signal": "go",
+        "readers": {"camera": None, "scanner": None, "card reader": None},
         "moments_forgotten": 0,
     }
     time.advance(STEP_UP_MS)
@@ -133,6 +137,53 @@ def test_the_walk_and_fault_verbs(lane: SimulatedLane, time: StepTimeline) -> No
     assert "plug it in" in str(lane.state()["fault"])
     lane.fault("none")
     assert lane.state()["fault"] is None
+
+
+def test_readers_go_and_come_back(lane: SimulatedLane) -> None:
+    for what, device in (
+        ("camera_gone", lane.camera),
+        ("camera_dark", lane.camera),
+        ("camera_frozen", lane.camera),
+        ("scanner_gone", lane.scanner),
+        ("card_reader_gone", lane.card_reader),
+    ):
+        lane.fault(what)
+        assert device.fault, what
+        lane.fault("none")
+        assert device.fault is None
+
+
+def test_a_reader_that_is_gone_reads_nothing(lane: SimulatedLane) -> None:
+    lane.fault("scanner_gone")
+    lane.fault("card_reader_gone")
+    lane.fault("camera_gone")
+    lane.show("LOST", to="scanner")
+    lane.card({"fault": "pulled"})
+    assert (lane.scanner.next_line(0), lane.card_reader.next_read(0), lane.camera.newest(0)) == (None, None, None)
+    lane.fault("none")
+    lane.show("SEEN", to="scanner")
+    assert lane.scanner.next_line(0) == "SEEN"
+    assert lane.card_reader.next_read(0) is None
+    assert lane.camera.newest(WAIT_S) is not None
+
+
+def test_what_goes_wrong_once(lane: SimulatedLane) -> None:
+    lane.fault("two_cards")
+    lane.fault("card_pulled")
+    assert [lane.card_reader.next_read(0) for _ in range(3)] == [ONE_CARD_ONLY, PULLED, None]
+    lane.fault("scanner_noise")
+    lane.show(A_CODE, to="scanner")
+    lines: list[str | None] = []
+    while A_CODE not in lines:
+        lines.append(lane.scanner.next_line(0))
+        assert lines[-1] is not None, lines
+
+
+def test_a_dark_picture_shows_no_code(lane: SimulatedLane) -> None:
+    lane.fault("camera_dark")
+    lane.show(A_CODE, seed=3)
+    seen = [frame.gray for frame in itertools.islice(lane.camera.frames(), 3)]
+    assert all(int(gray.max()) <= DARK_LEVEL and read_picture(gray) == [] for gray in seen)
 
 
 def test_verbs_refuse_what_they_do_not_understand(lane: SimulatedLane) -> None:

@@ -42,6 +42,10 @@ function tag(name, text) {
 }
 
 function words(value) {
+  if (value !== null && typeof value === "object") {
+    const broken = Object.entries(value).filter(([, fault]) => fault !== null).map(([name]) => name);
+    return broken.length ? `✗ ${broken.join(", ")}` : "✓";
+  }
   return value === true ? "✓" : value === false ? "–" : value;
 }
 
