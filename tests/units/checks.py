@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import threading
 import traceback
@@ -19,7 +20,9 @@ from typing import Any
 SETTINGS = Path("/var/lib/gate-agent/gate.toml")
 LANE = '[[lane]]\ndevices = "1:reader=sim,turnstile=file:/run/gate-agent/pulses"\n'
 GATE, SYNC = "gate-agent.service", "gate-sync.service"
-PATIENCE_S = 60
+PATIENCE_S = 120
+JOURNAL = "/var/lib/gate-agent/entries.db"
+SYNC_WATCHED = "/run/systemd/system/gate-sync.service.d/watched.conf"  # five minutes are too long to wait for here
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
@@ -57,7 +60,7 @@ def start() -> dict[str, Any]:
     SETTINGS.write_text(LANE, encoding="utf-8")
     subprocess.run(["systemctl", "restart", GATE, SYNC], check=True)
     until(lambda: answers("http://127.0.0.1:8020/healthz") in (200, 503), "the gate's screen answers")
-    return {"healthz": answers("http://127.0.0.1:8020/healthz")}
+    return {"healthz": answers("http://127.0.0.1:8020/healthz"), "says": shown(GATE, "StatusText")}
 
 
 def sandbox() -> dict[str, Any]:
@@ -87,6 +90,49 @@ def kill() -> dict[str, Any]:
     return {"came_back": True, "gate_is_the_same": process(GATE) == gate}
 
 
+def restarted_after(harm: Callable[[int], None], unit: str = GATE) -> dict[str, Any]:
+    """Whether the watchdog ends the process that was harmed and another one comes to work."""
+    before, since = process(unit), shown(unit, "ExecMainStartTimestampMonotonic")
+    harm(before)
+    until(lambda: process(unit) not in (0, before), f"a new process of {unit}")
+    log = subprocess.run(["journalctl", "--unit", unit, "--no-pager"], capture_output=True, text=True, check=True)
+    return {
+        "started_later": int(shown(unit, "ExecMainStartTimestampMonotonic")) > int(since),
+        "by_the_watchdog": "Watchdog timeout" in log.stdout,
+        "says_where_threads_stood": "most recent call first" in log.stdout,
+    }
+
+
+def hang() -> dict[str, Any]:
+    """A process that does nothing any more is ended and started anew."""
+    told = restarted_after(lambda pid: os.kill(pid, signal.SIGSTOP))
+    until(lambda: answers("http://127.0.0.1:8020/healthz") == 200, "the gate is well again")
+    return told
+
+
+def blocked_journal() -> dict[str, Any]:
+    """A journal that takes nothing for so long is no gate: the process is ended, and works when it takes again."""
+    subprocess.run(["journalctl", "--rotate", "--vacuum-time=1s"], check=True, capture_output=True)
+    other = sqlite3.connect(JOURNAL, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    told = restarted_after(lambda _: None)
+    other.execute("ROLLBACK")
+    other.close()
+    until(lambda: answers("http://127.0.0.1:8020/healthz") == 200, "the gate is well again")
+    return told
+
+
+def hanging_sync() -> dict[str, Any]:
+    """The exchange has a watchdog of its own; the gate does not feel it."""
+    Path(SYNC_WATCHED).parent.mkdir(parents=True)
+    Path(SYNC_WATCHED).write_text("[Service]\nWatchdogSec=25\n", encoding="utf-8")
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    subprocess.run(["systemctl", "restart", SYNC], check=True)
+    gate = process(GATE)
+    told = restarted_after(lambda pid: os.kill(pid, signal.SIGSTOP), SYNC)
+    return {**told, "gate_is_the_same": process(GATE) == gate}
+
+
 def wrong_setting() -> dict[str, Any]:
     """A setting that cannot be used stops the unit, once."""
     SETTINGS.write_text("lanes = 1\n", encoding="utf-8")
@@ -111,7 +157,7 @@ def centre() -> dict[str, Any]:
 def main() -> None:
     """All of it, whatever happens to a part."""
     told: dict[str, Any] = {}
-    for check in (start, sandbox, kill, wrong_setting, centre):
+    for check in (start, sandbox, hanging_sync, kill, hang, blocked_journal, wrong_setting, centre):
         try:
             told[check.__name__] = check()
         except Exception:  # the machine has to switch off and tell what it saw, whatever went wrong

@@ -48,7 +48,7 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_the_gate_starts(told: dict[str, Any]) -> None:
-    assert told["start"] == {"healthz": 200}
+    assert told["start"] == {"healthz": 200, "says": "started"}
 
 
 def test_the_sandbox_holds(told: dict[str, Any]) -> None:
@@ -60,6 +60,23 @@ def test_the_sandbox_holds(told: dict[str, Any]) -> None:
 
 def test_killed_it_comes_back_and_does_not_need_the_exchange(told: dict[str, Any]) -> None:
     assert told["kill"] == {"came_back": True, "gate_is_the_same": True}
+
+
+def test_hanging_it_is_started_anew(told: dict[str, Any]) -> None:
+    assert told["hang"]["started_later"]
+    assert told["hang"]["by_the_watchdog"]
+
+
+def test_with_a_journal_that_takes_nothing_it_is_started_anew(told: dict[str, Any]) -> None:
+    assert told["blocked_journal"] == {
+        "started_later": True, "by_the_watchdog": True, "says_where_threads_stood": True,
+    }  # fmt: skip
+
+
+def test_the_exchange_hanging_is_started_anew_and_the_gate_does_not_feel_it(told: dict[str, Any]) -> None:
+    assert told["hanging_sync"]["by_the_watchdog"]
+    assert told["hanging_sync"]["started_later"]
+    assert told["hanging_sync"]["gate_is_the_same"]
 
 
 def test_a_wrong_setting_stops_it_once(told: dict[str, Any]) -> None:
