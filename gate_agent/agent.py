@@ -139,6 +139,15 @@ def _lane(choice: LaneChoice, devices: LaneDevices) -> Lane:
     return Lane(choice.spec.number, devices.turnstile, passages, choice.settings.pulse_ms, devices.indicators)
 
 
+def is_running(data_dir: Path) -> bool:
+    """Whether an agent holds the data directory, be it alive or hanging."""
+    try:
+        only_one(data_dir)()
+    except AlreadyRunning:
+        return True
+    return False
+
+
 def only_one(data_dir: Path) -> Callable[[], None]:
     """Keep every other agent out of the data directory until the returned function is called, or we die."""
     folder = os.open(data_dir, os.O_RDONLY | os.O_CLOEXEC)

@@ -113,6 +113,7 @@ class AlarmKind(StrEnum):
 
     FIRE = "fire"
     RECORD = "record"
+    JOURNAL_GONE = "journal_gone"
     FORCED = "forced"
     CROSSED = "crossed"
     MOVED = "moved"
@@ -123,6 +124,9 @@ class AlarmKind(StrEnum):
     BACKWARDS = "backwards"
     SECOND_PERSON = "second_person"
     ANNULLED_OFTEN = "annulled_often"
+    JOURNAL_SET_ASIDE = "journal_set_aside"
+    UNDER_VOLTAGE = "under_voltage"
+    SYNC_SILENT = "sync_silent"
     LIST_EXPIRED = "list_expired"
 
 
@@ -160,6 +164,8 @@ class Status:
     online: bool = False
     offline_since_ms: int | None = None
     waiting: int = 0
+    open_intents: int = 0
+    """Admissions whose outcome is not known yet."""
     list_version: int | None = None
     list_at_ms: int | None = None
     list_expired: bool = False
@@ -221,6 +227,7 @@ class Board:
         self._scans: deque[Scan] = deque(maxlen=SCANS_LIMIT)
         self._status = Status(lanes=tuple(LaneStatus(lane) for lane in lanes))
         self._shown = {lane: own.rest for lane, own in self._lanes.items()}
+        self._looked_ms = self._scanned_ms = monotonic_ms()
 
     def rest(self, lane: int, face: Face) -> None:
         """What the lane shows while nobody presents: idle, or for as long as it lasts starting, closed, fault, fire."""
@@ -270,6 +277,7 @@ class Board:
     def scan(self, scan: Scan) -> None:
         """One more line for the staff; the oldest beyond SCANS_LIMIT leaves."""
         with self._changed:
+            self._scanned_ms = self._now_ms()
             self._numbers += 1
             self._scans.appendleft(replace(scan, number=self._numbers, earlier=scan.earlier[:EARLIER_USES_LIMIT]))
             self._bump()
@@ -277,9 +285,18 @@ class Board:
     def status(self, status: Status) -> None:
         """How the gate is; replaces what was said before."""
         with self._changed:
+            self._looked_ms = self._now_ms()
             if self._status != status:
                 self._status = status
                 self._bump()
+
+    def status_age_ms(self) -> int:
+        """How long ago the gate's state was looked at: one that grows old is not to be believed."""
+        return self._now_ms() - self._looked_ms
+
+    def quiet_ms(self) -> int:
+        """How long nobody has presented anything, at any lane."""
+        return self._now_ms() - self._scanned_ms
 
     def snapshot(self) -> Snapshot:
         """The board now."""

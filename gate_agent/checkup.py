@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gate_agent.chain import Broken
 from gate_agent.entries_view import EntriesView
-from gate_agent.health import disk_percent
+from gate_agent.machine import disk_percent
 from gate_agent.pass_list import PassList
 from gate_agent.settings import LaneChoice
 from gate_agent.sync_state import SyncView

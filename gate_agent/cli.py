@@ -1,4 +1,4 @@
-"""The command line: `gate-agent run | sync | enrol | check | status | verify | export | read | verify-token`."""
+"""The command line: `gate-agent run | sync | enrol | check | status | health | verify | export | read | …`."""
 
 from __future__ import annotations
 
@@ -69,6 +69,7 @@ def run(
     """Run the agent until SIGTERM. Prints READY {…} when the lanes work."""
     from gate_agent.agent import Agent, AlreadyRunning
     from gate_agent.entries import JournalTooNew
+    from gate_agent.health_report import told_where
     from gate_agent.trusted_time import device_clock_ns
     from gate_agent.watchdog import notify
     from hardware import DeviceFault
@@ -98,9 +99,11 @@ def run(
             _misconfigured(f"the screen cannot be served on port {port} ({error.strerror}): choose another screen.port")
         if held.sync and not no_sync:
             agent.keep_syncing()
-        notify("READY=1", "STATUS=started")
-        click.echo("READY " + json.dumps({"screen": screen.url, "lanes": [lane.lane.number for lane in agent.lanes]}))
-        stop.wait()
+        lane_numbers = [lane.lane.number for lane in agent.lanes]
+        with told_where(data_dir, screen.url):
+            notify("READY=1", "STATUS=started")
+            click.echo("READY " + json.dumps({"screen": screen.url, "lanes": lane_numbers}))
+            stop.wait()
         notify("STOPPING=1")
         screen.close()
 
@@ -169,6 +172,30 @@ def status(data_dir: Path) -> None:
 
     _existing(data_dir)
     click.echo(seams.line(checkup.status(data_dir)))
+
+
+@main.command()
+@DATA
+@click.option("--for-update", is_flag=True, help="Say whether the gate may be stopped for an update now.")
+def health(data_dir: Path, for_update: bool) -> None:
+    """Ask the running agent how it is: one line of JSON. Exit code 1 when it is not in order, or not for an update."""
+    from gate_agent import health_report, seams
+    from gate_agent.agent import is_running
+
+    _existing(data_dir)
+    if for_update and not is_running(data_dir):
+        click.echo("no agent is running here: nothing stands against an update")
+        return
+    try:
+        told = health_report.ask(data_dir)
+    except health_report.NoAnswer as error:
+        _fail(str(error))
+    if not for_update:
+        click.echo(seams.line(told))
+        sys.exit(0 if told["ok"] else EXIT_FAILED)
+    against = health_report.against_update(told, data_dir)
+    click.echo("\n".join(f"not now: {reason}" for reason in against) or "the gate may be stopped for an update now")
+    sys.exit(EXIT_FAILED if against else 0)
 
 
 @main.command()

@@ -334,6 +334,11 @@ def _create(path: Path, incarnation: bytes) -> None:
     os.close(folder)
 
 
+def damaged_journals(data_dir: Path) -> list[Path]:
+    """Those that were set aside and that nobody has taken away yet."""
+    return sorted(data_dir.glob("entries-damaged-*.db"))
+
+
 def _set_aside(path: Path) -> Path | None:
     """Rename a journal and what SQLite keeps beside it, for whoever can mend it; None when there is nothing."""
     parts = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]

@@ -53,6 +53,10 @@ class EntriesView:
         """The last entry whose bytes were given up; 0 while all are here."""
         return chain.anchor(self._db).seq
 
+    def open_intents(self) -> int:
+        """How many admissions have no outcome yet."""
+        return int(self._db.execute("SELECT count(*) FROM open_intent").fetchone()[0])
+
     def told_after(self, seq: int) -> Iterator[Told]:
         """What was written after entry `seq`, in order."""
         sql = "SELECT seq, kind, at_ms, day, reason FROM entry WHERE seq > ? ORDER BY seq"

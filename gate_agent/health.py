@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gate_agent.board import Board, LaneStatus, Status, Way
+from gate_agent import machine
+from gate_agent.board import Alarm, AlarmKind, Board, LaneStatus, Status, Way
+from gate_agent.entries import damaged_journals
 from gate_agent.entries_view import EntriesView
 from gate_agent.faces import IDLE, Face, Facts, Label, Trouble
 from gate_agent.journal import Journal
 from gate_agent.lane_state import LaneState
 from gate_agent.lanes import LaneThreads
-from gate_agent.sync_state import SyncView
+from gate_agent.machine import Machine, Strain
+from gate_agent.sync_state import SyncView, sync_is_running
 from gate_agent.tally import Tally
 from gate_agent.world import World, WorldView
 from wire.reasons import Reason
@@ -28,7 +29,6 @@ SILENT_MS = 60_000
 DISK_FULL_PERCENT = 95
 CUT_SHORT_LIMIT = 3
 """Looks in a row that could not read everything before the lanes are said to be out of order."""
-TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,10 @@ class Health:
         self._tally = Tally()
         self.looks = 0
         """Rises with every look, however far it came."""
+        self._strain = Strain()
+        self._sync_seen_ms: int | None = None
         self._before: dict[int, LaneStatus] = {}
+        self._alarmed_ms: dict[AlarmKind, int] = {}
         self._cut_short = 0
 
     def run(self, stop: threading.Event) -> None:
@@ -94,8 +97,12 @@ class Health:
         world = self._world.look()
         if self._journal.trouble is not None:  # only writing shows that the disk takes something again
             self._journal.post(lambda entries: entries.check_itself(world.now.record_ms))
+        computer = machine.look_at(self._data_dir)
+        strained = self._strain.judge(computer, world.now.monotonic_ms)
+        for threads in self._lanes:
+            threads.spare(strained)
         lanes = tuple(self._lane(lane, world) for lane in self._lanes)
-        self._board.status(self._status(world, lanes))
+        self._board.status(self._status(world, lanes, computer))
         for lane in lanes:
             self._board.rest(lane.lane, _at_rest(lane, lanes))
 
@@ -119,14 +126,39 @@ class Health:
             return Trouble.TURNSTILE
         return Trouble.READER if all(reader.fault is not None for reader in threads.readers) else None
 
-    def _status(self, world: World, lanes: tuple[LaneStatus, ...]) -> Status:
+    def _alarms(self, world: World) -> tuple[Alarm, ...]:
+        """What is wrong with the box; what stops a lane is the lane's own trouble."""
+        kinds = set(self._wrong(world))
+        since = {kind: self._alarmed_ms.get(kind, world.now.record_ms) for kind in kinds}
+        self._alarmed_ms = since
+        return tuple(Alarm(kind, since_ms=since[kind]) for kind in AlarmKind if kind in kinds)
+
+    def _wrong(self, world: World) -> Iterator[AlarmKind]:
+        if self._journal.is_displaced():
+            yield AlarmKind.JOURNAL_GONE
+        if damaged_journals(self._data_dir):
+            yield AlarmKind.JOURNAL_SET_ASIDE
+        if self._strain.weak:
+            yield AlarmKind.UNDER_VOLTAGE
+        if self._sync_is_silent(world):
+            yield AlarmKind.SYNC_SILENT
+
+    def _sync_is_silent(self, world: World) -> bool:
+        """Whether sync has not been running for so long; being cut off from the centre is something else."""
+        now_ms = world.now.monotonic_ms
+        if self._sync_seen_ms is None or sync_is_running(self._data_dir):
+            self._sync_seen_ms = now_ms
+        return world.sync.device is not None and now_ms - self._sync_seen_ms >= SILENT_MS
+
+    def _status(self, world: World, lanes: tuple[LaneStatus, ...], computer: Machine) -> Status:
         held, sync, now = world.pass_list, world.sync, world.now
         contact_ms = sync.last_contact_ms
         online = sync.online and contact_ms is not None and now.record_ms - contact_ms < SILENT_MS
         readers = [reader for lane in self._lanes for reader in lane.readers]
-        percent = disk_percent(self._data_dir)
+        percent = computer.disk_percent
         status = Status(
             lanes=lanes,
+            alarms=self._alarms(world),
             gate=self._gate_name,
             enrolled=sync.device is not None,
             online=online,
@@ -138,14 +170,16 @@ class Health:
             readers_all=len(readers),
             relays_ok=sum(lane.devices.turnstile.fault is None for lane in self._lanes),
             relays_all=len(self._lanes),
-            temperature_c=_temperature_c(),
+            temperature_c=computer.temperature_c,
         )
-        with EntriesView.open(self._data_dir) as journal:
-            status = replace(
-                status,
-                waiting=max(0, journal.last_seq() - self._sync.cursor(journal.incarnation)),
-                counters=self._tally.follow(journal, world.today.day, now.at_ms),
-            )
+        if not self._journal.is_displaced():
+            with EntriesView.open(self._data_dir) as journal:
+                status = replace(
+                    status,
+                    waiting=max(0, journal.last_seq() - self._sync.cursor(journal.incarnation)),
+                    open_intents=journal.open_intents(),
+                    counters=self._tally.follow(journal, world.today.day, now.at_ms),
+                )
         if held is None:
             return status
         return replace(
@@ -167,16 +201,3 @@ def _at_rest(lane: LaneStatus, lanes: Sequence[LaneStatus]) -> Face:
     if lane.state is LaneState.CLOSED:
         return Face(Reason.LANE_CLOSED, facts)
     return Face(Reason.CANNOT_RECORD if lane.trouble is Trouble.RECORD else Reason.FAULT, facts)
-
-
-def disk_percent(folder: Path) -> int:
-    """How full the disk is for this user."""
-    disk = os.statvfs(folder)
-    used = disk.f_blocks - disk.f_bfree
-    return round(100 * used / max(1, used + disk.f_bavail))
-
-
-def _temperature_c() -> int | None:
-    with suppress(OSError, ValueError):
-        return int(TEMPERATURE.read_text(encoding="ascii")) // 1000
-    return None

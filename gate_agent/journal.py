@@ -94,6 +94,10 @@ class Journal:
         """Whether nobody waits and the disk answers: a moment for what has time."""
         return self._waiting.empty() and self._refusal is None
 
+    def is_displaced(self) -> bool:
+        """Whether the file was deleted or replaced under us: only a new start makes a new one."""
+        return self._entries.displaced() is not None
+
     def start(self) -> None:
         """Begin to work."""
         self._thread.start()

@@ -84,8 +84,9 @@ def append_endings(entries: Entries, lane: int, endings: Sequence[Ending], world
 
 
 def append_event(entries: Entries, name: str, world: World, lane: int = NO_LANE) -> None:
-    """Write down that something happened which is neither an admission nor a refusal."""
-    entries.append(_entry(EntryKind.EVENT, lane, world, b"", reason=name), Placed(world.boot, world.today.day))
+    """Write down that something happened which is neither an admission nor a refusal, as long as there is room."""
+    if entries.has_room():
+        entries.append(_entry(EntryKind.EVENT, lane, world, b"", reason=name), Placed(world.boot, world.today.day))
 
 
 def _uses(entries: Entries, known: Known, world: World) -> PassUses:

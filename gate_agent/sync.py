@@ -23,7 +23,7 @@ from gate_agent.enrolment import NotEnrolled
 from gate_agent.entry_push import EntryPush
 from gate_agent.list_pull import ListPull
 from gate_agent.sync_requests import EnrolWish, RequestKind, Requests
-from gate_agent.sync_state import RequestAnswer, SyncStore, Task, Trouble, TroubleKind
+from gate_agent.sync_state import LOCK, RequestAnswer, SyncStore, Task, Trouble, TroubleKind
 from gate_agent.trusted_time import Clocks, TrustedTime, clocks_of_this_machine
 from gate_agent.watchdog import Watchdog, notify
 
@@ -39,7 +39,6 @@ SYNC_NOW_LIMIT_S = 15.0
 """How long a sync that staff asked for may take before they are told that the centre does not answer."""
 LOOK_AGAIN_S = 0.1
 LOOK_FOR_REQUESTS_EVERY_S = 0.3
-LOCK = "sync.lock"
 
 log = logging.getLogger(__name__)
 

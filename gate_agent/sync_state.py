@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import threading
@@ -21,6 +22,8 @@ from wire.keyset import KeySet
 from wire.messages import GateConfig
 
 SYNC_DB, DEVICE_KEY = "sync.db", "device.key"
+LOCK = "sync.lock"
+"""Held by the one sync that writes here."""
 SCHEMA = 1
 BUSY_TIMEOUT_S = 10
 MAX_DETAIL_CHARACTERS = 300
@@ -356,6 +359,18 @@ class SyncStore:
         with self._lock, self._db:
             self._db.execute("BEGIN IMMEDIATE")
             yield self._db
+
+
+def sync_is_running(data_dir: Path) -> bool:
+    """Whether a sync process holds its lock, be it on line or cut off."""
+    try:
+        with (data_dir / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def store_enrolment(data_dir: Path, enrolment: Enrolment, private_key: bytes, config: GateConfig | None = None) -> None:

@@ -58,6 +58,10 @@ ALARMS: Mapping[AlarmKind, AlarmWords] = MappingProxyType(
             ("记录写不进去，已停止放行", "Cannot record, admission stopped"),
             ("请导出到 U 盘，并报修", "Export to USB, call service"),
         ),
+        AlarmKind.JOURNAL_GONE: AlarmWords(
+            ("记录文件被人删除或替换，已停止放行", "The journal was deleted or replaced, admission stopped"),
+            ("请重新启动闸机程序，并报修", "Start the gate program anew, call service"),
+        ),
         AlarmKind.FORCED: AlarmWords(("{lane} 号通道有人闯闸", "Lane {lane} forced"), ("请到通道查看", "Go and look")),
         AlarmKind.TAMPER: AlarmWords(
             ("{lane} 号通道闸机外壳被打开", "Lane {lane} housing open"),
@@ -102,6 +106,18 @@ ALARMS: Mapping[AlarmKind, AlarmWords] = MappingProxyType(
         AlarmKind.ANNULLED_OFTEN: AlarmWords(
             ("{lane} 号通道多次开闸没有人通过", "Lane {lane} opened several times and nobody passed"),
             ("请到通道看闸机是否卡住，或有人反复试码", "Look whether the arm is stuck, or somebody keeps trying"),
+        ),
+        AlarmKind.JOURNAL_SET_ASIDE: AlarmWords(
+            ("原来的记录文件已损坏，另存后换了新的", "The journal was damaged, set aside, and a new one begun"),
+            ("放行照常；请报修，由维修人员取走旧文件", "Admission goes on; call service to take the old file away"),
+        ),
+        AlarmKind.UNDER_VOLTAGE: AlarmWords(
+            ("供电不足，已降低识别频率", "The power supply is too weak, decoding slowed"),
+            ("请换原装电源，检查电源线", "Use the box's own power supply, check its cable"),
+        ),
+        AlarmKind.SYNC_SILENT: AlarmWords(
+            ("本机的同步程序没有运行", "The exchange with the centre is not running"),
+            ("放行照常，记录留在本机；请报修", "Admission goes on, entries stay here; call service"),
         ),
         AlarmKind.LIST_EXPIRED: AlarmWords(
             (

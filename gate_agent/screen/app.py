@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from flask import Blueprint, Flask, Response, abort, jsonify, render_template, request
 from werkzeug.exceptions import NotFound
 
+from gate_agent import health_report
 from gate_agent.board import Board, Snapshot
-from gate_agent.lane_state import LaneState
 from gate_agent.screen import scans, strip, times, visitor, words
 from gate_agent.screen.server import HOST, REQUEST_BODY_LIMIT, Server
 from gate_agent.screen.speech import LANGUAGES, Speech
@@ -107,16 +107,7 @@ def _pages(screen: Screen, simulated: bool) -> Blueprint:
 
     @pages.get("/healthz")
     def healthz() -> Response:
-        status = screen.board.snapshot().status
-        return jsonify(
-            ok=all(lane.state in (LaneState.OPEN, LaneState.CLOSED) for lane in status.lanes),
-            lanes={str(lane.lane): lane.state for lane in status.lanes},
-            enrolled=status.enrolled,
-            online=status.online,
-            waiting=status.waiting,
-            list_version=status.list_version,
-            clock=status.clock.name.lower(),
-        )
+        return jsonify(health_report.report(screen.board))
 
     _staff_pages(pages, screen)
     return pages

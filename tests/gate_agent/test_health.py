@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gate_agent.board import Counters, Status, Way
+from gate_agent import machine
+from gate_agent.board import AlarmKind, Counters, Status, Way
 from gate_agent.entries import Entries, Placed
 from gate_agent.entries_view import EntriesView
 from gate_agent.faces import IDLE, Trouble
 from gate_agent.health import CUT_SHORT_LIMIT, SILENT_MS, Health
 from gate_agent.lane_state import LaneState
 from gate_agent.lanes import LaneThreads
+from gate_agent.machine import Machine
 from gate_agent.pass_list import PassListHolder
 from gate_agent.recognition import HeldUp
-from gate_agent.sync_state import SyncStore, SyncView, Task, TroubleKind
+from gate_agent.sync_state import LOCK, SyncStore, SyncView, Task, TroubleKind
 from gate_agent.sync_state import Trouble as SyncTrouble
 from gate_agent.tally import HOUR_MS, Tally
 from gate_agent.world import LOOK_AGAIN_MS, WorldView
@@ -64,6 +68,10 @@ class Ward:
     def states(self) -> list[tuple[LaneState, Trouble | None]]:
         """Of both lanes, after a look."""
         return [(lane.state, lane.trouble) for lane in self.look().lanes]
+
+    def alarms(self) -> list[AlarmKind]:
+        """Those of the box, after a look."""
+        return [alarm.kind for alarm in self.look().alarms]
 
     def rest(self, lane: int) -> object:
         """What a lane shows while nobody presents."""
@@ -139,10 +147,21 @@ def test_a_disk_that_takes_nothing_closes_all_lanes_until_it_does(ward: Ward) ->
     assert ward.states() == [OPEN, OPEN]
 
 
-def test_a_journal_that_cannot_be_read_is_no_lane_in_order(ward: Ward) -> None:
+def test_a_journal_deleted_under_it_stops_all_lanes_and_says_why(ward: Ward) -> None:
     Venue().settle(ward.stage.data_dir)
     assert ward.states() == [OPEN, OPEN]
     (ward.stage.data_dir / "entries.db").unlink()
+    assert ward.states() == [(LaneState.OUT_OF_ORDER, Trouble.RECORD)] * 2
+    assert ward.alarms() == [AlarmKind.JOURNAL_GONE]
+    assert ward.rest(1) is Reason.CANNOT_RECORD
+
+
+def test_what_cannot_be_read_is_no_lane_in_order(ward: Ward) -> None:
+    Venue().settle(ward.stage.data_dir)
+    assert ward.states() == [OPEN, OPEN]
+    (ward.stage.data_dir / "garbage").write_bytes(b"no database" * 1_000)
+    (ward.stage.data_dir / "garbage").rename(ward.stage.data_dir / "sync.db")
+    ward.clocks.advance(LOOK_AGAIN_MS)
     for _ in range(CUT_SHORT_LIMIT - 1):
         ward.health.look_as_far_as_possible()
         assert ward.stage.board.snapshot().status.lanes[0].state is LaneState.OPEN, "one bad look may be chance"
@@ -165,6 +184,44 @@ def test_on_line_is_what_sync_said_lately(ward: Ward) -> None:
         assert ward.look().online
     ward.clocks.advance(SILENT_MS)
     assert not ward.look().online  # sync itself is gone
+
+
+def test_sync_that_is_not_running_is_an_alarm_after_a_minute(ward: Ward) -> None:
+    Venue().settle(ward.stage.data_dir)
+    with (ward.stage.data_dir / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ward.look()
+        ward.clocks.advance(SILENT_MS)
+        assert ward.alarms() == [], "it runs, on line or not"
+    assert ward.alarms() == [], "it may just be starting anew"
+    ward.clocks.advance(SILENT_MS)
+    (alarm,) = ward.look().alarms
+    assert alarm.kind is AlarmKind.SYNC_SILENT
+    ward.clocks.advance(SILENT_MS)
+    assert ward.look().alarms == (alarm,), "since when is remembered"
+
+
+def test_a_journal_that_was_set_aside_is_shown_until_somebody_takes_it_away(ward: Ward) -> None:
+    aside = ward.stage.data_dir / "entries-damaged-1.db"
+    aside.touch()
+    assert ward.alarms() == [AlarmKind.JOURNAL_SET_ASIDE]
+    aside.unlink()
+    assert ward.alarms() == []
+
+
+def test_a_hot_or_weak_machine_spares_the_processor(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    spared: list[bool] = []
+    for threads in ward.health._lanes:
+        for reader in threads.readers:
+            reader.spare = spared.append
+    told = Machine(disk_percent=10)
+    monkeypatch.setattr(machine, "look_at", lambda _: told)
+    assert ward.alarms() == []
+    told = replace(told, temperature_c=machine.TOO_HOT_C)
+    assert ward.look().temperature_c == machine.TOO_HOT_C
+    told = Machine(disk_percent=10, under_voltage=True)
+    assert ward.alarms() == [AlarmKind.UNDER_VOLTAGE]
+    assert spared == [False, False, True, True, True, True]
 
 
 def test_what_waits_to_be_sent_is_counted(ward: Ward) -> None:

@@ -132,15 +132,11 @@ def test_a_single_scan_can_be_asked_for(client: FlaskClient, board: Board) -> No
 
 
 def test_health_is_told_as_json(client: FlaskClient, board: Board) -> None:
-    assert client.get("/healthz").json == {
-        "ok": True,
-        "lanes": {"1": "open", "2": "open"},
-        "enrolled": True,
-        "online": True,
-        "waiting": 3,
-        "list_version": 7,
-        "clock": "trusted",
-    }
+    told = client.get("/healthz").json
+    assert told is not None
+    wanted = {"ok": True, "lanes": {"1": "open", "2": "open"}, "enrolled": True, "online": True, "waiting": 3}
+    assert wanted.items() <= told.items()
+    assert (told["list_version"], told["clock"], told["alarms"]) == (7, "trusted", [])
     board.status(Status(lanes=(LaneStatus(1, LaneState.OUT_OF_ORDER),)))
     assert client.get("/healthz").json["ok"] is False  # type: ignore[index]
 

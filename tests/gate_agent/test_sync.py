@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gate_agent import sync
+from gate_agent import sync, sync_state
 from gate_agent.centre_client import Rest
 from gate_agent.pass_list import PassList
 from gate_agent.sync import BackOff, Loop
@@ -221,7 +221,7 @@ def test_it_ends_when_its_file_is_deleted_so_that_the_next_one_writes_into_a_new
 
 
 def _holds_lock(data_dir: Path) -> bool:
-    lock = data_dir / sync.LOCK
+    lock = data_dir / sync_state.LOCK
     return lock.exists() and str(lock.stat().st_ino) in Path("/proc/locks").read_text()
 
 
