@@ -11,6 +11,7 @@ import pytest
 from gate_agent import entries as entries_module
 from gate_agent.decision import Refuse
 from gate_agent.faces import IDLE, Limit, State
+from gate_agent.judging import append_event
 from hardware.indicator import Signal
 from hardware.simulated_turnstile import WINDOW_MS, Trouble, Walk
 from hardware.turnstile import Note
@@ -208,12 +209,13 @@ def test_a_driver_that_fails_in_no_known_way_costs_no_entry_its_outcome(
     assert stage.told() == ["intent 1", "unresolved 1 1"]
 
 
-def test_on_a_nearly_full_disk_refusals_are_no_longer_written_and_admissions_are(
+def test_on_a_nearly_full_disk_refusals_and_events_are_no_longer_written_and_admissions_are(
     stage: Stage, venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, late = venue.issue(), venue.issue(not_after=NOW_MINUTE)
     venue.settle(stage.data_dir)
     monkeypatch.setattr(entries_module, "KEPT_FOR_ADMISSIONS_BYTES", 1 << 62)
+    stage.journal.post(lambda entries: append_event(entries, "wrong_pin", stage.clock.look()))
     assert stage.show(late.text) == Refuse(Reason.EXPIRED)
     assert admitted(stage.show(good.text))
     assert stage.show(good.text, lane=2) == Refuse(Reason.USED_UP)
