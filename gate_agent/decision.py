@@ -9,10 +9,12 @@ from enum import StrEnum
 from gate_agent.pass_list import ListedPass
 from gate_agent.trusted_time import Now
 from gate_agent.uses import UNUSED, PassUses
+from gate_agent.venue import Venue
 from hardware.card_reader import CardAuth
 from wire import entitlement, moments
-from wire.feed import CodePolicy, Head, ProductDocument, VenueDocument
+from wire.feed import CodePolicy, ProductDocument
 from wire.messages import ClockTrust
+from wire.moments import WallTime
 from wire.presentation import step_at
 from wire.reasons import Reason
 from wire.token import Claims
@@ -37,18 +39,6 @@ class Cover(StrEnum):
     LISTED = "listed"
     UNLISTED = "unlisted"
     LIST_PAST_END = "list_past_end"
-
-
-@dataclass(frozen=True, slots=True)
-class Venue:
-    """The venue's list as it stands."""
-
-    document: VenueDocument
-    head: Head
-
-    def product(self, number: int) -> ProductDocument | None:
-        """The product's document, if the list has it."""
-        return next((product for product in self.document.products if product.number == number), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +105,8 @@ class _Case:
     venue: Venue | None
     product: ProductDocument | None
     now: Now
+    wall: WallTime | None
+    """The venue's clock; None while the time is not known, or before the first list."""
 
     @property
     def cover(self) -> Cover:
@@ -130,13 +122,14 @@ def decide(facts: Facts, venue: Venue | None, now: Now) -> Admit | Refuse:
     """The first of _CHECKS that objects is the answer. `venue` None: no list yet."""
     number = facts.product
     product = None if number is None or venue is None else venue.product(number)
-    case = _Case(facts, venue, product, now)
+    wall = None if venue is None or now.at_ms is None else moments.wall_time(now.at_ms, venue.zone)
+    case = _Case(facts, venue, product, now, wall)
     for check in _CHECKS:
         reason = check(case)
         if reason is not None:
             return Refuse(reason)
     assert product is not None, "a pass whose product is not in the list is refused by _product"
-    return Admit(product, case.cover)
+    return Admit(product, case.cover, product.rule.party)
 
 
 def may_be_reused(facts: Facts, refusal: Refuse) -> bool:
@@ -217,7 +210,8 @@ def _step(case: _Case) -> Reason | None:
 
 
 def _clock(case: _Case) -> Reason | None:
-    """clock_unknown: only an annual pass far from its dates' edges, once in this boot period, does without the time.
+    """clock_unknown: only an annual pass does without the time: once in this boot period, far from its dates' edges,
+    and if its rule asks for no hour and for no day that may be near.
 
     A rotating code needs it, and not too long after it was trusted.
     """
@@ -230,6 +224,9 @@ def _clock(case: _Case) -> Reason | None:
         return Reason.CLOCK_UNKNOWN
     floor_ms = case.now.floor_ms
     if floor_ms is None or moments.minute_ms(listed.right.not_before) > floor_ms:
+        return Reason.CLOCK_UNKNOWN
+    near = (moments.day_number(at_ms, venue.zone) for at_ms in (floor_ms, floor_ms + FAR_FROM_EDGE_MS))
+    if entitlement.turns_on_time(product.rule, case.facts.uses.counted, *near):
         return Reason.CLOCK_UNKNOWN
     goes_on = floor_ms + FAR_FROM_EDGE_MS < moments.minute_ms(listed.right.not_after)
     return None if goes_on else Reason.CLOCK_UNKNOWN
@@ -245,8 +242,32 @@ def _card(case: _Case) -> Reason | None:
     return Reason.CARD_UNAUTHENTICATED if plain else None
 
 
+def _needs_card(case: _Case) -> Reason | None:
+    """needs_card: a code of a product that wants the card."""
+    is_code = case.facts.rotating is not None or isinstance(case.facts.reading, Claims)
+    return Reason.NEEDS_CARD if is_code and case.product is not None and case.product.rule.needs_card else None
+
+
+def _opening(case: _Case) -> Reason | None:
+    """venue_closed. Without the time only a closure whose end nobody knows can be told: the hours are left to staff."""
+    if case.venue is None:
+        return None
+    calendar, now = case.venue.document.calendar, case.now
+    if now.at_ms is not None and case.wall is not None:
+        return entitlement.judge_opening(calendar, now.at_ms, case.wall)
+    shut = now.floor_ms is not None and entitlement.closed_since(calendar, now.floor_ms) is not None
+    return Reason.VENUE_CLOSED if shut else None
+
+
+def _time(case: _Case) -> Reason | None:
+    """blackout, wrong_time_slot: the product's own days and hours."""
+    if case.product is None or case.wall is None:
+        return None
+    return entitlement.judge_time(case.product.rule, case.wall)
+
+
 def _allowance(case: _Case) -> Reason | None:
-    """used_up: one more entry would pass the product's rule."""
+    """used_up, already_inside, too_soon: what earlier entries leave of the product's rule."""
     return None if case.product is None else entitlement.judge_uses(case.product.rule, case.facts.uses.counted)
 
 
@@ -258,6 +279,7 @@ def _without_list(case: _Case) -> Reason | None:
 
 
 _CHECKS: tuple[Callable[[_Case], Reason | None], ...] = (
-    *(_code, _product, _listing, _right, _form, _step, _clock, _card, _allowance, _without_list),
+    *(_code, _product, _listing, _right, _form, _step, _clock, _card, _needs_card, _opening, _time, _allowance),
+    _without_list,
 )
 """In the order of wire.reasons (`_listing` and `_right` never meet: one needs a row, the other that there is none)."""

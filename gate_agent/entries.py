@@ -55,7 +55,8 @@ INSERT INTO entry (seq, body, hash, kind, lane, at_ms, trust, pass_id, ref_seq, 
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _STEPS = """
-SELECT seq, kind, ref_seq, lane, at_ms, day, boot, monotonic_ms, step FROM entry WHERE pass_id = ? AND kind <> 7
+SELECT seq, kind, ref_seq, lane, at_ms, day, boot, monotonic_ms, step, reason
+FROM entry WHERE pass_id = ? AND kind <> 7
 """
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from hardware.card_reader import CardTrouble
+from wire.calendar import DayRange, Hours
 from wire.reasons import Reason
 
 PASSAGE_WINDOW_MS = 6000
@@ -107,6 +108,8 @@ class Limit(StrEnum):
 
     ONCE_A_DAY = "once_a_day"
     DAY = "day"
+    MONTH = "month"
+    YEAR = "year"
     TOTAL = "total"
 
 
@@ -139,9 +142,9 @@ class Facts:
     left_here: int | None = None
     venues_left: int | None = None
     venues_all: int | None = None
-    hours: str = ""
-    dates: str = ""
-    slot: str = ""
+    hours: Hours | None = None
+    dates: DayRange | None = None
+    slot: Hours | None = None
     age_s: int | None = None
     count: int | None = None
     of_count: int | None = None

@@ -17,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from gate_agent.venue import Venue
 from wire import feed
 from wire.credential import HASH_BYTES
 from wire.entitlement import PassStatus, Right
@@ -36,7 +37,6 @@ from wire.feed import (
 from wire.keyset import KeySet
 from wire.messages import GateConfig
 from wire.signing import SealFlaw
-from wire.token import Place
 
 SCHEMA = 2
 """A file of another schema is no list to this release: sync fetches it again."""
@@ -122,7 +122,7 @@ class PassList:
         head, document = self._db.execute("SELECT head, document FROM meta").fetchone()
         self.head = msgspec.msgpack.decode(head, type=Head)
         self.document = msgspec.msgpack.decode(document, type=VenueDocument)
-        self.place = Place(self.document.venue, frozenset(self.document.groups))
+        self.venue = Venue(self.document, self.head)
 
     @classmethod
     def open(cls, data_dir: Path) -> PassList | None:

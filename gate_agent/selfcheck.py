@@ -10,12 +10,13 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gate_agent.decision import Admit, Refuse, Venue, decide
+from gate_agent.decision import Admit, Refuse, decide
 from gate_agent.facts import find_out
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.recognition import recognise
 from gate_agent.sync_state import SyncState
 from gate_agent.trusted_time import Now
+from gate_agent.venue import Venue
 from gate_agent.world import World
 from hardware import DeviceFault
 from wire import moments, signing, token

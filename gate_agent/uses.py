@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from wire import moments
 from wire.entitlement import Uses
 from wire.feed import UseRow
 from wire.messages import EntryKind
 
+DAY_MS = 24 * 3_600_000
+SAME_USE_MS = 60_000
+"""How far the centre's time of an entry may lie after the gate's own."""
 EXIT = "exit"
 """The reason of the event by which a lane out of the venue says that a pass left (its pass id stands beside it)."""
 
@@ -27,6 +31,7 @@ class Step:
     monotonic_ms: int
     code_step: int | None = None
     """Of the rotating code that was shown."""
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class UsedCode:
 
 @dataclass(frozen=True, slots=True)
 class LastUse:
-    """The newest use of a pass. Both None: the centre only knows that there was one."""
+    """The newest use of a pass. `lane` None: at another gate, as the centre says; both None: it cannot say when."""
 
     at_ms: int | None
     lane: int | None
@@ -64,11 +69,16 @@ UNUSED = PassUses()
 
 @dataclass(frozen=True, slots=True)
 class Today:
-    """The day in question: its number, and the monotonic ms at which it began in this boot. None: not known."""
+    """The day in question: its number, and the monotonic ms at which it began in this boot. None: not known.
+
+    `monotonic_ms` and `at_ms` are the moment itself, on both clocks.
+    """
 
     boot: str
     day: int | None
     began_monotonic_ms: int | None
+    monotonic_ms: int = 0
+    at_ms: int | None = None
 
 
 COUNTS_AFTER: dict[EntryKind, bool] = {
@@ -88,7 +98,10 @@ def count(steps: Iterable[Step], today: Today, centre: UseRow | None, already_co
     in_order = sorted(steps, key=lambda step: step.seq)
     standing: dict[int, tuple[Step, bool]] = {}
     known: set[int] = set()
+    left_seq = 0
     for step in in_order:
+        if step.kind is EntryKind.EVENT and step.reason == EXIT:
+            left_seq = step.seq
         if step.kind not in COUNTS_AFTER:
             continue
         intent_seq = step.seq if step.ref_seq is None else step.ref_seq
@@ -97,26 +110,42 @@ def count(steps: Iterable[Step], today: Today, centre: UseRow | None, already_co
         if step.seq in already_counted:
             known.add(intent_seq)
     used = {intent_seq: intent for intent_seq, (intent, counts) in standing.items() if counts}
+    newest = used[max(used)] if used else None
+    total, day, month, year = _of_centre(centre, today)
     new = [intent for intent_seq, intent in used.items() if intent_seq not in known]
-    centre_today = centre.on_day if centre is not None and centre.day == today.day else 0
+    month_days, year_days = _days_before(today)
     return PassUses(
         counted=Uses(
-            total=len(new) + (centre.total if centre is not None else 0),
-            today=sum(_is_today(intent, today) for intent in new) + centre_today,
+            total=total + len(new),
+            today=day + sum(_is_within(intent, today, 0) for intent in new),
+            this_month=month + sum(_is_within(intent, today, month_days) for intent in new),
+            this_year=year + sum(_is_within(intent, today, year_days) for intent in new),
+            since_last_ms=_since_last_ms(newest, today, centre),
+            inside=newest is not None and left_seq < newest.seq and _is_within(newest, today, 0),
         ),
         in_this_boot=sum(intent.boot == today.boot for intent in used.values()),
-        last=_last(list(used.values()), centre),
+        last=_last(newest, centre),
         last_code=_last_code(in_order),
     )
 
 
-def _is_today(intent: Step, today: Today) -> bool:
+def _days_before(today: Today) -> tuple[int, int]:
+    """How many days of the month, and of the year, have gone by before this one; none while the day is not known."""
+    if today.day is None:
+        return 0, 0
+    date = moments.date_of(today.day)
+    return date.day - 1, date.timetuple().tm_yday - 1
+
+
+def _is_within(intent: Step, today: Today, days_before: int) -> bool:
+    """Whether it was today or on one of so many days before."""
     if today.day is not None and intent.day is not None:
-        return intent.day == today.day
+        return today.day - days_before <= intent.day <= today.day
     if intent.boot != today.boot:
         return False
     # One of the two times is not known, but both lie in this boot: its own clock tells them apart.
-    return today.began_monotonic_ms is None or intent.monotonic_ms >= today.began_monotonic_ms
+    began_ms = today.began_monotonic_ms
+    return began_ms is None or intent.monotonic_ms >= began_ms - days_before * DAY_MS
 
 
 def _last_code(steps: list[Step]) -> UsedCode | None:
@@ -124,9 +153,42 @@ def _last_code(steps: list[Step]) -> UsedCode | None:
     return max(shown, key=lambda code: code.step, default=None)
 
 
-def _last(used: list[Step], centre: UseRow | None) -> LastUse | None:
-    if used:
-        newest = max(used, key=lambda intent: intent.seq)
-        if centre is None or newest.day is None or centre.day <= newest.day:
-            return LastUse(newest.at_ms, newest.lane)
-    return LastUse(None, None) if centre is not None and centre.total else None
+def _of_centre(centre: UseRow | None, today: Today) -> tuple[int, int, int, int]:
+    """What the centre counted ever, today, this month and this year."""
+    if centre is None:
+        return 0, 0, 0, 0
+    if today.day is None or centre.day > today.day:
+        return centre.total, 0, 0, 0
+    ago = today.day - centre.day
+    month_days, year_days = _days_before(today)
+    return (
+        centre.total,
+        centre.on_day if ago == 0 else 0,
+        centre.in_month if ago <= month_days else 0,
+        centre.in_year if ago <= year_days else 0,
+    )
+
+
+def _since_last_ms(newest: Step | None, today: Today, centre: UseRow | None) -> int | None:
+    """The time since the newest use of which it is known."""
+    ago: list[int] = []
+    if newest is not None and newest.boot == today.boot:
+        ago.append(today.monotonic_ms - newest.monotonic_ms)
+    elif newest is not None and newest.day is not None and newest.at_ms is not None and today.at_ms is not None:
+        ago.append(today.at_ms - newest.at_ms)
+    if centre is not None and centre.last_ms is not None and today.at_ms is not None:
+        ago.append(today.at_ms - centre.last_ms)
+    return max(0, min(ago)) if ago else None
+
+
+def _last(newest: Step | None, centre: UseRow | None) -> LastUse | None:
+    """The newest use, here or as the centre says."""
+    if newest is not None and (centre is None or not _is_later(centre, newest)):
+        return LastUse(newest.at_ms, newest.lane)
+    return LastUse(centre.last_ms, None) if centre is not None and centre.total else None
+
+
+def _is_later(centre: UseRow, newest: Step) -> bool:
+    if newest.day is None or newest.at_ms is None or newest.day != centre.day or centre.last_ms is None:
+        return newest.day is not None and centre.day > newest.day
+    return centre.last_ms - newest.at_ms > SAME_USE_MS

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
-from gate_agent.decision import Venue
 from gate_agent.pass_list import PassList, PassListHolder
 from gate_agent.sync_state import SyncState, SyncView
 from gate_agent.trusted_time import Clocks, Now, TrustedTime
 from gate_agent.uses import Today
+from gate_agent.venue import Venue
 from wire import moments
 from wire.keyset import KeySet
 from wire.token import Place
@@ -46,19 +45,17 @@ class World:
     @property
     def place(self) -> Place:
         """The venue and its groups."""
-        return Place(self.sync.venue or NO_VENUE) if self.pass_list is None else self.pass_list.place
+        return Place(self.sync.venue or NO_VENUE) if self.venue is None else self.venue.place
 
     @property
     def venue(self) -> Venue | None:
         """The rules that hold here, or None before the first list."""
-        return None if self.pass_list is None else Venue(self.pass_list.document, self.pass_list.head)
+        return None if self.pass_list is None else self.pass_list.venue
 
     @property
     def products(self) -> frozenset[int] | None:
         """The products the list describes, or None before the first list."""
-        if self.pass_list is None:
-            return None
-        return frozenset(product.number for product in self.pass_list.document.products)
+        return None if self.venue is None else self.venue.products
 
     @property
     def list_version(self) -> tuple[int, int]:
@@ -68,14 +65,14 @@ class World:
     @property
     def today(self) -> Today:
         """The venue's day, as far as it is known."""
-        if self.now.at_ms is None or self.pass_list is None:
-            return Today(self.boot, None, None)
-        zone = ZoneInfo(self.pass_list.document.zone)
-        midnight = datetime.fromtimestamp(self.now.at_ms / 1000, zone).replace(
-            hour=0, minute=0, second=0, microsecond=0
-        )
-        since_ms = self.now.at_ms - round(midnight.timestamp() * 1000)
-        return Today(self.boot, moments.day_number(self.now.at_ms, zone), self.now.monotonic_ms - since_ms)
+        now = self.now
+        if now.at_ms is None or self.venue is None:
+            return Today(self.boot, None, None, now.monotonic_ms)
+        at = datetime.fromtimestamp(now.at_ms / 1000, self.venue.zone)
+        midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+        since_ms = now.at_ms - round(midnight.timestamp() * 1000)
+        day = (at.date() - moments.EPOCH).days
+        return Today(self.boot, day, now.monotonic_ms - since_ms, now.monotonic_ms, now.at_ms)
 
 
 class WorldView:

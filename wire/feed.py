@@ -7,12 +7,16 @@ import struct
 import zlib
 from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
+from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Meta
 
 from wire import signing
+from wire.calendar import Calendar
 from wire.credential import HASH_BYTES, CredentialKind
 from wire.entitlement import PassStatus, Rule
 from wire.keyset import KeySet
@@ -31,6 +35,11 @@ PASSES_PER_SEGMENT = 5_000
 MAX_SEGMENT_BYTES = 4 * 1024 * 1024
 MAX_PLAIN_BYTES = 16 * 1024 * 1024
 MAX_HEAD_BYTES = 1024 * 1024
+DOCUMENT_VERSION = 2
+"""Rises with every rule added: a gate that does not know a rule must not admit against it."""
+MAX_PRODUCTS = 500
+MAX_OFFLINE = 100_000
+MAX_VENUES = 1_000
 
 
 class SegmentFlaw(StrEnum):
@@ -40,6 +49,7 @@ class SegmentFlaw(StrEnum):
     MALFORMED = "malformed"
     NEEDS_UPDATE = "needs_update"
     WRONG_KEY = "wrong_key"
+    BAD_DOCUMENT = "bad_document"
 
 
 class Part(IntEnum):
@@ -121,13 +131,21 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class UseRow(msgspec.Struct, frozen=True, array_like=True):
-    """Uses known to the centre: ever, the last day with any (days since 2020, venue's zone), and on that day."""
+    """Uses known to the centre: ever, the last day with any (days since 2020, venue's zone), and on that day.
+
+    `in_month` and `in_year` count in the month and year of that day; `last_ms` is the newest use, where its time is
+    known; `elsewhere` is how many other venues of a combo ticket were visited.
+    """
 
     pass_id: bytes
     total: int
     day: int
     on_day: int
     marks: tuple[Mark, ...]
+    in_month: int = 0
+    in_year: int = 0
+    last_ms: int | None = None
+    elsewhere: int = 0
 
 
 class CodePolicy(StrEnum):
@@ -141,26 +159,40 @@ class CodePolicy(StrEnum):
 class ProductDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A product as this venue's gates treat it. Limits of unlisted tokens as wire.md §5."""
 
-    number: int
+    number: Annotated[int, Meta(ge=0, lt=1 << 16)]
     kind: str
     name_zh: str
     name_en: str
     rule: Rule
     code_policy: CodePolicy = CodePolicy.EITHER
-    offline_limit: int = 50
-    max_unlisted_age_h: int = 24
+    venues: Annotated[int, Meta(ge=1, le=MAX_VENUES)] = 1
+    """How many venues a combo ticket opens, this one included."""
+    offline_limit: Annotated[int, Meta(ge=0, le=MAX_OFFLINE)] = 50
+    max_unlisted_age_h: Annotated[int, Meta(ge=0)] = 24
 
 
 class VenueDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The venue and its products: the small document that every list carries."""
+    """The venue, when it is open, and its products: the small document that every list carries."""
 
+    version: int = DOCUMENT_VERSION
     venue: int
     name_zh: str
     name_en: str
     groups: tuple[int, ...]
     zone: str
-    products: tuple[ProductDocument, ...]
+    calendar: Calendar = Calendar()
+    products: Annotated[tuple[ProductDocument, ...], Meta(max_length=MAX_PRODUCTS)]
     accepts_plain_card: bool = True
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a zone nobody knows and for two products of one number."""
+        try:
+            ZoneInfo(self.zone)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"there is no time zone {self.zone!r}") from error
+        numbers = [product.number for product in self.products]
+        if len(set(numbers)) < len(numbers):
+            raise ValueError("two products bear the same number")
 
 
 Row = PassRow | NameRow | UseRow | VenueDocument
@@ -205,8 +237,16 @@ def seal_segment(part: Part, rows: Sequence[Row], list_key: bytes, list_key_id: 
 
 
 def pack_rows(part: Part, rows: Sequence[Row]) -> bytes:
-    """What a segment holds before it is compressed and encrypted."""
-    return bytes([part]) + (_pack_passes(rows) if part is Part.PASSES else msgspec.msgpack.encode(rows))
+    """What a segment holds before it is compressed and encrypted.
+
+    Raises msgspec.ValidationError, which says where, for a document that no gate would take.
+    """
+    if part is Part.PASSES:
+        return bytes([part]) + _pack_passes(rows)
+    packed = msgspec.msgpack.encode(rows)
+    if part is Part.DOCUMENT:
+        msgspec.msgpack.decode(packed, type=list[VenueDocument])
+    return bytes([part]) + packed
 
 
 def open_segment(segment: bytes, name: bytes, list_keys: dict[int, bytes]) -> tuple[Part, list[Row]] | SegmentFlaw:
@@ -230,8 +270,9 @@ def open_segment(segment: bytes, name: bytes, list_keys: dict[int, bytes]) -> tu
         plain = inflate.decompress(packed, MAX_PLAIN_BYTES)
         if not inflate.eof:
             return SegmentFlaw.MALFORMED
-        return Part(plain[0]), _unpack(Part(plain[0]), plain[1:])
-    except (zlib.error, msgspec.DecodeError, struct.error, ValueError, IndexError):
+        part = Part(plain[0])
+        return (part, _unpack(part, plain[1:])) if part is not Part.DOCUMENT else _open_documents(plain[1:])
+    except (zlib.error, msgspec.DecodeError, struct.error, ValueError, IndexError, RecursionError):
         return SegmentFlaw.MALFORMED
 
 
@@ -240,9 +281,20 @@ def _unpack(part: Part, body: bytes) -> list[Row]:
         return list(_unpack_passes(body))
     if part is Part.NAMES:
         return list(msgspec.msgpack.decode(body, type=list[NameRow]))
-    if part is Part.USES:
-        return list(msgspec.msgpack.decode(body, type=list[UseRow]))
-    return list(msgspec.msgpack.decode(body, type=list[VenueDocument]))
+    return list(msgspec.msgpack.decode(body, type=list[UseRow]))
+
+
+class _Versioned(msgspec.Struct):
+    version: int
+
+
+def _open_documents(body: bytes) -> tuple[Part, list[Row]] | SegmentFlaw:
+    if any(found.version != DOCUMENT_VERSION for found in msgspec.msgpack.decode(body, type=list[_Versioned])):
+        return SegmentFlaw.NEEDS_UPDATE
+    try:
+        return Part.DOCUMENT, list(msgspec.msgpack.decode(body, type=list[VenueDocument]))
+    except msgspec.ValidationError:
+        return SegmentFlaw.BAD_DOCUMENT
 
 
 # Fixed rows, laid byte plane by byte plane (all first bytes, all second bytes, …): sorted ids and repeating dates then

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 EPOCH = date(2020, 1, 1)
+_EPOCH_ORDINAL = EPOCH.toordinal()
 EPOCH_MS = 1_577_836_800_000
 MINUTE_MS = 60_000
 MAX_MINUTE = (1 << 24) - 1
 """The last minute three bytes can name: in November 2051."""
+
+
+class WallTime(NamedTuple):
+    """What the venue's calendar and clock show: days since 2020-01-01, the weekday (0 is Monday), the day's minute."""
+
+    day: int
+    weekday: int
+    minute: int
 
 
 class MomentOutOfRange(ValueError):
@@ -37,3 +47,14 @@ def minute_ms(minute: int) -> int:
 def day_number(at_ms: int, zone: ZoneInfo) -> int:
     """Days since 2020-01-01 on the venue's calendar: what "once a day" means, whatever zone the box is set to."""
     return (datetime.fromtimestamp(at_ms / 1000, zone).date() - EPOCH).days
+
+
+def wall_time(at_ms: int, zone: ZoneInfo) -> WallTime:
+    """The moment on the venue's calendar and clock."""
+    at = datetime.fromtimestamp(at_ms / 1000, zone)
+    return WallTime(at.toordinal() - _EPOCH_ORDINAL, at.weekday(), at.hour * 60 + at.minute)
+
+
+def date_of(day: int) -> date:
+    """The date of a day number."""
+    return EPOCH + timedelta(days=day)

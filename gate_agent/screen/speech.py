@@ -57,7 +57,8 @@ class Speech:
         left = facts.left_here if facts.venues_left is None else facts.venues_left
         numbers = {"to": facts.to_lane, "lane": facts.at_lane, "n": n, "k": facts.count, "left": left}
         filled = {name: "" if number is None else str(number) for name, number in numbers.items()}
-        filled |= {"hours": facts.hours, "range": facts.dates, "slot": facts.slot}
+        filled |= {"hours": times.hours(facts.hours, self.lang), "slot": times.hours(facts.slot, self.lang)}
+        filled |= {"range": times.days(facts.dates, self.now_ms, self.zone, self.lang)}
         filled |= {"cause": facts.cause, "who": facts.who, "age": "" if facts.age_s is None else str(abs(facts.age_s))}
         filled |= {"at": self.time(facts.at_ms), "next": self.time(facts.next_ms)}
         if facts.until_ms is not None:

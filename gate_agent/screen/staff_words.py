@@ -248,6 +248,18 @@ USED_UP: Mapping[Limit, Telling] = MappingProxyType(
             "Today's entries are used: the last {at}, lane {lane}.",
             "You entered today at {at} through lane {lane}; today's entries are used.",
         ),
+        Limit.MONTH: Telling(
+            "本月次数已用完：最近 {at} {lane}号通道入园。",
+            "这张票本月的次数用完了，最近一次是 {at} {lane}号通道，下个月可以再来。",
+            "This month's entries are used: the last {at}, lane {lane}.",
+            "This month's entries are used, the last at {at}, lane {lane}; it opens again next month.",
+        ),
+        Limit.YEAR: Telling(
+            "本年次数已用完：最近 {at} {lane}号通道入园。",
+            "这张票本年的次数用完了，最近一次是 {at} {lane}号通道。",
+            "This year's entries are used: the last {at}, lane {lane}.",
+            "This year's entries are used, the last at {at}, lane {lane}.",
+        ),
         Limit.TOTAL: Telling(
             "次数已用完：最近 {at} {lane}号通道入园。",
             "这张票的次数用完了，最近一次是 {at} {lane}号通道。",

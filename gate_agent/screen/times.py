@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
+
+from wire import moments
+from wire.calendar import DAY_MIN, EVERY_DAY, DayRange, Hours
+
+WEEKDAYS = {"zh": "一二三四五六日", "en": ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")}
+RUN = 3
+"""So many weekdays in a row are told by the first and the last."""
 
 
 def clock(at_ms: int | None, zone: str) -> str:
@@ -42,6 +49,42 @@ def last_day(until_ms: int, zone: str) -> str:
 def days_left(until_ms: int, now_ms: int, zone: str) -> int:
     """Whole days from today to the last valid day."""
     return (_local(until_ms - 1, zone).date() - _local(now_ms, zone).date()).days
+
+
+def hours(part: Hours | None, lang: str) -> str:
+    """08:00–17:30, with the weekdays where it is not of every day: 周一至五 08:00–17:30; nothing for None."""
+    if part is None:
+        return ""
+    told = [] if part.weekdays == EVERY_DAY else [_weekdays(part, lang)]
+    if (part.begins, part.ends) != (0, DAY_MIN):
+        told.append(f"{part.begins // 60:02}:{part.begins % 60:02}–{part.ends // 60:02}:{part.ends % 60:02}")
+    return " ".join(told)
+
+
+def days(range_: DayRange | None, now_ms: int | None, zone: str, lang: str) -> str:
+    """10月1日–10月7日 or 1 Oct–7 Oct, with the year when it is another one; nothing for None."""
+    if range_ is None:
+        return ""
+    first, last = (moments.date_of(day) for day in (range_.first, range_.last))
+    this_year = first.year if now_ms is None else _local(now_ms, zone).year
+    ends = (first,) if first == last else (first, last)
+    return "–".join(_date(day, day.year != this_year, lang) for day in ends)
+
+
+def _date(day: date, with_year: bool, lang: str) -> str:
+    if lang == "en":
+        return f"{day.day} {day:%b}{f' {day.year}' if with_year else ''}"
+    return f"{f'{day.year}年' if with_year else ''}{day.month}月{day.day}日"
+
+
+def _weekdays(part: Hours, lang: str) -> str:
+    """周一至五, 周二四 or Mon–Fri, Tue Thu."""
+    on = [weekday for weekday in range(7) if part.is_on(weekday)]
+    names = [WEEKDAYS[lang][weekday] for weekday in on]
+    in_a_row = len(on) >= RUN and on[-1] - on[0] == len(on) - 1
+    if lang == "en":
+        return f"{names[0]}–{names[-1]}" if in_a_row else " ".join(names)
+    return "周" + (f"{names[0]}至{names[-1]}" if in_a_row else "".join(names))
 
 
 def _local(at_ms: int, zone: str) -> datetime:

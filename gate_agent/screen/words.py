@@ -156,6 +156,8 @@ USED_UP: Mapping[Limit, Sentence] = MappingProxyType(
     {
         Limit.ONCE_A_DAY: VISITOR[Reason.USED_UP],
         Limit.DAY: Sentence("今日次数已用完", "No entries left today", *_LATEST_USE),
+        Limit.MONTH: Sentence("本月次数已用完", "No entries left this month", *_LATEST_USE),
+        Limit.YEAR: Sentence("本年次数已用完", "No entries left this year", *_LATEST_USE),
         Limit.TOTAL: Sentence("次数已用完", "All entries used", *_LATEST_USE),
     }
 )

@@ -14,7 +14,8 @@ from gate_agent.faces import FAMILY, IDLE, Face, Facts, Family, Label, Limit, St
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.app import create_app, serve
 from gate_agent.screen.streams import BEAT_S
-from tests.gate_agent.beijing import NOW_MS, at
+from tests.gate_agent.beijing import NOW_MS, at, day
+from wire.calendar import DayRange, Hours
 from wire.reasons import Reason
 
 pytestmark = pytest.mark.browser
@@ -32,9 +33,9 @@ FULL = Facts(
     next_ms=at(21, 14, 30),
     to_lane=12,
     entries_today=1,
-    hours="08:00–17:30",
-    dates="10月1日–10月7日",
-    slot="08:00–12:00",
+    hours=Hours(8 * 60, 17 * 60 + 30),
+    dates=DayRange(day(1, month=10), day(7, month=10)),
+    slot=Hours(8 * 60, 12 * 60),
     age_s=86,
     count=12,
     of_count=34,

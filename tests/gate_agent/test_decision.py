@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 
-import msgspec
 import pytest
 
 from gate_agent.decision import (
@@ -17,113 +16,21 @@ from gate_agent.decision import (
     LetOut,
     Refuse,
     Rotating,
-    Venue,
     decide,
-    decide_exit,
     may_be_reused,
 )
-from gate_agent.pass_list import ListedPass
-from gate_agent.trusted_time import Now
-from gate_agent.uses import UNUSED, PassUses, UsedCode
+from gate_agent.uses import PassUses
 from hardware.card_reader import CardAuth
-from tests.gate_agent import lists
-from tests.gate_agent.venue import DAY_MIN, NOW_MINUTE, NOW_MS, VERSION
-from tests.wire import samples
+from tests.gate_agent.situation import AFTER_MIDNIGHT, OLD_HEAD, ONLY_TODAY, STEP, TODAY, USED, Situation
+from tests.gate_agent.venue import NOW_MINUTE, NOW_MS, VERSION
 from wire import moments
-from wire.entitlement import PassStatus, Right, Rule, Uses
-from wire.feed import HEAD_NOT_AFTER_MS, CodePolicy, Head, ProductDocument
+from wire.calendar import Closure, DayRange
+from wire.entitlement import PassStatus
+from wire.feed import CodePolicy
 from wire.messages import ClockTrust
-from wire.presentation import step_at
 from wire.reasons import Reason
-from wire.token import Claims, Scope
 
-PRODUCT = 7
 ORDER = list(Reason)
-
-
-@dataclass(frozen=True)
-class Situation:
-    """Everything a decision may meet. As it stands: an annual pass in order, shown as a code, not used yet."""
-
-    reading: Reason | None = None
-    card: CardAuth | None = None
-    listed: bool = True
-    has_list: bool = True
-    described: bool = True
-    kind: str = "PASS"
-    not_before: int = NOW_MINUTE - 30 * DAY_MIN
-    not_after: int = NOW_MINUTE + 300 * DAY_MIN
-    status: PassStatus = PassStatus.ACTIVE
-    lowest_issue: int = 1
-    issued_version: int = VERSION
-    knows_time: bool = True
-    floor_ms: int | None = NOW_MS
-    signed_at_ms: int = NOW_MS
-    accepts_plain_card: bool = True
-    uses: PassUses = UNUSED
-    used_without_list: int = 0
-    step: int | None = None
-    last_step: int | None = None
-    by_known_key: bool = True
-    retired: bool = False
-    code_policy: CodePolicy = CodePolicy.EITHER
-    has_phone: bool = False
-    static_again: bool = False
-    trust: ClockTrust = ClockTrust.TRUSTED
-    untrusted_ms: int = 0
-
-    def decided(self) -> Admit | Refuse:
-        """What the gate would say."""
-        return decide(self._facts(), self._venue() if self.has_list else None, self._now())
-
-    def let_out(self) -> LetOut | Refuse:
-        """What the gate would say at a lane out of the venue."""
-        return decide_exit(self._facts())
-
-    def _facts(self) -> Facts:
-        claims = Claims(
-            samples.PASS_ID, PRODUCT, Scope.VENUE, lists.VENUE, self.not_before, self.not_after, 1, self.issued_version
-        )
-        reading = None if self.card is not None else self.reading or claims
-        right = Right(self.status, self.not_before, self.not_after, self.lowest_issue, self.static_again)
-        keys = samples.PASS_ROWS[0].holder_keys if self.has_phone else ()
-        row = ListedPass(samples.PASS_ID, PRODUCT, right, "", "", None, keys)
-        found = row if self.listed and self.has_list and self.reading is None else None
-        uses = self.uses
-        if self.last_step is not None:
-            uses = replace(uses, last_code=UsedCode(self.last_step, NOW_MS, 1))
-        rotating = None if self.step is None else Rotating(self.step, self.by_known_key, self.retired)
-        return Facts(reading, self.card, found, uses, self.used_without_list, rotating)
-
-    def _venue(self) -> Venue:
-        product = ProductDocument(
-            number=PRODUCT if self.described else PRODUCT + 1,
-            kind=self.kind,
-            name_zh="",
-            name_en="",
-            rule=Rule(per_day=1),
-            code_policy=self.code_policy,
-            offline_limit=2,
-            max_unlisted_age_h=24,
-        )
-        document = msgspec.structs.replace(
-            samples.DOCUMENT, products=(product,), accepts_plain_card=self.accepts_plain_card
-        )
-        head = Head(
-            samples.FEED_ID, lists.VENUE, 1, VERSION, VERSION, (), (), 5, 1, "Asia/Shanghai",
-            self.signed_at_ms, self.signed_at_ms + HEAD_NOT_AFTER_MS,
-        )  # fmt: skip
-        return Venue(document, head)
-
-    def _now(self) -> Now:
-        if self.knows_time:
-            return Now(NOW_MS, self.trust, 5, NOW_MS, self.floor_ms, self.untrusted_ms)
-        return Now(None, ClockTrust.UNKNOWN, 5, 0, self.floor_ms)
-
-
-USED = PassUses(Uses(total=1, today=1))
-OLD_HEAD = NOW_MS - HEAD_NOT_AFTER_MS
-STEP = step_at(NOW_MS)
 CODE_REASONS = [
     *(Reason.NOT_OURS, Reason.MALFORMED, Reason.NEEDS_UPDATE, Reason.WRONG_PURPOSE, Reason.UNKNOWN_KEY),
     *(Reason.WRONG_VENUE, Reason.UNKNOWN_PRODUCT, Reason.EXPIRED, Reason.NOT_YET_ACTIVE, Reason.FORGED),
@@ -161,7 +68,15 @@ FLAWS: list[Flaw] = [
     (Reason.CLOCK_UNKNOWN, {"knows_time": False, "floor_ms": None}),
     (Reason.CARD_UNKNOWN, {"card": CardAuth.NONE, "listed": False}),
     (Reason.CARD_UNAUTHENTICATED, {"card": CardAuth.NONE, "accepts_plain_card": False}),
-    (Reason.USED_UP, {"uses": USED}),
+    (Reason.NEEDS_CARD, {"needs_card": True, "card": None}),
+    (Reason.VENUE_CLOSED, {"hours": AFTER_MIDNIGHT}),
+    (Reason.VENUE_CLOSED, {"closed_days": ONLY_TODAY}),
+    (Reason.VENUE_CLOSED, {"closures": (Closure(NOW_MINUTE, None),)}),
+    (Reason.BLACKOUT, {"blackout": ONLY_TODAY}),
+    (Reason.WRONG_TIME_SLOT, {"slots": AFTER_MIDNIGHT}),
+    (Reason.USED_UP, {"per_day": 1, "uses": USED}),
+    (Reason.ALREADY_INSIDE, {"leave_first": True, "uses": USED}),
+    (Reason.TOO_SOON, {"gap_min": 31, "uses": USED}),
     (Reason.OFFLINE_LIMIT, {"kind": "SINGLE", "signed_at_ms": OLD_HEAD, "used_without_list": 2}),
 ]
 LIST_SAYS = {Reason.EXPIRED, Reason.NOT_YET_ACTIVE, Reason.REPLACED, Reason.REVOKED, Reason.SUSPENDED, Reason.NOT_BOUND}
@@ -189,10 +104,9 @@ def test_every_reason(reason: Reason, changes: dict[str, object]) -> None:
 
 def test_every_reason_the_gate_can_give_today_is_in_the_table() -> None:
     later = {  # given by what later releases add
-        *(Reason.NEEDS_NETWORK, Reason.NEEDS_CARD, Reason.VENUE_CLOSED, Reason.BLACKOUT, Reason.WRONG_TIME_SLOT),
-        *(Reason.ALREADY_INSIDE, Reason.TOO_SOON, Reason.OTHER_LANE, Reason.LANE_CLOSED),
+        *(Reason.NEEDS_NETWORK, Reason.OTHER_LANE),
     }
-    by_the_conductor = {Reason.CANNOT_RECORD, Reason.FAULT}
+    by_the_conductor = {Reason.LANE_CLOSED, Reason.CANNOT_RECORD, Reason.FAULT}
     assert {reason for reason, _ in FLAWS} == set(Reason) - later - by_the_conductor
 
 
@@ -209,7 +123,38 @@ def test_of_two_reasons_the_earlier_one_is_given(one: Flaw, other: Flaw) -> None
 
 
 def test_most_reasons_can_meet() -> None:
-    assert len(PAIRS) > 150
+    assert len(PAIRS) > 350
+
+
+def test_a_code_will_not_do_where_the_card_is_wanted_and_staff_may_find_the_pass_by_its_number() -> None:
+    assert isinstance(Situation(needs_card=True, card=CardAuth.NONE).decided(), Admit)
+    found = replace(Situation(needs_card=True).facts(), reading=None)
+    assert isinstance(decide(found, Situation(needs_card=True).venue(), Situation().now()), Admit)
+
+
+def test_a_short_code_is_a_code_too_where_the_card_is_wanted() -> None:
+    shown = Situation(needs_card=True, step=STEP)
+    short = replace(shown.facts(), reading=None)
+    assert decide(short, shown.venue(), shown.now()) == Refuse(Reason.NEEDS_CARD)
+
+
+def test_a_party_goes_in_on_one_presentation() -> None:
+    verdict = Situation(party=3).decided()
+    assert isinstance(verdict, Admit)
+    assert verdict.persons == 3
+
+
+@pytest.mark.parametrize(
+    ("closure", "closed"),
+    [
+        (Closure(NOW_MINUTE, None), True),
+        (Closure(NOW_MINUTE + 1, None), False),
+        (Closure(NOW_MINUTE, NOW_MINUTE + 60), False),  # it may be over by now
+    ],
+)
+def test_without_the_time_a_closure_holds_that_began_and_has_no_end(closure: Closure, closed: bool) -> None:
+    verdict = Situation(knows_time=False, closures=(closure,)).decided()
+    assert verdict == Refuse(Reason.VENUE_CLOSED) if closed else isinstance(verdict, Admit)
 
 
 def test_without_a_list_nothing_is_admitted() -> None:
@@ -226,7 +171,10 @@ def test_without_a_list_nothing_is_admitted() -> None:
         ({"issued_version": VERSION + 1, "signed_at_ms": NOW_MS - 24 * HOUR_MS}, Reason.NOT_IN_LIST),
         ({"issued_version": VERSION + 1, "used_without_list": 1}, None),
         ({"issued_version": VERSION + 1, "used_without_list": 2}, Reason.OFFLINE_LIMIT),
-        ({"issued_version": VERSION + 1, "uses": USED}, Reason.USED_UP),
+        ({"issued_version": VERSION + 1, "uses": USED, "per_day": 1}, Reason.USED_UP),
+        ({"issued_version": VERSION + 1, "blackout": ONLY_TODAY}, Reason.BLACKOUT),
+        ({"issued_version": VERSION + 1, "needs_card": True}, Reason.NEEDS_CARD),
+        ({"issued_version": VERSION + 1, "uses": USED, "gap_min": 31}, Reason.TOO_SOON),
         ({"issued_version": VERSION + 1, "knows_time": False}, Reason.NOT_IN_LIST),
     ],
 )
@@ -268,6 +216,12 @@ FAR_MIN = FAR_FROM_EDGE_MS // moments.MINUTE_MS
         ({"kind": "COMBO"}, False),
         ({"floor_ms": None}, False),
         ({"card": CardAuth.NONE}, True),
+        ({"hours": AFTER_MIDNIGHT, "closed_days": ONLY_TODAY}, True),
+        ({"slots": AFTER_MIDNIGHT}, False),
+        ({"blackout": (DayRange(TODAY - 9, TODAY - 1),)}, True),
+        ({"blackout": ONLY_TODAY}, False),
+        ({"blackout": (DayRange(TODAY + 30, TODAY + 40),)}, False),
+        ({"blackout": (DayRange(TODAY + 31, TODAY + 40),)}, True),
     ],
 )
 def test_without_the_time_only_an_annual_pass_far_from_its_edges_once(

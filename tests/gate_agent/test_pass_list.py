@@ -65,7 +65,7 @@ def test_a_list_tells_everything_about_a_pass(tmp_path: Path, venue_feed: Feed) 
     assert held(tmp_path).find(b"notaPASS") is None
     assert held(tmp_path).document == samples.DOCUMENT
     assert (held(tmp_path).epoch, held(tmp_path).version) == (1, 42)
-    assert held(tmp_path).place.groups == frozenset({1})
+    assert held(tmp_path).venue.place.groups == frozenset({1})
 
 
 def test_the_newest_set_of_holder_keys_wins_and_stands_newest_first(tmp_path: Path, venue_feed: Feed) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from gate_agent.uses import LastUse, PassUses, Step, Today, count
-from wire.entitlement import Uses
+from gate_agent.uses import DAY_MS, EXIT, SAME_USE_MS, LastUse, PassUses, Step, Today, count
 from wire.feed import UseRow
 from wire.messages import EntryKind
 
 BOOT = "this"
-TODAY = Today(BOOT, 2513, 50_000)
+NOW_MONOTONIC_MS, NOW_MS = 90_000, 10_000_000
+TODAY = Today(BOOT, 2513, 50_000, NOW_MONOTONIC_MS, NOW_MS)  # 2026-11-18
 PASS = bytes(8)
 
 
@@ -18,6 +18,11 @@ def step(seq: int, kind: EntryKind, ref_seq: int | None = None, day: int | None 
     """An entry at lane 1, at minute `seq` of its day."""
     fields: dict[str, object] = {"lane": 1, "at_ms": seq * 60_000, "boot": BOOT, "monotonic_ms": 60_000 + seq}
     return Step(seq, kind, ref_seq, day=day, **(fields | changes))  # type: ignore[arg-type]
+
+
+def counts_of(passed: PassUses) -> tuple[int, int]:
+    """Ever and today."""
+    return passed.counted.total, passed.counted.today
 
 
 def uses(*steps: Step, today: Today = TODAY, centre: UseRow | None = None, marked: tuple[int, ...] = ()) -> PassUses:
@@ -40,7 +45,7 @@ def uses(*steps: Step, today: Today = TODAY, centre: UseRow | None = None, marke
 )
 def test_the_last_word_on_an_intent_holds(kinds: list[EntryKind], counts: int) -> None:
     steps = [step(10 + n, kind, None if n == 0 else 10) for n, kind in enumerate(kinds)]
-    assert uses(*reversed(steps)).counted == Uses(total=counts, today=counts)
+    assert counts_of(uses(*reversed(steps))) == (counts, counts)
 
 
 def test_what_is_no_step_of_an_admission_does_not_count() -> None:
@@ -48,38 +53,38 @@ def test_what_is_no_step_of_an_admission_does_not_count() -> None:
 
 
 def test_days_are_told_apart() -> None:
-    assert uses(step(1, EntryKind.INTENT, day=2512), step(2, EntryKind.INTENT)).counted == Uses(total=2, today=1)
+    assert counts_of(uses(step(1, EntryKind.INTENT, day=2512), step(2, EntryKind.INTENT))) == (2, 1)
 
 
 def test_what_the_centre_knows_is_added_and_nothing_twice() -> None:
     own = [step(1, EntryKind.INTENT), step(2, EntryKind.PASSED, 1), step(3, EntryKind.INTENT)]
     centre = UseRow(PASS, 5, 2513, 2, ())
-    assert uses(*own, centre=centre).counted == Uses(total=7, today=4)
+    assert counts_of(uses(*own, centre=centre)) == (7, 4)
     for mark in (1, 2):  # the centre may name the intent or its outcome
-        assert uses(*own, centre=centre, marked=(mark,)).counted == Uses(total=6, today=3)
+        assert counts_of(uses(*own, centre=centre, marked=(mark,))) == (6, 3)
 
 
 def test_a_marked_use_that_was_returned_here_is_not_given_back_twice() -> None:
     own = [step(1, EntryKind.INTENT), step(2, EntryKind.PASSED, 1), step(3, EntryKind.RETURNED, 1)]
-    assert uses(*own, centre=UseRow(PASS, 1, 2513, 1, ()), marked=(2,)).counted == Uses(total=1, today=1)
+    assert counts_of(uses(*own, centre=UseRow(PASS, 1, 2513, 1, ()), marked=(2,))) == (1, 1)
 
 
 def test_the_centres_day_counts_only_if_it_is_today() -> None:
-    assert uses(centre=UseRow(PASS, 5, 2512, 2, ())).counted == Uses(total=5, today=0)
+    assert counts_of(uses(centre=UseRow(PASS, 5, 2512, 2, ()))) == (5, 0)
 
 
 def test_an_entry_of_an_unknown_day_is_placed_by_the_boot_clock() -> None:
     early = step(1, EntryKind.INTENT, day=None, monotonic_ms=49_999)
     late = step(2, EntryKind.INTENT, day=None, monotonic_ms=50_000)
     before = step(3, EntryKind.INTENT, day=None, boot="before", monotonic_ms=60_000)
-    assert uses(early, late, before).counted == Uses(total=3, today=1)
+    assert counts_of(uses(early, late, before)) == (3, 1)
 
 
 def test_on_an_unknown_day_everything_of_this_boot_is_todays() -> None:
     nobody_knows = Today(BOOT, None, None)
     steps = [step(1, EntryKind.INTENT, day=None), step(2, EntryKind.INTENT, day=2512), step(3, EntryKind.ANNULLED, 2)]
     counted = uses(*steps, step(4, EntryKind.INTENT, boot="before"), today=nobody_knows)
-    assert counted.counted == Uses(total=2, today=1)
+    assert counts_of(counted) == (2, 1)
     assert counted.in_this_boot == 1
 
 
@@ -89,3 +94,82 @@ def test_the_latest_use_is_named() -> None:
     assert uses(*own, centre=UseRow(PASS, 1, 2514, 1, ())).last == LastUse(None, None)
     assert uses(centre=UseRow(PASS, 1, 2513, 1, ())).last == LastUse(None, None)
     assert uses().last is None
+
+
+DAYS = [2513, 2512, 2496, 2495, 2192, 2191]
+"""Today, yesterday, the first of November, the last of October, New Year, New Year's Eve."""
+
+
+def test_months_and_years_are_those_of_the_calendar() -> None:
+    counted = uses(*(step(seq, EntryKind.INTENT, day=day) for seq, day in enumerate(DAYS, 1))).counted
+    assert (counted.total, counted.today, counted.this_month, counted.this_year) == (6, 1, 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("day", "counted"), [(2513, (1, 3, 5)), (2512, (0, 3, 5)), (2495, (0, 0, 5)), (2191, (0, 0, 0)), (2514, (0, 0, 0))]
+)
+def test_the_centre_counts_the_month_and_the_year_of_its_day(day: int, counted: tuple[int, int, int]) -> None:
+    found = uses(centre=UseRow(PASS, 9, day, 1, (), 3, 5)).counted
+    assert (found.today, found.this_month, found.this_year) == counted
+    assert found.total == 9
+
+
+def test_an_entry_of_an_unknown_day_falls_into_the_month_of_this_boot() -> None:
+    first_ms = 50_000 - 17 * DAY_MS  # when the month began by the boot clock
+    own = [step(1, EntryKind.INTENT, day=None, monotonic_ms=first_ms), step(2, EntryKind.INTENT, day=None, boot="old")]
+    before = step(3, EntryKind.INTENT, day=None, monotonic_ms=first_ms - 1)
+    counted = uses(*own, before).counted
+    assert (counted.total, counted.today, counted.this_month, counted.this_year) == (3, 0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("steps", "inside"),
+    [
+        ([(1, EntryKind.INTENT, None)], True),
+        ([(1, EntryKind.INTENT, None), (2, EntryKind.PASSED, 1)], True),
+        ([(1, EntryKind.INTENT, None), (2, EntryKind.EVENT, EXIT)], False),
+        ([(1, EntryKind.INTENT, None), (2, EntryKind.EVENT, EXIT), (3, EntryKind.PASSED, 1)], False),
+        ([(1, EntryKind.INTENT, None), (2, EntryKind.EVENT, "check")], True),
+        ([(1, EntryKind.EVENT, EXIT), (2, EntryKind.INTENT, None)], True),
+        ([(1, EntryKind.INTENT, None), (2, EntryKind.ANNULLED, 1)], False),
+        ([(1, EntryKind.INTENT, None), (2, EntryKind.RETURNED, 1)], False),
+        ([(1, EntryKind.INTENT, None), (2, EntryKind.EVENT, EXIT), (3, EntryKind.INTENT, None)], True),
+        ([(2, EntryKind.EVENT, EXIT)], False),
+    ],
+)
+def test_inside_is_who_entered_and_has_not_left(steps: list[tuple[int, EntryKind, object]], inside: bool) -> None:
+    made = [
+        step(seq, kind, reason=said) if isinstance(said, str) else step(seq, kind, said)  # type: ignore[arg-type]
+        for seq, kind, said in steps
+    ]
+    assert uses(*made).counted.inside is inside
+
+
+def test_nobody_is_inside_since_yesterday() -> None:
+    assert not uses(step(1, EntryKind.INTENT, day=2512)).counted.inside
+
+
+@pytest.mark.parametrize(
+    ("changes", "since_ms"),
+    [
+        ({"monotonic_ms": 80_000}, 10_000),
+        ({"monotonic_ms": 80_000, "day": None, "at_ms": 3}, 10_000),  # the boot clock knows better than any other
+        ({"boot": "before", "at_ms": NOW_MS - 7_000}, 7_000),
+        ({"boot": "before", "at_ms": NOW_MS + 7_000}, 0),
+        ({"boot": "before", "at_ms": NOW_MS - 7_000, "day": None}, None),  # written while the time was not known
+    ],
+)
+def test_how_long_ago_the_newest_entry_was(changes: dict[str, object], since_ms: int | None) -> None:
+    assert uses(step(1, EntryKind.INTENT, **changes)).counted.since_last_ms == since_ms  # type: ignore[arg-type]
+
+
+def test_the_centre_may_know_of_a_newer_entry_elsewhere() -> None:
+    own = step(1, EntryKind.INTENT, at_ms=NOW_MS - 900_000, monotonic_ms=NOW_MONOTONIC_MS - 900_000)
+    elsewhere = UseRow(PASS, 1, 2513, 1, (), 1, 1, NOW_MS - 60_000)
+    counted = uses(own, centre=elsewhere)
+    assert counted.counted.since_last_ms == 60_000
+    assert counted.last == LastUse(NOW_MS - 60_000, None)
+    the_same = UseRow(PASS, 1, 2513, 1, (), 1, 1, NOW_MS - 900_000 + SAME_USE_MS)
+    assert uses(own, centre=the_same, marked=(1,)).last == LastUse(NOW_MS - 900_000, 1)
+    nobody_knows = Today(BOOT, None, None, NOW_MONOTONIC_MS)
+    assert uses(today=nobody_knows, centre=elsewhere).counted.since_last_ms is None

@@ -87,4 +87,5 @@ def test_the_day_is_the_venues_and_began_at_its_midnight(
     assert world.now.at_ms == NOW_MS + LOOK_AGAIN_MS
     since_midnight_ms = (19 * 3600 + 6 * 60 + 40) * 1000
     day = moments.day_number(NOW_MS, ZoneInfo("Asia/Shanghai"))
-    assert world.today == Today("a-boot", day, clocks.boot_now_ms - LOOK_AGAIN_MS - since_midnight_ms)
+    began_ms = clocks.boot_now_ms - LOOK_AGAIN_MS - since_midnight_ms
+    assert world.today == Today("a-boot", day, began_ms, clocks.boot_now_ms, world.now.at_ms)

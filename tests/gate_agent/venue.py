@@ -20,6 +20,7 @@ from tests.gate_agent import lists
 from tests.gate_agent.phones import Phone
 from tests.wire import samples
 from wire import feed, moments, signing, token
+from wire.calendar import Calendar
 from wire.entitlement import PassStatus, Rule
 from wire.feed import Credential, Mark, NameRow, Part, PassRow, ProductDocument, UseRow
 from wire.token import Claims, Scope
@@ -43,6 +44,9 @@ PRODUCTS = (
 )  # fmt: skip
 
 
+ALWAYS_OPEN = Calendar()
+
+
 @dataclass(frozen=True)
 class Ticket:
     """One pass and what its holder shows."""
@@ -62,6 +66,7 @@ class Venue:
     """Everything the list of one venue says; `settle` writes it into a data directory."""
 
     accepts_plain_card: bool = True
+    calendar: Calendar = ALWAYS_OPEN
     passes: dict[bytes, PassRow] = field(default_factory=dict)
     uses: dict[bytes, UseRow] = field(default_factory=dict)
     feed: lists.Feed = field(default_factory=lists.Feed)
@@ -115,7 +120,10 @@ class Venue:
     def publish(self, signed_at_ms: int = NOW_MS, version: int = VERSION) -> None:
         """Sign the list as it is now."""
         document = msgspec.structs.replace(
-            samples.DOCUMENT, products=self.products, accepts_plain_card=self.accepts_plain_card
+            samples.DOCUMENT,
+            products=self.products,
+            calendar=self.calendar,
+            accepts_plain_card=self.accepts_plain_card,
         )
         names = [NameRow(pass_id, f"20261118{int.from_bytes(pass_id, 'big'):08}", "李*花") for pass_id in self.passes]
         parts: list[tuple[Part, Sequence[feed.Row]]] = [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from wire import credential, envelope, feed, holder_proof, keyset, messages, presentation, signing, token
+from wire.calendar import Calendar, Closure, DayRange, Hours
 from wire.credential import CredentialKind
 from wire.entitlement import PassStatus, Rule
 from wire.keyset import KeySet, KeyState, PublicKey
@@ -63,7 +65,7 @@ PASS_ROWS = (
     feed.PassRow(bytes(8), 8, PassStatus.REVOKED, 3_600_000, 3_700_000, 2),
 )
 NAME_ROWS = (feed.NameRow(PASS_ID, "2026111800000017", "李*花"),)
-USE_ROWS = (feed.UseRow(PASS_ID, 3, 2513, 1, (feed.Mark(DEVICE_ID, INCARNATION, 9),)),)
+USE_ROWS = (feed.UseRow(PASS_ID, 3, 2513, 1, (feed.Mark(DEVICE_ID, INCARNATION, 9),), 2, 3, NOW_MS, 1),)
 DOCUMENT = feed.VenueDocument(
     venue=3,
     name_zh="汴河虹桥景区",
@@ -76,6 +78,29 @@ DOCUMENT = feed.VenueDocument(
         ),
     ),
 )
+FULL_DOCUMENT = msgspec.structs.replace(
+    DOCUMENT,
+    calendar=Calendar(
+        hours=(Hours(8 * 60, 17 * 60 + 30),),
+        closed_days=(DayRange(2513, 2514, "设备检修"),),
+        closures=(Closure(3_618_000, None, "大风"),),
+    ),
+    products=(
+        feed.ProductDocument(
+            number=8,
+            kind="COMBO",
+            name_zh="汴河五景联票",
+            name_en="Five sights",
+            rule=Rule(
+                per_day=2, per_month=4, per_year=12, total=20, gap_min=30, leave_first=True, party=3, needs_card=True,
+                slots=(Hours(9 * 60, 11 * 60, 0b001_1111),), blackout=(DayRange(2465, 2471),),
+            ),
+            code_policy=feed.CodePolicy.ROTATING,
+            venues=5,
+        ),
+    ),
+)  # fmt: skip
+"""Everything a document can say."""
 
 ENTRIES = (
     Entry(
@@ -141,6 +166,7 @@ def exact_bytes() -> dict[str, str]:
         "segment.plain.names": feed.pack_rows(feed.Part.NAMES, NAME_ROWS).hex(),
         "segment.plain.uses": feed.pack_rows(feed.Part.USES, USE_ROWS).hex(),
         "segment.plain.document": feed.pack_rows(feed.Part.DOCUMENT, (DOCUMENT,)).hex(),
+        "segment.plain.document.full": feed.pack_rows(feed.Part.DOCUMENT, (FULL_DOCUMENT,)).hex(),
         "request.signature": envelope.sign_request(
             DEVICE, DEVICE_ID, "POST", "/device/v1/entries?a=1", b"body", NOW_MS, bytes(16)
         )[envelope.SIGNATURE_HEADER],

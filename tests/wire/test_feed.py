@@ -6,12 +6,14 @@ import os
 import random
 import zlib
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.wire import samples
 from wire import feed, signing
-from wire.entitlement import PassStatus
+from wire.calendar import DayRange
+from wire.entitlement import PassStatus, Rule
 from wire.feed import Part, SegmentFlaw
 from wire.signing import SealFlaw
 
@@ -28,6 +30,7 @@ def sealed(part: Part, rows: tuple[feed.Row, ...]) -> bytes:
         (Part.NAMES, samples.NAME_ROWS),
         (Part.USES, samples.USE_ROWS),
         (Part.DOCUMENT, (samples.DOCUMENT,)),
+        (Part.DOCUMENT, (samples.FULL_DOCUMENT,)),
         (Part.PASSES, tuple(sorted(samples.PASS_ROWS, key=lambda row: row.pass_id))),
         (Part.PASSES, ()),
     ],
@@ -62,6 +65,16 @@ def forged_segment(plain: bytes) -> bytes:
     return header + AESGCM(samples.LIST_KEY).encrypt(bytes(12), packed, signing.prefix("segment", 1) + header)
 
 
+DOCUMENT = msgspec.to_builtins(samples.DOCUMENT)
+PRODUCT = DOCUMENT["products"][0]
+
+
+def opened_document(changes: dict[str, object]) -> tuple[Part, list[feed.Row]] | SegmentFlaw:
+    """What a gate makes of the sample document with these changes."""
+    segment = forged_segment(bytes([Part.DOCUMENT]) + msgspec.msgpack.encode([{**DOCUMENT, **changes}]))
+    return feed.open_segment(segment, feed.segment_name(segment), KEYS)
+
+
 @pytest.mark.parametrize(
     "plain",
     [
@@ -70,12 +83,46 @@ def forged_segment(plain: bytes) -> bytes:
         bytes([Part.PASSES]) + bytes(11),
         bytes([Part.PASSES]) + (1).to_bytes(4, "big") + bytes(8) + bytes(5),
         bytes([Part.NAMES]) + b"\xc1",
+        bytes([Part.DOCUMENT]) + b"\x91" * 100_000,
+        bytes([Part.DOCUMENT]) + b"\x91\x80",
         b"\x00" * (feed.MAX_PLAIN_BYTES + 1),
     ],
 )
 def test_even_a_key_holder_cannot_break_a_gate_with_a_segment(plain: bytes) -> None:
     segment = forged_segment(plain)
     assert feed.open_segment(segment, feed.segment_name(segment), KEYS) is SegmentFlaw.MALFORMED
+
+
+BAD_DOCUMENTS: list[dict[str, object]] = [
+    {"zone": "Asia/Bianjing"},
+    {"zone": "../etc/passwd"},
+    {"venue": "three"},
+    {"calendar": {"hours": [[600, 500]]}},
+    {"calendar": {"closed_days": [[1, 1]] * 65}},
+    {"products": [PRODUCT, PRODUCT]},
+    {"products": [{**PRODUCT, "number": 65536}]},
+    {"products": [{**PRODUCT, "code_policy": "whatever"}]},
+    {"products": [{**PRODUCT, "rule": {"per_day": 0}}]},
+    {"products": [{**PRODUCT, "rule": {"only_on_holidays": True}}]},
+    {"products": [{**PRODUCT, "venues": 0}]},
+]
+
+
+@pytest.mark.parametrize("changes", BAD_DOCUMENTS)
+def test_a_document_that_makes_no_sense_is_refused_by_the_gate(changes: dict[str, object]) -> None:
+    assert opened_document(changes) is SegmentFlaw.BAD_DOCUMENT
+
+
+def test_a_document_of_another_version_is_never_half_understood() -> None:
+    assert isinstance(opened_document({}), tuple)
+    assert opened_document({"version": feed.DOCUMENT_VERSION + 1, "zone": 7}) is SegmentFlaw.NEEDS_UPDATE
+
+
+def test_the_centre_cannot_publish_what_no_gate_would_take() -> None:
+    rule = Rule(blackout=(DayRange(1, 1),) * 65)
+    product = msgspec.structs.replace(samples.DOCUMENT.products[0], rule=rule)
+    with pytest.raises(msgspec.ValidationError, match="blackout"):
+        sealed(Part.DOCUMENT, (msgspec.structs.replace(samples.DOCUMENT, products=(product,)),))
 
 
 def test_a_pass_costs_at_most_twelve_bytes_on_the_wire() -> None:

@@ -1,0 +1,100 @@
+"""When a venue is open and a product may be used: times of the day, weekdays and days, on the venue's clock (pure).
+
+Who judges by them is `wire.entitlement`. A part of the day never runs over midnight: 18:00–02:00 is two of them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from wire.moments import WallTime
+
+DAY_MIN = 24 * 60
+EVERY_DAY = 0b111_1111
+MAX_HOURS = 32
+MAX_RANGES = 64
+"""Of days: a year's holidays, pasted as a list."""
+MAX_CLOSURES = 16
+MAX_CAUSE_CHARACTERS = 40
+
+Weekdays = Annotated[int, Meta(ge=1, le=EVERY_DAY)]
+"""Bit 0 is Monday."""
+Cause = Annotated[str, Meta(max_length=MAX_CAUSE_CHARACTERS)]
+"""For staff, as the operator wrote it; visitors do not read it."""
+
+
+class Hours(msgspec.Struct, frozen=True, array_like=True):
+    """A part of some weekdays: minutes after midnight, half-open."""
+
+    begins: Annotated[int, Meta(ge=0, lt=DAY_MIN)]
+    ends: Annotated[int, Meta(gt=0, le=DAY_MIN)]
+    weekdays: Weekdays = EVERY_DAY
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a part that ends before it begins."""
+        if self.begins >= self.ends:
+            raise ValueError(f"hours from minute {self.begins} to {self.ends} of a day end before they begin")
+
+    def is_on(self, weekday: int) -> bool:
+        """Whether it belongs to that day of the week, 0 being Monday."""
+        return bool(self.weekdays >> weekday & 1)
+
+    def covers(self, wall: WallTime) -> bool:
+        """Whether that moment lies in it."""
+        return self.is_on(wall.weekday) and self.begins <= wall.minute < self.ends
+
+
+class DayRange(msgspec.Struct, frozen=True, array_like=True):
+    """Days since 2020 on the venue's calendar, the last one included."""
+
+    first: int
+    last: int
+    cause: Cause = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a range that ends before it begins."""
+        if self.first > self.last:
+            raise ValueError(f"days {self.first} to {self.last} since 2020 end before they begin")
+
+
+class Closure(msgspec.Struct, frozen=True, array_like=True):
+    """A sudden closure: minutes since 2020 (UTC), half-open. `until` None: nobody knows yet."""
+
+    since: int
+    until: int | None
+    cause: Cause = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a closure that ends before it begins."""
+        if self.until is not None and self.since >= self.until:
+            raise ValueError(f"the closure from minute {self.since} to {self.until} ends before it begins")
+
+
+class Calendar(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When a venue is open. Without `hours` always, but for the days and closures named."""
+
+    hours: Annotated[tuple[Hours, ...], Meta(max_length=MAX_HOURS)] = ()
+    closed_days: Annotated[tuple[DayRange, ...], Meta(max_length=MAX_RANGES)] = ()
+    closures: Annotated[tuple[Closure, ...], Meta(max_length=MAX_CLOSURES)] = ()
+
+
+def is_within(hours: tuple[Hours, ...], wall: WallTime) -> bool:
+    """Whether one of them covers that moment; none at all covers every moment."""
+    return not hours or any(part.covers(wall) for part in hours)
+
+
+def range_on(ranges: tuple[DayRange, ...], day: int) -> DayRange | None:
+    """The first range with that day in it."""
+    return next((days for days in ranges if days.first <= day <= days.last), None)
+
+
+def next_hours(hours: tuple[Hours, ...], wall: WallTime) -> Hours | None:
+    """What to tell somebody who stands outside of `hours`: the part of today still to come, or else its last one.
+
+    None when nothing of them is today.
+    """
+    today = sorted((part for part in hours if part.is_on(wall.weekday)), key=lambda part: part.begins)
+    return next((part for part in today if wall.minute < part.ends), today[-1] if today else None)
