@@ -45,6 +45,7 @@ class ListPull:
         self._incoming = data_dir / pass_list.FOLDER / INCOMING
         self._etag: str | None = None
         self._config_asked_boot_ms: int | None = None
+        self._config_asked_for: tuple[int, int] | None = None
         self.segments = 0
         """Rises with every segment that was needed, so that a long transfer shows that it moves."""
 
@@ -110,7 +111,7 @@ class ListPull:
         return self._caller.fetch(state, f"/feed/{state.config.feed_id.hex()}/head", feed.MAX_HEAD_BYTES, headers)
 
     def _with_its_keys(self, state: SyncState, head: bytes) -> SyncState | Trouble:
-        """The state, with a newer configuration if the head speaks of keys we lack; asked at most once a minute."""
+        """The state, with a newer configuration if the head speaks of keys we lack; for the same ones once a minute."""
         assert state.config is not None and state.key_set is not None
         read = feed.read_head(head, state.key_set, state.config.feed_id)
         lacking = read is SealFlaw.UNKNOWN_KEY or (
@@ -120,9 +121,12 @@ class ListPull:
                 or read.list_key_id not in {key_id for key_id, _ in state.config.list_keys}
             )
         )
-        asked_boot_ms = self._config_asked_boot_ms
-        if not lacking or (asked_boot_ms is not None and self._boot_ms() - asked_boot_ms < CONFIG_AGAIN_MS):
+        wanted = (read.key_set_version, read.list_key_id) if isinstance(read, Head) else None
+        asked_boot_ms, asked_for = self._config_asked_boot_ms, self._config_asked_for
+        again = wanted == asked_for and asked_boot_ms is not None
+        if not lacking or (again and self._boot_ms() - (asked_boot_ms or 0) < CONFIG_AGAIN_MS):
             return state
+        self._config_asked_for = wanted
         return self._fetch_config(state) or self._store.read()
 
     def _install(self, state: SyncState, head: bytes) -> Trouble | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -15,6 +15,8 @@ from wire.signing import Purpose, SealFlaw
 KIND = "keyset"
 VERSION = 1
 MAX_KEYS = 256
+MAX_CHAIN = 64
+"""Root keys a deployment may ever have had: one in many years is usual."""
 MAX_KEY_SET_BYTES = 65_536
 
 
@@ -100,6 +102,22 @@ def read_key_set(data: bytes, pinned_root: bytes) -> KeySet | SealFlaw:
     except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
         return SealFlaw.MALFORMED
     return key_set if key_set.root in good and len(key_set.keys) <= MAX_KEYS else SealFlaw.FORGED
+
+
+def read_chain(documents: Sequence[bytes], pinned_root: bytes) -> KeySet | SealFlaw:
+    """The last of these key sets, if a chain of changed roots leads to it from the pinned one (wire.md §1).
+
+    `documents` are in the order of their versions; those from before the pinned root are passed over.
+    """
+    if not 1 <= len(documents) <= MAX_CHAIN:
+        return SealFlaw.MALFORMED
+    root = pinned_root
+    read: KeySet | SealFlaw = SealFlaw.FORGED
+    for document in documents:
+        read = read_key_set(document, root)
+        if isinstance(read, KeySet):
+            root = read.root
+    return read
 
 
 def claimed_root(data: bytes) -> bytes | None:

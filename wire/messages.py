@@ -11,7 +11,7 @@ from enum import IntEnum, StrEnum
 import msgspec
 
 from wire import signing
-from wire.keyset import KeySet, read_key_set
+from wire.keyset import KeySet, read_chain
 from wire.signing import Purpose, SealFlaw
 
 BATCH_FORMAT = 1
@@ -334,7 +334,9 @@ class EnrolReply(msgspec.Struct, frozen=True, array_like=True):
 class GateConfig(msgspec.Struct, frozen=True, array_like=True):
     """GET /device/v1/config: what an approved gate needs to read its list. Secret; only over signed requests.
 
-    It travels sealed for one device, so that nobody in between can hand a gate another venue's.
+    It travels sealed for one device, so that nobody in between can hand a gate another venue's. `earlier_key_sets` are
+    those by which the root key changed, oldest first, so that a gate that was cut off meanwhile walks from the root it
+    has pinned to that of `key_set`. `older_credential_keys`: parts of the list may still rest on them.
     """
 
     venue: int
@@ -343,6 +345,13 @@ class GateConfig(msgspec.Struct, frozen=True, array_like=True):
     credential_key: bytes
     deployment_salt: bytes
     key_set: bytes
+    earlier_key_sets: tuple[bytes, ...] = ()
+    older_credential_keys: tuple[bytes, ...] = ()
+
+    @property
+    def credential_keys(self) -> tuple[bytes, ...]:
+        """The keys under which the list may know a card, newest first."""
+        return (self.credential_key, *self.older_credential_keys)
 
 
 def sign_config(config: GateConfig, device: bytes, key_id: int, service_key: bytes) -> bytes:
@@ -359,7 +368,7 @@ def read_config(data: bytes, device: bytes, pinned_root: bytes) -> tuple[GateCon
         config = msgspec.msgpack.decode(sealed.payload[DEVICE_BYTES:], type=GateConfig)
     except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
         return SealFlaw.MALFORMED
-    key_set = read_key_set(config.key_set, pinned_root)
+    key_set = read_chain((*config.earlier_key_sets, config.key_set), pinned_root)
     if isinstance(key_set, SealFlaw):
         return key_set
     key = key_set.find(Purpose.SERVICE, sealed.key_id, None)

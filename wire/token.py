@@ -50,6 +50,7 @@ class Scope(IntEnum):
     LIST = 2
 
 
+MAX_ISSUE = 255
 _SCOPES = frozenset(Scope)
 _KIND_BYTE = CodeKind.STATIC << 4 | VERSION
 _PURPOSE_BYTE = Algorithm.ED25519 << 4 | PurposeCode.PASS
@@ -151,6 +152,14 @@ def signed_claims(text: str, keys: KeySet) -> Claims | None:
     data, key_id, claims = taken_apart
     key = keys.find(Purpose.PASS, key_id, None)
     return claims if key is not None and _is_signed(data, key.public) else None
+
+
+def unverified_claims(text: str) -> Claims:
+    """What a token says, for the centre that signed it. ValueError: it is no token."""
+    taken_apart = _take_apart(text)
+    if isinstance(taken_apart, Reason):
+        raise ValueError(f"no token: {taken_apart}")
+    return taken_apart[2]
 
 
 def evidence_of(text: str) -> bytes:

@@ -10,6 +10,7 @@ import zlib
 
 import msgspec
 from flask import Blueprint, Flask, Response, jsonify, request
+from sqlalchemy.engine import Connection
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from sync_server.centre import Centre
@@ -17,9 +18,10 @@ from sync_server.device_api.callers import SENTENCES, Caller, Refusal, Request, 
 from sync_server.device_api.heads import HeadCache
 from sync_server.device_api.service_key import ServiceKey
 from sync_server.feed.heads import open_feed
-from sync_server.feed.reading import segment
+from sync_server.feed.reading import list_key_ids, segment
 from sync_server.gates.enrolment import EnrolFlaw, enrol
-from sync_server.gates.venue_keys import credential_key, list_key
+from sync_server.gates.registry import Device
+from sync_server.gates.venue_keys import credential_keys, list_key, list_keys
 from sync_server.keys import key_set
 from sync_server.redemptions.ingest import take_in
 from sync_server.redemptions.journal import MAX_SEQ
@@ -40,6 +42,7 @@ MAX_ENROL_BYTES = 4096
 MSGPACK = "application/msgpack"
 OCTETS = "application/octet-stream"
 ACTIVE = ("active",)
+OLDER_CREDENTIAL_KEYS = 1  # until the list is made anew, its rows rest on the key before
 
 ENROL_SENTENCES = {
     EnrolFlaw.CODE: "this code is not valid (any more); ask for a new one",
@@ -96,20 +99,10 @@ def _device_routes(centre: Centre) -> Blueprint:
         caller = identify(centre, _signed(), ACTIVE)
         if isinstance(caller, Refusal):
             return _refuse_caller(caller)
-        venue_id = caller.device.venue_id
         with centre.write() as connection:
             if not spend(connection, caller, centre.now_ms()):
                 return _refuse_caller(Refusal.REPLAYED)
-            feed_id = open_feed(connection, centre, venue_id)
-            encrypting = list_key(connection, centre.secrets, venue_id)
-            config = GateConfig(
-                venue=caller.device.venue_number,
-                feed_id=feed_id,
-                list_keys=((encrypting.id, encrypting.key),),
-                credential_key=credential_key(connection, centre.secrets, venue_id).key,
-                deployment_salt=key_set.deployment_salt(connection, centre.secrets),
-                key_set=key_set.newest(connection).document,
-            )
+            config = _config_of(centre, connection, caller.device)
         signer = service_key.current()
         return Response(sign_config(config, caller.device.id, signer.id, signer.private), mimetype=OCTETS)
 
@@ -120,6 +113,24 @@ def _device_routes(centre: Centre) -> Blueprint:
         return _refuse_caller(caller) if isinstance(caller, Refusal) else _take_entries(centre, caller, service_key)
 
     return routes
+
+
+def _config_of(centre: Centre, connection: Connection, device: Device) -> GateConfig:
+    """Everything an approved gate needs to read its list, the keys of segments that are still in force included."""
+    venue_id = device.venue_id
+    feed_id = open_feed(connection, centre, venue_id)
+    ids = list_key_ids(connection, venue_id) | {list_key(connection, centre.secrets, venue_id).id}
+    newest, *older = credential_keys(connection, centre.secrets, venue_id)
+    return GateConfig(
+        venue=device.venue_number,
+        feed_id=feed_id,
+        list_keys=tuple((one.id, one.key) for one in list_keys(connection, centre.secrets, venue_id, ids)),
+        credential_key=newest.key,
+        deployment_salt=key_set.deployment_salt(connection, centre.secrets),
+        key_set=key_set.newest(connection).document,
+        earlier_key_sets=key_set.chain(connection),
+        older_credential_keys=tuple(one.key for one in older[:OLDER_CREDENTIAL_KEYS]),
+    )
 
 
 def _take_entries(centre: Centre, caller: Caller, service_key: ServiceKey) -> Response:

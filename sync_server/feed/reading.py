@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -35,6 +36,12 @@ def changed_heads(connection: Connection, held: Mapping[bytes, PublishedHead]) -
         sa.select(feed.c.feed_id, feed.c.version, feed.c.signed_at_ms, feed.c.head).where(feed.c.feed_id.in_(changed))
     )
     return {row.feed_id: PublishedHead(row.version, row.signed_at_ms, row.head) for row in rows}
+
+
+def list_key_ids(connection: Connection, venue_id: UUID) -> set[int]:
+    """The venue's list keys that some segment in force, or in the making, is encrypted with."""
+    live = sa.and_(feed_segment.c.venue_id == venue_id, feed_segment.c.dropped_at_ms.is_(None))
+    return set(connection.scalars(sa.select(feed_segment.c.list_key_id).where(live).distinct()))
 
 
 def segment(connection: Connection, name: bytes) -> bytes | None:

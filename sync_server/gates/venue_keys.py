@@ -1,13 +1,13 @@
 """What the active gates of one venue share: the key that encrypts their list and the key of its card hashes.
 
-Both are made with the venue's first gate or its first list. Sealed in the database; opened to build the list, to hand
-them to an approved gate, and to check a card entry's evidence.
+Both are made with the venue's first gate or its first list, and changed when one of its gates is revoked. Sealed in the
+database; opened to build the list, to hand them to an approved gate, and to check a card entry's evidence.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,9 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server import crypto
+from sync_server.audit.log import record
+from sync_server.centre import Centre
 from sync_server.db import insert_new
 from sync_server.errors import NotFoundError
-from sync_server.gates.tables import VENUE_KEY_KINDS, venue_key
+from sync_server.gates.tables import VENUE_KEY_KINDS, device, venue_key
 from wire.feed import LIST_KEY_BYTES
 
 _FIELD = "venue_key.key_sealed"
@@ -58,13 +60,66 @@ def credential_key(connection: Connection, value: crypto.Secrets, venue_id: UUID
     return _in_use(connection, value, venue_id, "credential")
 
 
+def list_keys(connection: Connection, value: crypto.Secrets, venue_id: UUID, ids: Collection[int]) -> list[VenueKey]:
+    """The keys that open the venue's segments, by their ids."""
+    return _open(connection, value, venue_id, "list", venue_key.c.id.in_(ids))
+
+
+def credential_keys(connection: Connection, value: crypto.Secrets, venue_id: UUID) -> list[VenueKey]:
+    """Every key that card hashes of the venue were ever made with, newest first."""
+    return _open(connection, value, venue_id, "credential", sa.true())
+
+
+def rotate_venue_keys(centre: Centre) -> int:
+    """Worker step: a venue whose gate was revoked gets new keys, which that gate never learns; how many venues."""
+    newest = (
+        sa.select(venue_key.c.venue_id, sa.func.min(venue_key.c.created_at_ms).label("made_at_ms"))
+        .where(venue_key.c.in_use)
+        .group_by(venue_key.c.venue_id)
+        .subquery()
+    )
+    due = (
+        sa.select(device.c.venue_id)
+        .join(newest, newest.c.venue_id == device.c.venue_id)
+        .where(device.c.revoked_at_ms >= newest.c.made_at_ms, device.c.approved_at_ms.is_not(None))
+        .distinct()
+    )
+    with centre.read() as connection:
+        if connection.execute(due.limit(1)).first() is None:
+            return 0
+    with centre.write() as connection:
+        venues = list(connection.scalars(due))
+        for venue_id in venues:
+            _rotate(connection, centre.secrets, venue_id, centre.now_ms())
+    return len(venues)
+
+
+def _rotate(connection: Connection, value: crypto.Secrets, venue_id: UUID, now_ms: int) -> None:
+    for kind in VENUE_KEY_KINDS:
+        mine = sa.and_(venue_key.c.venue_id == venue_id, venue_key.c.kind == kind)
+        newest: int = connection.scalars(sa.select(sa.func.max(venue_key.c.id)).where(mine)).one()
+        connection.execute(venue_key.update().where(mine).values(in_use=False))
+        sealed = crypto.seal(value, _FIELD, _row(venue_id, kind, newest + 1), secrets.token_bytes(LIST_KEY_BYTES).hex())
+        row = {"venue_id": venue_id, "kind": kind, "id": newest + 1, "key_sealed": sealed, "in_use": True}
+        connection.execute(venue_key.insert().values(**row, created_at_ms=now_ms + 1))  # after the revocation
+    record(connection, now_ms, "system:gates", "venue.keys_rotated", f"venue:{venue_id}", {})
+
+
+def _open(
+    connection: Connection, value: crypto.Secrets, venue_id: UUID, kind: str, which: sa.ColumnElement[bool]
+) -> list[VenueKey]:
+    mine = sa.select(venue_key).where(venue_key.c.venue_id == venue_id, venue_key.c.kind == kind, which)
+    return [
+        VenueKey(row.id, bytes.fromhex(crypto.unseal(value, _FIELD, _row(venue_id, kind, row.id), row.key_sealed)))
+        for row in connection.execute(mine.order_by(venue_key.c.id.desc()))
+    ]
+
+
 def _in_use(connection: Connection, value: crypto.Secrets, venue_id: UUID, kind: str) -> VenueKey:
-    row = connection.execute(
-        sa.select(venue_key).where(venue_key.c.venue_id == venue_id, venue_key.c.kind == kind, venue_key.c.in_use)
-    ).one_or_none()
-    if row is None:
+    found = _open(connection, value, venue_id, kind, venue_key.c.in_use)
+    if not found:
         raise NotFoundError(f"the venue {venue_id} has no {kind} key")
-    return VenueKey(row.id, bytes.fromhex(crypto.unseal(value, _FIELD, _row(venue_id, kind, row.id), row.key_sealed)))
+    return found[0]
 
 
 def _row(venue_id: UUID, kind: str, key_id: int) -> str:

@@ -14,10 +14,9 @@ from sync_server.issuance.passes import find_pass, relist, token_of
 from sync_server.issuance.tables import holder_key
 from sync_server.issuance.versions import next_listed
 from sync_server.keys.pairs import open_pass_key
-from wire import base45, holder_proof
+from wire import holder_proof
 from wire.presentation import bind_holder
-from wire.reasons import Reason
-from wire.token import PREFIX, Claims, unpack_claims
+from wire.token import unverified_claims
 
 LIVE_KEYS = 2
 """A pass is often opened in two of the sales channels' web views, which share no storage."""
@@ -108,18 +107,11 @@ def bind_phones(centre: Centre) -> int:
         due = waiting.order_by(holder_key.c.registered_at_ms).limit(MAX_BOUND_PER_STEP).with_for_update()
         rows = connection.execute(due).all()
         for row in rows:
-            claims = replace(_claims_of(token_of(connection, row.pass_id)), issued_version=listed_by)
+            claims = replace(unverified_claims(token_of(connection, row.pass_id)), issued_version=listed_by)
             binding = bind_holder(claims, key.id, key.private, row.generation, row.public)
             this = sa.and_(holder_key.c.pass_id == row.pass_id, holder_key.c.generation == row.generation)
             connection.execute(holder_key.update().where(this).values(binding=binding))
     return len(rows)
-
-
-def _claims_of(code: str) -> Claims:
-    """What one of our own codes says."""
-    found = unpack_claims(base45.decode(code.removeprefix(PREFIX)) or b"")
-    assert not isinstance(found, Reason), "the centre signed it"
-    return found[1]
 
 
 def _retire(connection: Connection, pass_id: bytes, generations: list[int], now_ms: int) -> None:

@@ -14,9 +14,11 @@ import structlog
 from sync_server.centre import Centre
 from sync_server.feed.publishing import publish_feeds
 from sync_server.gates.registry import forget_old_nonces
+from sync_server.gates.venue_keys import rotate_venue_keys
 from sync_server.issuance.credentials import bind_id_numbers
 from sync_server.issuance.holder_keys import bind_phones
 from sync_server.issuance.issuing import issue_paid_orders
+from sync_server.issuance.reissuing import reissue_revoked
 from sync_server.orders.progress import take_payments
 from sync_server.payments.sandbox_client import client_of
 from sync_server.payments.transfers import move_due
@@ -47,6 +49,8 @@ STEPS: tuple[Step, ...] = (
     issue_paid_orders,
     bind_id_numbers,
     bind_phones,
+    rotate_venue_keys,
+    reissue_revoked,
     publish_feeds,
     clear_redemptions,
     follow_transfers,

@@ -1,4 +1,4 @@
-"""`sync-server keys`: make, start, list, revoke and export the centre's signing keys."""
+"""`sync-server keys`: make, start, list, revoke and export the centre's signing keys, and change its root key."""
 
 from __future__ import annotations
 
@@ -46,6 +46,14 @@ def revoke(opener: Opener, key_id: int, reason: str) -> None:
     """Make a key worthless: nothing it signed is believed any more."""
     key_set.revoke_key(opener(), key_id, reason, ACTOR)
     click.echo(json.dumps({"id": key_id, "state": "revoked"}))
+
+
+@keys.command(name="rotate-root")
+@click.pass_obj
+def rotate_root(opener: Opener) -> None:
+    """Put a new root key in the place of the old one, which must be in its file; gates follow by themselves."""
+    public = key_set.rotate_root(opener(), ACTOR)
+    click.echo(json.dumps({"root": public.hex()}))
 
 
 @keys.command(name="list")

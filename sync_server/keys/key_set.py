@@ -14,7 +14,7 @@ from sync_server.centre import Centre
 from sync_server.db import insert_new
 from sync_server.errors import ConfigurationError
 from sync_server.keys import pairs
-from sync_server.keys.root import make_root, read_root, root_key_file
+from sync_server.keys.root import make_root, next_root_file, read_root, root_key_file, take_over
 from sync_server.keys.tables import PURPOSES, deployment, key_set, signing_key
 from wire import keyset, signing
 from wire.keyset import KeySet, KeyState, PublicKey
@@ -50,7 +50,7 @@ def create_first(centre: Centre) -> bool:
 
 def create_key(centre: Centre, purpose: Purpose, actor: str) -> int:
     """Announce a new key to the gates; it signs nothing before `start_key`. Needs the root key file."""
-    root_private = read_root(root_key_file(centre.settings))
+    root_private = current_root(centre)
     with centre.write() as connection:
         key_id = pairs.add_pair(connection, centre.secrets, purpose, KeyState.ANNOUNCED, centre.now_ms())
         _publish(connection, root_private, centre.now_ms())
@@ -60,7 +60,7 @@ def create_key(centre: Centre, purpose: Purpose, actor: str) -> int:
 
 def start_key(centre: Centre, key_id: int, actor: str) -> None:
     """Let an announced key sign in the place of the one before it. Needs the root key file."""
-    root_private = read_root(root_key_file(centre.settings))
+    root_private = current_root(centre)
     with centre.write() as connection:
         pairs.start_signing(connection, key_id)
         _publish(connection, root_private, centre.now_ms())
@@ -69,7 +69,7 @@ def start_key(centre: Centre, key_id: int, actor: str) -> None:
 
 def revoke_key(centre: Centre, key_id: int, reason: str, actor: str) -> None:
     """Make a key worthless; a successor signs at once if it was the one that signs. Needs the root key file."""
-    root_private = read_root(root_key_file(centre.settings))
+    root_private = current_root(centre)
     with centre.write() as connection:
         pairs.revoke(connection, centre.secrets, key_id, centre.now_ms())
         _publish(connection, root_private, centre.now_ms())
@@ -82,6 +82,47 @@ def newest(connection: Connection) -> PublishedSet:
     if row is None:
         raise ConfigurationError("the centre has no keys: run sync-server init once")
     return PublishedSet(row.version, row.root_public, row.document)
+
+
+def chain(connection: Connection) -> tuple[bytes, ...]:
+    """The documents by which the root key changed, oldest first: they lead any gate to the key set in force."""
+    before = key_set.alias("before")
+    changed = (
+        sa.select(key_set.c.document)
+        .join(before, before.c.version == key_set.c.version - 1)
+        .where(before.c.root_public != key_set.c.root_public)
+        .order_by(key_set.c.version)
+    )
+    return tuple(connection.scalars(changed))
+
+
+def rotate_root(centre: Centre, actor: str) -> bytes:
+    """Put a new root key in the place of the old one; gives its public half.
+
+    The key set that says so is signed by both, and is kept for gates that are cut off now. The old file stays under
+    another name until the operator destroys it. A crash in between is made good by asking again.
+    """
+    file = root_key_file(centre.settings)
+    old_private = current_root(centre)
+    new_file = next_root_file(file)
+    new_private = make_root(new_file)
+    with centre.write() as connection:
+        _publish(connection, old_private, centre.now_ms(), new_private)
+        public = signing.public_key_of(new_private)
+        record(connection, centre.now_ms(), actor, "key.rotate_root", "key:root", {"public": public.hex()})
+    take_over(file, new_file)
+    return public
+
+
+def current_root(centre: Centre) -> bytes:
+    """The private half of the root key in force, also after a crash between its key set and its file's name."""
+    file = root_key_file(centre.settings)
+    with centre.read() as connection:
+        public = newest(connection).root_public
+    new_file = next_root_file(file)
+    if new_file.exists() and signing.public_key_of(read_root(new_file)) == public:
+        take_over(file, new_file)
+    return read_root(file)
 
 
 def public_keys(connection: Connection) -> tuple[PublicKey, ...]:
@@ -101,7 +142,7 @@ def deployment_salt(connection: Connection, value: crypto.Secrets) -> bytes:
     return bytes.fromhex(crypto.unseal(value, _SALT_FIELD, "1", sealed))
 
 
-def _publish(connection: Connection, root_private: bytes, now_ms: int) -> None:
+def _publish(connection: Connection, root_private: bytes, now_ms: int, new_root_private: bytes | None = None) -> None:
     root_public = signing.public_key_of(root_private)
     before = connection.execute(
         sa.select(key_set.c.version, key_set.c.root_public).order_by(key_set.c.version.desc()).limit(1)
@@ -109,7 +150,9 @@ def _publish(connection: Connection, root_private: bytes, now_ms: int) -> None:
     if before is not None and before.root_public != root_public:
         raise ConfigurationError("the root key file holds another root key than the one the gates have pinned")
     version = 1 if before is None else before.version + 1
-    document = keyset.sign_key_set(KeySet(version, now_ms, root_public, public_keys(connection)), [root_private])
+    signers = [root_private] if new_root_private is None else [root_private, new_root_private]
+    root_public = signing.public_key_of(signers[-1])
+    document = keyset.sign_key_set(KeySet(version, now_ms, root_public, public_keys(connection)), signers)
     connection.execute(
         key_set.insert().values(version=version, root_public=root_public, document=document, issued_at_ms=now_ms)
     )

@@ -21,6 +21,21 @@ def root_key_file(settings: Settings) -> Path:
     return settings.secret_file.with_suffix(".root-key")
 
 
+def next_root_file(file: Path) -> Path:
+    """Where a new root key waits until its key set is published."""
+    return file.with_name(file.name + ".new")
+
+
+def take_over(file: Path, new_file: Path) -> None:
+    """The new root key's file takes the name; the old one stays beside it, for the operator to destroy."""
+    number = 1
+    while (old := file.with_name(f"{file.name}.old-{number}")).exists():
+        number += 1
+    if file.exists():
+        file.rename(old)
+    new_file.rename(file)
+
+
 def make_root(file: Path) -> bytes:
     """A fresh root key written with mode 0600; an existing file is read, never replaced. Gives the private half."""
     if file.exists():

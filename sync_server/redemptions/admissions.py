@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre
 from sync_server.gates.registry import Device
-from sync_server.gates.venue_keys import credential_key
+from sync_server.gates.venue_keys import credential_keys
 from sync_server.issuance.credentials import credential_hash, open_credentials
 from sync_server.issuance.tables import credential, entitlement, holder_key, issued_pass, pass_token
 from sync_server.redemptions.judge import KnownPass
@@ -133,7 +133,7 @@ def _card_hashes(
     """Kind and hash of each card ever bound to these passes, as the venue's gates know it."""
     hashes: defaultdict[bytes, set[bytes]] = defaultdict(set)
     if pass_ids:
-        key = credential_key(connection, centre.secrets, venue_id).key
+        keys = credential_keys(connection, centre.secrets, venue_id)  # an entry may be older than the newest of them
         for bound in open_credentials(connection, centre.secrets, credential.c.pass_id.in_(sorted(pass_ids))):
-            hashes[bound.pass_id].add(bytes([bound.kind]) + credential_hash(bound, key))
+            hashes[bound.pass_id] |= {bytes([bound.kind]) + credential_hash(bound, key.key) for key in keys}
     return hashes

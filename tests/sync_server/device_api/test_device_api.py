@@ -18,12 +18,13 @@ from sync_server.create_app import app_of
 from sync_server.feed.publishing import publish_feeds
 from sync_server.gates import enrolment, registry
 from sync_server.gates.tables import device
+from sync_server.gates.venue_keys import rotate_venue_keys
 from sync_server.keys import key_set
 from sync_server.redemptions.tables import entry, redemption
 from tests.sync_server.town import START_MS, Gate, Town, build_town
 from wire import signing
 from wire.envelope import CLOCK_HEADER, NONCE_HEADER, WINDOW_MS, read_time, sign_request
-from wire.feed import Head, Part, PassRow, open_segment, read_head
+from wire.feed import Head, Part, PassRow, SegmentFlaw, open_segment, read_head
 from wire.keyset import KeySet, read_key_set
 from wire.messages import (
     ENROLMENT_SECRET_BYTES,
@@ -264,3 +265,50 @@ def test_a_changed_list_shows_after_the_cache_has_aged(http: FlaskClient, town: 
     assert statements == [], "a head is answered before any row is opened"
     town.clock.pass_ms(500)
     assert http.get(path).headers["ETag"] != before
+
+
+def test_a_revoked_gate_learns_none_of_the_venues_new_keys_and_the_others_read_on(
+    town: Town, http: FlaskClient
+) -> None:
+    town.sell("single", 2)
+    publish_feeds(town.centre)
+    staying, leaving = Box(http, town, town.gate()), Box(http, town, town.gate(name="G2"))
+    before = config_of(leaving)
+    with town.centre.write() as connection:
+        registry.revoke(connection, leaving.gate.device.id, "stolen", town.clock.now_ms, "test")
+    assert [rotate_venue_keys(town.centre), rotate_venue_keys(town.centre)] == [1, 0]
+    town.sell("single")
+    publish_feeds(town.centre)
+    after = config_of(staying)
+    assert after.credential_keys[0] not in before.credential_keys
+    assert after.credential_keys[1:] == before.credential_keys
+    assert len(opened(http, after)) == 3
+    stale = opened(http, before)
+    assert len(stale) == 0, "the snapshot was made anew under the new key"
+    assert leaving.ask("GET", "/device/v1/config").status_code == 403
+
+
+def opened(http: FlaskClient, config: GateConfig) -> set[bytes]:
+    """The passes that the keys of a configuration find in the list."""
+    head = signing.unseal("head", 1, http.get(f"/feed/{config.feed_id.hex()}/head").data)
+    assert not isinstance(head, SealFlaw)
+    found = set()
+    said = msgspec.msgpack.decode(head.payload, type=Head)
+    for ref in (*said.snapshot, *said.deltas):
+        data = http.get(f"/feed/segments/{ref.name.hex()}").data
+        segment = open_segment(data, ref.name, dict(config.list_keys))
+        if not isinstance(segment, SegmentFlaw):
+            found |= {row.pass_id for row in segment[1] if isinstance(row, PassRow)}
+    return found
+
+
+def test_a_gate_that_missed_a_change_of_the_root_key_follows_by_its_configuration(
+    town: Town, http: FlaskClient
+) -> None:
+    box = Box(http, town, town.gate())
+    pinned = town_keys(town).root
+    key_set.rotate_root(town.centre, "test")
+    data = box.ask("GET", "/device/v1/config").data
+    read = read_config(data, box.gate.device.id, pinned)
+    assert isinstance(read, tuple), read
+    assert read[1].root != pinned

@@ -14,12 +14,12 @@ from sync_server.centre import Centre
 from sync_server.errors import ConfigurationError, NotAllowedError
 from sync_server.keys import key_set, pairs
 from sync_server.keys.pairs import MOVES, KeyEvent, UnusableKeyError, check_usable
-from sync_server.keys.root import read_root, root_key_file
+from sync_server.keys.root import make_root, next_root_file, read_root, root_key_file
 from sync_server.keys.tables import signing_key
 from tests.sync_server.town import Clock
 from wire import signing
-from wire.keyset import KeySet, KeyState, keys_file, read_key_set, read_keys_file
-from wire.signing import Purpose
+from wire.keyset import KeySet, KeyState, keys_file, read_chain, read_key_set, read_keys_file
+from wire.signing import Purpose, SealFlaw
 
 VECTORS = Path(__file__).parents[4] / "shared/vectors/cctv/ed25519vectors.json"
 
@@ -167,3 +167,46 @@ def test_web_folders_open_no_key_but_the_service_key() -> None:
         if name in file.read_text(encoding="utf-8")
     }
     assert opening == set()
+
+
+def test_a_gate_cut_off_through_three_root_keys_walks_to_the_newest(keyed: Centre) -> None:
+    pinned = published(keyed).root
+    for _ in range(3):
+        key_set.rotate_root(keyed, "test")
+        key_set.create_key(keyed, Purpose.LIST, "test")
+    with keyed.read() as connection:
+        newest, chain = key_set.newest(connection), key_set.chain(connection)
+    assert len(chain) == 3
+    assert read_key_set(newest.document, pinned) is SealFlaw.FORGED
+    walked = read_chain((*chain, newest.document), pinned)
+    assert isinstance(walked, KeySet)
+    assert (walked.version, walked.root) == (7, newest.root_public)
+    assert read_chain((*chain[1:], newest.document), pinned) is SealFlaw.FORGED  # a link is missing
+    assert read_chain((*chain, newest.document), walked.root) == walked  # and one that knows all of it
+
+
+def test_the_old_root_key_file_stays_for_the_operator_to_destroy(keyed: Centre) -> None:
+    file = root_key_file(keyed.settings)
+    old = read_root(file)
+    public = key_set.rotate_root(keyed, "test")
+    assert signing.public_key_of(read_root(file)) == public
+    assert read_root(file.with_name(file.name + ".old-1")) == old
+
+
+def test_a_crash_before_the_new_root_key_has_its_name_is_made_good(
+    keyed: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(key_set, "take_over", lambda *_: None)
+        public = key_set.rotate_root(keyed, "test")
+    key_set.create_key(keyed, Purpose.PASS, "test")
+    assert published(keyed).root == public
+    assert signing.public_key_of(read_root(root_key_file(keyed.settings))) == public
+
+
+def test_a_crash_before_the_new_root_key_is_published_changes_nothing(keyed: Centre) -> None:
+    before = published(keyed).root
+    make_root(next_root_file(root_key_file(keyed.settings)))
+    key_set.create_key(keyed, Purpose.PASS, "test")
+    assert published(keyed).root == before
+    assert key_set.rotate_root(keyed, "test") != before
