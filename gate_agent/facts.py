@@ -124,7 +124,7 @@ def _of_card(read: CardRead, world: World) -> Known:
     config = world.sync.config
     if config is None or world.pass_list is None:
         return unknown
-    for kind, hashed in recognition.credentials(read, config.credential_key, config.deployment_salt):
+    for kind, hashed in recognition.credentials(read, config.credential_keys, config.deployment_salt):
         evidence = bytes([AUTH_LEVEL[read.auth], kind]) + hashed
         found = [
             listed

@@ -64,5 +64,6 @@ def _of_person(id_number: str, world: World) -> tuple[ListedPass, ...]:
     if config is None or pass_list is None:
         return ()
     person = credential.person_hash(id_number, config.deployment_salt)
-    ids = pass_list.passes_of_credential(credential.id_credential(config.credential_key, person))
+    hashes = (credential.id_credential(key, person) for key in config.credential_keys)
+    ids = dict.fromkeys(pass_id for one in hashes for pass_id in pass_list.passes_of_credential(one))
     return tuple(listed for pass_id in ids if (listed := pass_list.find(pass_id)) is not None)

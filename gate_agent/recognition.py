@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -56,15 +56,23 @@ def recognise(raw: Raw) -> Presentation:
     return code
 
 
-def credentials(read: CardRead, venue_key: bytes, deployment_salt: bytes) -> Iterator[tuple[CredentialKind, bytes]]:
-    """The keyed hashes by which the list may know a card, cheapest first; the one of the ID number takes 50 ms."""
+def credentials(
+    read: CardRead, venue_keys: Sequence[bytes], deployment_salt: bytes
+) -> Iterator[tuple[CredentialKind, bytes]]:
+    """The hashes by which the list may know a card, under each of the venue's keys; the slow one of the ID number last.
+
+    That one takes 50 ms.
+    """
     if read.identification:
-        yield CredentialKind.CARD_IDENTIFICATION, credential.identification_credential(venue_key, read.identification)
+        for key in venue_keys:
+            yield CredentialKind.CARD_IDENTIFICATION, credential.identification_credential(key, read.identification)
     if read.number:
-        yield CredentialKind.CARD_NUMBER, credential.card_credential(venue_key, read.area, read.number)
+        for key in venue_keys:
+            yield CredentialKind.CARD_NUMBER, credential.card_credential(key, read.area, read.number)
     if read.id_number:
         person = credential.person_hash(read.id_number, deployment_salt)
-        yield CredentialKind.ID_NUMBER, credential.id_credential(venue_key, person)
+        for key in venue_keys:
+            yield CredentialKind.ID_NUMBER, credential.id_credential(key, person)
 
 
 class HeldUp:

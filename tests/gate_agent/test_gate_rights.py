@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import msgspec
 import pytest
 
@@ -13,9 +15,11 @@ from gate_agent.recognition import recognise
 from gate_agent.screen.scans import detail
 from gate_agent.screen.speech import Speech
 from gate_agent.screen.visitor import view
+from gate_agent.sync_state import SyncStore
 from hardware.card_reader import ONE_CARD_ONLY, CardAuth, CardRead
 from hardware.indicator import Signal
 from hardware.simulated_turnstile import Walk
+from tests.gate_agent import lists
 from tests.gate_agent.stage import Stage, admitted
 from tests.gate_agent.venue import (
     DAY_MIN,
@@ -28,7 +32,7 @@ from tests.gate_agent.venue import (
     bad_codes,
 )
 from tests.wire import samples
-from wire import token
+from wire import signing, token
 from wire.credential import CredentialKind
 from wire.feed import Mark
 from wire.messages import ClockTrust, EntryKind, Presentation
@@ -105,6 +109,18 @@ def test_a_card_finds_its_pass(stage: Stage, venue: Venue) -> None:
     assert stage.show(ticket.text, lane=2) == Refuse(Reason.USED_UP)  # a card is only another way to the same pass
     without_code = CardRead(other.card.area, other.card.number, "")
     assert admitted(stage.show(without_code, lane=2))
+
+
+def test_a_card_is_found_while_the_list_still_rests_on_the_key_before(stage: Stage, venue: Venue) -> None:
+    ticket = venue.issue()
+    venue.settle(stage.data_dir)
+    config = lists.CONFIG
+    newer = msgspec.structs.replace(
+        config, credential_key=bytes([7] * 32), older_credential_keys=(config.credential_key,)
+    )
+    with closing(SyncStore(stage.data_dir)) as store:
+        store.keep_config(newer, signing.public_key_of(samples.ROOT))
+    assert admitted(stage.show(ticket.card))
 
 
 def test_cards_that_must_not_open(stage: Stage, venue: Venue) -> None:

@@ -41,16 +41,16 @@ def test_a_raw_read_is_told_apart(raw: str | CardRead, presentation: object) -> 
 
 def test_a_card_is_looked_up_by_its_own_numbers_before_its_holders() -> None:
     read = CardRead("410200", "A00000001", "4102000000000001", id_number="11010519491231002x")
-    kinds = [kind for kind, _ in credentials(read, bytes(32), b"salt")]
+    kinds = [kind for kind, _ in credentials(read, [bytes(32)], b"salt")]
     assert kinds == [CredentialKind.CARD_IDENTIFICATION, CredentialKind.CARD_NUMBER, CredentialKind.ID_NUMBER]
     person = credential.person_hash("11010519491231002X", b"salt")
-    assert dict(credentials(read, bytes(32), b"salt"))[CredentialKind.ID_NUMBER] == credential.id_credential(
+    assert dict(credentials(read, [bytes(32)], b"salt"))[CredentialKind.ID_NUMBER] == credential.id_credential(
         bytes(32), person
     )
 
 
 def test_what_a_card_did_not_give_is_not_hashed() -> None:
-    assert not list(credentials(CardRead("", "", ""), bytes(32), b"salt"))
+    assert not list(credentials(CardRead("", "", ""), [bytes(32)], b"salt"))
 
 
 def test_held_up_counts_once_until_it_was_away_for_the_hold() -> None:

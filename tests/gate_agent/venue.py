@@ -97,7 +97,7 @@ class Venue:
         if listed:
             hashed = tuple(
                 Credential(kind, value)
-                for kind, value in credentials(card, lists.CONFIG.credential_key, lists.CONFIG.deployment_salt)
+                for kind, value in credentials(card, lists.CONFIG.credential_keys, lists.CONFIG.deployment_salt)
             )
             self.passes[pass_id] = PassRow(pass_id, product, status, not_before, not_after, lowest_issue, hashed)
         return Ticket(claims, token.sign_token(claims, key_id, signer), card)
