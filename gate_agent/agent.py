@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from gate_agent import judging
+from gate_agent.acting import Acts
 from gate_agent.board import Board
 from gate_agent.entries import Entries
 from gate_agent.gate import Gate, Lane
@@ -21,10 +22,12 @@ from gate_agent.journal import CannotRecord, Journal
 from gate_agent.lanes import LaneThreads
 from gate_agent.pass_list import PassListHolder
 from gate_agent.passage import LanePassages
+from gate_agent.pins import Pins
 from gate_agent.recognition import HeldUp
 from gate_agent.retention import Retention
 from gate_agent.selfcheck import SelfCheck
-from gate_agent.settings import LaneChoice
+from gate_agent.settings import LaneChoice, Settings
+from gate_agent.staff import Staff
 from gate_agent.sync_child import SyncChild
 from gate_agent.sync_state import SyncView
 from gate_agent.trusted_time import clocks_of_this_machine
@@ -60,7 +63,8 @@ class Agent:
             entries, set_aside = Entries.open(data_dir, lambda: secrets.token_bytes(INCARNATION_BYTES))
             self._journal = Journal(entries)
             self._opened.callback(self._journal.close)
-            sync, clocks = SyncView.open(data_dir), clocks_of_this_machine()
+            self._sync = sync = SyncView.open(data_dir)
+            clocks = clocks_of_this_machine()
             self._world = WorldView(clocks, PassListHolder(data_dir), sync, secrets.token_bytes(SPARE_KEY_BYTES))
             self.time = self._world.time
             newest_ms = entries.newest_trusted_ms()
@@ -100,6 +104,12 @@ class Agent:
         watchdog = Watchdog(self._counters(), self._selfcheck.failure)
         threading.Thread(target=watchdog.run, args=(self._stopping,), name="watchdog", daemon=True).start()
         threading.Thread(target=self._retention.run, args=(self._stopping,), name="retention", daemon=True).start()
+
+    def acts(self, held: Settings) -> Acts:
+        """What staff may do at this box, by the settings."""
+        pins = Pins(Staff(self.data_dir), self._journal, self._world.look)
+        lanes = {lane.lane.number: lane for lane in self.lanes}
+        return Acts(self.data_dir, pins, self._journal, self._world.look, lanes, self._sync, held)
 
     def keep_syncing(self) -> None:
         """Run the sync child from now on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import json
 import logging
+import os
 import signal
 import sqlite3
 import sys
@@ -94,7 +95,7 @@ def run(
         agent.start()
         port = held.screen.port if screen_port is None else screen_port
         try:
-            screen = _serve(agent, port, simulate)
+            screen = _serve(agent, held, port, simulate)
         except OSError as error:
             _misconfigured(f"the screen cannot be served on port {port} ({error.strerror}): choose another screen.port")
         if held.sync and not no_sync:
@@ -218,17 +219,26 @@ def verify(data_dir: Path) -> None:
 @main.command()
 @DATA
 @click.option("--format", "form", type=click.Choice(["jsonl"]), default="jsonl", show_default=True)
-def export(data_dir: Path, form: str) -> None:
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="A folder to make, with the database and its lines, instead of printing.",
+)
+def export(data_dir: Path, form: str, folder: Path | None) -> None:
     """Print the journal, one entry a line (docs/journal.md)."""
-    from gate_agent import seams
+    from gate_agent import export, seams
     from gate_agent.entries_view import EntriesView
 
     assert form == "jsonl", "the only format there is"
     try:
+        if folder is not None:
+            os.nice(export.LOWER_PRIORITY)
+            return export.write(data_dir, folder)
         with EntriesView.open(data_dir) as journal:
             for entry, chained in journal.entries():
                 click.echo(seams.line(seams.exported(entry, chained)))
-    except (FileNotFoundError, sqlite3.DatabaseError) as error:
+    except (OSError, sqlite3.DatabaseError, ValueError) as error:
         _fail(str(error))
 
 
@@ -286,13 +296,19 @@ def _settings(
         _misconfigured(str(error))
 
 
-def _serve(agent: Agent, port: int, simulate: bool) -> Server:
+def _serve(agent: Agent, held: settings.Settings, port: int, simulate: bool) -> Server:
     """The status screen. Flask is loaded here, when the lanes work already."""
+    from gate_agent.screen.acts import act_pages
     from gate_agent.screen.app import create_app, serve
     from gate_agent.screen.simulation import simulation
 
     lanes = {one.number: one.simulated for one in agent.devices if one.simulated is not None}
-    app = create_app(agent.board, lambda: agent.time.now().at_ms, simulation(lanes) if simulate else None)
+
+    def now_ms() -> int | None:
+        return agent.time.now().at_ms
+
+    acts = act_pages(agent.acts(held), agent.board, now_ms)
+    app = create_app(agent.board, now_ms, simulation(lanes) if simulate else None, acts=acts)
     return serve(app, port)[0]
 
 

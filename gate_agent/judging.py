@@ -83,10 +83,11 @@ def append_endings(entries: Entries, lane: int, endings: Sequence[Ending], world
         entries.append(outcome, Placed(world.boot, world.today.day))
 
 
-def append_event(entries: Entries, name: str, world: World, lane: int = NO_LANE) -> None:
-    """Write down that something happened which is neither an admission nor a refusal, as long as there is room."""
+def append_event(entries: Entries, name: str, world: World, lane: int = NO_LANE, who: str | None = None) -> None:
+    """Write down, as long as there is room, what is neither an admission nor a refusal; `who` of the staff did it."""
     if entries.has_room():
-        entries.append(_entry(EntryKind.EVENT, lane, world, b"", reason=name), Placed(world.boot, world.today.day))
+        event = _entry(EntryKind.EVENT, lane, world, b"", reason=name, who=who)
+        entries.append(event, Placed(world.boot, world.today.day))
 
 
 def _uses(entries: Entries, known: Known, world: World) -> PassUses:
@@ -106,6 +107,7 @@ def _entry(
     evidence: bytes | None = None,
     ref_seq: int | None = None,
     reason: str | None = None,
+    who: str | None = None,
 ) -> Entry:
     epoch, version = world.list_version
     return Entry(
@@ -122,4 +124,5 @@ def _entry(
         evidence=evidence,
         ref_seq=ref_seq,
         reason=reason,
+        who=who,
     )

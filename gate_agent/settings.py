@@ -30,6 +30,13 @@ class ScreenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     port: int = 8020
 
 
+class StaffSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[staff]"""
+
+    let_in_per_day: int = 20
+    export_to: str = "/media/*"
+
+
 class LaneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[[lane]]: one per lane; `devices` is what `--lane` takes on the command line."""
 
@@ -45,7 +52,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     gate_name: str = ""
     sync: bool = True
+    centre_url: str = ""
     screen: ScreenSettings = ScreenSettings()
+    staff: StaffSettings = StaffSettings()
     lane: tuple[LaneSettings, ...] = ()
 
 
@@ -59,6 +68,7 @@ class LaneChoice:
 
 LIMITS: Mapping[str, tuple[int, int]] = {
     "screen.port": (0, 65_535),
+    "staff.let_in_per_day": (0, 1_000),
     "lane.pulse_ms": (MIN_PULSE_MS, MAX_PULSE_MS),
     "lane.passage_window_ms": (1_000, 60_000),
     "lane.same_code_ms": (200, 10_000),
@@ -96,6 +106,9 @@ def read(text: str, name: str) -> Settings:
         if not smallest <= value <= largest:
             where = _line_of(text, key.rpartition(".")[2], str(value))
             raise SettingsError(f"{name}, line {where}: {key} = {value}: use a number from {smallest} to {largest}")
+    if not settings.staff.export_to.startswith("/") or not settings.staff.export_to.strip("/"):
+        where = _line_of(text, "export_to")
+        raise SettingsError(f"{name}, line {where}: staff.export_to: name it from the root on, as /media/*")
     lanes(settings, (), name, text)
     return settings
 
@@ -124,6 +137,7 @@ def _numbers(settings: Settings) -> list[tuple[str, int]]:
     each = [("lane", lane, key) for lane in settings.lane for key in ("pulse_ms", "passage_window_ms", "same_code_ms")]
     return [
         ("screen.port", settings.screen.port),
+        ("staff.let_in_per_day", settings.staff.let_in_per_day),
         *((f"{table}.{key}", getattr(lane, key)) for table, lane, key in each),
     ]
 

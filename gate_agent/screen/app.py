@@ -29,8 +29,9 @@ HEADERS = {
 class Screen:
     """What the pages are made of: the board, the gate's time (UTC ms, None while unknown), the streams."""
 
-    def __init__(self, board: Board, now_ms: Callable[[], int | None], beat_s: float) -> None:
+    def __init__(self, board: Board, now_ms: Callable[[], int | None], beat_s: float, acting: bool) -> None:
         self.board = board
+        self.acting = acting
         self.now_ms = now_ms
         self.streams = Streams(board, lambda: times.clock(now_ms(), board.snapshot().status.zone), beat_s)
 
@@ -47,6 +48,7 @@ class Screen:
         speech = Speech(lang, status.zone, self.now_ms())
         return {
             "speech": speech,
+            "acting": self.acting,
             "label": speech.label,
             "strip": strip.strip(status, speech),
             "counters": status.counters,
@@ -58,7 +60,11 @@ class Screen:
 
 
 def create_app(
-    board: Board, now_ms: Callable[[], int | None], simulation: Blueprint | None = None, beat_s: float = BEAT_S
+    board: Board,
+    now_ms: Callable[[], int | None],
+    simulation: Blueprint | None = None,
+    beat_s: float = BEAT_S,
+    acts: Blueprint | None = None,
 ) -> Flask:
     """The status screen of one agent. `now_ms` is the gate's time (UTC), None while it does not know it;
     `simulation` is the control port of simulated lanes, only with --simulate."""
@@ -66,13 +72,14 @@ def create_app(
     app.config.update(TRUSTED_HOSTS=TRUSTED_HOSTS, MAX_CONTENT_LENGTH=REQUEST_BODY_LIMIT)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
-    app.extensions["screen"] = screen = Screen(board, now_ms, beat_s)
+    app.extensions["screen"] = screen = Screen(board, now_ms, beat_s, acting=acts is not None)
     app.before_request(_same_origin)
     app.after_request(_headers)
     app.register_error_handler(NotFound, _missing)
     app.register_blueprint(_pages(screen, simulated=simulation is not None))
-    if simulation is not None:
-        app.register_blueprint(simulation)
+    for more in (simulation, acts):
+        if more is not None:
+            app.register_blueprint(more)
     return app
 
 
@@ -140,7 +147,8 @@ def _staff_pages(pages: Blueprint, screen: Screen) -> None:
         if scan is None:
             abort(404)
         speech = Speech(_language(), snapshot.status.zone, screen.now_ms())
-        return render_template("staff_detail.html", label=speech.label, detail=scans.detail(scan, speech))
+        given = {"speech": speech, "label": speech.label, "acting": screen.acting}
+        return render_template("staff_detail.html", detail=scans.detail(scan, speech), **given)
 
 
 def _language() -> str:

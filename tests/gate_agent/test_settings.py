@@ -9,7 +9,7 @@ import pytest
 
 from gate_agent import settings
 from gate_agent.board import Way
-from gate_agent.settings import LIMITS, LaneSettings, ScreenSettings, Settings, SettingsError
+from gate_agent.settings import LIMITS, LaneSettings, ScreenSettings, Settings, SettingsError, StaffSettings
 from tests.tidy.sources import ROOT
 
 DOCUMENT = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
@@ -50,6 +50,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("\n[screen]\nprot = 1", "gate.toml, line 3: screen.prot: there is no such key"),
         ('[screen]\nport = "8020"', "gate.toml, line 2: screen.port: expected `int`, got `str`"),
         ("[screen]\nport = 70000", "gate.toml, line 2: screen.port = 70000: use a number from 0 to 65535"),
+        ("[staff]\nlet_in_per_day = -1", "gate.toml, line 2: staff.let_in_per_day = -1: use a number from 0 to 1000"),
+        ('[staff]\nexport_to = "usb"', "gate.toml, line 2: staff.export_to: name it from the root on"),
         (LANE + "pulse_ms = 50", "gate.toml, line 3: lane.pulse_ms = 50: use a number from 100 to 5000"),
         (LANE + 'way = "down"', "gate.toml, line 3: lane.way"),
         ("[[lane]]\npulse_ms = 300", "gate.toml, line 1: lane: object missing required field `devices`"),
@@ -83,9 +85,10 @@ def test_a_file_that_is_no_settings_file(tmp_path: Path, bad: bytes) -> None:
 def keys() -> dict[str, object]:
     """Every key there is and its default."""
     found: dict[str, object] = {}
-    for prefix, table in (("", Settings()), ("screen.", ScreenSettings()), ("lane.", LaneSettings(devices=""))):
+    tables = (("screen.", ScreenSettings()), ("staff.", StaffSettings()), ("lane.", LaneSettings(devices="")))
+    for prefix, table in (("", Settings()), *tables):
         for name in table.__struct_fields__:
-            if name not in ("screen", "lane"):
+            if name not in ("screen", "staff", "lane"):
                 found[prefix + name] = getattr(table, name)
     return found
 
@@ -105,7 +108,7 @@ def test_the_document_tells_defaults_and_limits_as_they_are() -> None:
         if key in LIMITS:
             assert kind == f"{LIMITS[key][0]} to {LIMITS[key][1]}"
         value = keys()[key]
-        shown = {"": "empty" if key == "gate_name" else "–", True: "`true`"}.get(value, f"`{value}`")
+        shown = {"": "empty" if key in ("gate_name", "centre_url") else "–", True: "`true`"}.get(value, f"`{value}`")
         assert default == shown
 
 

@@ -1,0 +1,224 @@
+"""Carrying out what staff ask for: the PIN, the role, the day's limit, the act, and its line in the journal."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from gate_agent import export, judging, sync_requests
+from gate_agent.acts import TERMS, Act, Wish
+from gate_agent.export import NotExported
+from gate_agent.faces import NO_LABEL, Label
+from gate_agent.journal import Journal
+from gate_agent.lanes import LaneThreads
+from gate_agent.list_find import Finder, NotSought
+from gate_agent.pass_list import ListedPass
+from gate_agent.pins import NoStaff, Pins, PinsBusy, PinsPaused, WrongPin
+from gate_agent.settings import Settings
+from gate_agent.sheets import Sheets
+from gate_agent.staff import Member, StaffError
+from gate_agent.sync_requests import EnrolWish, RequestKind
+from gate_agent.sync_state import SyncView
+from gate_agent.world import World
+from wire.credential import mask_name
+from wire.reasons import Reason
+
+ACTS_WAIT_S = 3.0
+"""How long an act that is counted waits for another: counting and doing are one."""
+
+T = TypeVar("T")
+
+
+class Came(StrEnum):
+    """What an act came to. The screen has a sentence for each."""
+
+    DONE = "done"
+    WRONG_PIN = "wrong_pin"
+    PINS_PAUSED = "pins_paused"
+    NO_STAFF = "no_staff"
+    STAFF_UNREADABLE = "staff_unreadable"
+    NOT_ALLOWED = "not_allowed"
+    DAY_LIMIT = "day_limit"
+    SHEET_OLD = "sheet_old"
+    BUSY = "busy"
+    LANE_SILENT = "lane_silent"
+    CANNOT_RECORD = "cannot_record"
+    SYNC_SILENT = "sync_silent"
+    CENTRE = "centre"
+    NO_MEDIUM = "no_medium"
+    MEDIUM_FULL = "medium_full"
+    EXPORT_FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an act came to, and what its sentence fills in. `who` is masked; `left` counts people or tries."""
+
+    came: Came
+    who: str = ""
+    used: int = 0
+    left: int | None = None
+    wait_ms: int = 0
+    reason: Reason | None = None
+    word: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A pass of the list, and what its product is called."""
+
+    listed: ListedPass
+    product: Label
+
+
+class Acts:
+    """Everything staff may do at one box. Any thread may ask; a lane does its part on its own thread."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        pins: Pins,
+        journal: Journal,
+        look: Callable[[], World],
+        lanes: Mapping[int, LaneThreads],
+        sync: SyncView,
+        settings: Settings,
+    ) -> None:
+        self._data_dir = data_dir
+        self._pins = pins
+        self._journal = journal
+        self._look = look
+        self._lanes = lanes
+        self._sync = sync
+        self._settings = settings
+        self._sheets: Sheets[Result] = Sheets()
+        self._finder = Finder()
+        self._counting = threading.Lock()
+        self._do: Mapping[Act, Callable[[Member, Wish], Result]] = {
+            Act.SYNC: self._sync_now,
+            Act.EXPORT: self._export,
+            Act.ENROL: self._enrol,
+        }
+
+    @property
+    def can(self) -> frozenset[Act]:
+        """The acts this box knows."""
+        return frozenset(self._do)
+
+    @property
+    def lanes(self) -> tuple[int, ...]:
+        """The lanes of this box."""
+        return tuple(self._lanes)
+
+    @property
+    def let_in_per_day(self) -> int:
+        """How many people a steward may let in by hand in a day."""
+        return self._settings.staff.let_in_per_day
+
+    @property
+    def centre_url(self) -> str:
+        """The centre's address, as far as it is known here."""
+        return self._sync.read().url or self._settings.centre_url
+
+    def find(self, typed: str) -> tuple[Listed, ...] | NotSought:
+        """Passes by what somebody says; nobody needs a PIN to look."""
+        world = self._look()
+        found = self._finder.find(typed, world)
+        return found if isinstance(found, NotSought) else tuple(_named(listed, world) for listed in found.passes)
+
+    def listed(self, pass_hex: str) -> Listed | None:
+        """The pass a sheet is for; None when the list has none such."""
+        world = self._look()
+        try:
+            found = None if world.pass_list is None else world.pass_list.find(bytes.fromhex(pass_hex))
+        except ValueError:
+            return None
+        return None if found is None else _named(found, world)
+
+    def open_sheet(self) -> tuple[str, int]:
+        """The one-time number of a new sheet, and for how long no PIN is taken (ms)."""
+        return self._sheets.hand_out(), self._pins.wait_ms()
+
+    def carry_out(self, wish: Wish, pin: str) -> Result:
+        """Do it, once for each sheet however often that is sent; who may not, or cannot now, is told why."""
+        busy, unknown = Result(Came.BUSY), Result(Came.SHEET_OLD)
+        return self._sheets.take(wish.once, lambda: self._once(wish, pin), busy, unknown)
+
+    def _once(self, wish: Wish, pin: str) -> tuple[Result, bool]:
+        """The result, and whether the sheet is used up: whatever may have moved something is not done again."""
+        member = self._member(pin, wish.lane)
+        if isinstance(member, Result):
+            return member, False
+        if not member.may(TERMS[wish.act].role):
+            result = Result(Came.NOT_ALLOWED)
+        else:
+            result = self._do[wish.act](member, wish)
+        if result.came is not Came.DONE:
+            self._note(member, wish, f" refused: {result.word or result.reason or result.came}")
+        used_up = result.came in (Came.DONE, Came.LANE_SILENT, Came.SYNC_SILENT)
+        return replace(result, who=mask_name(member.name)), used_up
+
+    def _member(self, pin: str, lane: int) -> Member | Result:
+        try:
+            tried = self._pins.recognise(pin, lane)
+        except StaffError as error:
+            return Result(Came.STAFF_UNREADABLE, detail=str(error))
+        match tried:
+            case WrongPin(left, wait_ms):
+                return Result(Came.PINS_PAUSED if wait_ms else Came.WRONG_PIN, left=left, wait_ms=wait_ms)
+            case PinsPaused(wait_ms):
+                return Result(Came.PINS_PAUSED, wait_ms=wait_ms)
+            case NoStaff():
+                return Result(Came.NO_STAFF)
+            case PinsBusy():
+                return Result(Came.BUSY)
+        return tried
+
+    def _note(self, member: Member, wish: Wish, what: str = "") -> None:
+        """An event of the journal, by whom: the act's word, and what became of it."""
+        world = self._look()
+        name = f"{wish.act}{what}"
+        self._journal.post(lambda entries: judging.append_event(entries, name, world, wish.lane, who=member.name))
+
+    def _sync_now(self, member: Member, wish: Wish) -> Result:
+        return self._asked_sync(member, wish, RequestKind.SYNC, b"")
+
+    def _enrol(self, member: Member, wish: Wish) -> Result:
+        body = msgspec.msgpack.encode(EnrolWish(wish.url, wish.code))
+        return self._asked_sync(member, wish, RequestKind.ENROL, body)
+
+    def _asked_sync(self, member: Member, wish: Wish, kind: RequestKind, body: bytes) -> Result:
+        answer = sync_requests.ask(self._journal, self._sync, kind, body, self._look())
+        if answer is None:
+            return Result(Came.SYNC_SILENT)
+        if not answer.ok:
+            return Result(Came.CENTRE, word=answer.word, detail=answer.detail)
+        self._note(member, wish)
+        return Result(Came.DONE, word=answer.word, detail=answer.detail)
+
+    def _export(self, member: Member, wish: Wish) -> Result:
+        at = datetime.fromtimestamp(self._look().now.record_ms / 1000, UTC)
+        name = f"gate-export-{at:%Y%m%d-%H%M%S}"
+        if not self._counting.acquire(timeout=ACTS_WAIT_S):
+            return Result(Came.BUSY)
+        try:
+            folder = export.write_to_medium(self._data_dir, self._settings.staff.export_to, name)
+        finally:
+            self._counting.release()
+        if isinstance(folder, NotExported):
+            return Result(Came(folder))
+        self._note(member, wish)
+        return Result(Came.DONE, detail=str(folder))
+
+
+def _named(listed: ListedPass, world: World) -> Listed:
+    product = None if world.venue is None else world.venue.product(listed.product)
+    return Listed(listed, NO_LABEL if product is None else Label(product.name_zh, product.name_en))

@@ -1,0 +1,149 @@
+"""What staff may do at the screen: a table of acts, who may do each, what it asks for; forms read by it (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from gate_agent.lane_state import HOLD_MINUTES
+from gate_agent.staff import Role
+
+GROUP_LIMIT = 60
+"""People of one group let in by one act."""
+MAX_URL_CHARACTERS, MAX_CODE_CHARACTERS = 200, 40
+BOX = 0
+"""The lane of an act that concerns the whole box, as in the journal."""
+
+
+class Act(StrEnum):
+    """The acts, by the words of their addresses and of the journal."""
+
+    LET_IN = "let_in"
+    GROUP = "group"
+    RETURN = "return"
+    COUNTER = "counter"
+    CHECK = "check"
+    TEST_CARD = "test_card"
+    CLOSE = "close"
+    OPEN = "open"
+    HOLD = "hold"
+    SYNC = "sync"
+    EXPORT = "export"
+    ENROL = "enrol"
+
+
+class Ask(StrEnum):
+    """What a sheet asks for besides lane, reason and PIN."""
+
+    NOTHING = "nothing"
+    COUNT = "count"
+    MINUTES = "minutes"
+    ENTRY = "entry"
+    LISTED = "listed"
+    CENTRE = "centre"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """One line of the table. `reasons`: one of these words must be chosen; none: no reason is asked for."""
+
+    role: Role
+    at_lane: bool = True
+    reasons: tuple[str, ...] = ()
+    asks: Ask = Ask.NOTHING
+
+
+_LETTING_IN = ("unreadable", "assisted", "stepped_out", "work", "misjudged", "other")
+
+TERMS: Mapping[Act, Terms] = MappingProxyType(
+    {
+        Act.LET_IN: Terms(Role.STEWARD, reasons=_LETTING_IN),
+        Act.GROUP: Terms(Role.STEWARD, reasons=("booked", "school", "tour", "work", "other"), asks=Ask.COUNT),
+        Act.RETURN: Terms(Role.STEWARD, reasons=("not_entered", "wrong_pass", "misjudged", "other"), asks=Ask.ENTRY),
+        Act.COUNTER: Terms(Role.STEWARD, reasons=("unreadable", "no_phone", "no_card", "other"), asks=Ask.LISTED),
+        Act.CHECK: Terms(Role.STEWARD),
+        Act.TEST_CARD: Terms(Role.STEWARD),
+        Act.CLOSE: Terms(Role.STEWARD, reasons=("repair", "crowd", "unattended", "incident", "other")),
+        Act.OPEN: Terms(Role.STEWARD),
+        Act.HOLD: Terms(Role.SUPERVISOR, reasons=("crowd", "group", "repair", "incident", "other"), asks=Ask.MINUTES),
+        Act.SYNC: Terms(Role.STEWARD, at_lane=False),
+        Act.EXPORT: Terms(Role.SUPERVISOR, at_lane=False),
+        Act.ENROL: Terms(Role.SUPERVISOR, at_lane=False, asks=Ask.CENTRE),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A sheet as it was sent. `once` is the sheet's one-time number; the PIN is nobody's to keep."""
+
+    act: Act
+    once: str
+    lane: int = BOX
+    reason: str = ""
+    count: int = 1
+    minutes: int = 0
+    entry_seq: int = 0
+    pass_id: bytes = b""
+    url: str = ""
+    code: str = ""
+
+
+class Unfit(StrEnum):
+    """What a sheet lacks; the page sends none such by itself."""
+
+    NO_LANE = "no_lane"
+    NO_REASON = "no_reason"
+    NO_COUNT = "no_count"
+    NO_MINUTES = "no_minutes"
+    NO_ENTRY = "no_entry"
+    NOT_FOUND = "not_found"
+    NO_CODE = "no_code"
+
+
+def read_wish(act: Act, form: Mapping[str, str], lanes: Collection[int]) -> Wish | Unfit:
+    """A form's fields, each held to the table; `lanes` are those of this box."""
+    terms = TERMS[act]
+    wish = Wish(
+        act,
+        form.get("once", ""),
+        lane=_number(form.get("lane", "")) if terms.at_lane else BOX,
+        reason=form.get("reason", "") if terms.reasons else "",
+        count=_number(form.get("count", "")) if terms.asks is Ask.COUNT else 1,
+        minutes=_number(form.get("minutes", "")) if terms.asks is Ask.MINUTES else 0,
+        entry_seq=_number(form.get("seq", "")) if terms.asks is Ask.ENTRY else 0,
+        pass_id=_bytes(form.get("pass", "")) if terms.asks is Ask.LISTED else b"",
+        url=form.get("url", "").strip()[:MAX_URL_CHARACTERS] if terms.asks is Ask.CENTRE else "",
+        code=form.get("code", "").strip()[:MAX_CODE_CHARACTERS] if terms.asks is Ask.CENTRE else "",
+    )
+    return _lacks(wish, terms, lanes) or wish
+
+
+def _lacks(wish: Wish, terms: Terms, lanes: Collection[int]) -> Unfit | None:
+    asked = {
+        Ask.NOTHING: None,
+        Ask.COUNT: None if 2 <= wish.count <= GROUP_LIMIT else Unfit.NO_COUNT,
+        Ask.MINUTES: None if wish.minutes in HOLD_MINUTES else Unfit.NO_MINUTES,
+        Ask.ENTRY: None if wish.entry_seq else Unfit.NO_ENTRY,
+        Ask.LISTED: None if wish.pass_id else Unfit.NOT_FOUND,
+        Ask.CENTRE: None if wish.url and wish.code else Unfit.NO_CODE,
+    }
+    if terms.at_lane and wish.lane not in lanes:
+        return Unfit.NO_LANE
+    if terms.reasons and wish.reason not in terms.reasons:
+        return Unfit.NO_REASON
+    return asked[terms.asks]
+
+
+def _number(text: str) -> int:
+    """0 for what is no number a form of ours would send."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
