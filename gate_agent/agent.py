@@ -64,12 +64,11 @@ class Agent:
             self._journal = Journal(entries)
             self._opened.callback(self._journal.close)
             self._sync = sync = SyncView.open(data_dir)
-            clocks = clocks_of_this_machine()
-            self._world = WorldView(clocks, PassListHolder(data_dir), sync, secrets.token_bytes(SPARE_KEY_BYTES))
+            clocks, lists = clocks_of_this_machine(), PassListHolder(data_dir)
+            spare_key = secrets.token_bytes(SPARE_KEY_BYTES)
+            self._world = WorldView(clocks, lists, sync, spare_key, entries.newest_trusted_ms)
             self.time = self._world.time
-            newest_ms = entries.newest_trusted_ms()
-            if newest_ms is not None:
-                self.time.raise_floor(newest_ms)
+            self.time.look_at_rtc()
             self.devices = [self._open(choice) for choice in chosen]
             self.board = Board(tuple(one.number for one in self.devices), lambda: monotonic_ns() // 1_000_000)
             lanes = [_lane(choice, devices) for choice, devices in zip(chosen, self.devices, strict=True)]
@@ -100,6 +99,7 @@ class Agent:
             lane.start()
         self._await_readers()
         self._health.look_as_far_as_possible()
+        threading.Thread(target=self.time.keep_looking, args=(self._stopping,), name="clock", daemon=True).start()
         threading.Thread(target=self._health.run, args=(self._stopping,), name="health", daemon=True).start()
         watchdog = Watchdog(self._counters(), self._selfcheck.failure)
         threading.Thread(target=watchdog.run, args=(self._stopping,), name="watchdog", daemon=True).start()

@@ -153,7 +153,9 @@ def check(data_dir: Path, settings_path: Path | None, lanes: tuple[str, ...]) ->
 
     _existing(data_dir)
     chosen, _ = _settings(data_dir, settings_path, lanes)
-    now = TrustedTime(SyncView.open(data_dir).evidence, clocks_of_this_machine()).now()
+    time = TrustedTime(SyncView.open(data_dir).evidence, clocks_of_this_machine())
+    time.look_at_rtc()
+    now = time.now()
     try:
         only_one(data_dir)()
         idle = True

@@ -103,6 +103,7 @@ class Entries:
             self._db.execute("PRAGMA synchronous = FULL")
             self.incarnation = _incarnation(self._db)
             self._seq, self._hash = _checked_tail(self._db)
+            self._newest_trusted_ms = _newest_trusted_ms(self._db)
             entries_schema.carry_up(self._db, schema)
             self._places = self._places_now()
         except sqlite3.DatabaseError as error:
@@ -180,6 +181,8 @@ class Entries:
             self._db.execute("DELETE FROM manual_entry WHERE who = ? AND day < ?", (entry.who, placed.day))
             self._db.execute("INSERT INTO manual_entry VALUES (?, ?, ?, ?)", (seq, entry.who, placed.day, placed.boot))
         self._seq, self._hash = seq, chained
+        if entry.trust is ClockTrust.TRUSTED:
+            self._newest_trusted_ms = max(entry.device_at_ms, self._newest_trusted_ms or 0)
         return seq
 
     def take_back(self, after_seq: int, through_seq: int) -> None:
@@ -232,10 +235,8 @@ class Entries:
         return [OpenIntent(*row) for row in self._db.execute(sql)]
 
     def newest_trusted_ms(self) -> int | None:
-        """The time of the newest entry written while the clock was trusted, among the last CHECKED_AT_START."""
-        sql = "SELECT max(at_ms) FROM entry WHERE seq > ? AND trust = ?"
-        newest = self._db.execute(sql, (self._seq - CHECKED_AT_START, ClockTrust.TRUSTED)).fetchone()[0]
-        return None if newest is None else int(newest)
+        """The latest time at which an entry was written while the clock was trusted; any thread may ask."""
+        return self._newest_trusted_ms
 
     def let_in_by(self, who: str, day: int | None, boot: str) -> int:
         """How many people a member of staff let in by hand on a day; while the time is not known, in this boot."""
@@ -309,6 +310,13 @@ def _incarnation(db: sqlite3.Connection) -> bytes:
     if row is None or len(row[0]) != INCARNATION_BYTES:
         raise JournalDamaged(f"{NAME} does not say which incarnation it is")
     return bytes(row[0])
+
+
+def _newest_trusted_ms(db: sqlite3.Connection) -> int | None:
+    """The latest time among the newest entries written while the clock was trusted, however long ago that was."""
+    sql = "SELECT max(at_ms) FROM (SELECT at_ms FROM entry WHERE trust = ? ORDER BY seq DESC LIMIT ?)"
+    (newest,) = db.execute(sql, (ClockTrust.TRUSTED, CHECKED_AT_START)).fetchone()
+    return None if newest is None else int(newest)
 
 
 def _checked_tail(db: sqlite3.Connection) -> tuple[int, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -76,9 +77,16 @@ class World:
 
 
 class WorldView:
-    """Looks at clock, list and sync.db; any thread may ask. `time` is the agent's clock."""
+    """Looks at clock, list and sync.db; any thread may ask. `time` is the agent's clock, which takes `written_ms`."""
 
-    def __init__(self, clocks: Clocks, lists: PassListHolder, sync: SyncView, spare_key: bytes) -> None:
+    def __init__(
+        self,
+        clocks: Clocks,
+        lists: PassListHolder,
+        sync: SyncView,
+        spare_key: bytes,
+        written_ms: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self._clocks = clocks
         self._lists = lists
         self._sync = sync
@@ -86,7 +94,7 @@ class WorldView:
         self._spare_key = spare_key
         self._held: tuple[PassList | None, SyncState] = (None, sync.read())
         self._look_again_ms = 0
-        self.time = TrustedTime(lambda: self._held[1].evidence, clocks)
+        self.time = TrustedTime(lambda: self._held[1].evidence, clocks, written_ms)
 
     def look(self) -> World:
         """The world now; list and keys as they were at most LOOK_AGAIN_MS ago."""
