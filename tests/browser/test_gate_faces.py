@@ -147,6 +147,11 @@ def variants(verdict: Verdict) -> list[Facts]:
     facts = [FULL, Facts()]
     if verdict is Reason.USED_UP:
         facts += [Facts(at_ms=at(21, 9, 12, year=2025), limit=limit) for limit in Limit]
+    if verdict is Reason.WRONG_TIME_SLOT:
+        slots = (Hours(540, 690, 0b001_1111), Hours(540, 690, 0b000_1010), Hours(540, 690, 0b110_1010))
+        facts += [Facts(slot=slot) for slot in slots]
+    if verdict is Reason.BLACKOUT:
+        facts += [Facts(dates=DayRange(day(28, month=12), day(28, month=1, year=2028)))]
     if verdict is State.ADMITTED:
         facts += [Facts(venues_left=2, venues_all=6), Facts(left_here=108), Facts(left_here=0)]
         facts += [Facts(until_ms=at(20, 0, month=12), entries_today=1), Facts(entries_today=1)]
