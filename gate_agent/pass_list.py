@@ -199,8 +199,10 @@ class PassListHolder:
             return self._held
         with self._lock:
             if self._seen != (seen := (stat.st_ino, stat.st_mtime_ns)):
-                self._held = PassList.open(self._data_dir) or self._held
-                self._seen = seen
+                opened = PassList.open(self._data_dir)
+                self._held = opened or self._held
+                if opened is not None and opened.path.name == _name_in_force(self._data_dir / FOLDER):
+                    self._seen = seen  # else the disk failed, or the file is damaged: it is tried again each time
             return self._held
 
 
