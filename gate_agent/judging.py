@@ -94,8 +94,8 @@ def _uses(entries: Entries, known: Known, world: World) -> PassUses:
     centre = None if known.facts.listed is None else known.facts.listed.centre_uses
     ours = (world.sync.device, entries.incarnation)
     marks = () if centre is None else centre.marks
-    already_counted = frozenset(mark.seq for mark in marks if (mark.device, mark.incarnation) == ours)
-    return count(entries.steps_of(known.pass_id), world.today, centre, already_counted)
+    through = max((mark.seq for mark in marks if (mark.device, mark.incarnation) == ours), default=0)
+    return count(entries.steps_of(known.pass_id), world.today, centre, through)
 
 
 def _entry(

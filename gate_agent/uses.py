@@ -93,33 +93,45 @@ COUNTS_AFTER: dict[EntryKind, bool] = {
 """Whether a right is used once this was written for it; the last word on an intent is what holds."""
 
 
-def count(steps: Iterable[Step], today: Today, centre: UseRow | None, already_counted: frozenset[int]) -> PassUses:
-    """Uses of one pass. `already_counted` are seqs of this journal that the centre's row includes (its marks)."""
+@dataclass(slots=True)
+class _Standing:
+    """How an intent stands by its last word: now, and as far as the centre's row has counted this journal."""
+
+    intent: Step
+    now: bool = False
+    then: bool = False
+
+
+def count(steps: Iterable[Step], today: Today, centre: UseRow | None, counted_through: int) -> PassUses:
+    """Uses of one pass. The centre's row includes the entries of this journal up to `counted_through`; 0: none."""
     in_order = sorted(steps, key=lambda step: step.seq)
-    standing: dict[int, tuple[Step, bool]] = {}
-    known: set[int] = set()
+    standing: dict[int, _Standing] = {}
     left_seq = 0
     for step in in_order:
         if step.kind is EntryKind.EVENT and step.reason == EXIT:
             left_seq = step.seq
         if step.kind not in COUNTS_AFTER:
             continue
-        intent_seq = step.seq if step.ref_seq is None else step.ref_seq
-        intent = standing[intent_seq][0] if intent_seq in standing else step
-        standing[intent_seq] = (intent, COUNTS_AFTER[step.kind])
-        if step.seq in already_counted:
-            known.add(intent_seq)
-    used = {intent_seq: intent for intent_seq, (intent, counts) in standing.items() if counts}
+        one = standing.setdefault(step.seq if step.ref_seq is None else step.ref_seq, _Standing(step))
+        one.now = COUNTS_AFTER[step.kind]
+        if step.seq <= counted_through:
+            one.then = one.now
+    used = {intent_seq: one.intent for intent_seq, one in standing.items() if one.now}
     newest = used[max(used)] if used else None
     total, day, month, year = _of_centre(centre, today)
-    new = [intent for intent_seq, intent in used.items() if intent_seq not in known]
+    # What became a use since the centre counted is added to its row, what is none any more is taken off.
+    since = [(one.intent, one.now - one.then) for one in standing.values() if one.now is not one.then]
     month_days, year_days = _days_before(today)
+
+    def more(days_before: int) -> int:
+        return sum(by for intent, by in since if _is_within(intent, today, days_before))
+
     return PassUses(
         counted=Uses(
-            total=total + len(new),
-            today=day + sum(_is_within(intent, today, 0) for intent in new),
-            this_month=month + sum(_is_within(intent, today, month_days) for intent in new),
-            this_year=year + sum(_is_within(intent, today, year_days) for intent in new),
+            total=total + sum(by for _, by in since),
+            today=day + more(0),
+            this_month=month + more(month_days),
+            this_year=year + more(year_days),
             since_last_ms=_since_last_ms(newest, today, centre),
             inside=newest is not None and left_seq < newest.seq and _is_within(newest, today, 0),
         ),

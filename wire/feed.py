@@ -123,7 +123,7 @@ class NameRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
-    """An entry the centre has already counted, so that its own gate does not count it twice."""
+    """Entries of this journal up to `seq` are in the row, so that the gate they come from does not count them twice."""
 
     device: bytes
     incarnation: bytes

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from sync_server.catalog.tables import product, product_item
 from sync_server.centre import Centre
+from sync_server.feed.tables import pass_use
 from sync_server.gates.tables import device, venue_key
 from sync_server.gates.venue_keys import credential_key
 from sync_server.issuance.credentials import credential_hash, open_credentials
@@ -23,7 +24,16 @@ from sync_server.parties.tables import party, venue
 from wire import moments
 from wire.credential import CredentialKind
 from wire.entitlement import PassStatus, Rule
-from wire.feed import PASSES_PER_SEGMENT, Credential, HolderKey, NameRow, PassRow, ProductDocument, VenueDocument
+from wire.feed import (
+    PASSES_PER_SEGMENT,
+    Credential,
+    HolderKey,
+    NameRow,
+    PassRow,
+    ProductDocument,
+    UseRow,
+    VenueDocument,
+)
 
 LISTED_AFTER_END_MINUTES = 7 * 24 * 60  # "expired" is a better answer than "not in the list" (wire.md §5)
 
@@ -46,10 +56,8 @@ class Listed(NamedTuple):
     to: int
     in_force: int | None = None
 
-    @property
-    def condition(self) -> sa.ColumnElement[bool]:
-        """On table entitlement."""
-        version = entitlement.c.listed_version
+    def condition(self, version: sa.Column[int]) -> sa.ColumnElement[bool]:
+        """On the column that says in which version a row was listed."""
         inside = sa.and_(version > self.after, version <= self.to)
         return inside if self.in_force is None else sa.or_(inside, version.is_(None), version > self.in_force)
 
@@ -151,7 +159,7 @@ def chunks(
         .limit(PASSES_PER_SEGMENT)
     )
     if which.listed is not None:
-        listed = listed.where(which.listed.condition)
+        listed = listed.where(which.listed.condition(entitlement.c.listed_version))
     while rows := connection.execute(listed.where(issued_pass.c.id > after)).all():
         ids = [row.id for row in rows]
         cards, phones = _cards(connection, centre, ids, kinds, key), _phones(connection, ids)
@@ -172,6 +180,27 @@ def chunks(
             [NameRow(row.id, row.number, row.name_masked or "") for row in rows],
         )
         after = rows[-1].id
+
+
+def use_chunks(connection: Connection, venue_id: UUID, listed: Listed) -> Iterator[list[UseRow]]:
+    """The uses listed in a span of versions, PASSES_PER_SEGMENT at a time; those of a snapshot come with its passes."""
+    after = b""
+    wanted = (
+        sa.select(pass_use.c.pass_id, pass_use.c.row)
+        .where(pass_use.c.venue_id == venue_id, listed.condition(pass_use.c.listed_version))
+        .order_by(pass_use.c.pass_id)
+        .limit(PASSES_PER_SEGMENT)
+    )
+    while rows := connection.execute(wanted.where(pass_use.c.pass_id > after)).all():
+        yield [msgspec.msgpack.decode(row.row, type=UseRow) for row in rows]
+        after = rows[-1].pass_id
+
+
+def uses_of(connection: Connection, venue_id: UUID, pass_ids: Sequence[bytes]) -> list[UseRow]:
+    """The uses of these passes at the venue, as far as there are any."""
+    mine = sa.and_(pass_use.c.venue_id == venue_id, pass_use.c.pass_id.in_(pass_ids))
+    packed = connection.scalars(sa.select(pass_use.c.row).where(mine).order_by(pass_use.c.pass_id))
+    return [msgspec.msgpack.decode(row, type=UseRow) for row in packed]
 
 
 def _cards(

@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre
-from sync_server.feed.contents import Listed, Stated, Which, chunks, stated_by_venue
+from sync_server.feed.contents import Listed, Stated, Which, chunks, stated_by_venue, use_chunks
 from sync_server.feed.heads import forget_segments, open_feed, resign_heads, write_head
-from sync_server.feed.segments import Sealed, drop, keep, seal_chunk, seal_document
-from sync_server.feed.snapshots import begin_snapshot, build_snapshots
-from sync_server.feed.tables import feed, feed_segment
+from sync_server.feed.segments import Sealed, drop, keep, seal_chunk, seal_document, seal_uses
+from sync_server.feed.snapshots import begin_snapshot, build_snapshots, mark_listed
+from sync_server.feed.tables import feed, feed_segment, pass_use
 from sync_server.gates.venue_keys import list_key
 from sync_server.issuance.tables import entitlement
 from sync_server.issuance.versions import allot_version
@@ -43,8 +43,7 @@ def publish_venue(centre: Centre, venue_id: UUID) -> None:
         if begin_snapshot(connection, centre, venue_id):
             return
         version = allot_version(connection)
-        unlisted = sa.and_(entitlement.c.venue_id == venue_id, entitlement.c.listed_version.is_(None))
-        connection.execute(entitlement.update().where(unlisted).values(listed_version=version))
+        mark_listed(connection, venue_id, version)
     with centre.read() as connection:
         held = connection.execute(sa.select(feed).where(feed.c.venue_id == venue_id)).one()
         stated = stated_by_venue(connection)[venue_id]
@@ -61,15 +60,13 @@ def publish_venue(centre: Centre, venue_id: UUID) -> None:
 
 
 def _due(connection: Connection) -> list[UUID]:
-    """Venues with passes not listed as they are now, with marks newer than their list, or with another document."""
-    unlisted = sa.select(entitlement.c.venue_id).where(entitlement.c.listed_version.is_(None)).distinct()
-    due = set(connection.scalars(unlisted))
-    newest_mark = (
-        sa.select(sa.func.max(entitlement.c.listed_version))
-        .where(entitlement.c.venue_id == feed.c.venue_id)
-        .scalar_subquery()
-    )
-    due |= set(connection.scalars(sa.select(feed.c.venue_id).where(newest_mark > feed.c.version)))
+    """Venues with rows not listed as they are now, with marks newer than their list, or with another document."""
+    due: set[UUID] = set()
+    for table in (entitlement, pass_use):
+        due |= set(connection.scalars(sa.select(table.c.venue_id).where(table.c.listed_version.is_(None)).distinct()))
+        marks = sa.select(sa.func.max(table.c.listed_version)).where(table.c.venue_id == feed.c.venue_id)
+        newer = sa.select(feed.c.venue_id).where(marks.scalar_subquery() > feed.c.version)
+        due |= set(connection.scalars(newer))
     listed = {
         row.venue_id: row.document_digest
         for row in connection.execute(sa.select(feed.c.venue_id, feed.c.document_digest))
@@ -87,12 +84,14 @@ def _seal(
     stated: Stated,
     document: VenueDocument | None,
 ) -> list[Sealed]:
-    """The segments of the passes listed in a span of versions; always one, so that a head can name the version."""
+    """The segments of what was listed in a span of versions; always one, so that a head can name the version."""
     key = list_key(connection, centre.secrets, venue_id)
     sealed = [] if document is None else [seal_document(document, key)]
     which = Which(listed=listed)
     for chunk in chunks(connection, centre, venue_id, which, with_id_numbers=stated.with_id_numbers):
         sealed += seal_chunk(chunk, key)
+    for rows in use_chunks(connection, venue_id, listed):
+        sealed += seal_uses(rows, key)
     return sealed or [seal_document(stated.document, key)]
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from sync_server.feed.contents import Chunk
 from sync_server.feed.tables import feed_segment
 from sync_server.gates.venue_keys import VenueKey
-from wire.feed import NONCE_BYTES, Part, Row, VenueDocument, seal_segment, segment_name
+from wire.feed import NONCE_BYTES, Part, Row, UseRow, VenueDocument, seal_segment, segment_name
 
 
 class Sealed(NamedTuple):
@@ -28,6 +28,13 @@ def seal_chunk(chunk: Chunk, key: VenueKey, token_bytes: Callable[[int], bytes] 
     """One segment of each part that the chunk has."""
     parts = ((Part.PASSES, chunk.passes), (Part.NAMES, chunk.names))
     return [_seal(part, rows, key, token_bytes) for part, rows in parts if rows]
+
+
+def seal_uses(
+    rows: Sequence[UseRow], key: VenueKey, token_bytes: Callable[[int], bytes] = secrets.token_bytes
+) -> list[Sealed]:
+    """A segment of uses, if there are any."""
+    return [_seal(Part.USES, rows, key, token_bytes)] if rows else []
 
 
 def seal_document(

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre
-from sync_server.feed.contents import Stated, Which, chunks, stated_by_venue
+from sync_server.feed.contents import Stated, Which, chunks, stated_by_venue, uses_of
 from sync_server.feed.heads import write_head
-from sync_server.feed.segments import Sealed, drop, keep, seal_chunk, seal_document
-from sync_server.feed.tables import feed, feed_building, feed_segment
+from sync_server.feed.segments import Sealed, drop, keep, seal_chunk, seal_document, seal_uses
+from sync_server.feed.tables import feed, feed_building, feed_segment, pass_use
 from sync_server.gates.venue_keys import list_key
 from sync_server.issuance.tables import entitlement
 from sync_server.issuance.versions import allot_version
@@ -35,9 +35,15 @@ def begin_snapshot(connection: Connection, centre: Centre, venue_id: UUID) -> bo
         return False
     if not _is_building(connection, venue_id):
         version = _begin(connection, centre, venue_id, stated_by_venue(connection)[venue_id])
-        unlisted = sa.and_(entitlement.c.venue_id == venue_id, entitlement.c.listed_version.is_(None))
-        connection.execute(entitlement.update().where(unlisted).values(listed_version=version))
+        mark_listed(connection, venue_id, version)
     return True
+
+
+def mark_listed(connection: Connection, venue_id: UUID, version: int) -> None:
+    """What no list says yet is said by the one of this version, which is about to be made."""
+    for table in (entitlement, pass_use):
+        unlisted = sa.and_(table.c.venue_id == venue_id, table.c.listed_version.is_(None))
+        connection.execute(table.update().where(unlisted).values(listed_version=version))
 
 
 def build_snapshots(centre: Centre) -> int:
@@ -111,6 +117,8 @@ def _build_on(centre: Centre, venue_id: UUID) -> None:
             chunks(connection, centre, venue_id, which, with_id_numbers=stated.with_id_numbers), 1
         ):
             sealed += seal_chunk(chunk, key)
+            uses = uses_of(connection, venue_id, [row.pass_id for row in chunk.passes])
+            sealed += seal_uses(uses, key)
             after = chunk.passes[-1].pass_id
             if done == CHUNKS_PER_TURN:
                 ended = False

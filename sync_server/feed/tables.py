@@ -23,6 +23,18 @@ feed = sa.Table(
     ms_column("signed_at_ms", server_default="0"),
 )
 
+# Uses of a pass at a venue as its gates hear of them, written by `redemptions.uses`; no `listed_version`: not yet told.
+pass_use = sa.Table(
+    "pass_use",
+    metadata,
+    link("venue_id", "venue.id", primary_key=True),
+    sa.Column("pass_id", sa.LargeBinary(8), sa.ForeignKey("pass.id"), primary_key=True),
+    sa.Column("row", sa.LargeBinary(), nullable=False),  # MessagePack of wire.feed.UseRow
+    sa.Column("listed_version", sa.BigInteger()),
+    sa.Index("ix_pass_use_listed", "venue_id", "listed_version"),
+    partial_index("ix_pass_use_unlisted", "venue_id", where="listed_version IS NULL"),
+)
+
 feed_segment = sa.Table(
     "feed_segment",
     metadata,

@@ -23,6 +23,7 @@ from sync_server.orders.progress import take_payments
 from sync_server.payments.sandbox_client import client_of
 from sync_server.payments.transfers import move_due
 from sync_server.redemptions.ingest import drop_old_receipts
+from sync_server.redemptions.uses import count_uses
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.payouts import follow_transfers
 
@@ -51,6 +52,7 @@ STEPS: tuple[Step, ...] = (
     bind_phones,
     rotate_venue_keys,
     reissue_revoked,
+    count_uses,
     publish_feeds,
     clear_redemptions,
     follow_transfers,

@@ -64,7 +64,7 @@ def count_admissions(
     for one in sorted(judged, key=lambda one: (one.at_ms, one.id)):
         if one.item_id is not None:
             by_item[one.item_id].append(one)
-    given_back = _items_given_back(connection, device.id, incarnation, new)
+    given_back = _give_back(connection, device.id, incarnation, new)
     _lock_items(connection, {*by_item, *given_back})
     claims = [Claim(item, "REDEEM", first.id.hex(), first.at_ms) for item, (first, *_) in by_item.items()]
     won = claim_items(connection, claims, now_ms) if claims else set()
@@ -130,14 +130,14 @@ def _lock_items(connection: Connection, items: Collection[UUID]) -> None:
         connection.execute(wanted.with_for_update())
 
 
-def _items_given_back(connection: Connection, device: bytes, incarnation: bytes, new: Sequence[Entry]) -> set[UUID]:
-    """Items whose counted admissions the new entries give back."""
+def _give_back(connection: Connection, device: bytes, incarnation: bytes, new: Sequence[Entry]) -> set[UUID]:
+    """Items whose counted admissions the new entries give back; the gates are told that those uses are none."""
     seqs = sorted({one.ref_seq for one in new if one.kind is EntryKind.RETURNED and one.ref_seq is not None})
     if not seqs:
         return set()
-    items = sa.select(redemption.c.item_id).where(
-        in_journal(redemption, device, incarnation), redemption.c.seq.in_(seqs)
-    )
+    mine = sa.and_(in_journal(redemption, device, incarnation), redemption.c.seq.in_(seqs))
+    connection.execute(redemption.update().where(mine).values(use_counted_at_ms=None))
+    items = sa.select(redemption.c.item_id).where(mine)
     return {item for item in connection.scalars(items) if item is not None}
 
 

@@ -25,9 +25,9 @@ def counts_of(passed: PassUses) -> tuple[int, int]:
     return passed.counted.total, passed.counted.today
 
 
-def uses(*steps: Step, today: Today = TODAY, centre: UseRow | None = None, marked: tuple[int, ...] = ()) -> PassUses:
+def uses(*steps: Step, today: Today = TODAY, centre: UseRow | None = None, through: int = 0) -> PassUses:
     """Counted as the journal thread counts."""
-    return count(steps, today, centre, frozenset(marked))
+    return count(steps, today, centre, through)
 
 
 @pytest.mark.parametrize(
@@ -56,17 +56,24 @@ def test_days_are_told_apart() -> None:
     assert counts_of(uses(step(1, EntryKind.INTENT, day=2512), step(2, EntryKind.INTENT))) == (2, 1)
 
 
-def test_what_the_centre_knows_is_added_and_nothing_twice() -> None:
+@pytest.mark.parametrize(("through", "counts"), [(0, (7, 4)), (1, (6, 3)), (2, (6, 3)), (3, (5, 2))])
+def test_what_the_centre_knows_is_added_and_nothing_twice(through: int, counts: tuple[int, int]) -> None:
     own = [step(1, EntryKind.INTENT), step(2, EntryKind.PASSED, 1), step(3, EntryKind.INTENT)]
-    centre = UseRow(PASS, 5, 2513, 2, ())
-    assert counts_of(uses(*own, centre=centre)) == (7, 4)
-    for mark in (1, 2):  # the centre may name the intent or its outcome
-        assert counts_of(uses(*own, centre=centre, marked=(mark,))) == (6, 3)
+    assert counts_of(uses(*own, centre=UseRow(PASS, 5, 2513, 2, ()), through=through)) == counts
 
 
-def test_a_marked_use_that_was_returned_here_is_not_given_back_twice() -> None:
+@pytest.mark.parametrize(("through", "of_centre"), [(0, 0), (2, 1), (3, 0)])
+def test_a_use_that_was_returned_here_is_free_at_once_and_not_given_back_twice(through: int, of_centre: int) -> None:
     own = [step(1, EntryKind.INTENT), step(2, EntryKind.PASSED, 1), step(3, EntryKind.RETURNED, 1)]
-    assert counts_of(uses(*own, centre=UseRow(PASS, 1, 2513, 1, ()), marked=(2,))) == (1, 1)
+    row = UseRow(PASS, of_centre, 2513, of_centre, ())
+    assert counts_of(uses(*own, centre=row, through=through)) == (0, 0)
+
+
+@pytest.mark.parametrize(("through", "of_centre"), [(0, 0), (2, 0), (3, 1)])
+def test_who_passed_late_counts_again_whatever_the_centre_had_counted(through: int, of_centre: int) -> None:
+    own = [step(1, EntryKind.INTENT), step(2, EntryKind.ANNULLED, 1), step(3, EntryKind.PASSED_LATE, 1)]
+    row = UseRow(PASS, of_centre, 2513, of_centre, ())
+    assert counts_of(uses(*own, centre=row, through=through)) == (1, 1)
 
 
 def test_the_centres_day_counts_only_if_it_is_today() -> None:
@@ -170,6 +177,6 @@ def test_the_centre_may_know_of_a_newer_entry_elsewhere() -> None:
     assert counted.counted.since_last_ms == 60_000
     assert counted.last == LastUse(NOW_MS - 60_000, None)
     the_same = UseRow(PASS, 1, 2513, 1, (), 1, 1, NOW_MS - 900_000 + SAME_USE_MS)
-    assert uses(own, centre=the_same, marked=(1,)).last == LastUse(NOW_MS - 900_000, 1)
+    assert uses(own, centre=the_same, through=1).last == LastUse(NOW_MS - 900_000, 1)
     nobody_knows = Today(BOOT, None, None, NOW_MONOTONIC_MS)
     assert uses(today=nobody_knows, centre=elsewhere).counted.since_last_ms is None

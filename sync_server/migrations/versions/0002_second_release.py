@@ -54,6 +54,26 @@ def upgrade() -> None:
             postgresql_where=sa.text("retired_at_ms IS NULL"),
         )
 
+    op.create_table(
+        "pass_use",
+        sa.Column("venue_id", sa.Uuid(), nullable=False),
+        sa.Column("pass_id", sa.LargeBinary(length=8), nullable=False),
+        sa.Column("row", sa.LargeBinary(), nullable=False),
+        sa.Column("listed_version", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["pass_id"], ["pass.id"], name=op.f("fk_pass_use_pass_id")),
+        sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_pass_use_venue_id")),
+        sa.PrimaryKeyConstraint("venue_id", "pass_id", name=op.f("pk_pass_use")),
+    )
+    with op.batch_alter_table("pass_use", schema=None) as batch_op:
+        batch_op.create_index("ix_pass_use_listed", ["venue_id", "listed_version"], unique=False)
+        batch_op.create_index(
+            "ix_pass_use_unlisted",
+            ["venue_id"],
+            unique=False,
+            sqlite_where=sa.text("listed_version IS NULL"),
+            postgresql_where=sa.text("listed_version IS NULL"),
+        )
+
     with op.batch_alter_table("feed", schema=None) as batch_op:
         batch_op.add_column(sa.Column("snapshot_version", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("basis_digest", sa.LargeBinary(length=32), nullable=True))
@@ -71,4 +91,14 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("dropped_at_ms IS NOT NULL"),
             postgresql_where=sa.text("dropped_at_ms IS NOT NULL"),
+        )
+
+    with op.batch_alter_table("redemption", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("use_counted_at_ms", sa.BigInteger(), nullable=True))
+        batch_op.create_index(
+            "ix_redemption_use_due",
+            ["venue_id", "pass_id"],
+            unique=False,
+            sqlite_where=sa.text("use_counted_at_ms IS NULL"),
+            postgresql_where=sa.text("use_counted_at_ms IS NULL"),
         )

@@ -15,6 +15,7 @@ from wire.feed import (
     Head,
     NameRow,
     PassRow,
+    UseRow,
     VenueDocument,
     open_segment,
     read_head,
@@ -29,6 +30,7 @@ class Fetched:
     head: Head
     passes: dict[bytes, PassRow] = field(default_factory=dict)
     names: dict[bytes, NameRow] = field(default_factory=dict)
+    uses: dict[bytes, UseRow] = field(default_factory=dict)
     documents: list[VenueDocument] = field(default_factory=list)
 
 
@@ -46,7 +48,7 @@ def fetch(town: Town, venue: str = "bridge", after: Fetched | None = None) -> Fe
         refs = [*head.snapshot, *head.deltas]
         if after is not None:
             assert after.head.version >= head.snapshot_version, "the gap needs the snapshot"
-            fetched = Fetched(head, dict(after.passes), dict(after.names), list(after.documents))
+            fetched = Fetched(head, dict(after.passes), dict(after.names), dict(after.uses), list(after.documents))
             refs = [ref for ref in head.deltas if ref.version > after.head.version]
         versions = [head.snapshot_version, *(ref.version for ref in head.deltas)]
         assert versions == sorted(versions) and versions[-1] == head.version
@@ -60,6 +62,8 @@ def fetch(town: Town, venue: str = "bridge", after: Fetched | None = None) -> Fe
                     fetched.passes[item.pass_id] = item
                 elif isinstance(item, NameRow):
                     fetched.names[item.pass_id] = item
+                elif isinstance(item, UseRow):
+                    fetched.uses[item.pass_id] = item
                 elif isinstance(item, VenueDocument):
                     fetched.documents.append(item)
     return fetched

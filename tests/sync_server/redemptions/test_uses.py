@@ -1,0 +1,125 @@
+"""What gates are told of uses: counted from the redemptions, whatever order they came in, with how far each journal."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from sync_server.centre import Centre
+from sync_server.feed.publishing import publish_feeds
+from sync_server.feed.tables import pass_use
+from sync_server.orders.holders import Holder
+from sync_server.redemptions.ingest import take_in
+from sync_server.redemptions.uses import count_uses
+from tests.sync_server.feed.fetching import fetch
+from tests.sync_server.redemptions.test_outcomes import signer
+from tests.sync_server.town import HOLDER, START_MS, Gate, Sold, Town, build_town
+from wire import moments
+from wire.feed import Mark, UseRow
+from wire.messages import EntryKind, batch_digest, encode_batch
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+NOON_MS = START_MS + 2 * DAY_MS + 14 * HOUR_MS  # in China
+ZONE = ZoneInfo("Asia/Shanghai")
+
+
+@pytest.fixture
+def town(any_centre: Centre) -> Town:
+    town = build_town(any_centre)
+    publish_feeds(any_centre)
+    return town
+
+
+@pytest.fixture
+def sold(town: Town) -> Sold:
+    [one] = town.sell("annual", holders=[HOLDER])
+    town.clock.now_ms = NOON_MS + 2 * DAY_MS
+    return one
+
+
+def upload(town: Town, gate: Gate, first: int = 1, last: int | None = None) -> None:
+    read = gate.read(first, last)
+    with town.centre.write() as connection:
+        digest = batch_digest(encode_batch(read.batch))
+        take_in(connection, town.centre, gate.device, read, digest, signer(town))
+
+
+def told(town: Town, sold: Sold, venue: str = "bridge") -> UseRow | None:
+    """As the venue's gates hear of it."""
+    while count_uses(town.centre):
+        pass
+    publish_feeds(town.centre)
+    return fetch(town, venue).uses.get(sold.pass_id)
+
+
+def test_uses_of_all_gates_of_the_venue_are_counted_by_its_days(town: Town, sold: Sold) -> None:
+    one, other, elsewhere = town.gate(), town.gate(name="G2"), town.gate("park")
+    one.admit(sold, NOON_MS)
+    one.admit(sold, NOON_MS + DAY_MS)
+    other.admit(sold, NOON_MS + DAY_MS + HOUR_MS)
+    elsewhere.admit(sold, NOON_MS)
+    for gate in (one, other, elsewhere):
+        upload(town, gate)
+    row = told(town, sold)
+    assert row is not None
+    day = moments.day_number(NOON_MS + DAY_MS, ZONE)
+    assert (row.total, row.day, row.on_day, row.in_month, row.in_year) == (3, day, 2, 3, 3)
+    assert row.last_ms == NOON_MS + DAY_MS + HOUR_MS
+    assert set(row.marks) == {Mark(one.device.id, one.incarnation, 4), Mark(other.device.id, other.incarnation, 2)}
+    there = told(town, sold, "park")
+    assert there is not None and there.total == 1
+
+
+def test_nobody_is_told_of_a_pass_that_was_never_used(town: Town, sold: Sold) -> None:
+    assert told(town, sold) is None
+
+
+def test_a_use_given_back_is_none_and_a_new_one_counts(town: Town, sold: Sold) -> None:
+    gate = town.gate()
+    intent = gate.admit(sold, NOON_MS)
+    upload(town, gate)
+    first = told(town, sold)
+    assert first is not None and first.total == 1
+    gate.write(EntryKind.RETURNED, NOON_MS + HOUR_MS, ref_seq=intent, pass_id=sold.pass_id)
+    upload(town, gate, 3)
+    back = told(town, sold)
+    assert back is not None and (back.total, back.on_day) == (0, 0)
+    assert back.marks == (Mark(gate.device.id, gate.incarnation, 3),)
+    gate.admit(sold, NOON_MS + 2 * HOUR_MS)
+    upload(town, gate, 4)
+    again = told(town, sold)
+    assert again is not None and (again.total, again.on_day) == (1, 1)
+
+
+def test_what_lies_beyond_a_gap_is_counted_when_the_gap_is_closed(town: Town, sold: Sold) -> None:
+    [other] = town.sell("annual", holders=[Holder("王芳", "11010519491231002X", "13900001234")])
+    gate = town.gate()
+    for hour, shown in enumerate((sold, other, sold)):
+        gate.admit(shown, NOON_MS + hour * HOUR_MS)
+    upload(town, gate, 1, 2)
+    upload(town, gate, 5, 6)
+    gapped = told(town, sold)
+    assert gapped is not None
+    assert (gapped.total, gapped.marks) == (1, (Mark(gate.device.id, gate.incarnation, 2),))
+    upload(town, gate, 3, 4)
+    whole = told(town, sold)
+    assert whole is not None
+    assert (whole.total, whole.marks) == (2, (Mark(gate.device.id, gate.incarnation, 6),))
+
+
+def test_the_same_batches_again_tell_nothing_new(town: Town, sold: Sold) -> None:
+    gate = town.gate()
+    gate.admit(sold, NOON_MS)
+    upload(town, gate)
+    told(town, sold)
+    version = fetch(town).head.version
+    upload(town, gate)
+    told(town, sold)
+    assert fetch(town).head.version == version
+    with town.centre.read() as connection:
+        packed = connection.scalars(sa.select(pass_use.c.row)).one()
+    assert msgspec.msgpack.decode(packed, type=UseRow).total == 1
