@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from gate_agent.watchdog import CHECK_EVERY_S
 from tests.tidy.sources import ROOT
 
 UNITS = sorted((ROOT / "systemd").glob("*.service"))
 # `systemd-analyze security`, times ten: gate.md "Running" for the gate's two; the centre's are held to the same.
-EXPOSURE_AT_MOST = {"gate-agent": 16, "gate-sync": 11, "sync-server": 11, "sync-worker": 11}
+EXPOSURE_AT_MOST = {"gate-agent": 16, "gate-sync": 11, "sync-server": 11, "sync-worker": 11, "gate-kiosk@": 70}
+"""The kiosk's is a browser with a compiler and a sandbox of its own; it reaches this machine's pages alone."""
+SERVICES = [unit for unit in UNITS if "kiosk" not in unit.name]
+WATCHED = {"gate-agent": "30", "gate-sync": "300"}
 EXIT_USAGE, EXIT_CONFIGURATION = "2", "78"
 
 pytestmark = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
@@ -47,10 +51,30 @@ def test_an_open_unit_is_found(tmp_path: Path) -> None:
     assert subprocess.run(["systemd-analyze", "security", "--offline=true", threshold, worse], check=False).returncode
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
 def test_a_wrong_setting_does_not_loop(unit: Path) -> None:
+    settings = sections(unit)
+    assert settings["Service"]["Restart"] == "always"
+    assert settings["Service"]["RestartPreventExitStatus"].split() == [EXIT_USAGE, EXIT_CONFIGURATION]
+
+
+@pytest.mark.parametrize("name", WATCHED)
+def test_systemd_watches_over_the_gate(name: str) -> None:
+    service = sections(ROOT / f"systemd/{name}.service")["Service"]
+    assert (service["Type"], service["NotifyAccess"]) == ("notify", "main")
+    assert service["WatchdogSec"] == WATCHED[name]
+    assert float(service["WatchdogSec"]) >= 3 * CHECK_EVERY_S, "one word that gets lost is no end"
+    assert service["LimitCORE"] == "0", "what is in memory stays there"
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
+def test_nothing_depends_on_the_kiosk(unit: Path) -> None:
+    assert "kiosk" not in unit.read_text(encoding="utf-8")
+
+
+def sections(unit: Path) -> configparser.RawConfigParser:
+    """What stands in a unit."""
     settings = configparser.RawConfigParser(strict=False, interpolation=None)
     settings.optionxform = str  # type: ignore[assignment,method-assign]  # systemd's names are case-sensitive
     settings.read(unit)
-    assert settings["Service"]["Restart"] == "always"
-    assert settings["Service"]["RestartPreventExitStatus"].split() == [EXIT_USAGE, EXIT_CONFIGURATION]
+    return settings

@@ -48,7 +48,7 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_the_gate_starts(told: dict[str, Any]) -> None:
-    assert told["start"] == {"healthz": 200, "says": told["start"]["says"]}
+    assert told["start"]["healthz"] == 200
     assert told["start"]["says"] in ("started", "in order")
 
 
