@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gate_agent import pass_list, sync_state, trusted_time
-from gate_agent.sync_state import Enrolment, SyncStore
+from gate_agent.sync_state import Enrolment, SyncStore, SyncView
 from gate_agent.trusted_time import SignedTime
 from wire import feed, keyset, moments, signing, token
 from wire.entitlement import PassStatus, Rule
@@ -38,6 +39,7 @@ class Venue:
     now_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     list_bytes: int = 0
     build_s: float = 0.0
+    _snapshot: tuple[feed.SegmentRef, ...] = ()
 
     def key_set(self) -> KeySet:
         """One key per purpose, good for a year either way."""
@@ -66,40 +68,59 @@ class Venue:
         store = SyncStore(self.data_dir)
         store.keep_signed_time(SignedTime(self.now_ms, clocks.boot_ms(), clocks.boot_id))
         store.close()
-        head, segments = self._list()
+        head = self._list()
         began = time.perf_counter()
-        installed = pass_list.install(self.data_dir, head, segments, keys, config)
+        self.put_in_force(head)
         self.build_s = time.perf_counter() - began
+
+    def put_in_force(self, head: bytes) -> None:
+        """As sync does with a head it fetched."""
+        config = SyncView.open(self.data_dir).read().config
+        assert config is not None
+        segments = self.data_dir / "segments"
+        installed = pass_list.install(
+            self.data_dir, head, lambda name: (segments / name.hex()).read_bytes(), self.key_set(), config
+        )
         assert isinstance(installed, feed.Head), installed
 
-    def _list(self) -> tuple[bytes, Callable[[bytes], bytes]]:
+    def changed(self, passes: int) -> bytes:
+        """The head of the next version, in which so many passes all over the list may have been issued once more."""
+        minute = moments.minute_floor(self.now_ms)
+        ids = sorted(map(pass_id, range(0, self.passes, self.passes // passes)))[:passes]
+        return self._head(2, tuple(self._keep(Part.PASSES, rows, 2) for rows in _pieces(ids, minute, 1)))
+
+    def _list(self) -> bytes:
         minute = moments.minute_floor(self.now_ms)
         rule = Rule(per_day=1)
         product = feed.ProductDocument(number=PRODUCT, kind="PASS", name_zh="年票", name_en="Annual pass", rule=rule)
         document = feed.VenueDocument(
             venue=VENUE, name_zh="景区", name_en="Venue", groups=(), zone="Asia/Shanghai", products=(product,)
         )
-        folder = self.data_dir / "segments"
-        folder.mkdir(parents=True)
-        refs: list[feed.SegmentRef] = []
-
-        def keep(part: Part, rows: tuple[feed.Row, ...]) -> None:
-            segment = feed.seal_segment(part, rows, bytes(32), 1, len(refs).to_bytes(feed.NONCE_BYTES, "big"))
-            self.list_bytes += len(segment)
-            name = feed.segment_name(segment)
-            (folder / name.hex()).write_bytes(segment)
-            refs.append(feed.SegmentRef(name, 1))
-
-        keep(Part.DOCUMENT, (document,))
+        (self.data_dir / "segments").mkdir(parents=True)
         ids = sorted(map(pass_id, range(self.passes)))
-        for first in range(0, len(ids), feed.PASSES_PER_SEGMENT):
-            rows = tuple(
-                feed.PassRow(one, PRODUCT, PassStatus.ACTIVE, minute - 1000, minute + 500_000, 1)
-                for one in ids[first : first + feed.PASSES_PER_SEGMENT]
-            )
-            keep(Part.PASSES, rows)
+        passes = (self._keep(Part.PASSES, rows, 1) for rows in _pieces(ids, minute, 0))
+        self._snapshot = (self._keep(Part.DOCUMENT, (document,), 1), *passes)
+        return self._head(1, ())
+
+    def _keep(self, part: Part, rows: tuple[feed.Row, ...], version: int) -> feed.SegmentRef:
+        segment = feed.seal_segment(part, rows, bytes(32), 1, os.urandom(feed.NONCE_BYTES))
+        self.list_bytes += len(segment)
+        name = feed.segment_name(segment)
+        (self.data_dir / "segments" / name.hex()).write_bytes(segment)
+        return feed.SegmentRef(name, version)
+
+    def _head(self, version: int, deltas: tuple[feed.SegmentRef, ...]) -> bytes:
         head = feed.Head(
-            *(bytes(16), VENUE, 1, 1, 1, tuple(refs), (), 1, 1, "Asia/Shanghai"),
+            *(bytes(16), VENUE, 1, version, 1, self._snapshot, deltas, 1, 1, "Asia/Shanghai"),
             *(self.now_ms, self.now_ms + feed.HEAD_NOT_AFTER_MS),
         )
-        return feed.sign_head(head, 2, LIST), lambda name: (folder / name.hex()).read_bytes()
+        return feed.sign_head(head, 2, LIST)
+
+
+def _pieces(ids: Sequence[bytes], minute: int, later_min: int) -> Iterator[tuple[feed.Row, ...]]:
+    """Rows of these passes, as many as a segment holds at a time."""
+    for first in range(0, len(ids), feed.PASSES_PER_SEGMENT):
+        yield tuple(
+            feed.PassRow(one, PRODUCT, PassStatus.ACTIVE, minute - 1000, minute + 500_000 + later_min, 1)
+            for one in ids[first : first + feed.PASSES_PER_SEGMENT]
+        )
