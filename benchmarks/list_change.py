@@ -18,6 +18,8 @@ from benchmarks.venue import Venue
 
 BESIDE = 200  # admissions before the change begins, and after it has landed
 FSYNC_BYTES = 4_096
+SYNC_NICE = 10
+"""As gate-sync.service has it."""
 
 
 class Disk:
@@ -38,7 +40,7 @@ def main(passes: int, changed: int, folder: Path) -> None:
     venue.install()
     bench, disk = Bench(venue), Disk(folder)
     head = venue.changed(changed)
-    sync = multiprocessing.get_context("spawn").Process(target=venue.put_in_force, args=(head,))
+    sync = multiprocessing.get_context("spawn").Process(target=venue.put_in_force, args=(head, SYNC_NICE))
     times: dict[str, list[float]] = {"quiet": [], "change": [], "fsync": []}
 
     def admit(when: str) -> None:

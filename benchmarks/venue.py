@@ -73,8 +73,9 @@ class Venue:
         self.put_in_force(head)
         self.build_s = time.perf_counter() - began
 
-    def put_in_force(self, head: bytes) -> None:
-        """As sync does with a head it fetched."""
+    def put_in_force(self, head: bytes, nice: int = 0) -> None:
+        """As sync does with a head it fetched; `nice`: so far back in the queue for the processor."""
+        os.nice(nice)
         config = SyncView.open(self.data_dir).read().config
         assert config is not None
         segments = self.data_dir / "segments"

@@ -266,6 +266,9 @@ def _build(path: Path, head: Head, segments: Callable[[bytes], bytes], list_keys
             part, rows = opened
             document = next((row for row in rows if isinstance(row, VenueDocument)), document)
             _replace(db, part, rows, fresh)
+            db.execute("COMMIT")
+            _fsync(path)  # little by little: a disk that gets it all at once lets an entry wait for a tenth of a second
+            db.execute("BEGIN")
         if document is None:
             return Refused("list", ListFlaw.NO_DOCUMENT)
         if document.venue != head.venue:
