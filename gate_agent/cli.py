@@ -12,35 +12,21 @@ import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
 from gate_agent import settings
+from gate_agent.commission_command import commission
+from gate_agent.options import EXIT_FAILED, LANES, SETTINGS, chosen_lanes, fail, misconfigured
 from gate_agent.staff_commands import DATA, staff_commands
 
 if TYPE_CHECKING:
     from gate_agent.agent import Agent
     from gate_agent.screen.server import Server
 
-EXIT_FAILED = 1
-EXIT_CONFIGURATION = 78
 SIMULATED_LANES = ("1:reader=sim,turnstile=sim", "2:reader=sim,turnstile=sim")
 """What `--simulate` runs when no lane is named."""
-
-SETTINGS = click.option(
-    "--settings",
-    "settings_path",
-    type=click.Path(path_type=Path),
-    help=f"The settings file; {settings.NAME} in the data directory unless named.",
-)
-LANES = click.option(
-    "--lane",
-    "lanes",
-    multiple=True,
-    metavar="N:reader=…,turnstile=…",
-    help="A lane and its devices (docs/settings.md); replaces those of the settings. Repeatable.",
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -50,6 +36,7 @@ def main() -> None:
 
 
 main.add_command(staff_commands)
+main.add_command(commission)
 
 
 @main.command()
@@ -79,25 +66,25 @@ def run(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    chosen, held = _settings(data_dir, settings_path, lanes or (SIMULATED_LANES if simulate else ()))
+    chosen, held = chosen_lanes(data_dir, settings_path, lanes or (SIMULATED_LANES if simulate else ()))
     if not chosen:
-        _misconfigured("no lane is named: add a [[lane]] to the settings, or use --lane (docs/settings.md)")
+        misconfigured("no lane is named: add a [[lane]] to the settings, or use --lane (docs/settings.md)")
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         agent = Agent(data_dir, held.gate_name, chosen, device_clock_ns)
     except (DeviceFault, JournalTooNew) as error:
-        _misconfigured(str(error))
+        misconfigured(str(error))
     except AlreadyRunning as error:
-        _fail(str(error))
+        fail(str(error))
     except (OSError, sqlite3.Error) as error:
-        _fail(f"the journal in {data_dir} cannot be opened: {error}")
+        fail(f"the journal in {data_dir} cannot be opened: {error}")
     with agent:
         agent.start()
         port = held.screen.port if screen_port is None else screen_port
         try:
             screen = _serve(agent, held, port, simulate)
         except OSError as error:
-            _misconfigured(f"the screen cannot be served on port {port} ({error.strerror}): choose another screen.port")
+            misconfigured(f"the screen cannot be served on port {port} ({error.strerror}): choose another screen.port")
         if held.sync and not no_sync:
             agent.keep_syncing()
         lane_numbers = [lane.lane.number for lane in agent.lanes]
@@ -136,7 +123,7 @@ def enrol(data_dir: Path, url: str, code: str, name: str | None, replace: bool) 
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     answer = ask(data_dir, url, code, name or socket.gethostname(), clocks_of_this_machine(), replace=replace)
     if isinstance(answer, NotEnrolled):
-        _fail(answer.say)
+        fail(answer.say)
     click.echo(answer.line())
 
 
@@ -152,7 +139,7 @@ def check(data_dir: Path, settings_path: Path | None, lanes: tuple[str, ...]) ->
     from gate_agent.trusted_time import TrustedTime, clocks_of_this_machine
 
     _existing(data_dir)
-    chosen, _ = _settings(data_dir, settings_path, lanes)
+    chosen, _ = chosen_lanes(data_dir, settings_path, lanes)
     time = TrustedTime(SyncView.open(data_dir).evidence, clocks_of_this_machine())
     time.look_at_rtc()
     now = time.now()
@@ -192,7 +179,7 @@ def health(data_dir: Path, for_update: bool) -> None:
     try:
         told = health_report.ask(data_dir)
     except health_report.NoAnswer as error:
-        _fail(str(error))
+        fail(str(error))
     if not for_update:
         click.echo(seams.line(told))
         sys.exit(0 if told["ok"] else EXIT_FAILED)
@@ -212,9 +199,9 @@ def verify(data_dir: Path) -> None:
         with EntriesView.open(data_dir) as journal:
             found, pruned = journal.verify(), journal.pruned_through()
     except (FileNotFoundError, sqlite3.DatabaseError) as error:
-        _fail(str(error))
+        fail(str(error))
     if isinstance(found, Broken):
-        _fail(f"seq {found.seq}: {found.sentence}")
+        fail(f"seq {found.seq}: {found.sentence}")
     click.echo(f"{found - pruned} entries, the chain is whole" + (f" from {pruned + 1} on" if pruned else ""))
 
 
@@ -241,7 +228,7 @@ def export(data_dir: Path, form: str, folder: Path | None) -> None:
             for entry, chained in journal.entries():
                 click.echo(seams.line(seams.exported(entry, chained)))
     except (OSError, sqlite3.DatabaseError, ValueError) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 @main.command()
@@ -288,16 +275,6 @@ def _moment_ms(text: str) -> int:
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def _settings(
-    data_dir: Path, path: Path | None, lanes: tuple[str, ...]
-) -> tuple[list[settings.LaneChoice], settings.Settings]:
-    try:
-        held = settings.load(path or data_dir / settings.NAME, required=path is not None)
-        return settings.lanes(held, lanes), held
-    except settings.SettingsError as error:
-        _misconfigured(str(error))
-
-
 def _serve(agent: Agent, held: settings.Settings, port: int, simulate: bool) -> Server:
     """The status screen. Flask is loaded here, when the lanes work already."""
     from gate_agent.screen.acts import act_pages
@@ -316,14 +293,4 @@ def _serve(agent: Agent, held: settings.Settings, port: int, simulate: bool) -> 
 
 def _existing(data_dir: Path) -> None:
     if not data_dir.is_dir():
-        _fail(f"{data_dir}: there is no such directory")
-
-
-def _fail(sentence: str) -> NoReturn:
-    click.echo(f"gate-agent: {sentence}", err=True)
-    sys.exit(EXIT_FAILED)
-
-
-def _misconfigured(sentence: str) -> NoReturn:
-    click.echo(f"gate-agent: {sentence}", err=True)
-    sys.exit(EXIT_CONFIGURATION)
+        fail(f"{data_dir}: there is no such directory")

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import msgspec
 
-from gate_agent import entries_schema, pruning
+from gate_agent import entries_schema, pruning, topology
 from gate_agent.chain import Broken, ChainWalk
 from gate_agent.pruning import Acknowledged
+from gate_agent.topology import Wiring
 from gate_agent.uses import Step
 from wire.messages import (
     CLOSING,
@@ -251,6 +252,14 @@ class Entries:
     def keep_pin_attempts(self, wrong: int, boot: str, boot_ms: int) -> None:
         """As `pin_attempts` gives them."""
         self._db.execute("INSERT OR REPLACE INTO pin_attempts VALUES (1, ?, ?, ?)", (wrong, boot, boot_ms))
+
+    def wiring(self) -> dict[int, Wiring]:
+        """See `topology.load`."""
+        return topology.load(self._db)
+
+    def keep_wiring(self, lane: int, wiring: Wiring) -> None:
+        """See `topology.keep`."""
+        topology.keep(self._db, lane, wiring)
 
     def ask_sync(self, request_id: bytes, kind: str, body: bytes, boot: str, boot_ms: int) -> None:
         """One more request for sync; the oldest beyond REQUESTS_KEPT go."""

@@ -79,6 +79,12 @@ CREATE TABLE pin_attempts (     -- wrong PINs in a row at this box (gate_agent.p
     boot_ms INTEGER NOT NULL
 ) STRICT;
 
+CREATE TABLE wiring (           -- how a lane was wired when it was commissioned (gate_agent.topology)
+    lane INTEGER PRIMARY KEY,
+    topology TEXT NOT NULL,     -- JSON: place to what is there; empty: never commissioned
+    crossed_with INTEGER        -- the lane whose turnstile answered in place of this one's, since then
+) STRICT;
+
 CREATE TABLE request (          -- what staff ask of sync, which answers in sync.db (gate_agent.staff_requests)
     number INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,    -- random: a new journal's first request is not the old one's

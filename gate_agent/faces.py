@@ -153,6 +153,8 @@ class Facts:
     trouble: Trouble | None = None
     card: CardTrouble | None = None
     """Why a card told nothing."""
+    commission: str = ""
+    """The number that a lane being commissioned shows, as digits and as a QR code."""
 
 
 NO_FACTS = Facts()

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from gate_agent.board import LaneStatus, Shown, Side, Status, Way
+from gate_agent.commissioning import text_of
 from gate_agent.faces import FAMILY, Face, Facts, Family, State
 from gate_agent.screen import alarm_words, words
 from gate_agent.screen.speech import Speech, sentence_of
@@ -74,6 +77,8 @@ class FaceView:
     holder: str
     product: str
     pips: tuple[str, ...]
+    code: Markup
+    """A QR code in place of the shape: only while the lane is commissioned."""
 
 
 def view(lane: LaneStatus, shown: Shown, status: Status, now_ms: int | None) -> FaceView:
@@ -85,6 +90,7 @@ def view(lane: LaneStatus, shown: Shown, status: Status, now_ms: int | None) -> 
     way = _way(face, family, lane, en)
     lines, english = _headline(face.facts, sentence, family, way, zh, en)
     going = family is Family.GO
+    fact = zh.fill(sentence.fact_zh, face.facts)
     return FaceView(
         lane=lane.lane,
         number=shown.number,
@@ -94,13 +100,14 @@ def view(lane: LaneStatus, shown: Shown, status: Status, now_ms: int | None) -> 
         lines=lines,
         width=_width(lines, way),
         en=english,
-        fact="" if family in (Family.RETRY, Family.GO) else zh.fill(sentence.fact_zh, face.facts),
+        fact=face.facts.commission or ("" if family in (Family.RETRY, Family.GO) else fact),
         band=_band(face, family, sentence, zh, en),
         place=SIDES[lane.side] if way or not status.venue.zh else f"{SIDES[lane.side]} · {status.venue.zh}",
         way=way,
         holder=face.holder if going else "",
         product=face.product.zh if going else "",
         pips=_pips(face.facts) if face.verdict is State.ADMITTED else (),
+        code=_code_square(lane.lane, face.facts.commission),
     )
 
 
@@ -184,6 +191,15 @@ def _way(face: Face, family: Family, lane: LaneStatus, en: Speech) -> WayPanel |
     if family not in SENDS_AWAY or to is None:
         return None
     return WayPanel(Way.RIGHT if to > lane.lane else Way.LEFT, "", "", to)
+
+
+def _code_square(lane: int, digits: str) -> Markup:
+    if not digits:
+        return Markup("")
+    import segno
+
+    code = segno.make_qr(text_of(lane, digits), error="m")
+    return Markup(code.svg_inline(border=4, dark="#000", light="#fff", omitsize=True))  # noqa: S704 - drawn here
 
 
 def _pips(facts: Facts) -> tuple[str, ...]:
