@@ -14,6 +14,7 @@ from gate_agent.entries_view import EntriesView
 from gate_agent.journal import GROUP_LIMIT, CannotRecord, Journal
 from gate_agent.judging import append_endings
 from gate_agent.passage import Ending
+from gate_agent.selfcheck import SelfCheck
 from tests.gate_agent.stage import Stage
 from tests.gate_agent.test_entries import PASS, PLACED, entry, opened
 from tests.waiting import until
@@ -159,7 +160,7 @@ def silent(entries: Entries) -> Iterator[tuple[Journal, SilentDisk]]:
     entries.close()
     disk = SilentDisk(entries.path)
     disk.answers, disk.reached = threading.Event(), threading.Event()
-    journal = Journal(disk, patience_s=0.05)
+    journal = Journal(disk, patience_s=0.3)
     journal.start()
     yield journal, disk
     disk.answers.set()
@@ -210,6 +211,12 @@ def test_while_the_disk_goes_on_saying_nothing_nobody_waits_for_it(silent: tuple
     assert journal._waiting.qsize() == waiting
 
 
+def test_the_self_check_sees_it(silent: tuple[Journal, SilentDisk]) -> None:
+    journal, _ = silent
+    check = SelfCheck(journal, reads_codes=False, record_ms=lambda: 1)
+    assert check.failure() == "entries.db: the disk does not answer"
+
+
 def test_an_admission_by_hand_that_came_too_late_is_returned(
     silent: tuple[Journal, SilentDisk], tmp_path: Path
 ) -> None:
@@ -233,7 +240,7 @@ def test_an_ending_that_came_too_late_stands_once(
     disk.answers.set()
     until(lambda: journal.trouble is None)
     journal.post(lambda entries: append_endings(entries, 1, endings, world))
-    until(lambda: journal.commits == 3)
+    journal.close()
     assert [kind for kind, *_ in kinds(tmp_path)] == [EntryKind.INTENT, EntryKind.PASSED]
 
 

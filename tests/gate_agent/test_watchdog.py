@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gate_agent.sync_child import SyncChild
 from gate_agent.watchdog import Watchdog, notify
+from tests.gate_agent.agent_process import running
+from tests.waiting import until
 
 
 class Systemd:
@@ -88,6 +92,25 @@ def test_a_self_check_that_falls_over_starves_it(systemd: Systemd) -> None:
 
     Watchdog({}, fall_over).look()
     assert systemd.heard() == ["STATUS=the self-check failed: ZeroDivisionError()"]
+
+
+@pytest.mark.story
+def test_the_agent_says_when_it_is_ready_and_when_it_stops(systemd: Systemd, tmp_path: Path) -> None:
+    with running(tmp_path, ["1:reader=sim,turnstile=sim"]) as agent:
+        assert "READY=1" in systemd.heard()
+        assert agent.stop() == 0
+    assert "STOPPING=1" in systemd.heard()
+
+
+def test_a_sync_that_is_our_child_does_not_speak_in_our_name(systemd: Systemd, tmp_path: Path) -> None:
+    child = SyncChild(tmp_path)
+    child._command = [sys.executable, "-c", "from gate_agent.watchdog import notify; notify('WATCHDOG=1')"]
+    told = tmp_path / "ended"
+    child._command[-1] += f"; open({str(told)!r}, 'w')"
+    child.start()
+    until(told.exists)
+    child.stop()
+    assert systemd.heard() == []
 
 
 def test_without_systemd_nobody_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
