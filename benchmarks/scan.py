@@ -12,11 +12,11 @@ import sqlite3
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import rounds
-from benchmarks.venue import PASS, Venue, pass_id
+from benchmarks.venue import PASS, PHONE_KEYS, PHONE_PASS, PHONES, Venue, pass_id
 from gate_agent.board import Board
 from gate_agent.decision import Admit, decide
 from gate_agent.entries import Entries
@@ -30,7 +30,7 @@ from gate_agent.sync_state import SyncView
 from gate_agent.trusted_time import boot_clock_ms, clocks_of_this_machine
 from gate_agent.world import WorldView
 from hardware.turnstile import Direction, Edge, Note
-from wire import base45, signing, token
+from wire import base45, holder_proof, presentation, signing, token
 from wire.presentation import StaticCode
 
 ADMISSIONS = 100  # of a round
@@ -82,7 +82,7 @@ class Bench:
         self.gate = Gate(
             self.journal, self.world.look, Board((1,), boot_clock_ms), [self.lane], lambda: boot_clock_ms() * 1_000_000
         )
-        self.numbers = itertools.count()
+        self.numbers = itertools.count(PHONE_PASS + 1)
         self.floor_db = sqlite3.connect(data_dir / "floor.db", isolation_level=None)
         self.floor_db.execute("PRAGMA journal_mode = WAL")
         self.floor_db.execute("PRAGMA synchronous = FULL")
@@ -121,6 +121,14 @@ class Bench:
         known = find_out(recognise(text), world)
         verdict = decide(known.facts, world.venue, world.now)
         assert not isinstance(verdict, Admit)
+
+    def read(self, text: str) -> None:
+        """The same for a code that is good, as if it had just been drawn."""
+        world = self.world.look()
+        known = find_out(recognise(text), world)
+        now = replace(world.now, at_ms=self.venue.now_ms)
+        verdict = decide(known.facts, world.venue, now)
+        assert isinstance(verdict, Admit), verdict
 
     def _admit(self, text: str) -> None:
         verdict = self.gate.present(self.lane, StaticCode(text))
@@ -165,6 +173,48 @@ def refusal_ratios(bench: Bench) -> tuple[float, float]:
         {"verify": REFUSALS, "forgery": REFUSALS, "garbage": REFUSALS},
     )
     return rounds.ratio(times, "forgery", "verify"), rounds.ratio(times, "garbage", "verify")
+
+
+def proof_of(venue: Venue, phone: int) -> tuple[int, bytes]:
+    """Step and signature of a phone's code that is good now."""
+    step = presentation.step_at(venue.now_ms)
+    message = presentation.holder_message(pass_id(PHONE_PASS), PHONE_KEYS[phone].generation, step)
+    return step, holder_proof.sign(PHONES[phone], message)
+
+
+def short_code(venue: Venue, phone: int) -> str:
+    """What a phone shows."""
+    return presentation.short_text(pass_id(PHONE_PASS), *proof_of(venue, phone))
+
+
+def full_code(venue: Venue) -> str:
+    """What the older phone shows to a gate that may not know it."""
+    claims = token.read_token(venue.token(PHONE_PASS), venue.key_set(), token.Place(3), venue.now_ms)
+    assert isinstance(claims, token.Claims)
+    key = PHONE_KEYS[0]
+    return presentation.full_text(
+        presentation.bind_holder(claims, 1, PASS, key.generation, key.public), *proof_of(venue, 0)
+    )
+
+
+def rotating_ratios(bench: Bench) -> tuple[float, float, float]:
+    """Reading and deciding on a rotating code ÷ the one phone's signature in it: short, newer and older of two live
+    keys (which costs two), and full, with the centre's signature."""
+    older, newer, full = short_code(bench.venue, 0), short_code(bench.venue, 1), full_code(bench.venue)
+    code, key = presentation.read_presentation(older), PHONE_KEYS[0]
+    assert isinstance(code, presentation.ShortCode)
+    works: dict[str, Callable[[], object]] = {
+        "verify": lambda: code.is_by(key.generation, key.public),
+        "newer": lambda: bench.read(newer),
+        "older": lambda: bench.read(older),
+        "full": lambda: bench.read(full),
+    }
+    times = rounds.interleaved(works, dict.fromkeys(works, REFUSALS))
+    return (
+        rounds.ratio(times, "newer", "verify"),
+        rounds.ratio(times, "older", "verify"),
+        rounds.ratio(times, "full", "verify"),
+    )
 
 
 def lookup_ratio(small: Venue, large: Venue) -> float:
@@ -223,22 +273,8 @@ def frame_ratios() -> tuple[float, float]:
 def qr_versions(venue: Venue) -> dict[str, int]:
     """P7: each form of code as it is drawn, level M."""
     import segno
-    from cryptography.hazmat.primitives.asymmetric import ec
 
-    from wire import holder_proof, presentation
-
-    holder = ec.derive_private_key(5, ec.SECP256R1())
-    static = venue.token(0)
-    claims = token.read_token(static, venue.key_set(), token.Place(3), venue.now_ms)
-    assert isinstance(claims, token.Claims)
-    step = venue.now_ms // presentation.STEP_MS
-    proof = holder_proof.sign(holder, presentation.holder_message(claims.pass_id, 1, step))
-    binding = presentation.bind_holder(claims, 1, PASS, 1, holder_proof.public_key_of(holder))
-    texts = {
-        "static": static,
-        "short": presentation.short_text(claims.pass_id, step, proof),
-        "full": presentation.full_text(binding, step, proof),
-    }
+    texts = {"static": venue.token(PHONE_PASS), "short": short_code(venue, 0), "full": full_code(venue)}
     return {name: int(segno.make_qr(text, error="m", boost_error=False).version) for name, text in texts.items()}
 
 
@@ -249,6 +285,7 @@ def main(passes: int, larger: int, folder: Path) -> None:
     bench = Bench(small)
     p1, admission_ms, floor_ms = admission_ratio(bench)
     forgery, garbage = refusal_ratios(bench)
+    newer, older, full = rotating_ratios(bench)
     versions = qr_versions(small)
     bench.close()
     idle, busy = frame_ratios()
@@ -260,6 +297,13 @@ def main(passes: int, larger: int, folder: Path) -> None:
             ("", "  median of one admission / its floor, ms", f"{admission_ms:.2f} / {floor_ms:.2f}", ""),
             ("P2", "refusing a forgery ÷ verify", f"{forgery:.2f}", "≤ 2.0"),
             ("P2", "refusing garbage ÷ verify", f"{garbage:.2f}", "≤ 0.2"),
+            (
+                "",
+                "rotating code, short ÷ one verify of P-256: newer, older of two keys",
+                f"{newer:.2f}, {older:.2f}",
+                "",
+            ),
+            ("", "rotating code, full, the centre's signature in it ÷ one verify of P-256", f"{full:.2f}", ""),
             ("P3", f"lookup at {larger:,} ÷ at {passes:,}", f"{p3:.2f}", "≤ 1.4"),
             ("P4", "idle frame ÷ bare zxing-cpp", f"{idle:.2f}", "≤ 1.3"),
             ("P4", "moving frame (second stage) ÷ bare zxing-cpp", f"{busy:.2f}", "≤ 4"),
@@ -273,6 +317,7 @@ def main(passes: int, larger: int, folder: Path) -> None:
             "p1_admission_ratio": round(p1, 3),
             "p2_forgery_ratio": round(forgery, 3),
             "p2_garbage_ratio": round(garbage, 3),
+            "rotating_ratios": {"newer_key": round(newer, 3), "older_key": round(older, 3), "full": round(full, 3)},
             "p3_lookup_ratio": round(p3, 3),
             "p4_idle_ratio": round(idle, 3),
             "p4_second_stage_ratio": round(busy, 3),

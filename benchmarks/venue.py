@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from gate_agent import pass_list, sync_state, trusted_time
 from gate_agent.sync_state import Enrolment, SyncStore, SyncView
 from gate_agent.trusted_time import SignedTime
-from wire import feed, keyset, moments, signing, token
+from wire import feed, holder_proof, keyset, moments, signing, token
 from wire.entitlement import PassStatus, Rule
 from wire.feed import Part
 from wire.keyset import KeySet, KeyState, PublicKey
@@ -23,6 +25,10 @@ VENUE, PRODUCT = 3, 7
 YEAR_MS = 365 * 86_400_000
 ID_STEP = 0x9E3779B97F4A7C15  # odd: multiples of it modulo 2^64 never repeat and lie evenly
 ROOT, PASS, LIST = (bytes([n]) * 32 for n in (1, 2, 3))
+PHONE_PASS = 1
+"""The pass with two phones, the only one."""
+PHONES = [ec.derive_private_key(number, ec.SECP256R1()) for number in (5, 6)]
+PHONE_KEYS = tuple(feed.HolderKey(n, holder_proof.public_key_of(phone)) for n, phone in enumerate(PHONES, start=1))
 
 
 def pass_id(number: int) -> bytes:
@@ -122,6 +128,14 @@ def _pieces(ids: Sequence[bytes], minute: int, later_min: int) -> Iterator[tuple
     """Rows of these passes, as many as a segment holds at a time."""
     for first in range(0, len(ids), feed.PASSES_PER_SEGMENT):
         yield tuple(
-            feed.PassRow(one, PRODUCT, PassStatus.ACTIVE, minute - 1000, minute + 500_000 + later_min, 1)
+            feed.PassRow(
+                one,
+                PRODUCT,
+                PassStatus.ACTIVE,
+                minute - 1000,
+                minute + 500_000 + later_min,
+                1,
+                holder_keys=PHONE_KEYS if one == pass_id(PHONE_PASS) else (),
+            )
             for one in ids[first : first + feed.PASSES_PER_SEGMENT]
         )
