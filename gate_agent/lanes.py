@@ -62,7 +62,9 @@ class _Command:
 
 
 class LaneThreads:
-    """One lane at work. What a reader reads waits in a slot of one: a newer read replaces it."""
+    """One lane at work. What a reader reads waits in its own slot of one, where a newer read replaces it.
+
+    The slots are played in turn, so that a reader which never stops holds up none of the others' visitors."""
 
     def __init__(
         self, gate: Gate, lane: Lane, devices: LaneDevices, board: Board, held: HeldUp, monotonic_ns: Callable[[], int]
@@ -77,7 +79,7 @@ class LaneThreads:
         self._held = held
         self._monotonic_ns = monotonic_ns
         self._changed = threading.Condition()
-        self._newest: Raw | CardFault | None = None
+        self._newest: dict[int, Raw | CardFault] = {}  # by reader; who has waited longest comes first
         self._edges: deque[Edge] = deque(maxlen=EDGES_LIMIT)
         self._commands: deque[_Command] = deque()
         self._closing = threading.Event()
@@ -87,9 +89,9 @@ class LaneThreads:
         """Begin to read and to play."""
         self.devices.turnstile.watch(self._edge)
         self._player.start()
-        for reader in self.readers:
+        for slot, reader in enumerate(self.readers):
             name = f"lane {self.lane.number} reader"
-            threading.Thread(target=self._watch, args=(reader,), name=name, daemon=True).start()
+            threading.Thread(target=self._watch, args=(slot, reader), name=name, daemon=True).start()
 
     def spare(self, on: bool) -> None:
         """Heat or a weak supply: read codes at less cost until `spare(False)`. Nothing that is recorded changes."""
@@ -124,7 +126,7 @@ class LaneThreads:
             raise LaneDoesNotAnswer(f"lane {number} does not answer; look whether it was done") from None
         return result
 
-    def _watch(self, reader: Reader) -> None:
+    def _watch(self, slot: int, reader: Reader) -> None:
         """A reader's thread: whatever it does, it stays this thread's trouble."""
         backoff = Backoff(RETRY_FIRST_S, RETRY_LIMIT_S)
         while not self._closing.is_set() and not reader.ended():
@@ -142,17 +144,18 @@ class LaneThreads:
             reader.failed = None
             backoff.reset()
             if raw is not None:
-                self._offer(raw)
+                self._offer(slot, raw)
 
-    def _offer(self, raw: Raw | CardFault) -> None:
+    def _offer(self, slot: int, raw: Raw | CardFault) -> None:
         with self._changed:
             if not isinstance(raw, CardFault) and not self._held.is_new(raw, self._monotonic_ns() // MS):
                 self._board.prolong(self.lane.number)
                 return
             self._board.reading(self.lane.number)
-            if self._newest is not None and not isinstance(self._newest, CardFault):
-                self._held.forget(self._newest)
-            self._newest = raw
+            displaced = self._newest.pop(slot, None)
+            if displaced is not None and not isinstance(displaced, CardFault):
+                self._held.forget(displaced)
+            self._newest[slot] = raw
             self._changed.notify_all()
 
     def _edge(self, edge: Edge) -> None:
@@ -220,10 +223,10 @@ class LaneThreads:
         wait_s = IDLE_S if due_ns is None else max(0.0, (due_ns - self._monotonic_ns()) / 1e9)
         with self._changed:
             self._changed.wait_for(self._has_work, min(wait_s, IDLE_S))
-            edges, commands, raw = list(self._edges), list(self._commands), self._newest
+            edges, commands = list(self._edges), list(self._commands)
+            raw = self._newest.pop(next(iter(self._newest))) if self._newest else None
             self._edges.clear()
             self._commands.clear()
-            self._newest = None
         return edges, commands, raw
 
     def _has_work(self) -> bool:

@@ -15,7 +15,7 @@ from gate_agent.decision import Admit, Cover, Refuse
 from gate_agent.gate import Gate, Lane
 from gate_agent.lanes import LaneDoesNotAnswer, LaneThreads
 from gate_agent.passage import LanePassages
-from gate_agent.recognition import FlawedCode, HeldUp, Presentation
+from gate_agent.recognition import CardTap, FlawedCode, HeldUp, Presentation
 from gate_agent.trusted_time import device_clock_ns
 from hardware import DeviceFault
 from hardware.card_reader import PULLED, CardFault, CardRead
@@ -154,7 +154,7 @@ def test_the_newest_read_wins_and_a_held_up_one_does_not_come_again(
     scanner.do(CODE)
     assert busy.wait(5)
     scanner.do("GATE:B", "GATE:C", CODE, "GATE:D", "GATE:D")
-    until(lambda: lane._newest == "GATE:D")
+    until(lambda: lane._newest == {0: "GATE:D"})
     gate.answer = lambda: None
     go_on.set()
     until(lambda: len(gate.heard) == 2)
@@ -184,7 +184,7 @@ def test_the_next_code_a_phone_draws_is_presented_unless_its_holder_was_let_in(
     scanner.do(first)
     assert busy.wait(5)
     scanner.do(second, "GATE:B")  # while the first is being judged
-    until(lambda: lane._newest == "GATE:B")
+    until(lambda: lane._newest == {0: "GATE:B"})
     gate.answer = lambda: None
     go_on.set()
     until(lambda: len(gate.heard) == 2)
@@ -192,6 +192,29 @@ def test_the_next_code_a_phone_draws_is_presented_unless_its_holder_was_let_in(
     until(lambda: len(gate.heard) == 3)
     steps = [shown.step - samples.STEP for shown in gate.heard if isinstance(shown, ShortCode)]
     assert steps == ([0] if let_in else [0, 2])
+
+
+def test_a_reader_that_never_stops_does_not_push_another_ones_visitor_aside(
+    lane: LaneThreads, gate: HeardGate, scanner: PlayedReader, cards: PlayedReader
+) -> None:
+    busy, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        busy.set()
+        assert go_on.wait(5)
+
+    gate.answer = wait
+    scanner.do(CODE)
+    assert busy.wait(5)
+    scanner.do("GATE:B")
+    cards.do(CARD)
+    until(lambda: lane._newest == {0: "GATE:B", 1: CARD})
+    scanner.do("GATE:C", "GATE:D")
+    until(lambda: lane._newest == {0: "GATE:D", 1: CARD})
+    gate.answer = lambda: None
+    go_on.set()
+    until(lambda: len(gate.heard) == 3)
+    assert gate.heard[1:] == [CardTap(CARD), FlawedCode("GATE:D", Reason.MALFORMED)]
 
 
 @pytest.mark.parametrize(
