@@ -60,10 +60,10 @@ class Agent:
         self.data_dir = data_dir
         with self._opened:
             self._opened.callback(only_one(data_dir))
-            entries, set_aside = Entries.open(data_dir, lambda: secrets.token_bytes(INCARNATION_BYTES))
+            self._sync = sync = SyncView.open(data_dir)
+            entries, set_aside = Entries.open(data_dir, lambda: secrets.token_bytes(INCARNATION_BYTES), sync.cursor)
             self._journal = Journal(entries)
             self._opened.callback(self._journal.close)
-            self._sync = sync = SyncView.open(data_dir)
             clocks, lists = clocks_of_this_machine(), PassListHolder(data_dir)
             spare_key = secrets.token_bytes(SPARE_KEY_BYTES)
             self._world = WorldView(clocks, lists, sync, spare_key, entries.newest_trusted_ms)
@@ -89,7 +89,7 @@ class Agent:
         """Close what a crash left open, then let the lanes work."""
         self._journal.start()
         if self._set_aside is not None:
-            log.error("the journal was damaged; it was set aside as %s and a new one begun", self._set_aside.name)
+            log.error("the journal was damaged or lacks its end; %s holds it, a new one begins", self._set_aside.name)
             world = self._world.look()
             self._journal.post(lambda entries: judging.append_event(entries, "journal_set_aside", world))
         intents = self._journal.perform(lambda entries: entries.open_intents())

@@ -117,15 +117,23 @@ class Entries:
             raise
 
     @classmethod
-    def open(cls, data_dir: Path, new_incarnation: Callable[[], bytes]) -> tuple[Entries, Path | None]:
+    def open(
+        cls, data_dir: Path, new_incarnation: Callable[[], bytes], acknowledged: Callable[[bytes], int] = lambda _: 0
+    ) -> tuple[Entries, Path | None]:
         """The journal of a data directory, made if there is none.
 
-        A damaged one is set aside whole under a name of its own, which is returned, and a new incarnation begins.
+        A damaged one is set aside whole under a name of its own, which is returned, and a new incarnation begins. So is
+        one that ends before what the centre `acknowledged` of its incarnation: a card lost its end, or an old copy of
+        the card was put in (wire.md §7).
         """
         path, set_aside = data_dir / NAME, None
         try:
             if path.exists():
-                return cls(path), None
+                entries = cls(path)
+                if acknowledged(entries.incarnation) <= entries.last_seq:
+                    return entries, None
+                entries.close()
+                set_aside = _set_aside(path)
         except JournalDamaged:
             set_aside = _set_aside(path)
         _set_aside(path)  # a log without its database, from a start that died here, must not run into the new one

@@ -71,6 +71,7 @@ def live(data_dir: Path, days: int, mode: str | None) -> None:
             if chance.random() < 0.5:
                 through_seq = chance.randint(store.cursor(samples.INCARNATION), entries.last_seq - 1)
                 store.keep_receipt(samples.INCARNATION, through_seq, b"receipt")
+                mark("receipt", through_seq)
             with entries.transaction():
                 entries.prune(Acknowledged(store.cursor(samples.INCARNATION), b"receipt"), now_ms)
             if day % 8 == 3:
