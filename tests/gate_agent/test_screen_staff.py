@@ -218,3 +218,10 @@ def test_every_reason_has_a_line_and_a_detail_in_both_languages_without_a_gap(re
         detail, row = scans.detail(scan, speech), scans.rows([scan], speech)[0]
         assert detail.say and row.headline
         assert not any("{" in text or "}" in text for text in (detail.say, detail.what, row.meta, row.headline))
+
+
+def test_a_code_of_the_past_and_one_of_the_future_are_told_apart() -> None:
+    old, ahead = (Scan(1, Reason.CODE_TOO_OLD, NOW_MS, facts=Facts(age_s=age_s)) for age_s in (86, -86))
+    assert (scans.rows([old], ZH)[0].meta, scans.rows([ahead], ZH)[0].meta) == ("86 秒前的码", "手机快 86 秒")
+    assert scans.detail(old, EN).what == "Live code made 86 s ago: screenshot, stuck page or wrong phone time."
+    assert scans.detail(ahead, EN).what == "Live code 86 s ahead of this gate: the phone's time is wrong."
