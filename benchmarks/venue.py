@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gate_agent import pass_list, sync_state, trusted_time
+from gate_agent import list_install, sync_state, trusted_time
 from gate_agent.sync_state import Enrolment, SyncStore, SyncView
 from gate_agent.trusted_time import SignedTime
 from wire import feed, holder_proof, keyset, moments, signing, token
@@ -85,7 +85,7 @@ class Venue:
         config = SyncView.open(self.data_dir).read().config
         assert config is not None
         segments = self.data_dir / "segments"
-        installed = pass_list.install(
+        installed = list_install.install(
             self.data_dir, head, lambda name: (segments / name.hex()).read_bytes(), self.key_set(), config
         )
         assert isinstance(installed, feed.Head), installed

@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from gate_agent import pass_list
+from gate_agent import list_install, pass_list
 from gate_agent.centre_client import Answer, Caller, Rest, trouble_of
-from gate_agent.pass_list import Refused
+from gate_agent.list_install import Refused
 from gate_agent.sync_state import SyncState, SyncStore, Trouble, TroubleKind
 from wire import feed, messages
 from wire.feed import Head
@@ -132,7 +132,7 @@ class ListPull:
     def _install(self, state: SyncState, head: bytes) -> Trouble | None:
         assert state.config is not None and state.key_set is not None
         try:
-            installed = pass_list.install(
+            installed = list_install.install(
                 self._data_dir, head, lambda name: self._segment(state, name), state.key_set, state.config
             )
         except SegmentMissing as problem:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gate_agent import pass_list
-from gate_agent.pass_list import Refused
+from gate_agent import list_install
+from gate_agent.list_install import Refused
 from tests.wire import samples
 from wire import feed, keyset
 from wire.feed import Head, Part, Row, SegmentRef
@@ -71,7 +71,7 @@ class Feed:
 
     def install(self, data_dir: Path) -> Head | Refused:
         """Give the list to a data directory without HTTP."""
-        return pass_list.install(data_dir, self.head, self.segments.__getitem__, samples.KEY_SET, CONFIG)
+        return list_install.install(data_dir, self.head, self.segments.__getitem__, samples.KEY_SET, CONFIG)
 
     def _seal(self, version: int, part: Part, rows: Sequence[Row], list_key: bytes, list_key_id: int) -> SegmentRef:
         self._nonces += 1

@@ -13,8 +13,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace as replaced
 
-from gate_agent import pass_list
-from gate_agent.pass_list import ListFlaw, PassList, PassListHolder, Refused
+from gate_agent import list_install, pass_list
+from gate_agent.list_install import ListFlaw, Refused
+from gate_agent.pass_list import PassList, PassListHolder
 from tests.gate_agent.lists import CONFIG, SAMPLE_PARTS, Feed
 from tests.waiting import until
 from tests.wire import samples
@@ -167,13 +168,13 @@ def test_a_younger_head_of_the_same_version_tells_that_the_centre_lives(tmp_path
     holder = PassListHolder(tmp_path)
     first = holder.current()
     for more_ms in (0, 10_000):  # the second is too little to be written down
-        later_ms = pass_list.RENEW_AFTER_MS + more_ms
+        later_ms = list_install.RENEW_AFTER_MS + more_ms
         venue_feed.publish(42, signed_at_ms=samples.NOW_MS + later_ms)
         venue_feed.install(tmp_path)
         current = holder.current()
         assert current is not None
         assert current is not first
-        assert current.head.signed_at_ms == samples.NOW_MS + pass_list.RENEW_AFTER_MS
+        assert current.head.signed_at_ms == samples.NOW_MS + list_install.RENEW_AFTER_MS
         assert current.find(PASS_ID) is not None
 
 
@@ -304,7 +305,7 @@ def test_a_segment_that_cannot_be_had_leaves_the_list_held(tmp_path: Path, venue
 KILLED_WHILE_BUILDING = """
 import sys, threading
 from pathlib import Path
-from gate_agent import pass_list
+from gate_agent import list_install, pass_list
 from tests.gate_agent.lists import CONFIG, Feed
 from tests.wire import samples
 
@@ -318,7 +319,7 @@ def segments(name):
         threading.Event().wait()
     return feed.segments[name]
 
-pass_list.install(Path(sys.argv[1]), feed.head, segments, samples.KEY_SET, CONFIG)
+list_install.install(Path(sys.argv[1]), feed.head, segments, samples.KEY_SET, CONFIG)
 """
 
 
@@ -378,7 +379,7 @@ def test_a_list_of_another_feed_does_not_stand_in_the_way(tmp_path: Path, venue_
     assert other.read is not None
     head = feed.sign_head(msgspec.structs.replace(other.read, feed_id=bytes(16)), samples.LIST_KEY_ID, samples.LIST)
     config = msgspec.structs.replace(CONFIG, feed_id=bytes(16))
-    pass_list.install(tmp_path, head, other.segments.__getitem__, samples.KEY_SET, config)
+    list_install.install(tmp_path, head, other.segments.__getitem__, samples.KEY_SET, config)
     assert held(tmp_path).version == 3
 
 

@@ -1,0 +1,259 @@
+"""A list put in force by sync: built beside the live one and swapped in, or brought up to date in place by deltas."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from gate_agent.pass_list import CURRENT, FOLDER, HOLDER_KEY, SCHEMA, PassList, name_in_force
+from wire import feed
+from wire.credential import HASH_BYTES
+from wire.feed import Head, NameRow, Part, PassRow, Row, SegmentFlaw, SegmentRef, UseRow, VenueDocument
+from wire.keyset import KeySet
+from wire.messages import GateConfig
+from wire.signing import SealFlaw
+
+BUILDING = "building"
+BUSY_TIMEOUT_S = 10.0
+BUILD_CACHE_KB = 32_768
+PAGE_BYTES = 16_384
+"""Four times the usual: a tree of ten million passes is then no higher than one of a million, and is built in half
+the time."""
+RENEW_AFTER_MS = 60_000
+"""How much younger a head of the same version must be to be written down: a card wears out by writing."""
+
+_TABLES = """
+CREATE TABLE pass (
+    pass_id BLOB PRIMARY KEY, product INTEGER, status INTEGER, not_before INTEGER, not_after INTEGER,
+    lowest_issue INTEGER, static_again INTEGER, credentials BLOB, holder_keys BLOB) WITHOUT ROWID;
+CREATE TABLE name (pass_id BLOB PRIMARY KEY, ticket_number TEXT, masked_name TEXT) WITHOUT ROWID;
+CREATE TABLE uses (pass_id BLOB PRIMARY KEY, row BLOB) WITHOUT ROWID;
+CREATE TABLE credential (hash BLOB, pass_id BLOB, PRIMARY KEY (hash, pass_id)) WITHOUT ROWID;
+CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), head BLOB NOT NULL, document BLOB NOT NULL);
+"""
+
+
+class ListFlaw(StrEnum):
+    """Why a list is refused although its head and segments are genuine."""
+
+    ROLLED_BACK = "rolled_back"
+    GAP = "gap"
+    WRONG_VENUE = "wrong_venue"
+    NO_DOCUMENT = "no_document"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why the list held stays in force."""
+
+    part: Literal["head", "segment", "list"]
+    flaw: SealFlaw | SegmentFlaw | ListFlaw
+
+    def __str__(self) -> str:
+        return f"{self.part}_{self.flaw}"
+
+
+def install(
+    data_dir: Path, head: bytes, segments: Callable[[bytes], bytes], keys: KeySet, config: GateConfig
+) -> Head | Refused:
+    """Verify a list and put it in force; `segments` gives the bytes that bear a name. Refused changes nothing.
+
+    Deltas are applied to the file in force, a snapshot is built beside it. A head of the version held only brings its
+    newer time. Whatever `segments` raises leaves the old list in force too.
+    """
+    read = feed.read_head(head, keys, config.feed_id)
+    if isinstance(read, SealFlaw):
+        return Refused("head", read)
+    if read.venue != config.venue:
+        return Refused("list", ListFlaw.WRONG_VENUE)
+    held = PassList.open(data_dir)
+    if held is not None and held.head.feed_id == read.feed_id:
+        if (read.epoch, read.version) < (held.epoch, held.version):
+            return Refused("list", ListFlaw.ROLLED_BACK)
+        if (read.epoch, read.version) == (held.epoch, held.version):
+            if read.signed_at_ms - held.head.signed_at_ms >= RENEW_AFTER_MS:
+                _renew_head(held.path, read)
+            return read
+    if not _is_whole(read):
+        return Refused("list", ListFlaw.GAP)
+    list_keys = dict(config.list_keys)
+    folder = data_dir / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if held is not None and _goes_on_from(held.head, read):
+        refused = _apply(held, read, segments, list_keys)
+        if refused is None:
+            _point(folder, held.path.name)
+        return refused or read
+    refused = _build(folder / BUILDING, read, segments, list_keys)
+    if refused is not None:
+        _remove(folder / BUILDING)
+        return refused
+    _put_in_force(folder, f"{read.epoch}-{read.version}.db")
+    return read
+
+
+def _goes_on_from(held: Head, head: Head) -> bool:
+    """Whether the deltas alone lead from the list held to the head's."""
+    same = (held.feed_id, held.epoch) == (head.feed_id, head.epoch)
+    return same and held.version >= head.snapshot_version
+
+
+def _apply(
+    held: PassList, head: Head, segments: Callable[[bytes], bytes], list_keys: dict[int, bytes]
+) -> Refused | None:
+    """The deltas newer than the list held, in one transaction on its live file: lanes see all of them or none.
+
+    One segment is in memory at a time; lanes only read, so the transaction may wait for the network. A power cut may
+    take the newest lists: they are fetched again.
+    """
+    with closing(sqlite3.connect(held.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as db:
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("BEGIN IMMEDIATE")
+        for ref in head.deltas:
+            if ref.version <= held.version:
+                continue
+            opened = feed.open_segment(segments(ref.name), ref.name, list_keys)
+            if isinstance(opened, SegmentFlaw):
+                return Refused("segment", opened)  # closing the connection takes everything back
+            part, rows = opened
+            _replace(db, part, rows, fresh=False)
+            for document in (row for row in rows if isinstance(row, VenueDocument)):
+                if document.venue != head.venue:
+                    return Refused("list", ListFlaw.WRONG_VENUE)
+                db.execute("UPDATE meta SET document = ?", (msgspec.msgpack.encode(document),))
+        db.execute("UPDATE meta SET head = ?", (msgspec.msgpack.encode(head),))
+        db.execute("COMMIT")
+    return None
+
+
+def _is_whole(head: Head) -> bool:
+    """Whether snapshot and deltas lead to the version the head claims, each delta after the one before it."""
+    versions = [head.snapshot_version, *(delta.version for delta in head.deltas)]
+    rising = all(earlier <= later for earlier, later in pairwise(versions))
+    return bool(head.snapshot) and rising and versions[-1] == head.version
+
+
+def _build(path: Path, head: Head, segments: Callable[[bytes], bytes], list_keys: dict[int, bytes]) -> Refused | None:
+    """A new file with everything the head names, on disk when this returns. One segment in memory at a time."""
+    _remove(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        # Nothing reads this file before it is whole and fsynced: a crash only leaves something to delete.
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        db.execute("PRAGMA journal_mode = OFF")
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute(f"PRAGMA cache_size = -{BUILD_CACHE_KB}")
+        db.execute(f"PRAGMA user_version = {SCHEMA}")
+        db.executescript(_TABLES)
+        db.execute("BEGIN")
+        document: VenueDocument | None = None
+        for ref, fresh in _in_order(head):
+            opened = feed.open_segment(segments(ref.name), ref.name, list_keys)
+            if isinstance(opened, SegmentFlaw):
+                return Refused("segment", opened)
+            part, rows = opened
+            document = next((row for row in rows if isinstance(row, VenueDocument)), document)
+            _replace(db, part, rows, fresh)
+            db.execute("COMMIT")
+            _fsync(path)  # little by little: a disk that gets it all at once lets an entry wait for a tenth of a second
+            db.execute("BEGIN")
+        if document is None:
+            return Refused("list", ListFlaw.NO_DOCUMENT)
+        if document.venue != head.venue:
+            return Refused("list", ListFlaw.WRONG_VENUE)
+        packed = (msgspec.msgpack.encode(head), msgspec.msgpack.encode(document))
+        db.execute("INSERT INTO meta VALUES (1, ?, ?)", packed)
+        db.execute("COMMIT")
+        db.execute("PRAGMA locking_mode = NORMAL")
+        db.execute("PRAGMA journal_mode = WAL")  # from here on lanes read while sync writes
+    _fsync(path)
+    return None
+
+
+def _in_order(head: Head) -> Iterable[tuple[SegmentRef, bool]]:
+    """Every segment of the head, and whether it is of the snapshot, in which no pass stands twice."""
+    yield from ((ref, True) for ref in head.snapshot)
+    yield from ((ref, False) for ref in head.deltas)
+
+
+def _replace(db: sqlite3.Connection, part: Part, rows: Sequence[Row], fresh: bool) -> None:
+    """Each row in place of the one with its id, with everything that one carried."""
+    if part is Part.PASSES:
+        passes = [row for row in rows if isinstance(row, PassRow)]
+        if not fresh:
+            _forget_credentials(db, passes)
+        db.executemany("INSERT OR REPLACE INTO pass VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_pass_columns, passes))
+        credentials = sorted((item.hash, row.pass_id) for row in passes for item in row.credentials)
+        db.executemany("INSERT OR REPLACE INTO credential VALUES (?, ?)", credentials)
+    elif part is Part.NAMES:
+        names = ((row.pass_id, row.ticket_number, row.masked_name) for row in rows if isinstance(row, NameRow))
+        db.executemany("INSERT OR REPLACE INTO name VALUES (?, ?, ?)", names)
+    elif part is Part.USES:
+        uses = ((row.pass_id, msgspec.msgpack.encode(row)) for row in rows if isinstance(row, UseRow))
+        db.executemany("INSERT OR REPLACE INTO uses VALUES (?, ?)", uses)
+
+
+def _pass_columns(row: PassRow) -> tuple[bytes, int, int, int, int, int, bool, bytes, bytes]:
+    hashes = b"".join(item.hash for item in row.credentials)
+    newest_first = sorted(row.holder_keys, key=lambda key: key.generation, reverse=True)
+    holder_keys = b"".join(HOLDER_KEY.pack(key.generation, key.public) for key in newest_first)
+    dates = row.not_before, row.not_after
+    return row.pass_id, row.product, row.status, *dates, row.lowest_issue, row.static_again, hashes, holder_keys
+
+
+def _forget_credentials(db: sqlite3.Connection, passes: Iterable[PassRow]) -> None:
+    for row in passes:
+        held = db.execute("SELECT credentials FROM pass WHERE pass_id = ?", (row.pass_id,)).fetchone()
+        hashes = b"" if held is None else held[0]
+        each = (hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES))
+        db.executemany("DELETE FROM credential WHERE hash = ? AND pass_id = ?", ((one, row.pass_id) for one in each))
+
+
+def _put_in_force(folder: Path, name: str) -> None:
+    """Swap: the built file under its name, then the name file, each on disk before the next step; the older ones go."""
+    before = name_in_force(folder)
+    _remove(folder / name)
+    (folder / BUILDING).rename(folder / name)
+    _fsync(folder)
+    _point(folder, name)
+    for path in folder.glob("*.db"):
+        if path.name not in (name, before):
+            _remove(path)
+
+
+def _renew_head(path: Path, head: Head) -> None:
+    """The same list, seen alive later: its head in place of the one held; the name file tells readers to look again."""
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE meta SET head = ?", (msgspec.msgpack.encode(head),))
+    _point(path.parent, path.name)
+
+
+def _point(folder: Path, name: str) -> None:
+    scratch = folder / f"{CURRENT}.new"
+    scratch.write_text(name, encoding="ascii")
+    _fsync(scratch)
+    scratch.replace(folder / CURRENT)
+    _fsync(folder)
+
+
+def _remove(path: Path) -> None:
+    """A database and what SQLite keeps beside it: a log left behind would be played into the next file of that name."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
