@@ -13,13 +13,17 @@ import pytest
 
 from gate_agent import entries_schema
 from gate_agent.entries import KEPT_FOR_ADMISSIONS_BYTES, NAME
+from gate_agent.entries_view import EntriesView
 from gate_agent.pass_list import PassListHolder
+from gate_agent.sync_state import SyncStore
 from tests.faults import disk, life
 from tests.faults.disk import ANY, FOR_EVER, Faults, Kind
 from tests.faults.visitors import visitors
-from tests.gate_agent.agent_process import journal_of
+from tests.gate_agent.agent_process import journal_of, running
 from tests.gate_agent.lists import Feed
+from tests.gate_agent.test_entries import fill
 from tests.gate_agent.venue import NOW_MINUTE, SINGLE, Venue, enrol
+from tests.wire import samples
 from wire.messages import EntryKind
 
 pytestmark = pytest.mark.slow
@@ -111,6 +115,16 @@ def test_a_list_that_cannot_be_opened_for_a_moment_is_tried_again(tmp_path: Path
         after = holder.current()
         assert after is not None and after.version == version
         assert holder.current() is after
+
+
+def test_an_old_copy_of_the_journal_gives_no_number_anew_that_the_centre_knows(tmp_path: Path) -> None:
+    Venue().settle(tmp_path)
+    fill(tmp_path, 3)
+    with closing(SyncStore(tmp_path)) as store:
+        store.keep_receipt(samples.INCARNATION, 4, b"receipt")
+    with running(tmp_path, [f"1:reader=sim,turnstile=file:{tmp_path / 'pulses'}"]), EntriesView.open(tmp_path) as view:
+        assert view.incarnation != samples.INCARNATION
+    assert (tmp_path / "entries-damaged-1.db").exists()
 
 
 def test_on_a_full_disk_refusals_end_before_admissions_and_all_goes_on_when_there_is_room(tmp_path: Path) -> None:
