@@ -16,6 +16,7 @@ from gate_agent.pass_list import PassList
 from gate_agent.settings import LaneChoice
 from gate_agent.sync_state import SyncView
 from gate_agent.trusted_time import Now
+from gate_agent.wiring_watch import again, what_moved
 from hardware import DeviceFault
 from hardware.devices import open_lane
 from wire.messages import ClockTrust
@@ -50,6 +51,7 @@ def check(data_dir: Path, chosen: Sequence[LaneChoice], now: Now, devices: bool)
     else:
         for choice in chosen:
             yield from _lane(choice)
+    yield from _wiring(data_dir, chosen)
 
 
 def status(data_dir: Path) -> dict[str, object]:
@@ -128,6 +130,21 @@ def _journal(data_dir: Path) -> Finding:
     if isinstance(found, Broken):
         return Finding(False, f"the journal's chain is broken: {found.sentence}")
     return Finding(True, f"the journal holds {found - pruned} entries, its chain is whole")
+
+
+def _wiring(data_dir: Path, chosen: Sequence[LaneChoice]) -> Iterator[Finding]:
+    """What is not wired as it was commissioned."""
+    try:
+        with EntriesView.open(data_dir) as journal:
+            kept = journal.wiring()
+    except (FileNotFoundError, sqlite3.DatabaseError):
+        return
+    for spec in (choice.spec for choice in chosen if choice.spec.number in kept):
+        wiring = kept[spec.number]
+        if wiring.crossed_with is not None:
+            yield Finding(False, f"lane {spec.number} is crossed with lane {wiring.crossed_with}: exchange their wires")
+        for sentence in what_moved(wiring, spec):
+            yield Finding(False, f"lane {spec.number}: {sentence}: {again(spec.number)}")
 
 
 def _lane(choice: LaneChoice) -> Iterator[Finding]:

@@ -188,6 +188,21 @@ def health(data_dir: Path, for_update: bool) -> None:
     sys.exit(EXIT_FAILED if against else 0)
 
 
+@main.command("import")
+@DATA
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, exists=True, path_type=Path))
+def import_(data_dir: Path, folder: Path) -> None:
+    """Bring a list that `sync-server list export` wrote to DIR; the agent may go on running."""
+    from gate_agent.list_import import NotImported, import_list
+
+    _existing(data_dir)
+    try:
+        head = import_list(data_dir, folder)
+    except NotImported as problem:
+        fail(str(problem))
+    click.echo(json.dumps({"list": [head.epoch, head.version], "signed_at_ms": head.signed_at_ms}))
+
+
 @main.command()
 @DATA
 def verify(data_dir: Path) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gate_agent import chain
+from gate_agent import chain, topology
 from gate_agent.chain import Broken, ChainWalk
 from gate_agent.entries import BUSY_TIMEOUT_S, NAME
+from gate_agent.topology import Wiring
 from wire.messages import Entry, EntryKind, decode_entry
 
 _WALK = """
@@ -56,6 +57,13 @@ class EntriesView:
     def open_intents(self) -> int:
         """How many admissions have no outcome yet."""
         return int(self._db.execute("SELECT count(*) FROM open_intent").fetchone()[0])
+
+    def wiring(self) -> dict[int, Wiring]:
+        """How each lane was wired when it was commissioned; nothing in a journal of the first release."""
+        try:
+            return topology.load(self._db)
+        except sqlite3.OperationalError:  # there is no such table yet
+            return {}
 
     def told_after(self, seq: int) -> Iterator[Told]:
         """What was written after entry `seq`, in order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +23,7 @@ from wire.keyset import KeySet
 from wire.messages import GateConfig
 from wire.signing import SealFlaw
 
-BUILDING = "building"
+BUILDING, LOCK = "building", "lock"
 BUSY_TIMEOUT_S = 10.0
 BUILD_CACHE_KB = 32_768
 PAGE_BYTES = 16_384
@@ -68,8 +69,18 @@ def install(
     """Verify a list and put it in force; `segments` gives the bytes that bear a name. Refused changes nothing.
 
     Deltas are applied to the file in force, a snapshot is built beside it. A head of the version held only brings its
-    newer time. Whatever `segments` raises leaves the old list in force too.
+    newer time. Whatever `segments` raises leaves the old list in force too. Two processes do it one after the other.
     """
+    folder = data_dir / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _install(data_dir, head, segments, keys, config)
+
+
+def _install(
+    data_dir: Path, head: bytes, segments: Callable[[bytes], bytes], keys: KeySet, config: GateConfig
+) -> Head | Refused:
     read = feed.read_head(head, keys, config.feed_id)
     if isinstance(read, SealFlaw):
         return Refused("head", read)
@@ -87,7 +98,6 @@ def install(
         return Refused("list", ListFlaw.GAP)
     list_keys = dict(config.list_keys)
     folder = data_dir / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
     if held is not None and _goes_on_from(held.head, read):
         refused = _apply(held, read, segments, list_keys)
         if refused is None:

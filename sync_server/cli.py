@@ -16,6 +16,7 @@ import click
 import sync_server.checks
 import sync_server.demo_data
 import sync_server.exports
+import sync_server.feed.commands
 import sync_server.gates.commands
 import sync_server.issuance.commands
 import sync_server.jobs.commands
@@ -33,6 +34,7 @@ FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
     sync_server.people.commands.COMMANDS,
     sync_server.keys.commands.COMMANDS,
     sync_server.gates.commands.COMMANDS,
+    sync_server.feed.commands.COMMANDS,
     sync_server.orders.commands.COMMANDS,
     sync_server.issuance.commands.COMMANDS,
     sync_server.payments.commands.COMMANDS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -42,6 +42,15 @@ def list_key_ids(connection: Connection, venue_id: UUID) -> set[int]:
     """The venue's list keys that some segment in force, or in the making, is encrypted with."""
     live = sa.and_(feed_segment.c.venue_id == venue_id, feed_segment.c.dropped_at_ms.is_(None))
     return set(connection.scalars(sa.select(feed_segment.c.list_key_id).where(live).distinct()))
+
+
+def named_segments(connection: Connection, venue_id: UUID) -> Iterator[tuple[bytes, bytes]]:
+    """Name and bytes of every segment of the venue that is in force, one at a time."""
+    live = sa.and_(feed_segment.c.venue_id == venue_id, feed_segment.c.dropped_at_ms.is_(None))
+    for name in connection.scalars(sa.select(feed_segment.c.name).where(live)).all():
+        data = segment(connection, name)
+        if data is not None:
+            yield name, data
 
 
 def segment(connection: Connection, name: bytes) -> bytes | None:

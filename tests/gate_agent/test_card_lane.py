@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
-from hardware.card_reader import CardRead
+from gate_agent.facts import AUTH_LEVEL
+from hardware.card_reader import CardAuth, CardRead
+from hardware.pty_scanner import PtyScanner
 from tests.gate_agent.agent_process import AgentProcess, running
 from tests.gate_agent.venue import SINGLE, Ticket, Venue
 from tests.hardware.card_stack import CardStack
@@ -87,6 +90,42 @@ def test_cards_open_the_lane_and_leave_no_number_behind(house: House) -> None:
     assert house.agent.stop() == 0
     assert list(found(house.agent.data_dir, secrets)) == []
     assert list(found(house.agent.data_dir, [house.by_id.pass_id.hex()])), "the search finds what is there"
+
+
+@pytest.mark.parametrize("accepts_plain", [False, True])
+def test_how_a_card_was_proven_and_what_the_venue_accepts_decide(tmp_path: Path, accepts_plain: bool) -> None:
+    venue = Venue(accepts_plain_card=accepts_plain)
+    plain, proven, by_hsm = (venue.issue() for _ in range(3))
+    venue.settle(tmp_path)
+    reader = PtyScanner()
+    lane = f"1:reader=cardserial:{reader.path},turnstile=file:{tmp_path / 'pulses'}"
+    with running(tmp_path, [lane]) as agent:
+        reader.type(line_of(plain, "none"))
+        if accepts_plain:
+            assert agent.await_pulse(0)["pass"] == plain.pass_id.hex()
+        else:
+            assert agent.await_refusal(0).reason == Reason.CARD_UNAUTHENTICATED
+        reader.type("!two_cards")
+        until(lambda: "一次只刷" in staff_face(agent), what="the staff see what happened")
+        for ticket, proof in ((proven, "psam"), (by_hsm, "hsm")):
+            pulses = len(agent.pulses())
+            reader.type(line_of(ticket, proof))
+            assert agent.await_pulse(pulses)["pass"] == ticket.pass_id.hex()
+    evidence = [entry.evidence for entry in agent.entries() if entry.evidence is not None]
+    assert [proof[0] for proof in evidence] == [AUTH_LEVEL[level] for level in CardAuth]
+    reader.close()
+
+
+def staff_face(agent: AgentProcess) -> str:
+    """The page as it is now."""
+    with urlopen(f"{agent.ready['screen']}/staff") as page:
+        return str(page.read(), "utf-8")
+
+
+def line_of(ticket: Ticket, proof: str) -> str:
+    """What a serial reader sends of a ticket's card."""
+    card = ticket.card
+    return f"{card.area}|{card.number}|{card.identification}||{proof}"
 
 
 def found(folder: Path, words: list[str]) -> Iterator[str]:

@@ -1,0 +1,92 @@
+"""Lanes taken out of order because of their wires: at start by what moved, in service by who passes where."""
+
+from __future__ import annotations
+
+import pytest
+
+from gate_agent.checkup import check
+from gate_agent.faces import Trouble
+from gate_agent.settings import LaneChoice, LaneSettings
+from gate_agent.topology import Topology, Wiring, topology_of
+from gate_agent.wiring_watch import CROSSED, MOVED, WiringWatch, what_moved
+from hardware.devices import parse_lane
+from tests.gate_agent.stage import Stage
+
+S = 1_000_000_000
+LANES = [parse_lane(f"{number}:reader=sim,turnstile=gpiozero:1{number},ready=2{number}") for number in (1, 2)]
+WINDOWS = {1: 6 * S, 2: 6 * S}
+
+Named = dict[int, Trouble]
+
+
+def watch(stage: Stage, kept: dict[int, Wiring], named: Named) -> WiringWatch:
+    return WiringWatch(stage.journal, stage.clock.look, kept, WINDOWS, named.__setitem__)
+
+
+def elsewhere(topology: Topology) -> Topology:
+    return {**topology, "ready": "pin 27, no"}
+
+
+def test_a_lane_wired_as_it_was_commissioned_or_never_commissioned_is_well(stage: Stage) -> None:
+    named: Named = {}
+    watch(stage, {1: Wiring(topology_of(LANES[0]))}, named).compare(LANES)
+    assert (named, stage.told()) == ({}, [])
+
+
+def test_a_lane_whose_devices_moved_is_out_of_order_and_the_log_says_what(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    named: Named = {}
+    kept = {1: Wiring(topology_of(LANES[0])), 2: Wiring(elsewhere(topology_of(LANES[1])))}
+    watch(stage, kept, named).compare(LANES)
+    assert named == {2: Trouble.MOVED}
+    said = "lane 2: ready was pin 27, no, is pin 22, no: put it back, or run gate-agent commission 2"
+    assert [record.getMessage() for record in caplog.records] == [said]
+    assert what_moved(kept[2], LANES[1]) == ["ready was pin 27, no, is pin 22, no"]
+    (event,) = stage.written()
+    assert (event.reason, event.lane) == (MOVED, 2)
+
+
+def test_crossed_lanes_are_both_out_of_order_until_commissioned_again(stage: Stage) -> None:
+    named: Named = {}
+    kept = {1: Wiring(topology_of(LANES[0]))}
+    lanes = watch(stage, kept, named)
+    for second in (0, 10):
+        assert named == {}
+        lanes.pulsed(1, second * S)
+        lanes.passed(2, (second + 1) * S)
+    assert named == {1: Trouble.CROSSED, 2: Trouble.CROSSED}
+    assert [(event.reason, event.lane) for event in stage.written()] == [(CROSSED, 1), (CROSSED, 2)]
+    wiring = stage.journal.perform(lambda entries: entries.wiring())
+    assert wiring == {1: Wiring(kept[1].topology, crossed_with=2), 2: Wiring(crossed_with=1)}
+
+    after_a_start: Named = {}
+    watch(stage, wiring, after_a_start).compare(LANES)
+    assert after_a_start == named
+
+
+def test_people_who_pass_where_they_were_let_in_cross_nothing(stage: Stage) -> None:
+    named: Named = {}
+    lanes = watch(stage, {}, named)
+    for second in range(0, 100, 10):
+        lanes.pulsed(1, second * S)
+        lanes.passed(1, (second + 1) * S)
+        lanes.passed(2, (second + 2) * S)
+    assert named == {}
+
+
+def test_the_check_of_a_box_says_it_too(stage: Stage) -> None:
+    chosen = [LaneChoice(spec, LaneSettings(devices="")) for spec in LANES]
+    now = stage.clock.look().now
+
+    def told() -> list[str]:
+        return [finding.sentence for finding in check(stage.data_dir, chosen, now, devices=False) if not finding.fit]
+
+    before = told()
+    kept = {1: Wiring(elsewhere(topology_of(LANES[0]))), 2: Wiring(crossed_with=1)}
+    for lane, wiring in kept.items():
+        stage.journal.perform(lambda entries, lane=lane, wiring=wiring: entries.keep_wiring(lane, wiring))  # type: ignore[misc]
+    assert [sentence for sentence in told() if sentence not in before] == [
+        "lane 1: ready was pin 27, no, is pin 21, no: put it back, or run gate-agent commission 1",
+        "lane 2 is crossed with lane 1: exchange their wires",
+    ]
