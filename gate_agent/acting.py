@@ -63,6 +63,7 @@ class Result:
 
     came: Came
     who: str = ""
+    count: int = 0
     used: int = 0
     left: int | None = None
     wait_ms: int = 0

@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import sys
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,7 +83,7 @@ def run(
         agent.start()
         port = held.screen.port if screen_port is None else screen_port
         try:
-            screen = _serve(agent, held, port, simulate)
+            screen = _serve(agent, chosen, held, port, simulate)
         except OSError as error:
             misconfigured(f"the screen cannot be served on port {port} ({error.strerror}): choose another screen.port")
         if held.sync and not no_sync:
@@ -290,19 +291,26 @@ def _moment_ms(text: str) -> int:
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def _serve(agent: Agent, held: settings.Settings, port: int, simulate: bool) -> Server:
+def _serve(
+    agent: Agent, chosen: Sequence[settings.LaneChoice], held: settings.Settings, port: int, simulate: bool
+) -> Server:
     """The status screen. Flask is loaded here, when the lanes work already."""
     from gate_agent.screen.acts import act_pages
     from gate_agent.screen.app import create_app, serve
     from gate_agent.screen.simulation import simulation
+    from gate_agent.screen.sounds import Sounds
 
     lanes = {one.number: one.simulated for one in agent.devices if one.simulated is not None}
 
     def now_ms() -> int | None:
         return agent.time.now().at_ms
 
-    acts = act_pages(agent.acts(held), agent.board, now_ms)
-    app = create_app(agent.board, now_ms, simulation(lanes) if simulate else None, acts=acts)
+    acts = agent.acts(held)
+    pages = act_pages(acts, agent.board, now_ms)
+    silent = frozenset(choice.spec.number for choice in chosen if not choice.settings.sound)
+    sounds = Sounds(silent, settings.quiet_hours(held))
+    simulated = simulation(lanes) if simulate else None
+    app = create_app(agent.board, now_ms, simulated, acts=pages, can=acts.can, sounds=sounds)
     return serve(app, port)[0]
 
 

@@ -14,7 +14,7 @@ from gate_agent.board import Way
 from gate_agent.recognition import HOLD_MS
 from hardware import DeviceFault
 from hardware.devices import LaneSpec, parse_lane
-from hardware.turnstile import MAX_PULSE_MS, MIN_PULSE_MS
+from hardware.turnstile import MAX_PULSE_MS, MIN_PULSE_MS, Direction
 
 NAME = "gate.toml"
 MAX_SETTINGS_BYTES = 64 * 1024
@@ -28,6 +28,7 @@ class ScreenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """[screen]"""
 
     port: int = 8020
+    quiet_hours: str = ""
 
 
 class StaffSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -45,7 +46,7 @@ class LaneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     pulse_ms: int = 300
     passage_window_ms: int = 5_000
     same_code_ms: int = HOLD_MS
-    free_exit: bool = False
+    sound: bool = True
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -75,6 +76,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "lane.same_code_ms": (200, 10_000),
 }
 """Smallest and largest value of each number."""
+_SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
 def load(path: Path, required: bool) -> Settings:
@@ -110,6 +112,9 @@ def read(text: str, name: str) -> Settings:
     if not settings.staff.export_to.startswith("/") or not settings.staff.export_to.strip("/"):
         where = _line_of(text, "export_to")
         raise SettingsError(f"{name}, line {where}: staff.export_to: name it from the root on, as /media/*")
+    if settings.screen.quiet_hours and quiet_hours(settings) is None:
+        where = _line_of(text, "quiet_hours")
+        raise SettingsError(f'{name}, line {where}: screen.quiet_hours: write it as "21:30-07:30"')
     lanes(settings, (), name, text)
     return settings
 
@@ -126,10 +131,21 @@ def lanes(settings: Settings, from_command_line: Sequence[str], name: str = NAME
             spec = parse_lane(lane.devices)
         except DeviceFault as fault:
             raise SettingsError(f"{where}: {fault}") from fault
+        if spec.direction is not Direction.IN:
+            raise SettingsError(f"{where}: lane {spec.number}: only entry lanes can be run; leave direction=out away")
         if spec.number in chosen:
             raise SettingsError(f"{where}: lane {spec.number} is there twice; give each lane a number of its own")
         chosen[spec.number] = LaneChoice(spec, lane)
     return list(chosen.values())
+
+
+def quiet_hours(settings: Settings) -> tuple[int, int] | None:
+    """From which minute of the day until which no sound is made; None: none are set."""
+    found = _SPAN.fullmatch(settings.screen.quiet_hours)
+    if found is None:
+        return None
+    hours, minutes, until_hours, until_minutes = map(int, found.groups())
+    return hours * 60 + minutes, until_hours * 60 + until_minutes
 
 
 def _numbers(settings: Settings) -> list[tuple[str, int]]:

@@ -115,7 +115,8 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     if chromium is None:
         pytest.skip("chromium is not installed; ./dev test without arguments installs it")
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    return {**browser_type_launch_args, "executable_path": chromium, "args": ["--no-sandbox", *quiet]}
+    kiosk = ["--autoplay-policy=no-user-gesture-required"]  # a gate's screens are heard before anybody touched them
+    return {**browser_type_launch_args, "executable_path": chromium, "args": ["--no-sandbox", *quiet, *kiosk]}
 
 
 @pytest.fixture

@@ -114,8 +114,15 @@ def answer(act: Act, result: Result, speech: Speech) -> str:
         said = act_words.CENTRE.get(result.word, act_words.CENTRE["needs_update"])
         return speech.pick(said) + (f" ({result.detail})" if result.word == "not_enrolled" else "")
     said = act_words.DONE[act] if result.came is Came.DONE else act_words.CAME[result.came]
-    values = {"left": result.left, "used": result.used, "wait": -(-result.wait_ms // 1000), "detail": result.detail}
-    return speech.pick(said).format(**values)
+    return speech.pick(said).format(
+        who=result.who,
+        count=result.count,
+        used=result.used,
+        left=result.left,
+        more="" if result.left is None else speech.pick(act_words.MORE).format(left=result.left),
+        wait=-(-result.wait_ms // 1000),
+        detail=result.detail,
+    )
 
 
 def objection(why: Unfit | NotSought, speech: Speech) -> str:

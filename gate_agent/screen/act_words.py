@@ -138,6 +138,8 @@ CAME: Mapping[Came, Pair] = MappingProxyType(
 )
 """`done` and `centre` have their own words below."""
 
+MORE: Pair = ("，还可 {left} 人", ", {left} left")
+
 DONE: Mapping[Act, Pair] = MappingProxyType(
     {
         Act.LET_IN: ("已开闸 · {who} 今日已放行 {used} 人{more}", "Open · {who} let in {used} today{more}"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from flask import Blueprint, Flask, Response, abort, jsonify, render_template, request
 from werkzeug.exceptions import NotFound
@@ -11,11 +11,13 @@ from gate_agent import health_report
 from gate_agent.board import Board, Snapshot
 from gate_agent.screen import scans, strip, times, visitor, words
 from gate_agent.screen.server import HOST, REQUEST_BODY_LIMIT, Server
+from gate_agent.screen.sounds import Sounds
 from gate_agent.screen.speech import LANGUAGES, Speech
 from gate_agent.screen.streams import BEAT_S, Streams
 
 TRUSTED_HOSTS = [HOST, "localhost"]
 STAFF_PAUSE_S = 0.25
+ALL_HEARD = Sounds()
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -29,18 +31,25 @@ HEADERS = {
 class Screen:
     """What the pages are made of: the board, the gate's time (UTC ms, None while unknown), the streams."""
 
-    def __init__(self, board: Board, now_ms: Callable[[], int | None], beat_s: float, acting: bool) -> None:
+    def __init__(
+        self, board: Board, now_ms: Callable[[], int | None], beat_s: float, sounds: Sounds, can: Collection[str]
+    ) -> None:
         self.board = board
-        self.acting = acting
+        self.sounds = sounds
+        self.can = can
         self.now_ms = now_ms
         self.streams = Streams(board, lambda: times.clock(now_ms(), board.snapshot().status.zone), beat_s)
 
-    def face(self, snapshot: Snapshot, lane: int) -> visitor.FaceView:
-        """The visitor face of a lane; 404 for a lane this gate does not have."""
+    def face(self, snapshot: Snapshot, lane: int) -> dict[str, object]:
+        """What the template of a lane's visitor face is given; 404 for a lane this gate does not have."""
         status = next((own for own in snapshot.status.lanes if own.lane == lane), None)
         if status is None or lane not in snapshot.shown:
             abort(404)
-        return visitor.view(status, snapshot.shown[lane], snapshot.status, self.now_ms())
+        now_ms = self.now_ms()
+        return {
+            "face": visitor.view(status, snapshot.shown[lane], snapshot.status, now_ms),
+            "heard": self.sounds.heard(lane, now_ms, snapshot.status.zone),
+        }
 
     def staff(self, snapshot: Snapshot, lang: str) -> dict[str, object]:
         """What the staff's templates are given."""
@@ -48,14 +57,14 @@ class Screen:
         speech = Speech(lang, status.zone, self.now_ms())
         return {
             "speech": speech,
-            "acting": self.acting,
+            "can": self.can,
             "label": speech.label,
             "strip": strip.strip(status, speech),
             "counters": status.counters,
             "refused": sum(status.counters.refused.values()),
             "bars": scans.bars(status.counters.refused, speech),
             "rows": scans.rows(snapshot.scans, speech),
-            "detail": scans.detail(snapshot.scans[0], speech) if snapshot.scans else None,
+            "detail": scans.detail(snapshot.scans[0], speech, self.can) if snapshot.scans else None,
         }
 
 
@@ -65,14 +74,17 @@ def create_app(
     simulation: Blueprint | None = None,
     beat_s: float = BEAT_S,
     acts: Blueprint | None = None,
+    can: Collection[str] = (),
+    sounds: Sounds = ALL_HEARD,
 ) -> Flask:
     """The status screen of one agent. `now_ms` is the gate's time (UTC), None while it does not know it;
-    `simulation` is the control port of simulated lanes, only with --simulate."""
+    `simulation` is the control port of simulated lanes, only with --simulate; `acts` are the pages by which staff act,
+    `can` the acts that have a key."""
     app = Flask(__name__)
     app.config.update(TRUSTED_HOSTS=TRUSTED_HOSTS, MAX_CONTENT_LENGTH=REQUEST_BODY_LIMIT)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
-    app.extensions["screen"] = screen = Screen(board, now_ms, beat_s, acting=acts is not None)
+    app.extensions["screen"] = screen = Screen(board, now_ms, beat_s, sounds, can)
     app.before_request(_same_origin)
     app.after_request(_headers)
     app.register_error_handler(NotFound, _missing)
@@ -100,15 +112,14 @@ def _pages(screen: Screen, simulated: bool) -> Blueprint:
 
     @pages.get("/lane/<int:lane>")
     def lane_page(lane: int) -> str:
-        face = screen.face(screen.board.snapshot(), lane)
-        return render_template("visitor.html", face=face, frozen=words.FROZEN)
+        return render_template("visitor.html", frozen=words.FROZEN, **screen.face(screen.board.snapshot(), lane))
 
     @pages.get("/events/lane/<int:lane>")
     def lane_events(lane: int) -> Response:
         screen.face(screen.board.snapshot(), lane)
 
         def parts(snapshot: Snapshot) -> Mapping[str, str]:
-            return {"face": render_template("face.html", face=screen.face(snapshot, lane))}
+            return {"face": render_template("face.html", **screen.face(snapshot, lane))}
 
         return screen.streams.open(parts)
 
@@ -147,8 +158,8 @@ def _staff_pages(pages: Blueprint, screen: Screen) -> None:
         if scan is None:
             abort(404)
         speech = Speech(_language(), snapshot.status.zone, screen.now_ms())
-        given = {"speech": speech, "label": speech.label, "acting": screen.acting}
-        return render_template("staff_detail.html", detail=scans.detail(scan, speech), **given)
+        given = {"speech": speech, "label": speech.label, "can": screen.can}
+        return render_template("staff_detail.html", detail=scans.detail(scan, speech, screen.can), **given)
 
 
 def _language() -> str:

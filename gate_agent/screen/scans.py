@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from gate_agent.board import Scan
@@ -44,6 +44,16 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
+class Likely:
+    """An act that staff will likely want for a scan: `query` goes along to its sheet."""
+
+    act: str
+    icon: str
+    label: str
+    query: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Detail:
     """Everything about one scan. An unknown fact has no line."""
 
@@ -56,6 +66,7 @@ class Detail:
     facts: tuple[tuple[str, str, str], ...]
     earlier_title: str
     earlier: tuple[Use, ...]
+    likely: tuple[Likely, ...]
 
 
 def rows(scans: Sequence[Scan], speech: Speech) -> tuple[Row, ...]:
@@ -74,8 +85,8 @@ def bars(refused: Mapping[Reason, int], speech: Speech) -> tuple[tuple[str, int]
     return (*most, (speech.label("others"), told.total() - sum(count for _, count in most)))
 
 
-def detail(scan: Scan, speech: Speech) -> Detail:
-    """One scan whole."""
+def detail(scan: Scan, speech: Speech, can: Collection[str] = ()) -> Detail:
+    """One scan whole, with those of the likely acts that staff `can` do here."""
     family = FAMILY[scan.verdict]
     telling = _telling(scan)
     where = [times.clock(scan.at_ms, speech.zone), speech.label("at_lane", lane=scan.lane), speech.label(scan.reader)]
@@ -93,7 +104,21 @@ def detail(scan: Scan, speech: Speech) -> Detail:
         facts=_facts(scan, speech),
         earlier_title=speech.label("last_entries" if family is Family.GO else "earlier"),
         earlier=tuple(Use(_use_time(use.at_ms, speech), _use_place(use.lane, speech)) for use in scan.earlier),
+        likely=tuple(one for one in _likely(scan, family, speech) if one.act in can),
     )
+
+
+def _likely(scan: Scan, family: Family, speech: Speech) -> list[Likely]:
+    """Return the entry or let in by hand; find the pass, to be let in by its number."""
+    lane = {"lane": str(scan.lane)}
+    acts = []
+    if scan.intent_seq:
+        acts.append(Likely("return", "return", speech.label("act_return"), lane | {"seq": str(scan.intent_seq)}))
+    elif family is not Family.GO:
+        acts.append(Likely("let_in", "open", speech.label("let_in_at", lane=scan.lane), lane))
+    number = {"number": scan.ticket_last6} if scan.ticket_last6 else {}
+    acts.append(Likely("counter", "find", speech.label("act_find"), lane | number))
+    return acts
 
 
 def _row(scan: Scan, speech: Speech) -> Row:

@@ -33,6 +33,7 @@ class Chip:
     state: str
     mark: str
     tint: str
+    stands: LaneState
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def strip(status: Status, speech: Speech) -> Strip:
 
 def _chip(lane: LaneStatus, speech: Speech) -> Chip:
     mark, tint = CHIPS.get(lane.state, ("m-lane", "off"))
-    return Chip(lane.lane, speech.label(lane.side), _state(lane, speech), mark, tint)
+    return Chip(lane.lane, speech.label(lane.side), _state(lane, speech), mark, tint, lane.state)
 
 
 def _state(lane: LaneStatus, speech: Speech) -> str:

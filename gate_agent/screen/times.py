@@ -27,6 +27,12 @@ def short(at_ms: int, now_ms: int | None, zone: str) -> str:
     return at.strftime("%m-%d %H:%M" if at.year == now.year else "%Y-%m-%d %H:%M")
 
 
+def minute_of_day(at_ms: int, zone: str) -> int:
+    """On the venue's clock."""
+    at = _local(at_ms, zone)
+    return at.hour * 60 + at.minute
+
+
 def is_today(at_ms: int, now_ms: int | None, zone: str) -> bool:
     """Whether both lie on one day of the venue's calendar. A gate without a time takes it for today."""
     return now_ms is None or _local(at_ms, zone).date() == _local(now_ms, zone).date()

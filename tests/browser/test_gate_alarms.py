@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 __all__ = ["complaints", "gate"]
 
 FORCED = Alarm(AlarmKind.FORCED, 1, at(21, 10, 40))
-SOUND = [880, 660, 880, 660]
+SOUND = [[880, 150], [660, 150], [880, 150], [660, 150]]
 
 # Every control smaller than a gloved finger needs.
 TOO_SMALL = """() => [...document.querySelectorAll("button, a, input, [role=button]")].filter((one) => {

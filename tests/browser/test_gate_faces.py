@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from gate_agent.board import Board, LaneStatus, Side, Status, Way
 from gate_agent.faces import FAMILY, IDLE, Face, Facts, Family, Label, Limit, State, Trouble, Verdict
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.app import create_app, serve
 from gate_agent.screen.streams import BEAT_S
+from hardware.card_reader import CardTrouble
+from tests.gate_agent.agent_process import running
 from tests.gate_agent.beijing import NOW_MS, at, day
 from wire.calendar import DayRange, Hours
 from wire.reasons import Reason
@@ -87,6 +90,10 @@ MISFITS = """() => {
 }"""
 
 
+WAYS = {1: Way.UP, 2: Way.RIGHT, 3: Way.LEFT, 4: Way.LEFT}
+EXIT = 4
+
+
 @dataclass
 class Gate:
     """A board and the address that shows it."""
@@ -103,13 +110,14 @@ class Gate:
 
 
 def new_board() -> Board:
-    board = Board((1, 2, 3), lambda: time.monotonic_ns() // 1_000_000)
-    ways = {1: Way.UP, 2: Way.RIGHT, 3: Way.LEFT}
-    lanes = tuple(LaneStatus(lane, LaneState.OPEN, Side.ENTRY, way) for lane, way in ways.items())
+    board = Board(tuple(WAYS), lambda: time.monotonic_ns() // 1_000_000)
+    lanes = tuple(
+        LaneStatus(lane, LaneState.OPEN, Side.EXIT if lane == EXIT else Side.ENTRY, way) for lane, way in WAYS.items()
+    )
     board.status(
         Status(lanes=lanes, venue=Label("汴河虹桥景区", "Rainbow Bridge"), gate="北门 · 闸机 G-02", enrolled=True)
     )
-    for lane in ways:
+    for lane in WAYS:
         board.rest(lane, IDLE)
     return board
 
@@ -145,6 +153,8 @@ def complaints(page: Page) -> Iterator[list[str]]:
 def variants(verdict: Verdict) -> list[Facts]:
     """The longest facts, none at all, and every limit a pass can have used up."""
     facts = [FULL, Facts()]
+    if verdict is Reason.MALFORMED:
+        facts += [Facts(card=card) for card in CardTrouble]
     if verdict is Reason.USED_UP:
         facts += [Facts(at_ms=at(21, 9, 12, year=2025), limit=limit) for limit in Limit]
     if verdict is Reason.WRONG_TIME_SLOT:
@@ -159,40 +169,57 @@ def variants(verdict: Verdict) -> list[Facts]:
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_every_face_fits(gate: Gate, page: Page, complaints: list[str], width: int, height: int) -> None:
+def test_every_face_fits(
+    gate: Gate, page: Page, complaints: list[str], shoot: Callable[[Page, str], None], width: int, height: int
+) -> None:
     page.set_viewport_size({"width": width, "height": height})
     page.goto(f"{gate.url}/lane/1")
-    face = page.locator(".face")
     misfits = {}
     for verdict in (verdict for verdict in FAMILY if verdict is not State.READING):
         for number, facts in enumerate(variants(verdict)):
-            gate.show(1, Face(verdict, facts, "欧阳*华", Label("汴京旅游年票")))
-            expect(face).to_have_attribute("data-state", verdict)
-            expect(face).to_have_attribute("data-number", str(gate.board.snapshot().shown[1].number))
+            show(gate, page, 1, Face(verdict, facts, "欧阳*华", Label("汴京旅游年票")))
+            shoot(page, f"gate/faces/{verdict}-{number}-{width}x{height}")
             if wrong := page.evaluate(MISFITS):
                 misfits[f"{verdict} {number}"] = wrong
     assert misfits == {}
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-@pytest.mark.parametrize("name", DRAWN)
-def test_the_drawn_faces(
-    gate: Gate,
-    page: Page,
-    complaints: list[str],
-    shoot: Callable[[Page, str], None],
-    name: str,
-    width: int,
-    height: int,
+def test_every_way_to_walk_fits_at_entry_and_exit(
+    gate: Gate, page: Page, complaints: list[str], width: int, height: int
 ) -> None:
     page.set_viewport_size({"width": width, "height": height})
-    lane, face = DRAWN[name]
+    sent = (State.ADMITTED, State.ADMITTED_GROUP, State.EXIT, Reason.LANE_CLOSED, Reason.OTHER_LANE, State.HELD_OPEN)
+    for lane, way in WAYS.items():
+        page.goto(f"{gate.url}/lane/{lane}")
+        for verdict in sent:
+            show(gate, page, lane, Face(verdict, replace(FULL, to_lane=12 if lane < EXIT else 1), "欧阳*华"))
+            assert page.evaluate(MISFITS) == [], (lane, verdict)
+            if FAMILY[verdict] is Family.GO:
+                expect(page.locator(f".face.dir-{way}")).to_have_count(1)
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_drawn_faces(
+    gate: Gate, page: Page, complaints: list[str], shoot: Callable[[Page, str], None], width: int, height: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    for name, (lane, face) in DRAWN.items():
+        page.goto(f"{gate.url}/lane/{lane}")
+        gate.show(lane, face)
+        expect(page.locator(".face")).to_have_attribute("data-state", face.verdict)
+        expect(page.locator(".bar time")).to_have_text("10:42:18")
+        assert page.evaluate(MISFITS) == [], name
+        shoot(page, f"gate/visitor-{name}-{width}x{height}")
+        gate.show(lane, IDLE)
+
+
+def show(gate: Gate, page: Page, lane: int, face: Face) -> None:
+    """Show a face and wait until it stands on the page."""
     gate.show(lane, face)
-    page.goto(f"{gate.url}/lane/{lane}")
-    expect(page.locator(".face")).to_have_attribute("data-state", face.verdict)
-    expect(page.locator(".bar time")).to_have_text("10:42:18")
-    assert page.evaluate(MISFITS) == []
-    shoot(page, f"gate/visitor-{name}-{width}x{height}")
+    on_page = page.locator(".face")
+    expect(on_page).to_have_attribute("data-state", face.verdict)
+    expect(on_page).to_have_attribute("data-number", str(gate.board.snapshot().shown[lane].number))
 
 
 def test_a_verdict_is_on_the_screen_within_a_tenth_of_a_second(gate: Gate, page: Page) -> None:
@@ -208,6 +235,19 @@ def test_a_verdict_is_on_the_screen_within_a_tenth_of_a_second(gate: Gate, page:
 NOTE_FIRST_BEAT = """new MutationObserver(() => {
   if (!window.firstBeat && document.documentElement?.className === "beat-b") window.firstBeat = performance.now();
 }).observe(document, { attributes: true, subtree: true })"""
+# How long after the beat that turns out to be the last the veil is down.
+WATCH_FROM_LAST_BEAT = """() => {
+  let last = performance.now();
+  new MutationObserver(() => { last = performance.now(); })
+    .observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
+  window.fell = new Promise((done) => {
+    const look = (now) => {
+      if (getComputedStyle(document.querySelector(".frozen-veil")).opacity === "1") done(now - last);
+      else requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+  });
+}"""
 # Watches the veil frame by frame: how long after the first beat it was down, or how far it ever came within `ms`.
 WATCH_VEIL = """(ms) => new Promise((done) => {
   const veil = document.querySelector(".frozen-veil, .stale");
@@ -223,22 +263,42 @@ WATCH_VEIL = """(ms) => new Promise((done) => {
 })"""
 
 
-@pytest.mark.parametrize("path", ["/lane/1", "/staff"])
-def test_without_beats_the_screen_is_covered_after_three_seconds_and_not_before(
-    gate_of_one_beat: Gate, page: Page, path: str
+def test_without_beats_the_screens_are_covered_after_three_seconds_and_not_before(
+    gate_of_one_beat: Gate, context: BrowserContext
 ) -> None:
     gate_of_one_beat.board.face(1, Face(State.ADMITTED, FULL, "李*花"))
-    page.add_init_script(NOTE_FIRST_BEAT)
-    page.goto(gate_of_one_beat.url + path)
-    fell_ms = page.evaluate(WATCH_VEIL, 10_000)["fell_ms"]
-    assert VEIL_S * 1000 - 100 <= fell_ms <= (VEIL_S + BUSY_S) * 1000
+    context.add_init_script(NOTE_FIRST_BEAT)
+    for page in opened(context, gate_of_one_beat):
+        fell_ms = page.evaluate("window.watched")["fell_ms"]
+        assert VEIL_S * 1000 - 100 <= fell_ms <= (VEIL_S + BUSY_S) * 1000
 
 
-@pytest.mark.parametrize("path", ["/lane/1", "/staff"])
-def test_with_beats_the_veil_never_stirs(gate: Gate, page: Page, path: str) -> None:
-    page.add_init_script(NOTE_FIRST_BEAT)
-    page.goto(gate.url + path)
-    assert page.evaluate(WATCH_VEIL, 5_000) == {"fell_ms": None, "most": 0}
+def test_with_beats_the_veil_never_stirs(gate: Gate, context: BrowserContext) -> None:
+    context.add_init_script(NOTE_FIRST_BEAT)
+    for page in opened(context, gate):
+        assert page.evaluate("window.watched") == {"fell_ms": None, "most": 0}
+
+
+def opened(context: BrowserContext, gate: Gate) -> list[Page]:
+    """Both faces side by side, watched for five seconds from now on."""
+    pages = [context.new_page() for _ in range(2)]
+    for page, path in zip(pages, ("/lane/1", "/staff"), strict=True):
+        page.goto(gate.url + path)
+        page.evaluate(f"() => {{ window.watched = ({WATCH_VEIL})(5000) }}")
+    return pages
+
+
+def test_a_killed_gate_is_covered_three_seconds_after_its_last_beat(
+    tmp_path: Path, page: Page, shoot: Callable[[Page, str], None]
+) -> None:
+    with running(tmp_path, ["1:reader=sim,turnstile=sim"], "--simulate") as agent:
+        page.goto(f"{agent.ready['screen']}/lane/1")
+        expect(page.locator(".dots .on")).to_have_count(1)
+        page.evaluate(WATCH_FROM_LAST_BEAT)
+        agent.kill()
+    fell_ms = page.evaluate("window.fell")
+    assert VEIL_S * 1000 - 100 <= fell_ms <= (VEIL_S + 0.5 + BUSY_S) * 1000
+    shoot(page, "gate/visitor-killed")
 
 
 def test_the_veil_falls_though_no_script_runs_and_is_opaque(
@@ -269,22 +329,36 @@ def test_the_page_comes_back_by_itself_when_the_gate_is_started_anew(page: Page)
     server.close()
 
 
-# Every tone that is played, in order.
+# Every tone that is played, in order: Hz and ms; and whether the browser lets them be heard without a touch.
 HEAR = """window.heard = []; window.OscillatorNode = class extends OscillatorNode {
-  constructor(context, options) { super(context, options); window.heard.push(options.frequency); } };"""
+  constructor(context, options) { super(context, options); this.hz = options.frequency; window.context = context; }
+  start(at) { this.at = at; super.start(at); }
+  stop(at) { window.heard.push([this.hz, Math.round((at - this.at) * 1000)]); super.stop(at); }
+};"""
+SOUNDS: dict[Verdict, list[list[int]]] = {
+    State.ADMITTED: [[880, 90], [1319, 140]],
+    Reason.CODE_TOO_OLD: [[660, 80], [660, 80]],
+    Reason.BLACKOUT: [[660, 120], [440, 200]],
+    Reason.EXPIRED: [[220, 450]],
+    Reason.FORGED: [[523, 100], [523, 100], [523, 100]],
+    Reason.LANE_CLOSED: [[330, 200]],
+    Reason.FAULT: [[330, 200]],
+}
+"""guide.md, Families."""
 
 
 def test_each_verdict_sounds_once_in_its_own_way(gate: Gate, page: Page, complaints: list[str]) -> None:
     page.add_init_script(HEAR)
     gate.board.face(1, Face(Reason.EXPIRED))
     page.goto(f"{gate.url}/lane/1")
-    face = page.locator(".face")
-    for verdict in (State.ADMITTED, Reason.CODE_TOO_OLD, Reason.BLACKOUT, Reason.EXPIRED, Reason.FORGED):
-        gate.board.face(1, Face(verdict))
-        expect(face).to_have_attribute("data-state", verdict)
+    expect(page.locator(".dots .on")).to_have_count(1)
+    assert page.evaluate("window.heard") == [], "a page opened on a verdict does not repeat its sound"
+    for verdict, sound in SOUNDS.items():
+        show(gate, page, 1, Face(verdict))
         gate.board.prolong(1)
-    gate.board.rest(1, Face(Reason.LANE_CLOSED))
-    gate.board.face(1, Face(Reason.LANE_CLOSED))
-    expect(face).to_have_attribute("data-state", Reason.LANE_CLOSED)
-    go, retry, later, stop, staff, lane = [880, 1319], [660, 660], [660, 440], [220], [523, 523, 523], [330]
-    assert page.evaluate("window.heard") == [*go, *retry, *later, *stop, *staff, *lane]
+        assert page.evaluate("window.heard.splice(0)") == sound, verdict
+    for silent in (Face(Reason.LANE_CLOSED), Face(State.FIRE), IDLE):
+        gate.board.rest(1, silent)
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+    assert page.evaluate("window.heard") == [], "no verdict, no sound"
+    assert page.evaluate("window.context.state") == "running", "heard without anybody's touch, as the kiosk is started"

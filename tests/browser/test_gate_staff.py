@@ -25,6 +25,7 @@ pytestmark = pytest.mark.browser
 __all__ = ["complaints"]
 
 PASS = Label("旅游年票", "Annual pass")
+PATIENCE_MS = 10_000
 DESK, PHONE = (1440, 900), (390, 844)
 LANES = (LaneStatus(1, LaneState.OPEN), LaneStatus(2, LaneState.OPEN), LaneStatus(3, LaneState.OPEN, Side.EXIT))
 ONLINE = Status(
@@ -141,23 +142,23 @@ def gate() -> Iterator[Gate]:
 
 
 def look(page: Page, gate: Gate, size: tuple[int, int], query: str = "") -> None:
+    page.set_default_timeout(PATIENCE_MS)
     page.set_viewport_size({"width": size[0], "height": size[1]})
     page.goto(f"{gate.url}/staff{query}")
     expect(page.locator(".now time")).to_have_text("10:42:18")
 
 
 @pytest.mark.parametrize("size", [*SIZES, DESK, PHONE], ids=str)
-@pytest.mark.parametrize("lang", ["zh", "en"])
-@pytest.mark.parametrize(("name", "status"), [("online", ONLINE), ("offline", OFFLINE)])
 def test_the_staff_s_face_fits(
-    gate: Gate, page: Page, complaints: list[str], shoot: Callable[[Page, str], None], name: str, status: Status,
-    lang: str, size: tuple[int, int],
-) -> None:  # fmt: skip
-    gate.board.status(status)
-    look(page, gate, size, f"?lang={lang}")
-    expect(page.locator(".scan.sel")).to_have_count(1)
-    assert page.evaluate(MISFITS) == []
-    shoot(page, f"gate/staff-{name}{'' if lang == 'zh' else '-en'}-{size[0]}x{size[1]}")
+    gate: Gate, page: Page, complaints: list[str], shoot: Callable[[Page, str], None], size: tuple[int, int]
+) -> None:
+    for lang in ("zh", "en"):
+        for name, status in (("online", ONLINE), ("offline", OFFLINE)):
+            gate.board.status(status)
+            look(page, gate, size, f"?lang={lang}")
+            expect(page.locator(".scan.sel")).to_have_count(1)
+            assert page.evaluate(MISFITS) == [], (lang, name)
+            shoot(page, f"gate/staff-{name}{'' if lang == 'zh' else '-en'}-{size[0]}x{size[1]}")
 
 
 @pytest.mark.parametrize("size", [*SIZES, PHONE], ids=str)

@@ -50,6 +50,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("\n[screen]\nprot = 1", "gate.toml, line 3: screen.prot: there is no such key"),
         ('[screen]\nport = "8020"', "gate.toml, line 2: screen.port: expected `int`, got `str`"),
         ("[screen]\nport = 70000", "gate.toml, line 2: screen.port = 70000: use a number from 0 to 65535"),
+        ('[screen]\nquiet_hours = "9-17"', 'gate.toml, line 2: screen.quiet_hours: write it as "21:30-07:30"'),
         ("[staff]\nlet_in_per_day = -1", "gate.toml, line 2: staff.let_in_per_day = -1: use a number from 0 to 1000"),
         ('[staff]\nexport_to = "usb"', "gate.toml, line 2: staff.export_to: name it from the root on"),
         (LANE + "pulse_ms = 50", "gate.toml, line 3: lane.pulse_ms = 50: use a number from 100 to 5000"),
@@ -57,13 +58,18 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("[[lane]]\npulse_ms = 300", "gate.toml, line 1: lane: object missing required field `devices`"),
         ('[[lane]]\ndevices = "1:reader=sim"', "gate.toml, line 2: lane.devices: lane 1: name exactly one turnstile"),
         (LANE + LANE, "lane 1 is there twice"),
-        ('[[lane]]\ndevices = "1:turnstile=sim"', "gate.toml, line 2: lane.devices: lane 1: name 1 to 8 readers"),
+        ('[[lane]]\ndevices = "1:reader=sim,turnstile=sim,direction=out"', "only entry lanes can be run"),
         ("gate_name = east", "gate.toml: not TOML"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(text: str, says: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(says)):
         settings.read(text, "gate.toml")
+
+
+def test_quiet_hours_are_minutes_of_the_day() -> None:
+    assert settings.quiet_hours(settings.read('[screen]\nquiet_hours = "21:30-07:05"', "gate.toml")) == (1290, 425)
+    assert settings.quiet_hours(Settings()) is None
 
 
 def test_lanes_of_the_command_line_replace_those_of_the_file() -> None:
@@ -108,8 +114,9 @@ def test_the_document_tells_defaults_and_limits_as_they_are() -> None:
         if key in LIMITS:
             assert kind == f"{LIMITS[key][0]} to {LIMITS[key][1]}"
         value = keys()[key]
-        empty = "empty" if key in ("gate_name", "centre_url") else "–"
-        shown = {"": empty, True: "`true`", False: "`false`"}.get(value, f"`{value}`")
+        shown = {"": "empty" if kind == "text" and key != "lane.devices" else "–", True: "`true`"}.get(
+            value, f"`{value}`"
+        )
         assert default == shown
 
 

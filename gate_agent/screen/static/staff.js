@@ -1,7 +1,9 @@
 // The staff's face: swaps its parts as the gate sends them, but never under a finger, and follows the newest scan
 // until a row is tapped.
 import * as alarm from "./alarm.js";
-import "./sheet.js";
+import "./act.js";
+import * as lanes from "./pick.js";
+import * as sheet from "./sheet.js";
 import { listen, swap } from "./stream.js";
 
 const FOLLOW_AGAIN_MS = 20000;
@@ -13,6 +15,7 @@ const waiting = new Map();   // part → its newest HTML, while it may not be sw
 let touched = false;
 let chosen = null;           // the tapped scan's number
 let release = 0;
+let shown = "all";           // which rows: all, refused, lane
 
 const parts = Object.fromEntries(["strip", "alarm", "counters", "list", "detail"].map((part) => [part, (html) => {
   waiting.set(part, html);
@@ -21,6 +24,7 @@ const parts = Object.fromEntries(["strip", "alarm", "counters", "list", "detail"
 listen(document.body.dataset.stream, { ...parts, beat: alarm.beat });
 
 if (localStorage.getItem("theme") === "night") document.documentElement.dataset.theme = "night";
+lanes.mark();
 mark();
 
 document.addEventListener("pointerdown", () => { touched = true; });
@@ -28,7 +32,7 @@ for (const end of ["pointerup", "pointercancel"]) {
   document.addEventListener(end, () => setTimeout(() => { touched = false; show(); }));   // after the click it makes
 }
 document.addEventListener("click", (event) => {
-  const row = event.target.closest(".scan");
+  const row = event.target.closest("#list .scan");
   const filter = event.target.closest("button[data-show]");
   const act = event.target.closest("[data-act]")?.dataset.act;
   if (row) choose(row.dataset.number);
@@ -37,6 +41,11 @@ document.addEventListener("click", (event) => {
   else if (act === "back") follow();
   else if (act === "night") night();
   else if (act === "mute") alarm.mute();
+  else if (act === "more") more();
+  else if (event.target.closest("[data-pick]")) {
+    lanes.pick(event.target.closest("[data-pick]"));
+    mark();
+  }
 });
 list.addEventListener("scroll", () => { if (!list.scrollTop) show(); });
 
@@ -49,6 +58,7 @@ function show() {
     swap(document.getElementById(part), html);
     waiting.delete(part);
     if (part === "alarm") alarm.shown();
+    if (part === "strip") lanes.mark();
   }
   if (!waiting.has("list")) newer.hidden = true;
   mark();
@@ -92,12 +102,22 @@ async function load(number) {
 
 function mark() {
   const number = chosen ?? list.querySelector(".scan")?.dataset.number;
-  for (const row of list.querySelectorAll(".scan")) row.classList.toggle("sel", row.dataset.number === number);
+  for (const row of list.querySelectorAll(".scan")) {
+    row.classList.toggle("sel", row.dataset.number === number);
+    row.hidden = shown === "lane" && row.dataset.at !== lanes.pickedLane();
+  }
 }
 
 function only(filter) {
-  document.querySelector(".list").dataset.show = filter.dataset.show;
-  for (const other of filter.parentElement.children) other.classList.toggle("on", other === filter);
+  shown = filter.dataset.show;
+  document.querySelector(".list").dataset.show = shown;
+  for (const other of document.querySelectorAll("button[data-show]")) other.classList.toggle("on", other.dataset.show === shown);
+  mark();
+}
+
+function more() {
+  sheet.show(document.getElementById("more").innerHTML);
+  lanes.mark();
 }
 
 function toTop() {

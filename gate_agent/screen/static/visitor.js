@@ -8,10 +8,10 @@ let heard = shown().number;   // a page opened (or reloaded) on a verdict does n
 listen(document.body.dataset.stream, {
   face(html) {
     swap(face, html);
-    const { family, number } = shown();
+    const { family, number, silent } = shown();
     if (number === "0" || number === heard) return;
     heard = number;
-    play(family);
+    if (silent === undefined) play(family);
   },
 });
 
