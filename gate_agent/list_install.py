@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -25,6 +25,9 @@ from wire.signing import SealFlaw
 
 BUILDING, LOCK = "building", "lock"
 BUSY_TIMEOUT_S = 10.0
+IN_PLACE_BYTES = 16_384
+"""A delta up to this (some 500 rows) goes into the live file; of a larger one nearly every row dirties another page."""
+COPIED_PAGES = 256
 BUILD_CACHE_KB = 32_768
 PAGE_BYTES = 16_384
 """Four times the usual: a tree of ten million passes is then no higher than one of a million, and is built in half
@@ -99,11 +102,16 @@ def _install(
     list_keys = dict(config.list_keys)
     folder = data_dir / FOLDER
     if held is not None and _goes_on_from(held.head, read):
-        refused = _apply(held, read, segments, list_keys)
-        if refused is None:
-            _point(folder, held.path.name)
-        return refused or read
-    refused = _build(folder / BUILDING, read, segments, list_keys)
+        fresh = [ref for ref in read.deltas if ref.version > held.version]
+        if sum(len(segments(ref.name)) for ref in fresh) <= IN_PLACE_BYTES:
+            refused = _apply(held.path, fresh, read, segments, list_keys)
+            if refused is None:
+                _point(folder, held.path.name)
+            return refused or read
+        _copy(held.path, folder / BUILDING)
+        refused = _apply_beside(folder / BUILDING, fresh, read, segments, list_keys)
+    else:
+        refused = _build(folder / BUILDING, read, segments, list_keys)
     if refused is not None:
         _remove(folder / BUILDING)
         return refused
@@ -118,31 +126,77 @@ def _goes_on_from(held: Head, head: Head) -> bool:
 
 
 def _apply(
-    held: PassList, head: Head, segments: Callable[[bytes], bytes], list_keys: dict[int, bytes]
+    path: Path, fresh: list[SegmentRef], head: Head, segments: Callable[[bytes], bytes], list_keys: dict[int, bytes]
 ) -> Refused | None:
-    """The deltas newer than the list held, in one transaction on its live file: lanes see all of them or none.
+    """A small delta, in one transaction on the live file: lanes see all of it or nothing.
 
-    One segment is in memory at a time; lanes only read, so the transaction may wait for the network. A power cut may
-    take the newest lists: they are fetched again.
+    A power cut may take the newest lists: they are fetched again.
     """
-    with closing(sqlite3.connect(held.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as db:
+    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("BEGIN IMMEDIATE")
-        for ref in head.deltas:
-            if ref.version <= held.version:
-                continue
-            opened = feed.open_segment(segments(ref.name), ref.name, list_keys)
-            if isinstance(opened, SegmentFlaw):
-                return Refused("segment", opened)  # closing the connection takes everything back
-            part, rows = opened
-            _replace(db, part, rows, fresh=False)
-            for document in (row for row in rows if isinstance(row, VenueDocument)):
-                if document.venue != head.venue:
-                    return Refused("list", ListFlaw.WRONG_VENUE)
-                db.execute("UPDATE meta SET document = ?", (msgspec.msgpack.encode(document),))
+        for ref in fresh:
+            refused = _bring(db, segments(ref.name), ref, head, list_keys)
+            if refused is not None:
+                return refused  # closing the connection takes everything back
         db.execute("UPDATE meta SET head = ?", (msgspec.msgpack.encode(head),))
         db.execute("COMMIT")
     return None
+
+
+def _apply_beside(
+    path: Path, fresh: list[SegmentRef], head: Head, segments: Callable[[bytes], bytes], list_keys: dict[int, bytes]
+) -> Refused | None:
+    """A large delta, on a copy that nobody reads yet, brought to the disk piece by piece."""
+    with _building(path) as db:
+        for ref in fresh:
+            db.execute("BEGIN")
+            refused = _bring(db, segments(ref.name), ref, head, list_keys)
+            if refused is not None:
+                return refused
+            db.execute("COMMIT")
+            _fsync(path)
+        db.execute("UPDATE meta SET head = ?", (msgspec.msgpack.encode(head),))
+    _fsync(path)
+    return None
+
+
+def _bring(
+    db: sqlite3.Connection, segment: bytes, ref: SegmentRef, head: Head, list_keys: dict[int, bytes]
+) -> Refused | None:
+    """The rows of one segment of a delta, each in place of the one with its id."""
+    opened = feed.open_segment(segment, ref.name, list_keys)
+    if isinstance(opened, SegmentFlaw):
+        return Refused("segment", opened)
+    part, rows = opened
+    _replace(db, part, rows, fresh=False)
+    for document in (row for row in rows if isinstance(row, VenueDocument)):
+        if document.venue != head.venue:
+            return Refused("list", ListFlaw.WRONG_VENUE)
+        db.execute("UPDATE meta SET document = ?", (msgspec.msgpack.encode(document),))
+    return None
+
+
+def _copy(live: Path, path: Path) -> None:
+    """The list in force as it stands, brought to the disk piece by piece."""
+    _remove(path)
+    with closing(sqlite3.connect(live)) as source, closing(sqlite3.connect(path)) as target:
+        source.backup(target, pages=COPIED_PAGES, progress=lambda *_: _fsync(path))
+
+
+@contextmanager
+def _building(path: Path) -> Iterator[sqlite3.Connection]:
+    """A file that nothing reads before it is whole and fsynced: a crash only leaves something to delete."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        db.execute("PRAGMA journal_mode = OFF")
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute(f"PRAGMA cache_size = -{BUILD_CACHE_KB}")
+        yield db
+        if not db.in_transaction:
+            db.execute("PRAGMA locking_mode = NORMAL")
+            db.execute("PRAGMA journal_mode = WAL")  # from here on lanes read while sync writes
 
 
 def _is_whole(head: Head) -> bool:
@@ -155,16 +209,9 @@ def _is_whole(head: Head) -> bool:
 def _build(path: Path, head: Head, segments: Callable[[bytes], bytes], list_keys: dict[int, bytes]) -> Refused | None:
     """A new file with everything the head names, on disk when this returns. One segment in memory at a time."""
     _remove(path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        # Nothing reads this file before it is whole and fsynced: a crash only leaves something to delete.
-        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        db.execute("PRAGMA journal_mode = OFF")
-        db.execute("PRAGMA synchronous = OFF")
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        db.execute(f"PRAGMA cache_size = -{BUILD_CACHE_KB}")
+    with _building(path) as db:
         db.execute(f"PRAGMA user_version = {SCHEMA}")
         db.executescript(_TABLES)
-        db.execute("BEGIN")
         document: VenueDocument | None = None
         for ref, fresh in _in_order(head):
             opened = feed.open_segment(segments(ref.name), ref.name, list_keys)
@@ -172,19 +219,16 @@ def _build(path: Path, head: Head, segments: Callable[[bytes], bytes], list_keys
                 return Refused("segment", opened)
             part, rows = opened
             document = next((row for row in rows if isinstance(row, VenueDocument)), document)
+            db.execute("BEGIN")
             _replace(db, part, rows, fresh)
             db.execute("COMMIT")
             _fsync(path)  # little by little: a disk that gets it all at once lets an entry wait for a tenth of a second
-            db.execute("BEGIN")
         if document is None:
             return Refused("list", ListFlaw.NO_DOCUMENT)
         if document.venue != head.venue:
             return Refused("list", ListFlaw.WRONG_VENUE)
         packed = (msgspec.msgpack.encode(head), msgspec.msgpack.encode(document))
         db.execute("INSERT INTO meta VALUES (1, ?, ?)", packed)
-        db.execute("COMMIT")
-        db.execute("PRAGMA locking_mode = NORMAL")
-        db.execute("PRAGMA journal_mode = WAL")  # from here on lanes read while sync writes
     _fsync(path)
     return None
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gate_agent import list_install
 from gate_agent.list_install import ListFlaw, Refused
 from gate_agent.pass_list import FOLDER, PassList, PassListHolder
 from tests.gate_agent.lists import Feed
@@ -194,21 +195,25 @@ CHANGES = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("in_place", [True, False])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=CHANGES, stops=st.sets(st.integers(0, 7)))
 def test_any_changes_in_any_steps_end_as_the_list_built_anew(
-    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[Part, Row]], stops: set[int]
+    tmp_path_factory: pytest.TempPathFactory, in_place: bool, changes: list[tuple[Part, Row]], stops: set[int]
 ) -> None:
     step_by_step, at_once = tmp_path_factory.mktemp("steps"), tmp_path_factory.mktemp("once")
-    source = Feed()
-    source.publish(42)
-    source.install(step_by_step)
-    deltas: tuple[Delta, ...] = tuple((43 + n, part, (row,)) for n, (part, row) in enumerate(changes))
-    for upto in sorted({stop for stop in stops if 0 < stop < len(deltas)} | {len(deltas)}):
-        source.publish(42 + upto, deltas=deltas[:upto], snapshot_version=42)
-        assert isinstance(source.install(step_by_step), Head)
+    with pytest.MonkeyPatch.context() as patched:
+        if not in_place:
+            patched.setattr(list_install, "IN_PLACE_BYTES", 0)
+        source = Feed()
+        source.publish(42)
+        source.install(step_by_step)
+        deltas: tuple[Delta, ...] = tuple((43 + n, part, (row,)) for n, (part, row) in enumerate(changes))
+        for upto in sorted({stop for stop in stops if 0 < stop < len(deltas)} | {len(deltas)}):
+            source.publish(42 + upto, deltas=deltas[:upto], snapshot_version=42)
+            assert isinstance(source.install(step_by_step), Head)
     assert isinstance(source.install(at_once), Head)
-    assert files(step_by_step) == ["1-42.db"]
+    assert (files(step_by_step) == ["1-42.db"]) is in_place
     assert content(step_by_step)[:4] == content(at_once)[:4]
     assert held(step_by_step).version == held(at_once).version
     assert feed.read_head(source.head, samples.KEY_SET, samples.FEED_ID) == held(step_by_step).head
