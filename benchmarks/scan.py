@@ -21,15 +21,16 @@ from gate_agent.board import Board
 from gate_agent.decision import Admit, decide
 from gate_agent.entries import Entries
 from gate_agent.facts import find_out
-from gate_agent.gate import Gate, Lane
+from gate_agent.gate import Gate
 from gate_agent.journal import Journal
+from gate_agent.lane import Lane
 from gate_agent.pass_list import PassList, PassListHolder
 from gate_agent.passage import LanePassages
 from gate_agent.recognition import recognise
 from gate_agent.sync_state import SyncView
 from gate_agent.trusted_time import boot_clock_ms, clocks_of_this_machine
 from gate_agent.world import WorldView
-from hardware.turnstile import Direction, Edge, Note
+from hardware.turnstile import Direction, Edge, Note, Role
 from wire import base45, holder_proof, presentation, signing, token
 from wire.presentation import StaticCode
 
@@ -136,8 +137,8 @@ class Bench:
 
     def _walk_through(self) -> None:
         now_ns = (boot_clock_ms() + 2) * 1_000_000
-        self.gate.edge(self.lane, True, now_ns)
-        self.gate.edge(self.lane, False, now_ns)
+        self.gate.edge(self.lane, Edge(Role.PASSAGE_IN, True, now_ns))
+        self.gate.edge(self.lane, Edge(Role.PASSAGE_IN, False, now_ns))
 
     def _floor(self, data: bytes, number: int) -> None:
         """One verify, one lookup, one durable commit."""

@@ -16,9 +16,10 @@ from gate_agent import judging
 from gate_agent.acting import Acts
 from gate_agent.board import Board
 from gate_agent.entries import Entries
-from gate_agent.gate import Gate, Lane
+from gate_agent.gate import Gate
 from gate_agent.health import Health
 from gate_agent.journal import CannotRecord, Journal
+from gate_agent.lane import Lane
 from gate_agent.lanes import LaneThreads
 from gate_agent.pass_list import PassListHolder
 from gate_agent.passage import LanePassages
@@ -34,6 +35,7 @@ from gate_agent.trusted_time import clocks_of_this_machine
 from gate_agent.watchdog import Watchdog
 from gate_agent.world import WorldView
 from hardware.devices import LaneDevices, open_lane
+from hardware.turnstile import Direction
 from wire.messages import INCARNATION_BYTES
 
 READERS_PATIENCE_S = 0.2
@@ -72,13 +74,14 @@ class Agent:
             self.devices = [self._open(choice) for choice in chosen]
             self.board = Board(tuple(one.number for one in self.devices), lambda: monotonic_ns() // 1_000_000)
             lanes = [_lane(choice, devices) for choice, devices in zip(chosen, self.devices, strict=True)]
-            self._gate = Gate(self._journal, self._world.look, self.board, lanes, monotonic_ns)
+            now = self._world.look()
+            orders = entries.lane_orders(now.boot, now.now)
+            self.gate = Gate(self._journal, self._world.look, self.board, lanes, monotonic_ns, orders)
             self.lanes = [
-                LaneThreads(self._gate, lane, devices, self.board, HeldUp(choice.settings.same_code_ms), monotonic_ns)
+                LaneThreads(self.gate, lane, devices, self.board, HeldUp(choice.settings.same_code_ms), monotonic_ns)
                 for choice, devices, lane in zip(chosen, self.devices, lanes, strict=True)
             ]
-            ways = {choice.spec.number: choice.settings.way for choice in chosen}
-            self._health = Health(data_dir, gate_name, self.board, self._journal, self._world, sync, self.lanes, ways)
+            self._health = Health(data_dir, gate_name, self.gate.standing, self._journal, self._world, sync, self.lanes)
             self._retention = Retention(self._journal, entries.incarnation, sync, self._world.look)
             self._set_aside = set_aside
             reads_codes = any(devices.cameras for devices in self.devices)
@@ -94,7 +97,7 @@ class Agent:
             self._journal.post(lambda entries: judging.append_event(entries, "journal_set_aside", world))
         intents = self._journal.perform(lambda entries: entries.open_intents())
         if not isinstance(intents, CannotRecord):
-            self._gate.recover(intents)
+            self.gate.recover(intents)
         for lane in self.lanes:
             lane.start()
         self._await_readers()
@@ -145,8 +148,16 @@ class Agent:
 
 
 def _lane(choice: LaneChoice, devices: LaneDevices) -> Lane:
-    passages = LanePassages(choice.settings.passage_window_ms, devices.turnstile.has_passage_sensor)
-    return Lane(choice.spec.number, devices.turnstile, passages, choice.settings.pulse_ms, devices.indicators)
+    """A lane out of the venue without readers is free for everybody; only who walks through is counted."""
+    spec, settings = choice.spec, choice.settings
+    free = Direction.OUT if settings.free_exit or not spec.readers else None
+    passages = LanePassages(
+        settings.passage_window_ms,
+        devices.turnstile.has_passage_sensor,
+        spec.direction,
+        frozenset() if free is None else frozenset({free}),
+    )
+    return Lane(spec.number, devices.turnstile, passages, settings.pulse_ms, devices.indicators, settings.way)
 
 
 def is_running(data_dir: Path) -> bool:

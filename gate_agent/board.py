@@ -75,6 +75,8 @@ class Scan:
     """After an admission: did somebody walk through? None: not yet known."""
     intent_seq: int = 0
     """The entry's number in the journal; 0 for a refusal."""
+    checked: bool = False
+    """Judged for staff alone: nothing was opened or counted."""
     number: int = 0
     """Given by the board, rising."""
 
@@ -286,6 +288,14 @@ class Board:
         """How the gate is; replaces what was said before."""
         with self._changed:
             self._looked_ms = self._now_ms()
+            if self._status != status:
+                self._status = status
+                self._bump()
+
+    def lanes(self, lanes: tuple[LaneStatus, ...], alarms: tuple[Alarm, ...]) -> None:
+        """How the lanes are, between two looks at everything."""
+        with self._changed:
+            status = replace(self._status, lanes=lanes, alarms=alarms)
             if self._status != status:
                 self._status = status
                 self._bump()

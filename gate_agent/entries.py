@@ -15,10 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from gate_agent import entries_schema, pruning, topology
+from gate_agent import entries_schema, lane_orders, pruning, topology
 from gate_agent.chain import Broken, ChainWalk
+from gate_agent.lane_state import Order
 from gate_agent.pruning import Acknowledged
 from gate_agent.topology import Wiring
+from gate_agent.trusted_time import Now
 from gate_agent.uses import Step
 from wire.messages import (
     CLOSING,
@@ -268,6 +270,20 @@ class Entries:
     def keep_wiring(self, lane: int, wiring: Wiring) -> None:
         """See `topology.keep`."""
         topology.keep(self._db, lane, wiring)
+
+    def lane_orders(self, boot: str, now: Now) -> dict[int, Order]:
+        """See `lane_orders.load`."""
+        return lane_orders.load(self._db, boot, now)
+
+    def keep_lane_order(self, lane: int, order: Order, boot: str, now: Now) -> None:
+        """See `lane_orders.keep`."""
+        lane_orders.keep(self._db, lane, order, boot, now)
+
+    def pass_of_intent(self, seq: int) -> bytes | None:
+        """The pass that an intent of this journal let in."""
+        sql = "SELECT pass_id FROM entry WHERE seq = ? AND kind = ?"
+        row = self._db.execute(sql, (seq, EntryKind.INTENT)).fetchone()
+        return None if row is None else bytes(row[0])
 
     def ask_sync(self, request_id: bytes, kind: str, body: bytes, boot: str, boot_ms: int) -> None:
         """One more request for sync; the oldest beyond REQUESTS_KEPT go."""

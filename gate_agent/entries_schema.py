@@ -85,6 +85,17 @@ CREATE TABLE wiring (           -- how a lane was wired when it was commissioned
     crossed_with INTEGER        -- the lane whose turnstile answered in place of this one's, since then
 ) STRICT;
 
+CREATE TABLE lane_order (       -- staff's word on a lane, where it is not simply open (gate_agent.lane_orders)
+    lane INTEGER PRIMARY KEY,
+    word TEXT NOT NULL,
+    seq INTEGER NOT NULL,       -- the event that tells it
+    who TEXT NOT NULL,          -- empty: the fire input
+    boot TEXT NOT NULL,
+    ends_boot_ms INTEGER NOT NULL,
+    ends_at_ms INTEGER,         -- NULL: the time was not trusted
+    held_ms INTEGER NOT NULL    -- for how long from when it was written
+) STRICT;
+
 CREATE TABLE request (          -- what staff ask of sync, which answers in sync.db (gate_agent.staff_requests)
     number INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,    -- random: a new journal's first request is not the old one's

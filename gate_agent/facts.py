@@ -10,11 +10,12 @@ from gate_agent.pass_list import ListedPass
 from gate_agent.recognition import CardTap, FlawedCode, NotOurs
 from gate_agent.world import World
 from hardware.card_reader import CardAuth, CardRead
-from wire import messages, presentation, token
+from wire import presentation, token
 from wire.feed import HolderKey
 from wire.messages import Presentation
 from wire.presentation import FullCode, ShortCode, StaticCode
 from wire.reasons import Reason
+from wire.stranger import stranger_evidence
 from wire.token import Claims
 
 AUTH_LEVEL = {CardAuth.NONE: 0, CardAuth.PSAM: 1, CardAuth.HSM: 2}
@@ -106,7 +107,7 @@ def _has_retired(live: tuple[HolderKey, ...], code: FullCode, held_version: int)
 
 def _unproven(how: Presentation, reason: Reason, text: str, world: World) -> Known:
     """Nothing is known of who showed this; its text is not kept."""
-    return Known(how, Facts(reason), evidence=messages.stranger_evidence(text, world.stranger_key))
+    return Known(how, Facts(reason), evidence=stranger_evidence(text, world.stranger_key))
 
 
 def _row_of(pass_id: bytes, world: World) -> ListedPass | None:

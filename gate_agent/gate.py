@@ -1,64 +1,54 @@
-"""The conductor: from what is shown at a lane to the open turnstile, and to whoever walks through it."""
+"""The conductor: everything that may be asked of a box's lanes, by visitors, turnstiles, time and staff."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
 
-from gate_agent import judging
-from gate_agent.announcement import Announcement, announce, announce_again
+from gate_agent import judging, staff_entries
+from gate_agent.announcement import Announcement
 from gate_agent.board import Board, Reader, Scan
-from gate_agent.decision import Admit, Refuse, decide, may_be_reused
+from gate_agent.decision import Admit, Facts, Refuse, decide
+from gate_agent.doorkeeper import Doorkeeper
 from gate_agent.entries import OpenIntent
-from gate_agent.faces import FAMILY, IDLE, Face, Facts, Family, shown_ms
-from gate_agent.facts import Known, find_out
+from gate_agent.faces import NO_FACTS, Face, State
+from gate_agent.faces import Facts as Told
+from gate_agent.facts import Known
 from gate_agent.journal import CannotRecord, Journal
-from gate_agent.judging import Judged
-from gate_agent.passage import MS, Ending, LanePassages, Opening
+from gate_agent.judging import Event
+from gate_agent.lane import Check, Lane, Party
+from gate_agent.lane_state import LaneState, Order, Word, lane_state, may_pulse
+from gate_agent.passage import MS, Ending
+from gate_agent.presenting import Presenting, Verdict
 from gate_agent.recognition import Presentation
+from gate_agent.staff_entries import NotNow
+from gate_agent.standing import Standing
 from gate_agent.world import World
 from hardware import DeviceFault
 from hardware.card_reader import CardFault
-from hardware.indicator import Indicator, Signal
-from hardware.turnstile import Note, Turnstile
+from hardware.turnstile import Edge
+from wire import messages
 from wire.messages import EntryKind
 from wire.reasons import Reason
 
-OWED_AGAIN_MS = 1_000
-"""How often outcomes that the disk did not take are tried again."""
-SEEN_KINDS = {EntryKind.PASSED: True, EntryKind.PASSED_LATE: True, EntryKind.ANNULLED: False}
-"""Endings that a sensor told, and whether somebody passed."""
-SIGNALS = {
-    Family.IDLE: Signal.IDLE,
-    Family.READ: Signal.IDLE,
-    Family.GO: Signal.GO,
-    Family.RETRY: Signal.RETRY,
-    Family.LATER: Signal.LATER,
-    Family.STOP: Signal.STOP,
-    Family.STAFF: Signal.STAFF,
-    Family.LANE: Signal.LANE,
-    Family.BOOT: Signal.LANE,
-    Family.FAULT: Signal.FAULT,
-    Family.FIRE: Signal.GO,
+CHECK_MS = 60_000
+"""How long `check_next` waits for the presentation to check."""
+PARTY_LIMIT = 60
+"""People that staff let in one after the other with one act."""
+MINUTE_MS = 60_000
+SHUT = {
+    LaneState.FIRE: NotNow.FIRE,
+    LaneState.STARTING: NotNow.STARTING,
+    LaneState.CLOSED: NotNow.LANE_CLOSED,
+    LaneState.OUT_OF_ORDER: NotNow.OUT_OF_ORDER,
 }
-"""What the lamps say with each family of faces."""
-
-
-@dataclass(slots=True)
-class Lane:
-    """One lane as the conductor plays it; used by one thread."""
-
-    number: int
-    turnstile: Turnstile
-    passages: LanePassages
-    pulse_ms: int
-    indicators: Sequence[Indicator] = ()
-    owed: list[Ending] = field(default_factory=list)  # outcomes known and not on disk yet
-    lit_until_ns: int | None = None
+"""What staff are told of a lane at which nobody may be let in."""
 
 
 class Gate:
-    """All lanes of one box. `look` gives the world of the moment, `monotonic_ns` is the turnstiles' clock."""
+    """All lanes of one box. `look` gives the world of the moment, `monotonic_ns` is the turnstiles' clock.
+
+    What concerns a lane is called on that lane's own thread (`LaneThreads.command`); `orders` stood at the last end.
+    """
 
     def __init__(
         self,
@@ -67,141 +57,129 @@ class Gate:
         board: Board,
         lanes: Sequence[Lane],
         monotonic_ns: Callable[[], int],
+        orders: Mapping[int, Order] | None = None,
     ) -> None:
         self._journal = journal
         self._look = look
-        self._board = board
         self._lanes = {lane.number: lane for lane in lanes}
         self._monotonic_ns = monotonic_ns
+        self.standing = Standing(journal, look, board, lanes, orders or {})
+        self._door = Doorkeeper(journal, look, board, self.standing, monotonic_ns)
+        self._presenting = Presenting(journal, look, self.standing, self._door)
 
-    def present(self, lane: Lane, shown: Presentation) -> Admit | Refuse:
-        """Judge what a visitor shows and open for a valid right: on disk first, then the relay, then the screen."""
-        world = self._look()
-        known = find_out(shown, world)
-        first = decide(known.facts, world.venue, world.now)
-        if isinstance(first, Refuse) and not may_be_reused(known.facts, first):
-            # nothing the journal knows could change it: the visitor need not wait for it
-            self._journal.post(lambda entries: judging.append_refusal(entries, lane.number, known, first.reason, world))
-            return self._tell(lane, known, Judged(first), world)
-        opening = lane.passages.may_go_on(known.pass_id, lane.turnstile.ready)
-        if opening is not None and isinstance(first, Admit):
-            return self._open_again(lane, known, opening, first, world)
-        judged = self._journal.perform(lambda entries: judging.judge(entries, lane.number, known, world))
-        if isinstance(judged, CannotRecord):
-            return self._tell(lane, known, Judged(Refuse(Reason.CANNOT_RECORD)), world)
-        if isinstance(judged.verdict, Refuse):
-            return self._tell(lane, known, judged, world)
-        return self._open(lane, known, judged, world)
+    def present(self, lane: Lane, shown: Presentation) -> Verdict | None:
+        """Judge what a visitor shows and open for a valid right. None: there is a fire, and nothing is judged."""
+        return self._presenting.present(lane, shown)
 
     def unreadable(self, lane: Lane, fault: CardFault) -> None:
-        """A card was held to the reader and told nothing: the visitor hears what to do, the staff what happened."""
-        facts = Facts(card=fault.trouble)
-        scan = Scan(lane.number, Reason.MALFORMED, self._look().now.at_ms, Reader.CARD, facts)
-        self._show(lane, Announcement(Face(Reason.MALFORMED, facts), scan), 0)
+        """A card was held to the reader and told nothing."""
+        self._presenting.unreadable(lane, fault)
 
-    def edge(self, lane: Lane, active: bool, at_ns: int) -> None:
-        """The passage sensor changed in the lane's direction."""
-        self._end(lane, lane.passages.edge(active, at_ns))
+    def edge(self, lane: Lane, edge: Edge) -> None:
+        """An input of the lane's turnstile changed."""
+        self._door.edge(lane, edge)
 
     def tick(self, lane: Lane) -> None:
-        """Time went by: end what nobody walked through, write what the disk did not take before, darken the lamps."""
-        now_ns = self._monotonic_ns()
-        self._end(lane, lane.passages.tick(now_ns, lane.turnstile.ready))
-        if lane.lit_until_ns is not None and now_ns >= lane.lit_until_ns:
-            self._light(lane, IDLE)
+        """Time went by."""
+        self._door.tick(lane)
 
     def next_tick_ns(self, lane: Lane) -> int | None:
         """When `tick` has something to do; None while nothing is open."""
-        now_ns = self._monotonic_ns()
-        owed_ns = now_ns + OWED_AGAIN_MS * MS if lane.owed else None
-        times = (lane.passages.next_tick_ns(now_ns), owed_ns, lane.lit_until_ns)
-        return min((time_ns for time_ns in times if time_ns is not None), default=None)
+        return self._door.next_tick_ns(lane)
 
     def recover(self, intents: Sequence[OpenIntent]) -> None:
         """At start: what a crash left open goes on at its lane for a while, or is unresolved."""
         world, now_ns = self._look(), self._monotonic_ns()
+        gone: dict[int, list[Ending]] = {}
         for intent in intents:
             age_ms = world.now.monotonic_ms - intent.monotonic_ms if intent.boot == world.boot else -1
             lane = self._lanes.get(intent.lane)
             if lane is not None:
-                self._end(lane, lane.passages.recover(intent.seq, intent.pass_id, age_ms, now_ns))
+                self._door.end(lane, lane.passages.recover(intent.seq, intent.pass_id, age_ms, now_ns))
             else:
-                self._write(intent.lane, (Ending(EntryKind.UNRESOLVED, intent.seq, intent.pass_id),))
+                gone.setdefault(intent.lane, []).append(Ending(EntryKind.UNRESOLVED, intent.seq, intent.pass_id))
+        for number, endings in gone.items():
+            self._write(number, endings, world)
 
-    def _open(self, lane: Lane, known: Known, judged: Judged, world: World) -> Admit | Refuse:
-        """The intent is on disk: pulse, tell, and write down what the pulse alone has settled."""
+    # --- what staff ask of a lane; the answer is the number of the entry that tells it, or why not
+
+    def let_in(self, lane: Lane, who: str, reason: str, persons: int = 1) -> int | NotNow:
+        """Let so many people in by hand, one after the other, each on disk before the arm is unlocked for them."""
+        if not 1 <= persons <= PARTY_LIMIT:
+            raise ValueError(f"a party is 1 to {PARTY_LIMIT} people, not {persons}")
+        shut = self._shut(lane)
+        if shut is not None:
+            return shut
+        world, staff = self._look(), Event(reason, who=who)
+        seq = self._journal.perform(lambda entries: staff_entries.append_manual(entries, lane.number, staff, world))
+        if isinstance(seq, CannotRecord):
+            return NotNow.CANNOT_RECORD
+        if persons > 1:
+            self._door.begin_party(lane, Party(seq, b"", persons, by_hand=staff))
         try:
-            began_ns = lane.turnstile.open_for(lane.pulse_ms, _note(known.pass_id, judged.intent_seq))
+            self._door.unlock(lane, seq, free=True)
         except DeviceFault:
-            lane.owed.append(Ending(EntryKind.ANNULLED, judged.intent_seq, known.pass_id, Reason.FAULT))
-            judged = replace(judged, verdict=Refuse(Reason.FAULT))
-        except Exception:  # a driver's mistake hides whether the relay moved; an entry without end holds up the upload
-            lane.owed.append(Ending(EntryKind.UNRESOLVED, judged.intent_seq, known.pass_id))
-            raise
-        else:
-            lane.owed.extend(lane.passages.pulsed(judged.intent_seq, known.pass_id, began_ns))
-        self._tell(lane, known, judged, world)  # before the outcome is written: the visitor waits for this
-        self._end(lane)
-        return judged.verdict
+            lane.party = None
+            self._door.end(lane, (Ending(EntryKind.RETURNED, seq, b"", Reason.FAULT),))
+            return NotNow.TURNSTILE
+        verdict, facts = State.ADMITTED, NO_FACTS
+        if persons > 1:
+            verdict, facts = State.ADMITTED_GROUP, Told(count=1, of_count=persons)
+        scan = Scan(lane.number, verdict, world.now.at_ms, Reader.COUNTER, facts)
+        self._door.show(lane, Announcement(Face(verdict, facts, window_ms=lane.passages.window_ms), scan), seq)
+        self._door.end(lane)
+        return seq
 
-    def _open_again(self, lane: Lane, known: Known, opening: Opening, verdict: Admit, world: World) -> Admit | Refuse:
-        """One more pulse for an entry that is on disk already (gate.md, Showing again)."""
-        seq = opening.intent_seq
-        if known.step is not None:
-            judged = self._journal.perform(
-                lambda entries: judging.judge_again(entries, lane.number, known, seq, verdict, world)
-            )
-            refusal = Judged(Refuse(Reason.CANNOT_RECORD)) if isinstance(judged, CannotRecord) else judged
-            if isinstance(refusal.verdict, Refuse):
-                return self._tell(lane, known, refusal, world)
-        try:
-            began_ns = lane.turnstile.open_for(lane.pulse_ms, _note(opening.pass_id, seq))
-        except DeviceFault:
-            return self._tell(lane, known, Judged(Refuse(Reason.FAULT)), world)
-        lane.owed.extend(lane.passages.pulsed_again(opening, began_ns))
-        self._show(lane, announce_again(lane.number, known, world, lane.passages.window_ms), seq)
-        self._end(lane)
-        return verdict
-
-    def _tell(self, lane: Lane, known: Known, judged: Judged, world: World) -> Admit | Refuse:
-        to_lane = self._other_lane(lane) if judged.verdict == Refuse(Reason.FAULT) else None
-        window_ms = lane.passages.window_ms
-        told = announce(lane.number, known, judged.verdict, judged.uses, world, window_ms, to_lane)
-        self._show(lane, told, judged.intent_seq if isinstance(judged.verdict, Admit) else 0)
-        return judged.verdict
-
-    def _show(self, lane: Lane, told: Announcement, intent_seq: int) -> None:
-        self._board.face(lane.number, told.face, intent_seq)
-        self._board.scan(replace(told.scan, intent_seq=intent_seq))
-        self._light(lane, told.face)
-
-    def _light(self, lane: Lane, face: Face) -> None:
-        for indicator in lane.indicators:
-            indicator.show(SIGNALS[FAMILY[face.verdict]])
-        lane.lit_until_ns = None if face is IDLE else self._monotonic_ns() + shown_ms(face) * MS
-
-    def _other_lane(self, lane: Lane) -> int | None:
-        """Where a visitor is sent when this lane is out of order."""
-        others = (other.number for other in self._lanes.values() if other is not lane and not other.turnstile.fault)
-        return min(others, default=None)
-
-    def _end(self, lane: Lane, endings: Sequence[Ending] = ()) -> None:
-        """Write outcomes down; what the disk does not take is owed and tried again at the next tick."""
-        lane.owed.extend(endings)
-        if not lane.owed or not self._write(lane.number, tuple(lane.owed)):
-            return
-        for ending in lane.owed:
-            if ending.kind in SEEN_KINDS and ending.reason is None:
-                self._board.passage(lane.number, ending.intent_seq, SEEN_KINDS[ending.kind])
-        lane.owed.clear()
-
-    def _write(self, lane: int, endings: Sequence[Ending]) -> bool:
-        """One commit for all of them; whether it happened."""
+    def set_order(self, lane: Lane, word: Word, who: str, reason: str = "", minutes: int = 0) -> int | NotNow:
+        """Open the lane, close it, or hold it open for so many `minutes`; it stands until the next order."""
+        if (word is Word.HELD_OPEN) != (minutes > 0):
+            raise ValueError("a lane is held open for so many minutes, and nothing else is")
+        if self.standing.fire:
+            return NotNow.FIRE
         world = self._look()
-        written = self._journal.perform(lambda entries: judging.append_endings(entries, lane, endings, world))
-        return not isinstance(written, CannotRecord)
+        order = Order(word, world.now.monotonic_ms + minutes * MINUTE_MS if minutes else 0, who=who)
+        why = ", ".join(filter(None, (f"{minutes} min" if minutes else "", reason)))
+        kept = self._journal.perform(
+            lambda entries: staff_entries.append_order(entries, lane.number, order, why, world)
+        )
+        if isinstance(kept, CannotRecord):
+            return NotNow.CANNOT_RECORD
+        self.standing.give(lane.number, kept)
+        return kept.seq
 
+    def check_next(self, lane: Lane, who: str) -> NotNow | None:
+        """The next presentation within CHECK_MS is judged and shown to staff, and neither opened for nor counted."""
+        if self.standing.fire:
+            return NotNow.FIRE
+        lane.check = Check(who, self._monotonic_ns() + CHECK_MS * MS)
+        self.standing.check(lane.number, on=True)
+        return None
 
-def _note(pass_id: bytes, intent_seq: int) -> Note:
-    """What the turnstile keeps with a pulse, so that each can be matched with its entry from outside."""
-    return {"pass": pass_id.hex(), "entry_seq": intent_seq}
+    def return_entry(self, lane: Lane, seq: int, who: str, reason: str) -> int | NotNow:
+        """Give back the right that entry `seq` used: only an admission of this journal that counts, and once."""
+        world, staff = self._look(), Event(reason, who=who)
+        written = self._journal.perform(
+            lambda entries: staff_entries.append_returned(entries, lane.number, seq, staff, world)
+        )
+        return NotNow.CANNOT_RECORD if isinstance(written, CannotRecord) else written
+
+    def admit_by_counter(self, lane: Lane, pass_id: bytes, who: str, reason: str) -> Admit | Refuse | NotNow:
+        """Let a pass in that staff found by a number, judged by the same rules as if it was shown."""
+        shut = self._shut(lane)
+        if shut is not None:
+            return shut
+        world = self._look()
+        listed = None if world.pass_list is None else world.pass_list.find(pass_id)
+        known = Known(messages.Presentation.COUNTER, Facts(None, listed=listed), pass_id)
+        first = Refuse(Reason.NOT_IN_LIST) if listed is None else decide(known.facts, world.venue, world.now)
+        return self._presenting.judge(lane, known, first, world, Event(reason, who=who))
+
+    def _shut(self, lane: Lane) -> NotNow | None:
+        """Why nobody can be let in here now."""
+        inputs = self.standing.inputs(lane.number)
+        if not may_pulse(inputs):
+            return SHUT[lane_state(inputs)]
+        return NotNow.BUSY if lane.party is not None else None
+
+    def _write(self, lane: int, endings: Sequence[Ending], world: World) -> None:
+        self._journal.perform(lambda entries: judging.append_told(entries, lane, endings, world))

@@ -5,23 +5,22 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from gate_agent import machine
-from gate_agent.board import Alarm, AlarmKind, Board, LaneStatus, Status, Way
+from gate_agent.board import Alarm, AlarmKind, Status
 from gate_agent.entries import damaged_journals
 from gate_agent.entries_view import EntriesView
-from gate_agent.faces import IDLE, Face, Facts, Label, Trouble
+from gate_agent.faces import Label
 from gate_agent.journal import Journal
-from gate_agent.lane_state import LaneState
 from gate_agent.lanes import LaneThreads
 from gate_agent.machine import Machine, Strain
+from gate_agent.standing import Standing
 from gate_agent.sync_state import SyncView, sync_is_running
 from gate_agent.tally import Tally
 from gate_agent.world import World, WorldView
-from wire.reasons import Reason
 
 LOOK_EVERY_S = 1.0
 SILENT_MS = 60_000
@@ -40,27 +39,24 @@ class Health:
         self,
         data_dir: Path,
         gate_name: str,
-        board: Board,
+        standing: Standing,
         journal: Journal,
         world: WorldView,
         sync: SyncView,
         lanes: Sequence[LaneThreads],
-        ways: Mapping[int, Way],
     ) -> None:
         self._data_dir = data_dir
         self._gate_name = gate_name
-        self._board = board
+        self._standing = standing
         self._journal = journal
         self._world = world
         self._sync = sync
         self._lanes = lanes
-        self._ways = ways
-        self._tally = Tally()
+        self._tally = Tally(counts_exits=any(lane.lane.counts_exits for lane in lanes))
         self.looks = 0
         """Rises with every look, however far it came."""
         self._strain = Strain()
         self._sync_seen_ms: int | None = None
-        self._before: dict[int, LaneStatus] = {}
         self._alarmed_ms: dict[AlarmKind, int] = {}
         self._cut_short = 0
 
@@ -83,14 +79,7 @@ class Health:
 
     def _give_up_on_the_disk(self) -> None:
         """Every lane is out of order: what cannot be read cannot be written either."""
-        numbers = [lane.lane.number for lane in self._lanes]
-        lanes = tuple(
-            LaneStatus(number, LaneState.OUT_OF_ORDER, way=self._ways.get(number, Way.UP), trouble=Trouble.RECORD)
-            for number in numbers
-        )
-        self._board.status(Status(lanes=lanes, gate=self._gate_name, readers_all=0, relays_all=len(lanes)))
-        for lane in lanes:
-            self._board.rest(lane.lane, _at_rest(lane, lanes))
+        self._standing.look(Status(gate=self._gate_name, readers_all=0, relays_all=len(self._lanes)), readable=False)
 
     def look(self) -> None:
         """One look: the state of everything, and what each lane shows while nobody presents."""
@@ -101,30 +90,7 @@ class Health:
         strained = self._strain.judge(computer, world.now.monotonic_ms)
         for threads in self._lanes:
             threads.spare(strained)
-        lanes = tuple(self._lane(lane, world) for lane in self._lanes)
-        self._board.status(self._status(world, lanes, computer))
-        for lane in lanes:
-            self._board.rest(lane.lane, _at_rest(lane, lanes))
-
-    def _lane(self, threads: LaneThreads, world: World) -> LaneStatus:
-        number = threads.lane.number
-        trouble = self._trouble(threads)
-        state = LaneState.OUT_OF_ORDER if trouble else LaneState.CLOSED if world.pass_list is None else LaneState.OPEN
-        status = LaneStatus(number, state, way=self._ways.get(number, Way.UP), trouble=trouble)
-        before = self._before.get(number)
-        since_ms = world.now.record_ms
-        if before is not None and (before.state, before.trouble) == (state, trouble):
-            since_ms = before.since_ms or since_ms
-        self._before[number] = status = replace(status, since_ms=since_ms)
-        return status
-
-    def _trouble(self, threads: LaneThreads) -> Trouble | None:
-        """What keeps a lane from working: the journal, its turnstile, or no reader left that reads."""
-        if self._journal.trouble is not None:
-            return Trouble.RECORD
-        if threads.devices.turnstile.fault is not None:
-            return Trouble.TURNSTILE
-        return Trouble.READER if all(reader.fault is not None for reader in threads.readers) else None
+        self._standing.look(self._status(world, computer))
 
     def _alarms(self, world: World) -> tuple[Alarm, ...]:
         """What is wrong with the box; what stops a lane is the lane's own trouble."""
@@ -150,14 +116,13 @@ class Health:
             self._sync_seen_ms = now_ms
         return world.sync.device is not None and now_ms - self._sync_seen_ms >= SILENT_MS
 
-    def _status(self, world: World, lanes: tuple[LaneStatus, ...], computer: Machine) -> Status:
+    def _status(self, world: World, computer: Machine) -> Status:
         held, sync, now = world.pass_list, world.sync, world.now
         contact_ms = sync.last_contact_ms
         online = sync.online and contact_ms is not None and now.record_ms - contact_ms < SILENT_MS
         readers = [reader for lane in self._lanes for reader in lane.readers]
         percent = computer.disk_percent
         status = Status(
-            lanes=lanes,
             alarms=self._alarms(world),
             gate=self._gate_name,
             enrolled=sync.device is not None,
@@ -190,14 +155,3 @@ class Health:
             list_at_ms=held.head.signed_at_ms,
             list_expired=now.at_ms is not None and now.at_ms >= held.head.not_after_ms,
         )
-
-
-def _at_rest(lane: LaneStatus, lanes: Sequence[LaneStatus]) -> Face:
-    """What a lane shows while nobody presents."""
-    if lane.state is LaneState.OPEN:
-        return IDLE
-    to_lane = next((other.lane for other in lanes if other.state is LaneState.OPEN), None)
-    facts = Facts(to_lane=to_lane, trouble=lane.trouble)
-    if lane.state is LaneState.CLOSED:
-        return Face(Reason.LANE_CLOSED, facts)
-    return Face(Reason.CANNOT_RECORD if lane.trouble is Trouble.RECORD else Reason.FAULT, facts)

@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 from gate_agent.decision import Admit, Cover, Refuse, decide
 from gate_agent.entries import Entries, Placed
 from gate_agent.facts import Known
-from gate_agent.passage import Ending
-from gate_agent.uses import UNUSED, PassUses, count
+from gate_agent.passage import Ending, Sighting
+from gate_agent.uses import EXIT, UNUSED, PassUses, count
 from gate_agent.world import World
 from wire.messages import Entry, EntryKind, Presentation
 from wire.reasons import Reason
 
 NO_LANE = 0
 """In entries that concern the whole box."""
+ANNULLED_A_DAY = 2
+"""How often a day nobody may walk through for a pass before staff are told."""
 REOPENED = "reopened"
 """The reason of the event by which a newer code of a pass is used up, at which its turnstile opened once more."""
 
@@ -29,14 +31,26 @@ class Judged:
     intent_seq: int = 0
 
 
-def judge(entries: Entries, lane: int, known: Known, world: World) -> Judged:
-    """Decide on a pass whose earlier uses may stand in its way, and append the intent or the refusal."""
-    uses = _uses(entries, known, world)
-    head_ms = 0 if world.venue is None else world.venue.head.signed_at_ms
-    product = known.facts.product
-    without_list = 0 if product is None else entries.used_without_list(lane, product, head_ms)
-    facts = replace(known.facts, uses=uses, used_without_list=without_list)
-    verdict = decide(facts, world.venue, world.now)
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What is neither an admission nor a refusal. `name`: a word, or a word, a colon and what more there is to say."""
+
+    name: str
+    pass_id: bytes = b""
+    who: str | None = None
+
+
+def judge(
+    entries: Entries, lane: int, known: Known, world: World, objection: Reason | None = None, staff: Event | None = None
+) -> Judged:
+    """Decide on a pass whose earlier uses may stand in its way, and append the intent or the refusal.
+
+    `objection`: what stands in a good pass's way at this lane; `staff`: who presents it for the visitor, and why.
+    """
+    weighed = weigh(entries, lane, known, world)
+    verdict, uses = weighed.verdict, weighed.uses
+    if isinstance(verdict, Admit) and objection is not None:
+        verdict = Refuse(objection)
     if isinstance(verdict, Refuse):
         append_refusal(entries, lane, known, verdict.reason, world)
         return Judged(verdict, uses)
@@ -44,11 +58,21 @@ def judge(entries: Entries, lane: int, known: Known, world: World) -> Judged:
         boot=world.boot,
         day=world.today.day,
         product=verdict.product.number,
-        without_list_ms=None if verdict.cover is Cover.LISTED else head_ms,
+        without_list_ms=None if verdict.cover is Cover.LISTED else _head_ms(world),
         step=known.step,
     )
-    intent = _entry(EntryKind.INTENT, lane, world, known.pass_id, known.how, known.evidence)
+    why, who = (None, None) if staff is None else (staff.name, staff.who)
+    intent = entry(EntryKind.INTENT, lane, world, known.pass_id, known.how, known.evidence, reason=why, who=who)
     return Judged(verdict, uses, entries.append(intent, placed))
+
+
+def weigh(entries: Entries, lane: int, known: Known, world: World) -> Judged:
+    """Decide on a pass with all that the journal knows of it; nothing is written."""
+    uses = _uses(entries, known, world)
+    product = known.facts.product
+    without_list = 0 if product is None else entries.used_without_list(lane, product, _head_ms(world))
+    facts = replace(known.facts, uses=uses, used_without_list=without_list)
+    return Judged(decide(facts, world.venue, world.now), uses)
 
 
 def judge_again(entries: Entries, lane: int, known: Known, intent_seq: int, verdict: Admit, world: World) -> Judged:
@@ -62,7 +86,7 @@ def judge_again(entries: Entries, lane: int, known: Known, intent_seq: int, verd
     if uses.last_code is not None and step < uses.last_code.step:
         append_refusal(entries, lane, known, Reason.CODE_REUSED, world)
         return Judged(Refuse(Reason.CODE_REUSED), uses)
-    event = _entry(EntryKind.EVENT, lane, world, known.pass_id, known.how, known.evidence, intent_seq, REOPENED)
+    event = entry(EntryKind.EVENT, lane, world, known.pass_id, known.how, known.evidence, intent_seq, REOPENED)
     entries.append(event, Placed(world.boot, world.today.day, step=step))
     return Judged(verdict, uses, intent_seq)
 
@@ -70,24 +94,52 @@ def judge_again(entries: Entries, lane: int, known: Known, intent_seq: int, verd
 def append_refusal(entries: Entries, lane: int, known: Known, reason: Reason, world: World) -> None:
     """Write down that nobody was let in, as long as the disk has room for more than admissions."""
     if entries.has_room():
-        refusal = _entry(EntryKind.REFUSED, lane, world, known.pass_id, known.how, known.evidence, reason=reason)
+        refusal = entry(EntryKind.REFUSED, lane, world, known.pass_id, known.how, known.evidence, reason=reason)
         entries.append(refusal, Placed(world.boot, world.today.day))
 
 
-def append_endings(entries: Entries, lane: int, endings: Sequence[Ending], world: World) -> None:
-    """Write down how intents ended; what a slow disk took at an earlier attempt is not written again."""
-    for ending in endings:
-        if entries.has_ended(ending.pass_id, ending.intent_seq, ending.kind):
-            continue
-        outcome = _entry(ending.kind, lane, world, ending.pass_id, ref_seq=ending.intent_seq, reason=ending.reason)
-        entries.append(outcome, Placed(world.boot, world.today.day))
+def append_told(entries: Entries, lane: int, told: Sequence[Ending | Event], world: World) -> bool:
+    """Write down how intents ended and what else was seen; what a slow disk took before is not written again.
+
+    True: nobody walks through for one of these passes again and again.
+    """
+    often = False
+    for one in told:
+        if isinstance(one, Event):
+            append_event(entries, one.name, world, lane, one.who, one.pass_id)
+        elif not entries.has_ended(one.pass_id, one.intent_seq, one.kind):
+            outcome = entry(one.kind, lane, world, one.pass_id, ref_seq=one.intent_seq, reason=one.reason)
+            entries.append(outcome, Placed(world.boot, world.today.day))
+            often |= one.kind is EntryKind.ANNULLED and _is_annulled_often(entries, lane, one.pass_id, world)
+    return often
 
 
-def append_event(entries: Entries, name: str, world: World, lane: int = NO_LANE, who: str | None = None) -> None:
+def append_event(
+    entries: Entries, name: str, world: World, lane: int = NO_LANE, who: str | None = None, pass_id: bytes = b""
+) -> None:
     """Write down, as long as there is room, what is neither an admission nor a refusal; `who` of the staff did it."""
     if entries.has_room():
-        event = _entry(EntryKind.EVENT, lane, world, b"", reason=name, who=who)
+        event = entry(EntryKind.EVENT, lane, world, pass_id, reason=name, who=who)
         entries.append(event, Placed(world.boot, world.today.day))
+
+
+def append_exit(entries: Entries, lane: int, known: Known, world: World) -> int:
+    """Write down that somebody leaves with this pass; never an intent, for which the venue would be paid. Its seq."""
+    event = entry(EntryKind.EVENT, lane, world, known.pass_id, known.how, known.evidence, reason=EXIT)
+    return entries.append(event, Placed(world.boot, world.today.day))
+
+
+def _is_annulled_often(entries: Entries, lane: int, pass_id: bytes, world: World) -> bool:
+    """Whether nobody walked through for this pass too often today; then an event says so."""
+    today = (step for step in entries.steps_of(pass_id) if (step.day or step.boot) == (world.today.day or world.boot))
+    if sum(step.kind is EntryKind.ANNULLED and step.reason is None for step in today) <= ANNULLED_A_DAY:
+        return False
+    append_event(entries, Sighting.ANNULLED_OFTEN, world, lane, pass_id=pass_id)
+    return True
+
+
+def _head_ms(world: World) -> int:
+    return 0 if world.venue is None else world.venue.head.signed_at_ms
 
 
 def _uses(entries: Entries, known: Known, world: World) -> PassUses:
@@ -98,7 +150,7 @@ def _uses(entries: Entries, known: Known, world: World) -> PassUses:
     return count(entries.steps_of(known.pass_id), world.today, centre, through)
 
 
-def _entry(
+def entry(
     kind: EntryKind,
     lane: int,
     world: World,
@@ -109,6 +161,7 @@ def _entry(
     reason: str | None = None,
     who: str | None = None,
 ) -> Entry:
+    """An entry of this moment, still without its number."""
     epoch, version = world.list_version
     return Entry(
         seq=0,  # the journal numbers it

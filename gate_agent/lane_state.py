@@ -33,10 +33,15 @@ class Word(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Staff's word on a lane, which stands until they say another; held open ends at `ends_ms` of the boot clock."""
+    """A word on a lane, which stands until another; held open ends at `ends_ms` of the boot clock.
+
+    `seq` is the event that tells it, `who` the member of staff (empty: nobody yet, or the fire input).
+    """
 
     word: Word = Word.OPEN
     ends_ms: int = 0
+    seq: int = 0
+    who: str = ""
 
     def word_at(self, boot_ms: int) -> Word:
         """The word that holds: a hold that is over is an open lane."""

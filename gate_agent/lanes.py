@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gate_agent.board import Board
-from gate_agent.decision import Refuse
+from gate_agent.decision import Admit, LetOut
 from gate_agent.faces import Face
-from gate_agent.gate import Gate, Lane
+from gate_agent.gate import Gate
+from gate_agent.lane import Lane
 from gate_agent.passage import MS
 from gate_agent.readers import Reader, readers_of
 from gate_agent.recognition import HeldUp, Raw, recognise
 from hardware import Backoff, DeviceFault
 from hardware.card_reader import CardFault
 from hardware.devices import LaneDevices
-from hardware.turnstile import PASSAGES, Edge
+from hardware.turnstile import Edge
 from wire.reasons import Reason
 
 POLL_S = 0.5
@@ -71,7 +72,7 @@ class LaneThreads:
     ) -> None:
         self.lane = lane
         self.devices = devices
-        self.readers = readers_of(devices)
+        self.readers = lane.readers = readers_of(devices)
         self.turns = 0
         """Rises with every turn of the lane's own thread, at least every IDLE_S."""
         self._gate = gate
@@ -169,7 +170,7 @@ class LaneThreads:
             edges, commands, raw = self._take()
             self.turns += 1
             for edge in edges:
-                self._try(lambda edge=edge: self._pass(edge), "an edge")  # type: ignore[misc]
+                self._try(lambda edge=edge: self._gate.edge(self.lane, edge), "an edge")  # type: ignore[misc]
             for command in commands:
                 command.do()
             if raw is not None and not self._try(lambda raw=raw: self._present(raw), "a presentation"):  # type: ignore[misc]
@@ -187,10 +188,6 @@ class LaneThreads:
             return False
         return True
 
-    def _pass(self, edge: Edge) -> None:
-        if PASSAGES.get(edge.role) is self.devices.direction:
-            self._gate.edge(self.lane, edge.active, edge.monotonic_ns)
-
     def _drop_commands(self) -> None:
         """Whoever still waits when the lane ends is told so."""
         with self._changed:
@@ -204,7 +201,7 @@ class LaneThreads:
         elif self._take_up(raw):
             let_in = False
             try:
-                let_in = not isinstance(self._gate.present(self.lane, recognise(raw)), Refuse)
+                let_in = isinstance(self._gate.present(self.lane, recognise(raw)), Admit | LetOut)
             finally:
                 if not let_in:
                     self._turn_down(raw)

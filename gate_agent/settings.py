@@ -14,7 +14,7 @@ from gate_agent.board import Way
 from gate_agent.recognition import HOLD_MS
 from hardware import DeviceFault
 from hardware.devices import LaneSpec, parse_lane
-from hardware.turnstile import MAX_PULSE_MS, MIN_PULSE_MS, Direction
+from hardware.turnstile import MAX_PULSE_MS, MIN_PULSE_MS
 
 NAME = "gate.toml"
 MAX_SETTINGS_BYTES = 64 * 1024
@@ -46,6 +46,7 @@ class LaneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     pulse_ms: int = 300
     passage_window_ms: int = 5_000
     same_code_ms: int = HOLD_MS
+    free_exit: bool = False
     sound: bool = True
 
 
@@ -131,8 +132,6 @@ def lanes(settings: Settings, from_command_line: Sequence[str], name: str = NAME
             spec = parse_lane(lane.devices)
         except DeviceFault as fault:
             raise SettingsError(f"{where}: {fault}") from fault
-        if spec.direction is not Direction.IN:
-            raise SettingsError(f"{where}: lane {spec.number}: only entry lanes can be run; leave direction=out away")
         if spec.number in chosen:
             raise SettingsError(f"{where}: lane {spec.number} is there twice; give each lane a number of its own")
         chosen[spec.number] = LaneChoice(spec, lane)

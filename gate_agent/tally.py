@@ -1,26 +1,32 @@
-"""Today's numbers for the staff, followed along the journal: who entered, this hour too, and who was refused why."""
+"""Today's numbers for the staff, followed along the journal: who entered, who is inside, and who was refused why."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from gate_agent.board import Counters
-from gate_agent.entries_view import EntriesView
+from gate_agent.entries_view import EntriesView, Told
+from gate_agent.uses import EXIT
 from wire.messages import COUNTING, EntryKind
 from wire.reasons import Reason
 
 LOOK_BACK_ENTRIES = 50_000
 """How far back a day that has just begun, or an agent that has just started, looks for the day's entries."""
 HOUR_MS = 3_600_000
+_GROUP = re.compile(r"group: (\d+) of \d+")
+_HELD_OPEN = re.compile(r"held_open_ended: (\d+) through, (\d+) back")
 
 
 class Tally:
-    """The numbers of one day of the venue's calendar."""
+    """The numbers of one day of the venue's calendar. `counts_exits`: people who leave are seen at one of the lanes."""
 
-    def __init__(self) -> None:
+    def __init__(self, counts_exits: bool = False) -> None:
+        self._counts_exits = counts_exits
         self._day: int | None = None
         self._seq = 0
         self._entered: Counter[int] = Counter()
+        self._left = 0
         self._refused: Counter[Reason] = Counter()
 
     def follow(self, journal: EntriesView, day: int | None, now_ms: int | None) -> Counters:
@@ -29,13 +35,26 @@ class Tally:
             return Counters()
         if day != self._day:
             self._day, self._seq = day, max(0, journal.last_seq() - LOOK_BACK_ENTRIES)
-            self._entered, self._refused = Counter(), Counter()
+            self._entered, self._left, self._refused = Counter(), 0, Counter()
         for told in journal.told_after(self._seq):
             self._seq = told.seq
-            if told.day != day:
-                continue
-            if told.kind in COUNTING:
-                self._entered[told.at_ms // HOUR_MS] += 1
-            elif told.kind is EntryKind.REFUSED and told.reason is not None:
-                self._refused[Reason(told.reason)] += 1
-        return Counters(self._entered.total(), self._entered[now_ms // HOUR_MS], None, dict(self._refused))
+            if told.day == day:
+                self._count(told)
+        entered, this_hour = max(0, self._entered.total()), max(0, self._entered[now_ms // HOUR_MS])
+        inside = max(0, entered - self._left) if self._counts_exits else None
+        return Counters(entered, this_hour, inside, dict(self._refused))
+
+    def _count(self, told: Told) -> None:
+        if told.kind in COUNTING or told.kind is EntryKind.MANUAL:
+            self._entered[told.at_ms // HOUR_MS] += 1
+        elif told.kind is EntryKind.RETURNED:
+            self._entered[told.at_ms // HOUR_MS] -= 1
+        elif told.kind is EntryKind.REFUSED and told.reason is not None:
+            self._refused[Reason(told.reason)] += 1
+        elif told.kind is EntryKind.EVENT and told.reason is not None:
+            self._left += told.reason == EXIT
+            if group := _GROUP.fullmatch(told.reason):
+                self._entered[told.at_ms // HOUR_MS] += max(0, int(group[1]) - 1)  # the first is the intent's own
+            elif held := _HELD_OPEN.fullmatch(told.reason):
+                self._entered[told.at_ms // HOUR_MS] += int(held[1])
+                self._left += int(held[2])

@@ -27,7 +27,7 @@ with these parts (a comma never belongs to a value; in a URL write it %2C):
     passage_in=PIN[:nc|no]      of gpio and gpiozero, with passage_out, ready, fire, tamper: what is wired as an input
     direction=in | out          which way the lane leads; in, unless said otherwise
 
-A lane has one turnstile and at least one reader; `reader` may be repeated.
+A lane has one turnstile and at least one reader, which may be repeated; one that leads out may have none.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _parse_parts(number: int, parts: str) -> LaneSpec:
             raise DeviceFault(f"name {key} once")
         else:
             single[key] = value
-    if not 1 <= len(readers) <= MAX_READERS:
+    if len(readers) > MAX_READERS or (not readers and single.get("direction") != Direction.OUT):
         raise DeviceFault(f"name 1 to {MAX_READERS} readers ({', '.join(READERS)}), not {len(readers)}")
     way = single.pop("direction", Direction.IN)
     if way not in list(Direction):

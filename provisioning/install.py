@@ -26,11 +26,14 @@ COMPLETE = ".complete"  # lies in a release whose installation came to its end
 
 @dataclass(frozen=True)
 class Role:
-    """What one kind of machine gets. One of each tuple in `packages` is enough; with none, the first is taken."""
+    """What one kind of machine gets. One of each tuple in `packages` is enough; with none, the first is taken.
+
+    `pi_packages` are for a Raspberry Pi alone."""
 
     name: str
     program: str
     packages: tuple[tuple[str, ...], ...]
+    pi_packages: tuple[tuple[str, ...], ...]
     units: tuple[str, ...]
     settings: tuple[str, str]  # ours, and where it begins as the machine's own
     then: str
@@ -42,7 +45,11 @@ ROLES = {
         Role(
             name="agent",
             program="gate-agent",
-            packages=(("systemd",), ("udev",), ("python3-venv",), ("libzbar0", "libzbar0t64")),
+            packages=(
+                *(("systemd",), ("udev",), ("python3-venv",), ("libzbar0", "libzbar0t64")),
+                *(("pcscd",), ("python3-pyscard",)),  # card readers; no wheels
+            ),
+            pi_packages=(("python3-lgpio",),),  # gpiozero's pins; a plain Debian may not have it, and has no header
             units=("gate-agent.service", "gate-sync.service"),
             settings=("provisioning/gate.toml", "var/lib/gate-agent/gate.toml"),
             then="Name the lanes in /var/lib/gate-agent/gate.toml, enrol this gate, then start it:\n"
@@ -54,6 +61,7 @@ ROLES = {
             name="server",
             program="sync-server",
             packages=(("systemd",), ("udev",), ("python3-venv",)),
+            pi_packages=(),
             units=("sync-server.service", "sync-worker.service"),
             settings=("provisioning/sync-server.toml", "etc/gates/sync-server.toml"),
             then="Look through /etc/gates/sync-server.toml, then make the database and start:\n"
@@ -72,6 +80,7 @@ class Host:
     root: Path
     packages: frozenset[str]
     systemd_runs: bool
+    is_pi: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,13 @@ def look_at_this_machine() -> Host:
     )  # fmt: skip
     words = (line.split() for line in listed.stdout.splitlines())
     installed = frozenset(package for status, package in words if status == "installed")
-    return Host(Path("/"), installed, systemd_runs=Path("/run/systemd/system").is_dir())
+    return Host(Path("/"), installed, Path("/run/systemd/system").is_dir(), is_pi(Path("/")))
+
+
+def is_pi(root: Path) -> bool:
+    """Whether the machine is a Raspberry Pi, as its firmware says."""
+    model = root / "proc/device-tree/model"
+    return model.is_file() and model.read_bytes().startswith(b"Raspberry Pi")
 
 
 def plan(role: Role, source: Path, host: Host) -> list[Step]:
@@ -130,7 +145,8 @@ def _program_files(source: Path) -> list[Path]:
 
 
 def _packages(role: Role, host: Host) -> list[Step]:
-    missing = [names[0] for names in role.packages if not host.packages.intersection(names)]
+    wanted = (*role.packages, *(role.pi_packages if host.is_pi else ()))
+    missing = [names[0] for names in wanted if not host.packages.intersection(names)]
     if not missing:
         return []
     return [
@@ -159,12 +175,14 @@ def _release(role: Role, source: Path, release: Path) -> list[Step]:
 
 
 def _system_files(role: Role, source: Path, host: Host) -> list[Step]:
-    """Units, users, folders and device rules, where they differ from what is there."""
+    """Units, users, folders, device rules and permissions, where they differ from what is there."""
     places = {f"etc/systemd/system/{unit}": unit for unit in role.units}
     places[f"etc/sysusers.d/{role.program}.conf"] = f"{role.program}.sysusers"
     places[f"etc/tmpfiles.d/{role.program}.conf"] = f"{role.program}.tmpfiles"
     if (source / "systemd" / f"60-{role.program}.rules").exists():
         places[f"etc/udev/rules.d/60-{role.program}.rules"] = f"60-{role.program}.rules"
+    if (source / "systemd" / f"{role.program}.polkit").exists():
+        places[f"etc/polkit-1/rules.d/60-{role.program}.rules"] = f"{role.program}.polkit"
     return [
         Step("for systemd", ("install", "-D", "-m", "644", str(source / "systemd" / name), str(host.root / place)))
         for place, name in places.items()

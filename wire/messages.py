@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import struct
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -90,7 +90,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
 
     `evidence`: static code, first 8 B of SHA-256(token); rotating code, step u32 ‖ holder signature 64 B (see
     `presentation.proves`); card, auth level 1 B ‖ credential kind 1 B ‖ hash 16 B; a refused code that is not ours,
-    see `stranger_evidence`. `reason` is a wire.reasons.Reason or an event's name; `who` is a staff member.
+    see `wire.stranger`. `reason` is a wire.reasons.Reason or an event's name; `who` is a staff member.
     """
 
     seq: int
@@ -133,39 +133,6 @@ def redemption_id(device: bytes, incarnation: bytes, seq: int) -> bytes:
     return hashlib.sha256(device + incarnation + seq.to_bytes(8, "big")).digest()[:16]
 
 
-_STRANGER = struct.Struct(">HB8s")
-
-
-class CharacterClass(IntEnum):
-    """What a refused text looked like, told without keeping it."""
-
-    EMPTY = 0
-    DIGITS = 1
-    LETTERS = 2
-    LINK = 3
-    MIXED = 4
-    BINARY = 5
-
-
-def stranger_evidence(text: str, key: bytes) -> bytes:
-    """A code that is not ours as length, character class and keyed hash: enough to see a repetition, never the text."""
-    raw = text.encode("utf-8", "surrogateescape")
-    digest = hashlib.blake2b(raw, digest_size=8, key=key[:32]).digest()
-    return _STRANGER.pack(min(len(raw), 0xFFFF), _character_class(text), digest)
-
-
-def _character_class(text: str) -> CharacterClass:
-    if not text:
-        return CharacterClass.EMPTY
-    if not (text.isascii() and text.isprintable()):
-        return CharacterClass.BINARY
-    if "://" in text[:16]:
-        return CharacterClass.LINK
-    if text.isdigit():
-        return CharacterClass.DIGITS
-    return CharacterClass.LETTERS if text.isalpha() else CharacterClass.MIXED
-
-
 class BatchFlaw(StrEnum):
     """Why a batch is not taken; nothing of it is stored then."""
 
@@ -176,11 +143,25 @@ class BatchFlaw(StrEnum):
     BROKEN_CHAIN = "broken_chain"
 
 
+class Superseded(msgspec.Struct, frozen=True, array_like=True):
+    """The journal that a fresh one follows: how far it is known to reach, and the hash there, empty when not known."""
+
+    incarnation: bytes
+    last_seq: int
+    head: bytes = b""
+
+
+LOST: Literal["lost"] = "lost"
+"""In place of `Superseded`: there was a journal before, and nothing is left that says which."""
+
+
 class Batch(msgspec.Struct, frozen=True, array_like=True):
     """Up to 500 entries of one incarnation in order, or none (a sign of life). `entries` are the stored bytes.
 
     `previous_hash` is the chain's hash before the first entry, `last_hash` after the last; `waiting` counts entries
-    not yet acknowledged after these.
+    not yet acknowledged after these. `echo` is the digest of an earlier batch whose receipt came: every entry that the
+    gate made before that receipt was given lies at or before `complete_seq`, with its outcome. `supersedes` None: the
+    first journal of its gate. `closing`: with the last of these entries the journal ends for good.
     """
 
     format: int
@@ -195,6 +176,10 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     key_set_version: int
     waiting: int
     software: str
+    echo: bytes | None = None
+    complete_seq: int = 0
+    supersedes: Superseded | Literal["lost"] | None = None
+    closing: bool = False
 
 
 def encode_batch(batch: Batch) -> bytes:
@@ -233,6 +218,8 @@ def read_batch(body: bytes) -> ReadBatch | BatchFlaw:
     sizes = (len(batch.device), len(batch.incarnation), len(batch.previous_hash), len(batch.last_hash))
     if sizes != (DEVICE_BYTES, INCARNATION_BYTES, HASH_BYTES, HASH_BYTES):
         return BatchFlaw.MALFORMED
+    if isinstance(batch.supersedes, Superseded) and len(batch.supersedes.incarnation) != INCARNATION_BYTES:
+        return BatchFlaw.MALFORMED
     hashes: list[bytes] = []
     running = batch.previous_hash
     for offset, (raw, entry) in enumerate(zip(batch.entries, entries, strict=True)):
@@ -246,13 +233,19 @@ def read_batch(body: bytes) -> ReadBatch | BatchFlaw:
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True):
-    """What the centre holds for good: the highest contiguous seq of an incarnation, and how it took each entry."""
+    """What the centre holds for good: the highest contiguous seq of an incarnation, and how it took each entry.
+
+    `through_hash` is the chain's hash at `through_seq`, empty from a centre that does not tell. `forked_seq`: from this
+    entry of the batch on the centre holds another history of the journal (0: it does not), and counts that one.
+    """
 
     device: bytes
     incarnation: bytes
     through_seq: int
     batch_digest: bytes
     verdicts: tuple[tuple[int, Outcome], ...]
+    through_hash: bytes = b""
+    forked_seq: int = 0
 
 
 def sign_receipt(receipt: Receipt, key_id: int, service_key: bytes) -> bytes:

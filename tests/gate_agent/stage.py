@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gate_agent.board import Board, Scan
-from gate_agent.decision import Admit, Refuse
+from gate_agent.board import Board, Scan, Status
+from gate_agent.decision import Admit
 from gate_agent.entries import Entries
 from gate_agent.entries_view import EntriesView
 from gate_agent.faces import Face
-from gate_agent.gate import Gate, Lane
+from gate_agent.gate import Gate
 from gate_agent.journal import CannotRecord, Journal
+from gate_agent.lane import Lane
+from gate_agent.lane_state import LaneState
 from gate_agent.pass_list import PassListHolder
 from gate_agent.passage import LanePassages
+from gate_agent.presenting import Verdict
 from gate_agent.recognition import Raw, recognise
 from gate_agent.seams import exported
 from gate_agent.sync_state import SyncView
@@ -26,7 +29,7 @@ from hardware.indicator import Signal
 from hardware.simulated_readers import RecordedIndicator
 from hardware.simulated_turnstile import WINDOW_MS, SimulatedTurnstile
 from hardware.timeline import History, StepTimeline
-from hardware.turnstile import Edge, Role
+from hardware.turnstile import Direction, Edge
 from tests.gate_agent.venue import NOW_MS
 from tests.wire import samples
 from wire.messages import ClockTrust, Entry
@@ -51,9 +54,23 @@ class Stage:
     histories: Sequence[History]
     clock: StageClock
 
-    def show(self, raw: Raw, lane: int = 1) -> Admit | Refuse:
-        """A visitor presents; the verdict."""
+    def show(self, raw: Raw, lane: int = 1) -> Verdict | None:
+        """A visitor presents, after the lanes' devices were looked at; the verdict."""
+        self.gate.standing.look()
         return self.gate.present(self.lanes[lane - 1], recognise(raw))
+
+    def look(self) -> Status:
+        """The lanes' devices are looked at, as once a second; what the board then says of the gate."""
+        self.gate.standing.look()
+        return self.board.snapshot().status
+
+    def states(self) -> list[LaneState]:
+        """How the lanes stand, after a look."""
+        return [lane.state for lane in self.look().lanes]
+
+    def alarms(self) -> list[tuple[str, int | None]]:
+        """What calls for staff, the worst first."""
+        return [(alarm.kind.value, alarm.lane) for alarm in self.board.snapshot().status.alarms]
 
     def signal(self, lane: int = 1) -> Signal:
         """What the lamps say."""
@@ -108,7 +125,7 @@ class Stage:
         self.gate.recover(intents)
 
 
-def admitted(verdict: Admit | Refuse) -> bool:
+def admitted(verdict: Verdict | None) -> bool:
     """Whether somebody may enter."""
     return isinstance(verdict, Admit)
 
@@ -135,22 +152,37 @@ class StageClock:
 
 
 @contextmanager
-def stage_at(data_dir: Path, *, has_sensor: bool = True, timeline: StepTimeline | None = None) -> Iterator[Stage]:
-    """The gate of a data directory, with visitors that walk only when sent."""
+def stage_at(
+    data_dir: Path,
+    *,
+    has_sensor: bool = True,
+    timeline: StepTimeline | None = None,
+    ways: Sequence[Direction] = (Direction.IN, Direction.IN),
+    free: Collection[Direction] = (),
+    boot: str = "this",
+    knows_time: bool = True,
+    later_ms: int = 0,
+) -> Iterator[Stage]:
+    """The gate of a data directory, with visitors that walk only when sent. `ways`: where lanes lead."""
     timeline = timeline or StepTimeline()
     entries, _ = Entries.open(data_dir, lambda: samples.INCARNATION)
     journal = Journal(entries)
     journal.start()
     board = Board((1, 2), lambda: timeline.now_ns() // 1_000_000)
-    clock = StageClock(timeline, SyncView.open(data_dir), PassListHolder(data_dir))
+    clock = StageClock(timeline, SyncView.open(data_dir), PassListHolder(data_dir), boot, knows_time, NOW_MS + later_ms)
     histories = [History(timeline.now_ns) for _ in range(2)]
-    arms = [SimulatedTurnstile(timeline, history, None, has_sensor) for history in histories]
+    arms = [
+        SimulatedTurnstile(timeline, history, None, has_sensor, way)
+        for history, way in zip(histories, ways, strict=True)
+    ]
     lamps = [RecordedIndicator(history) for history in histories]
     lanes = [
-        Lane(number, arm, LanePassages(WINDOW_MS, has_sensor), PULSE_MS, (lamp,))
-        for number, arm, lamp in zip((1, 2), arms, lamps, strict=True)
+        Lane(number, arm, LanePassages(WINDOW_MS, has_sensor, way, frozenset(free)), PULSE_MS, (lamp,))
+        for number, arm, lamp, way in zip((1, 2), arms, lamps, ways, strict=True)
     ]
-    gate = Gate(journal, clock.look, board, lanes, timeline.now_ns)
+    world = clock.look()
+    orders = entries.lane_orders(world.boot, world.now)
+    gate = Gate(journal, clock.look, board, lanes, timeline.now_ns, orders)
     for lane, arm in zip(lanes, arms, strict=True):
         arm.watch(lambda edge, lane=lane: _forward(gate, lane, edge))  # type: ignore[misc]
     with closing(journal):
@@ -158,5 +190,4 @@ def stage_at(data_dir: Path, *, has_sensor: bool = True, timeline: StepTimeline 
 
 
 def _forward(gate: Gate, lane: Lane, edge: Edge) -> None:
-    if edge.role is Role.PASSAGE_IN:
-        gate.edge(lane, edge.active, edge.monotonic_ns)
+    gate.edge(lane, edge)

@@ -59,7 +59,7 @@ def test_a_visitor_walks_through(stage: Stage, venue: Venue) -> None:
     assert stage.told() == ["intent 1", "passed 1 1"]
     assert stage.scans()[0].passed is True
     stage.wait(6_000)
-    assert stage.face().verdict is State.STARTING  # nobody here sets the resting face
+    assert stage.face() == IDLE
     assert stage.signal() is Signal.IDLE
     intent = stage.written()[0]
     assert (intent.presentation, intent.evidence) == (Presentation.STATIC, token.evidence_of(ticket.text))

@@ -8,13 +8,12 @@ import pytest
 from gate_agent import judging
 from gate_agent.announcement import announce, next_of_group
 from gate_agent.decision import LetOut, Refuse, decide_exit
-from gate_agent.entries import Placed
 from gate_agent.faces import State
 from gate_agent.facts import find_out
 from gate_agent.recognition import recognise
 from gate_agent.screen import staff_words, visitor
 from gate_agent.screen.speech import Speech, sentence_of
-from gate_agent.uses import EXIT, UNUSED
+from gate_agent.uses import UNUSED
 from hardware.simulated_turnstile import Walk
 from tests.gate_agent.stage import Stage, admitted
 from tests.gate_agent.venue import ANNUAL, DAY_MIN, NOW_MINUTE, NOW_MS, PRODUCTS, ZONE, Venue
@@ -200,8 +199,7 @@ def leave(stage: Stage, text: str) -> None:
     told = announce(2, known, LetOut(), UNUSED, world, 5_000, None)
     assert (told.face.verdict, sentence_of(told.face).zh) == (State.EXIT, "请慢走")
 
-    event = judging._entry(EntryKind.EVENT, 2, world, known.pass_id, known.how, known.evidence, reason=EXIT)
-    stage.journal.perform(lambda entries: entries.append(event, Placed(world.boot, world.today.day)))
+    stage.journal.perform(lambda entries: judging.append_exit(entries, 2, known, world))
 
 
 def test_a_party_goes_in_as_a_group_that_counts_once(stage: Stage, venue: Venue) -> None:

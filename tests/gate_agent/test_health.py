@@ -57,11 +57,14 @@ class Ward:
             )
             for lane, reader in zip(stage.lanes, self.readers, strict=True)
         ]
-        self.health = Health(stage.data_dir, "东门", stage.board, stage.journal, self.world, sync, lanes, {1: Way.LEFT})
+        stage.lanes[0].way = Way.LEFT
+        standing = stage.gate.standing
+        self.health = Health(stage.data_dir, "东门", standing, stage.journal, self.world, sync, lanes)
 
     def look(self) -> Status:
         """One look, after files are looked at again."""
         self.clocks.advance(LOOK_AGAIN_MS)
+        self.stage.timeline.advance(LOOK_AGAIN_MS)
         self.health.look()
         return self.stage.board.snapshot().status
 
@@ -263,4 +266,29 @@ def test_the_days_numbers(tmp_path: Path) -> None:
     assert numbers(entries, Tally(), tmp_path, 2513, NOW_MS) == Counters(3, 2, None, refused)  # after a restart
     assert numbers(entries, tally, tmp_path, 2514, NOW_MS + 24 * HOUR_MS) == Counters(0, 0, None, {})
     assert numbers(entries, tally, tmp_path, None, None) == Counters()
+    entries.close()
+
+
+@pytest.mark.parametrize(
+    ("written", "entered", "inside"),
+    [
+        ([(EntryKind.PASSED, None)], 1, 1),
+        ([(EntryKind.MANUAL, "booked"), (EntryKind.MANUAL, "booked"), (EntryKind.RETURNED, "fault")], 1, 1),
+        ([(EntryKind.PASSED, None), (EntryKind.EVENT, "exit"), (EntryKind.EVENT, "exit")], 1, 0),
+        ([(EntryKind.PASSED, None), (EntryKind.EVENT, "group: 3 of 4"), (EntryKind.EVENT, "exit")], 3, 2),
+        ([(EntryKind.EVENT, "group: 0 of 4"), (EntryKind.EVENT, "group_by_hand: 3 of 4")], 0, 0),
+        ([(EntryKind.EVENT, "held_open_ended: 30 through, 4 back"), (EntryKind.EVENT, "exit")], 30, 25),
+        ([(EntryKind.EVENT, "held_open_ended: not counted"), (EntryKind.EVENT, "second_person")], 0, 0),
+    ],
+)
+def test_who_is_inside_where_exits_are_seen(
+    tmp_path: Path, written: list[tuple[EntryKind, str | None]], entered: int, inside: int
+) -> None:
+    entries = opened(tmp_path)
+    with entries.transaction():
+        for kind, reason in written:
+            entries.append(entry(kind, device_at_ms=NOW_MS, reason=reason, ref_seq=None), Placed("this", 2513))
+    counted = numbers(entries, Tally(counts_exits=True), tmp_path, 2513, NOW_MS)
+    assert (counted.entered_today, counted.inside) == (entered, inside)
+    assert numbers(entries, Tally(), tmp_path, 2513, NOW_MS).inside is None
     entries.close()

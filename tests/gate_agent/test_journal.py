@@ -12,7 +12,7 @@ import pytest
 from gate_agent.entries import Entries
 from gate_agent.entries_view import EntriesView
 from gate_agent.journal import GROUP_LIMIT, CannotRecord, Journal
-from gate_agent.judging import append_endings
+from gate_agent.judging import append_told
 from gate_agent.passage import Ending
 from gate_agent.selfcheck import SelfCheck
 from tests.gate_agent.stage import Stage
@@ -236,10 +236,10 @@ def test_an_ending_that_came_too_late_stands_once(
     until(lambda: journal.commits == 1)
     endings, world = [Ending(EntryKind.PASSED, 1, PASS)], stage.clock.look()
     disk.answers.clear()
-    assert isinstance(journal.perform(lambda entries: append_endings(entries, 1, endings, world)), CannotRecord)
+    assert isinstance(journal.perform(lambda entries: append_told(entries, 1, endings, world)), CannotRecord)
     disk.answers.set()
     until(lambda: journal.trouble is None)
-    journal.post(lambda entries: append_endings(entries, 1, endings, world))
+    journal.post(lambda entries: append_told(entries, 1, endings, world))
     journal.close()
     assert [kind for kind, *_ in kinds(tmp_path)] == [EntryKind.INTENT, EntryKind.PASSED]
 

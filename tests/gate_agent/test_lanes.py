@@ -12,7 +12,8 @@ import pytest
 from gate_agent import lanes as lanes_module
 from gate_agent.board import Board
 from gate_agent.decision import Admit, Cover, Refuse
-from gate_agent.gate import Gate, Lane
+from gate_agent.gate import Gate
+from gate_agent.lane import Lane
 from gate_agent.lanes import LaneDoesNotAnswer, LaneThreads
 from gate_agent.passage import LanePassages
 from gate_agent.recognition import CardTap, FlawedCode, HeldUp, Presentation
@@ -308,12 +309,12 @@ def test_an_edge_that_fails_takes_no_other_edge_along(
 ) -> None:
     seen: list[int] = []
 
-    def edge(_lane: Lane, _active: bool, at_ns: int) -> None:
-        if at_ns == 1:
+    def take(_lane: Lane, edge: Edge) -> None:
+        if edge.monotonic_ns == 1:
             raise ZeroDivisionError
-        seen.append(at_ns)
+        seen.append(edge.monotonic_ns)
 
-    monkeypatch.setattr(gate, "edge", edge)
+    monkeypatch.setattr(gate, "edge", take)
     with lane._changed:  # so that both are taken together
         lane._edge(Edge(Role.PASSAGE_IN, True, 1))
         lane._edge(Edge(Role.PASSAGE_IN, False, 2))

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-import random
+from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gate_agent.passage import CONTINUE_MS, LATE_MS, MAX_OPENINGS, MS, UNREADY_LIMIT_MS, Ending, LanePassages
+from gate_agent.passage import (
+    CONTINUE_MS,
+    FOLLOW_MS,
+    LATE_MS,
+    MAX_OPENINGS,
+    MS,
+    UNREADY_LIMIT_MS,
+    Ending,
+    LanePassages,
+    Sighting,
+)
+from hardware.turnstile import Direction
 from wire.messages import EntryKind
 
 WINDOW_MS = 5_000
 DUE_MS = WINDOW_MS + 1_000
 PASS, OTHER = b"a" * 8, b"b" * 8
+IN, OUT = Direction.IN, Direction.OUT
 
 
 def lane(has_sensor: bool = True) -> LanePassages:
@@ -19,23 +33,27 @@ def lane(has_sensor: bool = True) -> LanePassages:
     return LanePassages(WINDOW_MS, has_sensor)
 
 
-def told(endings: list[Ending]) -> list[tuple[str, int]]:
-    """What ended, short."""
-    return [(ending.kind.name.lower(), ending.intent_seq) for ending in endings]
+def told(endings: Sequence[Ending | Sighting]) -> list[tuple[str, int]]:
+    """What ended, short; 0 for what belongs to no pulse."""
+    return [(one.value, 0) if isinstance(one, Sighting) else (one.kind.name.lower(), one.intent_seq) for one in endings]
 
 
 Moment = tuple[int, str]
-"""At so many ms: `edge` (the sensor rises and falls), `up`, `down`, `tick`, `busy` (a tick, the arm not ready)."""
+"""At so many ms: `edge` (the sensor rises and falls), `up`, `down`, `out` (the other way), `tick`, `busy` (a tick, the
+arm not ready)."""
 
 
 def play(passages: LanePassages, moments: list[Moment]) -> list[tuple[str, int]]:
     """Everything that ended, in order."""
-    ended: list[Ending] = []
+    ended: list[Ending | Sighting] = []
     for at_ms, what in moments:
         if what in ("edge", "up"):
-            ended += passages.edge(True, at_ms * MS)
+            ended += passages.edge(IN, True, at_ms * MS)
         if what in ("edge", "down"):
-            ended += passages.edge(False, at_ms * MS)
+            ended += passages.edge(IN, False, at_ms * MS)
+        if what == "out":
+            ended += passages.edge(OUT, True, at_ms * MS)
+            ended += passages.edge(OUT, False, at_ms * MS)
         if what in ("tick", "busy"):
             ended += passages.tick(at_ms * MS, ready=what == "tick")
     return told(ended)
@@ -48,13 +66,25 @@ def play(passages: LanePassages, moments: list[Moment]) -> list[tuple[str, int]]
         ([(DUE_MS - 1, "tick")], []),
         ([(DUE_MS, "tick")], [("annulled", 1)]),
         ([(DUE_MS, "tick"), (DUE_MS + LATE_MS, "edge")], [("annulled", 1), ("passed_late", 1)]),
-        ([(DUE_MS, "tick"), (DUE_MS + LATE_MS + 1, "edge")], [("annulled", 1)]),
-        ([(DUE_MS, "tick"), (DUE_MS + 1, "edge"), (DUE_MS + 2, "edge")], [("annulled", 1), ("passed_late", 1)]),
+        ([(DUE_MS, "tick"), (DUE_MS + LATE_MS + 1, "edge")], [("annulled", 1), ("forced", 0)]),
+        (
+            [(DUE_MS, "tick"), (DUE_MS + 1, "edge"), (DUE_MS + 2, "edge")],
+            [("annulled", 1), ("passed_late", 1), ("second_person", 0)],
+        ),
         ([(DUE_MS, "busy"), (DUE_MS + 5_000, "busy"), (DUE_MS + 6_000, "tick")], [("annulled", 1)]),
         ([(DUE_MS, "busy"), (DUE_MS + 5_000, "edge")], [("passed", 1)]),
         ([(DUE_MS + UNREADY_LIMIT_MS, "busy")], [("unresolved", 1)]),
         ([(900, "down"), (DUE_MS, "tick")], [("annulled", 1)]),  # an edge that ends nothing that began
-        ([(900, "edge"), (1_600, "edge")], [("passed", 1)]),  # a second person has no intent here
+        ([(900, "edge"), (1_600, "edge")], [("passed", 1), ("second_person", 0)]),
+        ([(900, "edge"), (1_600, "out")], [("passed", 1), ("backwards", 0)]),
+        ([(900, "out"), (DUE_MS, "tick")], [("backwards", 0), ("annulled", 1)]),
+        ([(900, "edge"), (DUE_MS + 1, "edge")], [("passed", 1), ("forced", 0)]),
+        ([(900, "edge"), (DUE_MS + 1, "out")], [("passed", 1), ("forced", 0)]),
+        (  # a slow one, and somebody close behind
+            [(900, "up"), (9_000, "down"), (9_000 + FOLLOW_MS, "edge")],
+            [("passed", 1), ("second_person", 0)],
+        ),
+        ([(900, "up"), (9_000, "down"), (9_001 + FOLLOW_MS, "edge")], [("passed", 1), ("forced", 0)]),
     ],
 )
 def test_one_pulse(moments: list[Moment], ends: list[tuple[str, int]]) -> None:
@@ -65,7 +95,7 @@ def test_one_pulse(moments: list[Moment], ends: list[tuple[str, int]]) -> None:
 
 def test_a_sensor_that_was_on_before_the_pulse_tells_nothing() -> None:
     passages = lane()
-    assert not passages.edge(True, 0)
+    assert told(passages.edge(IN, True, 0)) == [("forced", 0)]
     assert not passages.pulsed(1, PASS, 10 * MS)
     assert play(passages, [(DUE_MS + 10, "tick")]) == [("passed_assumed", 1)]
 
@@ -96,7 +126,7 @@ def test_nothing_is_annulled_while_a_later_pulse_keeps_the_arm_unlocked() -> Non
 def test_an_edge_before_the_pulse_is_not_its() -> None:
     passages = lane()
     passages.pulsed(1, PASS, 1_000 * MS)
-    assert play(passages, [(1_000, "edge"), (1_000 + DUE_MS, "tick")]) == [("annulled", 1)]
+    assert play(passages, [(1_000, "edge"), (1_000 + DUE_MS, "tick")]) == [("second_person", 0), ("annulled", 1)]
 
 
 def test_without_a_sensor_a_pulse_is_a_passage() -> None:
@@ -137,7 +167,7 @@ def test_shown_again_the_same_pass_gets_one_more_pulse_counted_once() -> None:
 def test_shown_again_in_vain(why: str) -> None:
     passages = proven()
     if why == "sensor on":
-        passages.edge(True, 999 * MS)
+        passages.edge(IN, True, 999 * MS)
     if why == "sensor silent for three pulses":
         for seq in (3, 4):
             passages.pulsed(seq, OTHER, 1_000 * MS + seq)
@@ -203,28 +233,123 @@ def test_the_next_look_is_when_something_is_due_and_never_in_a_busy_loop() -> No
     assert late > (DUE_MS + 500) * MS
 
 
-def test_every_intent_ends_exactly_once_whatever_happens() -> None:
-    """Random moments: each intent gets one closing outcome, and `passed_late` only after an annulment."""
-    chance = random.Random(7)
-    closing = {EntryKind.PASSED, EntryKind.PASSED_ASSUMED, EntryKind.ANNULLED, EntryKind.UNRESOLVED}
-    for _ in range(200):
-        passages, ended, now_ms = lane(has_sensor=chance.random() < 0.9), [], 0
-        for seq in range(1, 40):
-            now_ms += chance.randrange(1, 9_000)
-            match chance.randrange(4):
-                case 0:
-                    opening = passages.may_go_on(PASS, ready=True)
-                    if opening is not None:
-                        ended += passages.pulsed_again(opening, now_ms * MS)
-                case 1:
-                    ended += passages.edge(chance.random() < 0.6, now_ms * MS)
-                case 2:
-                    ended += passages.tick(now_ms * MS, ready=chance.random() < 0.8)
-                case _:
-                    pass
-            ended += passages.pulsed(seq, PASS, now_ms * MS)
-        ended += passages.tick((now_ms + DUE_MS + UNREADY_LIMIT_MS) * MS, ready=False)
-        for seq in range(1, 40):
-            kinds = [ending.kind for ending in ended if ending.intent_seq == seq]
-            assert sum(kind in closing for kind in kinds) == 1
-            assert kinds.count(EntryKind.PASSED_LATE) <= kinds.count(EntryKind.ANNULLED)
+Step = tuple[str, int, bool]
+"""What happens, after how many ms, and a coin for it."""
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["pulse", "free", "again", "in", "out", "tick", "held"]), st.integers(1, 9_000), st.booleans()
+    ),
+    max_size=60,
+)
+CLOSING_KINDS = {EntryKind.PASSED, EntryKind.PASSED_ASSUMED, EntryKind.ANNULLED, EntryKind.UNRESOLVED}
+
+
+@given(steps=STEPS, has_sensor=st.booleans(), stuck=st.booleans())
+def test_every_pulse_ends_exactly_once_whatever_happens(steps: list[Step], has_sensor: bool, stuck: bool) -> None:
+    """Each one gets one closing outcome, and `passed_late` only after an annulment; nobody is counted twice."""
+    passages, now_ms, seq = lane(has_sensor), 0, 0
+    ended: list[Ending | Sighting] = []
+    risings = 0
+    for what, pause_ms, coin in steps:
+        now_ms += pause_ms
+        if what in ("pulse", "free"):
+            seq += 1
+            ended += passages.pulsed(seq, PASS, now_ms * MS, free=what == "free", sensor_on=stuck)
+        elif what == "again":
+            opening = passages.may_go_on(PASS, ready=coin)
+            ended += [] if opening is None else passages.pulsed_again(opening, now_ms * MS)
+        elif what in ("in", "out") and has_sensor:
+            told_of = passages.edge(IN if what == "in" else OUT, coin, now_ms * MS)
+            risings += bool(told_of)
+            ended += told_of
+        elif what in ("tick", "held"):
+            ended += passages.tick(now_ms * MS, ready=coin, sensor_on=stuck, held=what == "held")
+    ended += passages.tick((now_ms + DUE_MS + UNREADY_LIMIT_MS) * MS, ready=False)
+    assert passages.next_tick_ns(0) is None
+    kinds = [[one.kind for one in ended if isinstance(one, Ending) and one.intent_seq == n] for n in range(1, seq + 1)]
+    for own in kinds:
+        assert sum(kind in CLOSING_KINDS for kind in own) == 1
+        assert own.count(EntryKind.PASSED_LATE) <= own.count(EntryKind.ANNULLED)
+    walked = sum(own.count(EntryKind.PASSED) + own.count(EntryKind.PASSED_LATE) for own in kinds)
+    seen = sum(isinstance(one, Sighting) and one is not Sighting.ANNULLED_OFTEN for one in ended)
+    assert walked + seen == risings, "each time the arm turns is told once"
+
+
+def test_who_has_an_intent_comes_before_who_has_none() -> None:
+    passages = lane()
+    passages.pulsed(1, b"", 0, free=True)
+    passages.pulsed(2, PASS, 100 * MS)
+    (first,) = passages.edge(IN, True, 500 * MS)
+    assert isinstance(first, Ending)
+    assert (first.intent_seq, first.free) == (2, False)
+    passages.edge(IN, False, 600 * MS)
+    (second,) = passages.edge(IN, True, 700 * MS)
+    assert isinstance(second, Ending)
+    assert (second.intent_seq, second.free) == (1, True)
+
+
+def test_the_next_one_may_follow_when_the_arm_is_locked_and_empty_and_nobody_else_is_awaited() -> None:
+    passages = lane()
+    assert passages.is_free_for_next(0, ready=True)
+    passages.pulsed(1, PASS, 0)
+    assert not passages.is_free_for_next(100 * MS, ready=True)
+    passages.edge(IN, True, 500 * MS)
+    assert not passages.is_free_for_next(600 * MS, ready=True), "somebody is in the arm"
+    passages.edge(IN, False, 700 * MS)
+    assert not passages.is_free_for_next(700 * MS, ready=False)
+    assert passages.is_free_for_next(700 * MS, ready=True)
+
+
+def test_without_a_sensor_the_next_one_follows_when_the_window_is_over() -> None:
+    passages = lane(has_sensor=False)
+    passages.pulsed(1, PASS, 0)
+    assert [passages.is_free_for_next(ms * MS, ready=True) for ms in (WINDOW_MS - 1, WINDOW_MS)] == [False, True]
+
+
+def test_a_lane_held_open_waits_for_nobody_and_says_that_whoever_showed_a_code_may_have_walked_in() -> None:
+    passages = lane()
+    passages.pulsed(1, b"", 0, free=True)
+    passages.pulsed(2, PASS, 1_000 * MS)
+    assert not passages.tick((WINDOW_MS + 999) * MS, ready=True, held=True)
+    (free,) = passages.tick((WINDOW_MS + 1_000) * MS, ready=True, held=True)
+    passages.pulsed(3, b"", (WINDOW_MS + 1_000) * MS, free=True)
+    assert told(passages.tick((1_000 + DUE_MS) * MS, ready=True, held=True)) == [("passed_assumed", 2)]
+    assert isinstance(free, Ending)
+    assert (free.kind, free.intent_seq, free.free) == (EntryKind.ANNULLED, 1, True)
+
+
+@pytest.mark.parametrize(("held", "sensor_on", "ends"), [(False, True, "passed_assumed"), (False, False, "annulled")])
+def test_a_sensor_that_is_on_without_an_edge_tells_nothing_either(held: bool, sensor_on: bool, ends: str) -> None:
+    """Its wire was cut before the start: annulling would give every right back."""
+    passages = lane()
+    passages.pulsed(1, PASS, 0, sensor_on=True)
+    assert told(passages.tick(DUE_MS * MS, ready=True, sensor_on=sensor_on, held=held)) == [(ends, 1)]
+
+
+def test_three_of_the_last_ten_that_nobody_walked_through_are_too_many() -> None:
+    passages, ended = lane(), list[tuple[str, int]]()
+    for seq in range(1, 20):
+        began_ms = seq * 20_000
+        passages.pulsed(seq, PASS, began_ms * MS)
+        walked = [(began_ms + 500, "edge")] if seq % 4 else []
+        ended += play(passages, [*walked, (began_ms + DUE_MS, "tick")])
+    assert [n for n, one in enumerate(ended) if one[0] == "annulled_often"] == [12], "with the third, and then anew"
+    assert ended[11] == ("annulled", 12)
+
+
+def test_ten_that_walk_make_up_for_two_that_did_not() -> None:
+    passages, ended = lane(), list[tuple[str, int]]()
+    for seq in range(1, 30):
+        began_ms = seq * 20_000
+        passages.pulsed(seq, PASS, began_ms * MS)
+        walked = [(began_ms + 500, "edge")] if seq % 5 else []
+        ended += play(passages, [*walked, (began_ms + DUE_MS, "tick")])
+    assert "annulled_often" not in [what for what, _ in ended]
+
+
+def test_a_way_that_needs_no_pulse_is_counted_and_not_forced() -> None:
+    passages = LanePassages(WINDOW_MS, True, IN, frozenset({OUT}))
+    assert told(passages.edge(OUT, True, 0)) == [("exit", 0)]
+    free_exit = LanePassages(WINDOW_MS, True, OUT, frozenset({OUT}))
+    assert told(free_exit.edge(OUT, True, 0)) == [("exit", 0)]
+    assert told(free_exit.edge(IN, True, 1_000 * MS)) == [("forced", 0)]

@@ -12,7 +12,7 @@ import pytest
 
 import gate_agent.settings
 import sync_server.settings
-from provisioning.install import ROLES, SOURCE, Host, Step, carry_out, plan, release_name
+from provisioning.install import ROLES, SOURCE, Host, Step, carry_out, is_pi, plan, release_name
 
 
 def gate_settings() -> object:
@@ -23,7 +23,7 @@ def centre_settings() -> object:
     return sync_server.settings.load_settings(None, SOURCE / ROLES["server"].settings[0], {})
 
 
-EVERY_PACKAGE = frozenset({"systemd", "udev", "python3-venv", "libzbar0t64"})
+EVERY_PACKAGE = frozenset({"systemd", "udev", "python3-venv", "libzbar0t64", "pcscd", "python3-pyscard"})
 NEEDS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="systemd-sysusers is not installed")
 
 
@@ -71,6 +71,26 @@ def test_either_name_of_a_package_will_do(tmp_path: Path) -> None:
     assert not [command for command in told if "apt-get" in command]
 
 
+def test_a_gate_gets_what_card_readers_need_and_a_pi_its_pins(tmp_path: Path) -> None:
+    bare = commands(plan(ROLES["agent"], SOURCE, Host(tmp_path, frozenset(), systemd_runs=False)))[1]
+    assert {"pcscd", "python3-pyscard"} <= set(bare.split())
+    assert "lgpio" not in bare
+    pi = commands(plan(ROLES["agent"], SOURCE, Host(tmp_path, EVERY_PACKAGE, systemd_runs=False, is_pi=True)))[1]
+    assert pi.split()[-1] == "python3-lgpio"
+    centre = commands(plan(ROLES["server"], SOURCE, Host(tmp_path, frozenset(), systemd_runs=False, is_pi=True)))[1]
+    assert "pcscd" not in centre
+    assert "lgpio" not in centre
+
+
+def test_a_pi_is_known_by_its_firmware(tmp_path: Path) -> None:
+    assert not is_pi(tmp_path)
+    model = tmp_path / "proc/device-tree/model"
+    model.parent.mkdir(parents=True)
+    for name, pi in ((b"Raspberry Pi 4 Model B Rev 1.5\0", True), (b"Some other board\0", False)):
+        model.write_bytes(name)
+        assert is_pi(tmp_path) is pi
+
+
 @NEEDS_SYSTEMD
 @pytest.mark.parametrize("role", ROLES)
 def test_a_second_run_has_nothing_to_do(role: str, tmp_path: Path) -> None:
@@ -79,6 +99,7 @@ def test_a_second_run_has_nothing_to_do(role: str, tmp_path: Path) -> None:
     for unit in ROLES[role].units:
         assert (tmp_path / "etc/systemd/system/multi-user.target.wants" / unit).is_symlink()
     assert ROLES[role].program in (tmp_path / "etc/passwd").read_text(encoding="utf-8")
+    assert (tmp_path / "etc/polkit-1/rules.d/60-gate-agent.rules").exists() == (role == "agent")
 
 
 @NEEDS_SYSTEMD

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from wire import credential, envelope, feed, holder_proof, keyset, messages, presentation, signing, token
+from wire import credential, envelope, feed, holder_proof, keyset, messages, presentation, signing, stranger, token
 from wire.calendar import Calendar, Closure, DayRange, Hours
 from wire.credential import CredentialKind
 from wire.entitlement import PassStatus, Rule
@@ -129,6 +129,18 @@ def batch() -> messages.Batch:
     )
 
 
+def following_batch() -> messages.Batch:
+    """A batch that says everything that may be said: of the journal before, of an earlier receipt, and its end."""
+    first = batch()
+    return msgspec.structs.replace(
+        first,
+        echo=messages.batch_digest(messages.encode_batch(first)),
+        complete_seq=3,
+        supersedes=messages.Superseded(INCARNATION[::-1], 99, bytes(range(32))),
+        closing=True,
+    )
+
+
 def head(segments: tuple[bytes, ...]) -> feed.Head:
     """A head over whole segments."""
     refs = tuple(feed.SegmentRef(feed.segment_name(segment), 42) for segment in segments)
@@ -157,8 +169,9 @@ def exact_bytes() -> dict[str, str]:
         "entry.refused": messages.encode_entry(ENTRIES[2]).hex(),
         "entry.hash_of_first": messages.entry_hash(messages.FIRST_HASH, messages.encode_entry(ENTRIES[0])).hex(),
         "entry.redemption_id": messages.redemption_id(DEVICE_ID, INCARNATION, 1).hex(),
-        "entry.stranger": messages.stranger_evidence("https://example.com/pay", bytes(32)).hex(),
+        "entry.stranger": stranger.stranger_evidence("https://example.com/pay", bytes(32)).hex(),
         "batch": body.hex(),
+        "batch.following": messages.encode_batch(following_batch()).hex(),
         "receipt": messages.sign_receipt(receipt, SERVICE_KEY_ID, SERVICE).hex(),
         "config": messages.sign_config(CONFIG, DEVICE_ID, SERVICE_KEY_ID, SERVICE).hex(),
         "head": feed.sign_head(head((segment,)), LIST_KEY_ID, LIST).hex(),

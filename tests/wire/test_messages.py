@@ -11,7 +11,6 @@ from tests.wire import samples
 from wire import messages, presentation, signing
 from wire.messages import (
     BatchFlaw,
-    CharacterClass,
     ClockTrust,
     Entry,
     EntryKind,
@@ -42,6 +41,23 @@ def test_an_empty_batch_is_a_sign_of_life() -> None:
     assert read.entries == ()
 
 
+def test_a_batch_of_the_release_before_is_read_and_its_reader_skips_what_was_added() -> None:
+    full = msgspec.msgpack.decode(messages.encode_batch(samples.following_batch()))
+    read = messages.read_batch(msgspec.msgpack.encode(full[:12]))
+    assert isinstance(read, ReadBatch)
+    assert read.batch == samples.batch()
+    later = messages.read_batch(msgspec.msgpack.encode([*full, "of a later release"]))
+    assert isinstance(later, ReadBatch)
+    assert later.batch == samples.following_batch()
+
+
+@pytest.mark.parametrize("before", [messages.LOST, None, messages.Superseded(samples.INCARNATION, 4)])
+def test_a_batch_says_which_journal_came_before(before: messages.Superseded | None) -> None:
+    read = messages.read_batch(changed(supersedes=before))
+    assert isinstance(read, ReadBatch)
+    assert read.batch.supersedes == before
+
+
 @pytest.mark.parametrize(
     ("body", "flaw"),
     [
@@ -50,6 +66,8 @@ def test_an_empty_batch_is_a_sign_of_life() -> None:
         (b"\x90", BatchFlaw.NEEDS_UPDATE),
         (changed(format=2), BatchFlaw.NEEDS_UPDATE),
         (changed(device=b"short"), BatchFlaw.MALFORMED),
+        (changed(supersedes=messages.Superseded(b"short", 1)), BatchFlaw.MALFORMED),
+        (changed(supersedes="somebody"), BatchFlaw.MALFORMED),
         (changed(first_seq=2), BatchFlaw.NOT_CONTIGUOUS),
         (changed(previous_hash=b"\x01" * 32), BatchFlaw.BROKEN_CHAIN),
         (changed(last_hash=bytes(32)), BatchFlaw.BROKEN_CHAIN),
@@ -100,24 +118,10 @@ def test_a_receipt_counts_only_under_a_service_key() -> None:
     assert messages.read_receipt(html, samples.KEY_SET, None) is SealFlaw.NEEDS_UPDATE
 
 
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        ("", CharacterClass.EMPTY),
-        ("4006381333931", CharacterClass.DIGITS),
-        ("hello", CharacterClass.LETTERS),
-        ("https://pay.example/1", CharacterClass.LINK),
-        ("a-1 b", CharacterClass.MIXED),
-        ("\x00\x01", CharacterClass.BINARY),
-        ("年票", CharacterClass.BINARY),
-    ],
-)
-def test_a_stranger_is_described_and_not_kept(text: str, kind: CharacterClass) -> None:
-    evidence = messages.stranger_evidence(text, b"key")
-    assert evidence[2] == kind
-    assert int.from_bytes(evidence[:2], "big") == len(text.encode())
-    assert evidence != messages.stranger_evidence(text, b"another key")
-    assert len(evidence) == 11
+def test_a_receipt_of_the_release_before_is_read() -> None:
+    plain = msgspec.msgpack.encode(msgspec.msgpack.decode(msgspec.msgpack.encode(RECEIPT))[:5])
+    sealed = signing.seal("receipt", 1, samples.SERVICE_KEY_ID, samples.SERVICE, plain)
+    assert messages.read_receipt(sealed, samples.KEY_SET, samples.NOW_MS) == RECEIPT
 
 
 def test_an_enrolment_code_can_be_typed_and_pins_the_root_key() -> None:

@@ -1,0 +1,283 @@
+"""How every lane stands now: orders, fire, troubles and alarms, kept in one place and told to the board at once.
+
+Any thread may call. What takes its time, devices and the disk, is looked at before the lock is taken.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from gate_agent import judging
+from gate_agent.board import Alarm, AlarmKind, Board, LaneStatus, Status
+from gate_agent.entries import Entries
+from gate_agent.faces import IDLE, Face, Facts, State, Trouble
+from gate_agent.journal import Journal
+from gate_agent.judging import NO_LANE, Event
+from gate_agent.lane import Lane
+from gate_agent.lane_state import Inputs, LaneState, Order, Word, lane_state, may_pulse
+from gate_agent.world import World
+from wire.reasons import Reason
+
+STUCK_MS = 60_000
+"""A passage input that is active for longer is no visitor."""
+ALARM_MS = 600_000
+"""How long something that is over calls for staff."""
+OPEN = Order()
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+LASTING = frozenset({AlarmKind.FIRE, AlarmKind.TAMPER, AlarmKind.SENSOR})
+"""Alarms that stay as long as what they tell; the others leave after ALARM_MS."""
+
+
+class Standing:
+    """All lanes of one box. `orders` are those that stood when the agent ended."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        look: Callable[[], World],
+        board: Board,
+        lanes: Sequence[Lane],
+        orders: Mapping[int, Order],
+    ) -> None:
+        self._journal = journal
+        self._look = look
+        self._board = board
+        self._lanes = {lane.number: lane for lane in lanes}
+        self._lock = threading.Lock()
+        self._orders = dict(orders)
+        self._burning: set[int] = set()
+        self._checking: set[int] = set()
+        self._named: dict[int, Trouble] = {}
+        self._troubles: dict[int, Trouble | None] = {}
+        self._alarms: dict[tuple[AlarmKind, int], tuple[int, int]] = {}  # since: by the boot clock, and for people
+        self._passing_since_ms: dict[int, int] = {}
+        self._has_list = False
+        self._seen = look()
+        self._box_alarms: tuple[Alarm, ...] = ()
+        self._told: dict[int, LaneStatus] = {}
+        self._rests: dict[int, Face] = {}
+
+    def glance(self) -> World:
+        """The world now, or as it was while its files cannot be read: fire and orders do not wait for them."""
+        try:
+            self._seen = self._look()
+        except (OSError, sqlite3.Error):
+            log.exception("the world could not be looked at")
+        return self._seen
+
+    @property
+    def fire(self) -> bool:
+        """Fire at any lane is fire for the whole box."""
+        return bool(self._burning)
+
+    def order(self, lane: int) -> Order:
+        """The word that stands for a lane."""
+        return self._orders.get(lane, OPEN)
+
+    def inputs(self, lane: int) -> Inputs:
+        """What the lane's state rests on."""
+        word = self.order(lane).word_at(self.glance().now.monotonic_ms)
+        return self._inputs(lane, word)
+
+    def objection(self, lane: int) -> Reason | None:
+        """What stands in a good pass's way at this lane; a turnstile's fault shows when it is asked to open."""
+        if self._named.get(lane) is not None:
+            return Reason.FAULT
+        return Reason.LANE_CLOSED if self.order(lane).word is Word.CLOSED else None
+
+    def other_lane(self, lane: int) -> int | None:
+        """The nearest other lane of the same side where somebody can walk through now."""
+        return _nearest(self._lanes[lane].side, lane, list(self._told.values()))
+
+    def rest(self, lane: int) -> Face:
+        """What the lane shows while nobody presents."""
+        return self._rests.get(lane, IDLE)
+
+    def give(self, lane: int, order: Order) -> None:
+        """From now on this word stands; it is on disk already, or will be."""
+        self._change(lambda: self._orders.__setitem__(lane, order))
+
+    def check(self, lane: int, on: bool) -> None:
+        """Whether staff check a pass at the lane, so that its face says so."""
+        self._change(lambda: (self._checking.add if on else self._checking.discard)(lane))
+
+    def name_trouble(self, lane: int, trouble: Trouble | None) -> None:
+        """A lane whose devices moved, or that is crossed with another, until it was commissioned again."""
+        self._change(lambda: self._named.pop(lane, None) if trouble is None else self._named.update({lane: trouble}))
+
+    def raise_alarm(self, kind: AlarmKind, lane: int) -> None:
+        """Something happened that calls for staff."""
+        world = self.glance()
+        at = (world.now.monotonic_ms, world.now.record_ms)
+        self._change(lambda: self._alarms.__setitem__((kind, lane), at))
+
+    def attended(self, lane: int) -> None:
+        """Staff have looked after what happened at a lane: what is over need not call for them any more."""
+        self._change(lambda: self._drop(lambda kind, number, _: number == lane and kind not in LASTING))
+
+    def fire_input(self, lane: int, active: bool) -> None:
+        """The fire input of one lane. When it begins every lane gets closed, and stays so until staff open it."""
+        if active == (lane in self._burning):
+            return
+        world, numbers, closed = self.glance(), tuple(self._lanes), Order(Word.CLOSED)
+
+        def change() -> str | None:
+            before = self.fire
+            (self._burning.add if active else self._burning.discard)(lane)
+            if before == self.fire:
+                return None
+            if self.fire:
+                self._orders.update(dict.fromkeys(numbers, closed))
+                self._alarms[AlarmKind.FIRE, NO_LANE] = (world.now.monotonic_ms, world.now.record_ms)
+                return "fire"
+            self._alarms.pop((AlarmKind.FIRE, NO_LANE))
+            return "fire_over"
+
+        def write(entries: Entries) -> None:
+            judging.append_event(entries, str(event), world, lane)
+            if event == "fire":
+                for number in numbers:
+                    entries.keep_lane_order(number, closed, world.boot, world.now)
+
+        event = self._change(change)
+        if event is not None:
+            self._journal.post(write)
+
+    def tamper_input(self, lane: int, active: bool) -> None:
+        """The housing of one lane's turnstile was opened or closed."""
+        self._lasting(AlarmKind.TAMPER, lane, active, "tamper")
+
+    def sensor_tells_nothing(self, lane: int, stuck: bool) -> None:
+        """The passage sensor of a lane is active all the time, or moves again."""
+        self._lasting(AlarmKind.SENSOR, lane, stuck, "sensor_stuck")
+
+    def look(self, status: Status | None = None, readable: bool = True) -> None:
+        """Look at every lane's devices and tell the board all of it; `status` is how the rest of the gate is.
+
+        `readable` False: the data directory cannot be read, and what cannot be read cannot be written either."""
+        world = self.glance()
+        record = self._journal.trouble is not None or not readable
+        troubles = {number: Trouble.RECORD if record else _trouble(lane) for number, lane in self._lanes.items()}
+        for number, lane in self._lanes.items():
+            self.fire_input(number, lane.turnstile.fire)
+            self.tamper_input(number, lane.turnstile.tampered)
+            self.sensor_tells_nothing(number, self._is_stuck(lane, world.now.monotonic_ms))
+
+        def change() -> None:
+            self._troubles, self._has_list = troubles, world.pass_list is not None
+            self._box_alarms = self._box_alarms if status is None else status.alarms
+            overdue_ms = world.now.monotonic_ms - ALARM_MS
+            self._drop(lambda kind, _, since_ms: kind not in LASTING and since_ms < overdue_ms)
+
+        self._change(change, status)
+
+    def _inputs(self, lane: int, word: Word) -> Inputs:
+        return Inputs(
+            starting=lane not in self._troubles,
+            fire=self.fire,
+            trouble=self._troubles.get(lane) or self._named.get(lane),
+            word=word,
+            has_list=self._has_list,
+        )
+
+    def _change(self, change: Callable[[], T], status: Status | None = None) -> T:
+        """What `change` returned, after the board was told, so that nobody can tell it something older afterwards."""
+        world = self.glance()
+        with self._lock:
+            changed = change()
+            lanes = tuple(self._lane_status(lane, world) for lane in self._lanes.values())
+            self._told = {status.lane: status for status in lanes}
+            if status is None:
+                self._board.lanes(lanes, self._alarms_now())
+            else:
+                self._board.status(replace(status, lanes=lanes, alarms=self._alarms_now()))
+            self._rests = {status.lane: self._at_rest(status, lanes) for status in lanes}
+            for lane, face in self._rests.items():
+                self._board.rest(lane, face)
+        return changed
+
+    def _lane_status(self, lane: Lane, world: World) -> LaneStatus:
+        order = self._orders.get(lane.number, OPEN)
+        inputs = self._inputs(lane.number, order.word_at(world.now.monotonic_ms))
+        state = lane_state(inputs)
+        until_ms = world.now.record_ms + order.ends_ms - world.now.monotonic_ms
+        status = LaneStatus(lane.number, state, lane.side, lane.way, inputs.trouble, world.now.record_ms)
+        before = self._told.get(lane.number)
+        if before is not None and (before.state, before.trouble) == (state, inputs.trouble):
+            status = replace(status, since_ms=before.since_ms)
+        return replace(status, until_ms=until_ms) if state is LaneState.HELD_OPEN else status
+
+    def _at_rest(self, lane: LaneStatus, lanes: Sequence[LaneStatus]) -> Face:
+        """What a lane shows while nobody presents."""
+        facts = Facts(to_lane=_nearest(lane.side, lane.lane, lanes), trouble=lane.trouble)
+        match lane.state:
+            case LaneState.FIRE:
+                return Face(State.FIRE)
+            case LaneState.STARTING:
+                return Face(State.STARTING, facts)
+            case LaneState.CLOSED:
+                return Face(Reason.LANE_CLOSED, facts)
+            case LaneState.OUT_OF_ORDER:
+                return Face(Reason.CANNOT_RECORD if lane.trouble is Trouble.RECORD else Reason.FAULT, facts)
+        if lane.lane in self._checking:
+            return Face(State.CHECK_ONLY)
+        if lane.state is LaneState.HELD_OPEN:
+            return Face(State.HELD_OPEN)
+        own = self._lanes[lane.lane]
+        return Face(State.EXIT) if own.direction in own.passages.free_ways else IDLE
+
+    def _alarms_now(self) -> tuple[Alarm, ...]:
+        """Those of the lanes and of the rest of the gate, the worst first."""
+        of_lanes = (Alarm(kind, lane or None, since_ms) for (kind, lane), (_, since_ms) in self._alarms.items())
+        kinds = list(AlarmKind)
+        return tuple(
+            sorted((*of_lanes, *self._box_alarms), key=lambda alarm: (kinds.index(alarm.kind), alarm.lane or 0))
+        )
+
+    def _lasting(self, kind: AlarmKind, lane: int, active: bool, event: str) -> None:
+        if active == ((kind, lane) in self._alarms):
+            return
+        world = self.glance()
+        at = (world.now.monotonic_ms, world.now.record_ms)
+        self._change(
+            lambda: self._alarms.__setitem__((kind, lane), at) if active else self._alarms.pop((kind, lane), None)
+        )
+        if active:
+            self._journal.post(lambda entries: judging.append_told(entries, lane, (Event(event),), world))
+
+    def _is_stuck(self, lane: Lane, boot_ms: int) -> bool:
+        if not lane.sensor_on:
+            self._passing_since_ms.pop(lane.number, None)
+            return False
+        since_ms = self._passing_since_ms.setdefault(lane.number, boot_ms)
+        return (AlarmKind.SENSOR, lane.number) in self._alarms or boot_ms - since_ms >= STUCK_MS
+
+    def _drop(self, over: Callable[[AlarmKind, int, int], bool]) -> None:
+        for (kind, lane), (since_ms, _) in list(self._alarms.items()):
+            if over(kind, lane, since_ms):
+                del self._alarms[kind, lane]
+
+
+def allows_pulse(standing: Standing, lane: int) -> bool:
+    """Whether the lane's arm may be unlocked now."""
+    return may_pulse(standing.inputs(lane))
+
+
+def _nearest(side: object, lane: int, lanes: Sequence[LaneStatus]) -> int | None:
+    walkable = (LaneState.OPEN, LaneState.HELD_OPEN)
+    others = [other.lane for other in lanes if other.lane != lane and other.side is side and other.state in walkable]
+    return min(others, key=lambda other: (abs(other - lane), other), default=None)
+
+
+def _trouble(lane: Lane) -> Trouble | None:
+    """What keeps a lane from working: its turnstile, or no reader left that reads."""
+    if lane.turnstile.fault is not None:
+        return Trouble.TURNSTILE
+    return Trouble.READER if lane.readers and all(reader.fault is not None for reader in lane.readers) else None
