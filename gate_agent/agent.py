@@ -71,12 +71,13 @@ class Agent:
             self._world = WorldView(clocks, lists, sync, spare_key, entries.newest_trusted_ms)
             self.time = self._world.time
             self.time.look_at_rtc()
+            self._specs = [choice.spec for choice in chosen]
             self.devices = [self._open(choice) for choice in chosen]
             self.board = Board(tuple(one.number for one in self.devices), lambda: monotonic_ns() // 1_000_000)
             lanes = [_lane(choice, devices) for choice, devices in zip(chosen, self.devices, strict=True)]
             now = self._world.look()
             orders = entries.lane_orders(now.boot, now.now)
-            self.gate = Gate(self._journal, self._world.look, self.board, lanes, monotonic_ns, orders)
+            self.gate = Gate(self._journal, self._world.look, self.board, lanes, monotonic_ns, orders, entries.wiring())
             self.lanes = [
                 LaneThreads(self.gate, lane, devices, self.board, HeldUp(choice.settings.same_code_ms), monotonic_ns)
                 for choice, devices, lane in zip(chosen, self.devices, lanes, strict=True)
@@ -98,6 +99,7 @@ class Agent:
         intents = self._journal.perform(lambda entries: entries.open_intents())
         if not isinstance(intents, CannotRecord):
             self.gate.recover(intents)
+        self.gate.wiring.compare(self._specs)
         for lane in self.lanes:
             lane.start()
         self._await_readers()

@@ -16,6 +16,7 @@ from gate_agent.lane import Hold, Lane, Party
 from gate_agent.lane_state import Word
 from gate_agent.passage import MS, Ending, Opening, Sighting
 from gate_agent.standing import OPEN, Standing, allows_pulse
+from gate_agent.wiring_watch import WiringWatch
 from gate_agent.world import World
 from hardware import DeviceFault
 from hardware.indicator import Signal
@@ -58,12 +59,14 @@ class Doorkeeper:
         look: Callable[[], World],
         board: Board,
         standing: Standing,
+        wiring: WiringWatch,
         monotonic_ns: Callable[[], int],
     ) -> None:
         self._journal = journal
         self._look = look
         self._board = board
         self._standing = standing
+        self._wiring = wiring
         self._monotonic_ns = monotonic_ns
 
     def unlock(self, lane: Lane, seq: int, pass_id: bytes = b"", *, free: bool = False) -> None:
@@ -72,6 +75,8 @@ class Doorkeeper:
             raise DeviceFault("there is a fire: nobody is let in")
         sensor_on = lane.sensor_on
         began_ns = lane.turnstile.open_for(lane.pulse_ms, note(pass_id, seq))
+        if lane.hold is None:
+            self._wiring.pulsed(lane.number, began_ns)
         lane.owed.extend(
             self._of_pulse(lane, lane.passages.pulsed(seq, pass_id, began_ns, free=free, sensor_on=sensor_on))
         )
@@ -81,6 +86,7 @@ class Doorkeeper:
         if self._standing.fire:
             raise DeviceFault("there is a fire: nobody is let in")
         began_ns = lane.turnstile.open_for(lane.pulse_ms, note(opening.pass_id, opening.intent_seq))
+        self._wiring.pulsed(lane.number, began_ns)
         lane.owed.extend(self._of_pulse(lane, lane.passages.pulsed_again(opening, began_ns)))
 
     def show(self, lane: Lane, told: Announcement, intent_seq: int = 0) -> None:
@@ -101,6 +107,8 @@ class Doorkeeper:
         """An input of the lane's turnstile changed."""
         if edge.role in PASSAGES:
             direction = PASSAGES[edge.role]
+            if edge.active and direction is lane.direction and self._needs_pulse(lane):
+                self._wiring.passed(lane.number, edge.monotonic_ns)
             self._settle(lane, lane.passages.edge(direction, edge.active, edge.monotonic_ns), direction)
         elif edge.role is Role.FIRE:
             self._standing.fire_input(lane.number, edge.active)
@@ -157,6 +165,10 @@ class Doorkeeper:
         if lane.party is not None:
             self._party_over(lane, lane.party)
         lane.party = party
+
+    def _needs_pulse(self, lane: Lane) -> bool:
+        """Whether nobody can walk through now without one of their own."""
+        return not self._standing.fire and lane.hold is None and lane.direction not in lane.passages.free_ways
 
     def _settle(self, lane: Lane, told: Sequence[Ending | Sighting], direction: Direction) -> None:
         endings = [one for one in told if isinstance(one, Ending)]

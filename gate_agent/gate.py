@@ -17,11 +17,13 @@ from gate_agent.journal import CannotRecord, Journal
 from gate_agent.judging import Event
 from gate_agent.lane import Check, Lane, Party
 from gate_agent.lane_state import LaneState, Order, Word, lane_state, may_pulse
-from gate_agent.passage import MS, Ending
+from gate_agent.passage import GRACE_MS, MS, Ending
 from gate_agent.presenting import Presenting, Verdict
 from gate_agent.recognition import Presentation
 from gate_agent.staff_entries import NotNow
 from gate_agent.standing import Standing
+from gate_agent.topology import Wiring
+from gate_agent.wiring_watch import WiringWatch
 from gate_agent.world import World
 from hardware import DeviceFault
 from hardware.card_reader import CardFault
@@ -47,7 +49,8 @@ SHUT = {
 class Gate:
     """All lanes of one box. `look` gives the world of the moment, `monotonic_ns` is the turnstiles' clock.
 
-    What concerns a lane is called on that lane's own thread (`LaneThreads.command`); `orders` stood at the last end.
+    What concerns a lane is called on that lane's own thread (`LaneThreads.command`); `orders` stood at the last end,
+    `kept` is how the lanes were wired when they were commissioned.
     """
 
     def __init__(
@@ -58,13 +61,16 @@ class Gate:
         lanes: Sequence[Lane],
         monotonic_ns: Callable[[], int],
         orders: Mapping[int, Order] | None = None,
+        kept: Mapping[int, Wiring] | None = None,
     ) -> None:
         self._journal = journal
         self._look = look
         self._lanes = {lane.number: lane for lane in lanes}
         self._monotonic_ns = monotonic_ns
         self.standing = Standing(journal, look, board, lanes, orders or {})
-        self._door = Doorkeeper(journal, look, board, self.standing, monotonic_ns)
+        windows_ns = {lane.number: (lane.passages.window_ms + GRACE_MS) * MS for lane in lanes}
+        self.wiring = WiringWatch(journal, look, kept or {}, windows_ns, self.standing.name_trouble)
+        self._door = Doorkeeper(journal, look, board, self.standing, self.wiring, monotonic_ns)
         self._presenting = Presenting(journal, look, self.standing, self._door)
 
     def present(self, lane: Lane, shown: Presentation) -> Verdict | None:

@@ -362,3 +362,35 @@ def test_a_free_way_out_says_goodbye_and_counts(tmp_path: Path, venue: Venue) ->
             stage.wait(5_000)
         assert stage.told() == ["event exit", "event exit"]
         assert (stage.pulses(), stage.alarms()) == ([], [])
+
+
+def test_lanes_whose_turnstiles_are_exchanged_close_each_other(tmp_path: Path, venue: Venue) -> None:
+    tickets = [venue.issue() for _ in range(3)]
+    venue.settle(tmp_path)
+    with stage_at(tmp_path) as stage:
+        for ticket in tickets[:2]:
+            assert admitted(stage.show(ticket.text))
+            stage.arms[1].walk(Walk.FORCE)  # the arm that lane 1's relay moved
+            stage.wait(WINDOW_MS + 1_200)
+        assert stage.states() == [LaneState.OUT_OF_ORDER] * 2
+        assert [one.trouble for one in stage.look().lanes] == [Trouble.CROSSED] * 2
+        assert stage.show(tickets[2].text) == Refuse(Reason.FAULT)
+        assert stage.face().facts.to_lane is None
+        assert "event lanes_crossed" in stage.told()
+
+
+@pytest.mark.parametrize("why", ["held open", "free way out"])
+def test_who_walks_where_no_pulse_is_needed_crosses_no_lanes(tmp_path: Path, venue: Venue, why: str) -> None:
+    tickets = [venue.issue() for _ in range(3)]
+    venue.settle(tmp_path)
+    free = why == "free way out"
+    ways = (Direction.IN, Direction.OUT if free else Direction.IN)
+    with stage_at(tmp_path, ways=ways, free=(Direction.OUT,) if free else ()) as stage:
+        stage.look()
+        if not free:
+            order(stage, Word.HELD_OPEN, 10, lane=2)
+        for ticket in tickets:
+            stage.show(ticket.text)
+            stage.arms[1].walk(Walk.FORCE)
+            stage.wait(WINDOW_MS + 1_200)
+        assert stage.states() == [OPEN, OPEN if free else HELD]
