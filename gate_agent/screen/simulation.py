@@ -4,8 +4,8 @@ Only with --simulate; without it none of these addresses exists. Like every page
 
     POST /sim/lane/N/show   {"text": "GATE:…", "to": "camera" | "scanner", "seed": 7}
     POST /sim/lane/N/card   the fields of a card read, or {"fault": "…"}
-    POST /sim/lane/N/walk   {"how": "pass" | "balk" | "back" | "tailgate"}
-    POST /sim/lane/N/fault  {"what": "sensor_stuck" | … | "none"}
+    POST /sim/lane/N/walk   {"how": "pass" | "balk" | "back" | "tailgate" | "slow" | "out" | "force"}
+    POST /sim/lane/N/fault  {"what": "sensor_stuck" | "fire" | … | "none"}
     GET  /sim/history?newest=20
 
 A body that is not understood is answered 400 {"error": sentence}.
