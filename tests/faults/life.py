@@ -1,4 +1,4 @@
-"""The life of a box's files in fast motion, to be recorded: entries, list swaps, key rotations, receipts, pruning.
+"""The life of a box's files in fast motion, to be recorded: entries, lists, key rotations, receipts, pruning.
 
     python -m tests.faults.life DATA_DIR DAYS [MODE]
 
@@ -17,8 +17,9 @@ from pathlib import Path
 
 import msgspec
 
-from gate_agent import pruning
+from gate_agent import list_install, pruning
 from gate_agent.entries import Entries
+from gate_agent.pass_list import PassListHolder
 from gate_agent.pruning import Acknowledged
 from gate_agent.sync_state import SyncStore
 from tests.gate_agent import first_release, lists
@@ -26,6 +27,7 @@ from tests.gate_agent.test_entries import PLACED, entry
 from tests.gate_agent.venue import enrol
 from tests.wire import samples
 from wire import feed, keyset
+from wire.feed import Part
 from wire.messages import EntryKind
 
 MARKS = "marks"
@@ -36,23 +38,53 @@ FIRST_LIST, FIRST_ENTRIES = 42, 5
 Mark = Callable[[str, int, bytes], None]
 
 
-def prepare(data_dir: Path) -> lists.Feed:
+class ListLife:
+    """The venue's list: of every version one row says which it is, so that half of a change would show."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.version = FIRST_LIST
+        self._data_dir = data_dir
+        self._feed = lists.Feed()
+        self._snapshot_version = FIRST_LIST
+        self._deltas: list[tuple[int, Part, tuple[feed.Row, ...]]] = []
+
+    def change(self, way: str) -> None:
+        """The next version: a `snapshot`, or a delta `in place` or `beside` the file in force."""
+        self.version += 1
+        if way == "snapshot":
+            self._snapshot_version, self._deltas = self.version, []
+        else:
+            self._deltas.append((self.version, Part.PASSES, (row_of(self.version),)))
+        list_install.IN_PLACE_BYTES = 0 if way == "beside" else 1 << 20
+        self.install()
+
+    def install(self) -> None:
+        """Put the newest version in force."""
+        rows = (row_of(self._snapshot_version), *samples.PASS_ROWS[1:])
+        parts = ((Part.DOCUMENT, (samples.DOCUMENT,)), (Part.PASSES, rows))
+        self._feed.publish(self.version, parts, self._deltas, snapshot_version=self._snapshot_version)
+        assert isinstance(self._feed.install(self._data_dir), feed.Head)
+
+
+def row_of(version: int) -> feed.PassRow:
+    """The row that says which version it is of."""
+    return msgspec.structs.replace(samples.PASS_ROWS[0], not_after=version)
+
+
+def prepare(data_dir: Path) -> None:
     """What is there before: an approved box with a list, and a journal of the first release with unsent entries."""
     enrol(data_dir)
-    list_feed = lists.Feed()
-    list_feed.publish(FIRST_LIST)
-    assert isinstance(list_feed.install(data_dir), feed.Head)
+    ListLife(data_dir).install()
     first_release.create(data_dir)
     for _ in range(FIRST_ENTRIES):
         first_release.append(data_dir, entry(EntryKind.REFUSED), placed=PLACED)
-    return list_feed
 
 
 def live(data_dir: Path, days: int, mode: str | None) -> None:
     """So many days, each with some visitors, and everything else that happens now and then."""
     pruning.NEWEST_KEPT, pruning.PIECE = 25, 7
     chance = random.Random(days)
-    list_feed, version, keys_version = lists.Feed(), FIRST_LIST, samples.KEY_SET.version
+    venue_list, lane, keys_version = ListLife(data_dir), PassListHolder(data_dir), samples.KEY_SET.version
     marks = os.open(data_dir / MARKS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def mark(what: str, number: int, proof: bytes = b"") -> None:
@@ -74,11 +106,11 @@ def live(data_dir: Path, days: int, mode: str | None) -> None:
                 mark("receipt", through_seq)
             with entries.transaction():
                 entries.prune(Acknowledged(store.cursor(samples.INCARNATION), b"receipt"), now_ms)
-            if day % 8 == 3:
-                version += 1
-                list_feed.publish(version)
-                assert isinstance(list_feed.install(data_dir), feed.Head)
-                mark("list", version)
+            if day % 4 == 1:
+                way = chance.choice(["snapshot", "in place", "in place", "beside"])
+                venue_list.change(way)
+                mark(way, venue_list.version)
+            assert lane.current() is not None  # a lane holds the file while it changes
             if day % 8 == 7:
                 keys_version += 1
                 rotated = msgspec.structs.replace(samples.KEY_SET, version=keys_version)

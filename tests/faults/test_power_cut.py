@@ -47,6 +47,7 @@ class Promised:
 
     entries: dict[int, str] = field(default_factory=dict)
     list_version: int = life.FIRST_LIST
+    newest_list: int = life.FIRST_LIST
     keys_version: int = samples.KEY_SET.version
     acknowledged: int = 0
 
@@ -56,9 +57,11 @@ class Promised:
             pulse = json.loads(line)
             self.entries[pulse["entry_seq"]] = pulse["pass"]
             return
-        what, number, proof = line.rstrip("\n").split(" ")
-        if what == "list":
-            self.list_version = int(number)
+        what, number, proof = line.rstrip("\n").rsplit(" ", 2)
+        if what in ("snapshot", "beside"):
+            self.list_version = self.newest_list = int(number)
+        elif what == "in place":  # its last changes may go: they are fetched again
+            self.newest_list = int(number)
         elif what == "keys":
             self.keys_version = int(number)
         elif what == "receipt":
@@ -220,7 +223,9 @@ def flaws(folder: Path, promised: Promised) -> Iterator[str]:
             if entries.append(entry(), PLACED) != max(held, default=0) + 1:
                 yield "the numbers do not go on"
     held_list, sync = PassList.open(folder), SyncView.open(folder).read()
-    if held_list is None or held_list.version < promised.list_version:
+    if held_list is None or not promised.list_version <= held_list.version <= promised.newest_list + 1:
         yield "the list in force is lost"
+    elif (listed := held_list.find(samples.PASS_ID)) is not None and listed.right.not_after != held_list.version:
+        yield "the list is a part of two"
     if sync.key_set is None or sync.config is None or sync.key_set.version > promised.keys_version + 1:
         yield "the centre's keys are lost"
