@@ -2,74 +2,29 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
 
-import msgspec
-
-from gate_agent import export, judging, sync_requests
-from gate_agent.acts import TERMS, Act, Wish
-from gate_agent.export import NotExported
+from gate_agent import judging
+from gate_agent.acts import TERMS, Act, Came, Result, Wish
+from gate_agent.box_acts import BoxActs
 from gate_agent.faces import NO_LABEL, Label
+from gate_agent.gate import Gate
 from gate_agent.journal import Journal
-from gate_agent.lanes import LaneThreads
+from gate_agent.lane_acts import AtLane, LaneActs
 from gate_agent.list_find import Finder, NotSought
 from gate_agent.pass_list import ListedPass
 from gate_agent.pins import NoStaff, Pins, PinsBusy, PinsPaused, WrongPin
 from gate_agent.settings import Settings
 from gate_agent.sheets import Sheets
 from gate_agent.staff import Member, StaffError
-from gate_agent.sync_requests import EnrolWish, RequestKind
 from gate_agent.sync_state import SyncView
 from gate_agent.world import World
 from wire.credential import mask_name
-from wire.reasons import Reason
 
-ACTS_WAIT_S = 3.0
-"""How long an act that is counted waits for another: counting and doing are one."""
-
-T = TypeVar("T")
-
-
-class Came(StrEnum):
-    """What an act came to. The screen has a sentence for each."""
-
-    DONE = "done"
-    WRONG_PIN = "wrong_pin"
-    PINS_PAUSED = "pins_paused"
-    NO_STAFF = "no_staff"
-    STAFF_UNREADABLE = "staff_unreadable"
-    NOT_ALLOWED = "not_allowed"
-    DAY_LIMIT = "day_limit"
-    SHEET_OLD = "sheet_old"
-    BUSY = "busy"
-    LANE_SILENT = "lane_silent"
-    CANNOT_RECORD = "cannot_record"
-    SYNC_SILENT = "sync_silent"
-    CENTRE = "centre"
-    NO_MEDIUM = "no_medium"
-    MEDIUM_FULL = "medium_full"
-    EXPORT_FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What an act came to, and what its sentence fills in. `who` is masked; `left` counts people or tries."""
-
-    came: Came
-    who: str = ""
-    count: int = 0
-    used: int = 0
-    left: int | None = None
-    wait_ms: int = 0
-    reason: Reason | None = None
-    word: str = ""
-    detail: str = ""
+NOTED = frozenset({Act.TEST_CARD, Act.SYNC, Act.EXPORT, Act.ENROL})
+"""Acts of which no lane writes an entry of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +44,11 @@ class Acts:
         pins: Pins,
         journal: Journal,
         look: Callable[[], World],
-        lanes: Mapping[int, LaneThreads],
+        gate: Gate,
+        lanes: Mapping[int, AtLane],
         sync: SyncView,
         settings: Settings,
     ) -> None:
-        self._data_dir = data_dir
         self._pins = pins
         self._journal = journal
         self._look = look
@@ -102,16 +57,26 @@ class Acts:
         self._settings = settings
         self._sheets: Sheets[Result] = Sheets()
         self._finder = Finder()
-        self._counting = threading.Lock()
+        lane = LaneActs(gate, lanes, journal, look, settings.staff.let_in_per_day)
+        box = BoxActs(data_dir, journal, look, sync, settings.staff.export_to)
         self._do: Mapping[Act, Callable[[Member, Wish], Result]] = {
-            Act.SYNC: self._sync_now,
-            Act.EXPORT: self._export,
-            Act.ENROL: self._enrol,
+            Act.LET_IN: lane.let_in,
+            Act.GROUP: lane.let_in,
+            Act.RETURN: lane.return_entry,
+            Act.COUNTER: lane.admit_by_counter,
+            Act.CHECK: lane.check,
+            Act.TEST_CARD: lane.test_card,
+            Act.CLOSE: lane.close,
+            Act.OPEN: lane.open,
+            Act.HOLD: lane.hold,
+            Act.SYNC: box.sync_now,
+            Act.EXPORT: box.export,
+            Act.ENROL: box.enrol,
         }
 
     @property
     def can(self) -> frozenset[Act]:
-        """The acts this box knows."""
+        """The acts that have a key on the screen."""
         return frozenset(self._do)
 
     @property
@@ -144,6 +109,10 @@ class Acts:
             return None
         return None if found is None else _named(found, world)
 
+    def has_staff(self) -> bool:
+        """Whether anybody has a PIN here, as far as the file can be read."""
+        return self._pins.has_staff()
+
     def open_sheet(self) -> tuple[str, int]:
         """The one-time number of a new sheet, and for how long no PIN is taken (ms)."""
         return self._sheets.hand_out(), self._pins.wait_ms()
@@ -162,7 +131,9 @@ class Acts:
             result = Result(Came.NOT_ALLOWED)
         else:
             result = self._do[wish.act](member, wish)
-        if result.came is not Came.DONE:
+        if result.came is Came.DONE and wish.act in NOTED:
+            self._note(member, wish)
+        elif result.came is not Came.DONE:
             self._note(member, wish, f" refused: {result.word or result.reason or result.came}")
         used_up = result.came in (Came.DONE, Came.LANE_SILENT, Came.SYNC_SILENT)
         return replace(result, who=mask_name(member.name)), used_up
@@ -188,36 +159,6 @@ class Acts:
         world = self._look()
         name = f"{wish.act}{what}"
         self._journal.post(lambda entries: judging.append_event(entries, name, world, wish.lane, who=member.name))
-
-    def _sync_now(self, member: Member, wish: Wish) -> Result:
-        return self._asked_sync(member, wish, RequestKind.SYNC, b"")
-
-    def _enrol(self, member: Member, wish: Wish) -> Result:
-        body = msgspec.msgpack.encode(EnrolWish(wish.url, wish.code))
-        return self._asked_sync(member, wish, RequestKind.ENROL, body)
-
-    def _asked_sync(self, member: Member, wish: Wish, kind: RequestKind, body: bytes) -> Result:
-        answer = sync_requests.ask(self._journal, self._sync, kind, body, self._look())
-        if answer is None:
-            return Result(Came.SYNC_SILENT)
-        if not answer.ok:
-            return Result(Came.CENTRE, word=answer.word, detail=answer.detail)
-        self._note(member, wish)
-        return Result(Came.DONE, word=answer.word, detail=answer.detail)
-
-    def _export(self, member: Member, wish: Wish) -> Result:
-        at = datetime.fromtimestamp(self._look().now.record_ms / 1000, UTC)
-        name = f"gate-export-{at:%Y%m%d-%H%M%S}"
-        if not self._counting.acquire(timeout=ACTS_WAIT_S):
-            return Result(Came.BUSY)
-        try:
-            folder = export.write_to_medium(self._data_dir, self._settings.staff.export_to, name)
-        finally:
-            self._counting.release()
-        if isinstance(folder, NotExported):
-            return Result(Came(folder))
-        self._note(member, wish)
-        return Result(Came.DONE, detail=str(folder))
 
 
 def _named(listed: ListedPass, world: World) -> Listed:

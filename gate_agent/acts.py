@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from gate_agent.lane_state import HOLD_MINUTES
+from gate_agent.lane_state import HOLD_MINUTES, PARTY_LIMIT
+from gate_agent.recognition import Presentation
 from gate_agent.staff import Role
+from hardware.card_reader import CardFault
+from wire.reasons import Reason
 
-GROUP_LIMIT = 60
-"""People of one group let in by one act."""
 MAX_URL_CHARACTERS, MAX_CODE_CHARACTERS = 200, 40
 BOX = 0
 """The lane of an act that concerns the whole box, as in the journal."""
@@ -75,6 +76,58 @@ TERMS: Mapping[Act, Terms] = MappingProxyType(
 )
 
 
+class Came(StrEnum):
+    """What an act came to. The screen has a sentence for each."""
+
+    DONE = "done"
+    WRONG_PIN = "wrong_pin"
+    PINS_PAUSED = "pins_paused"
+    NO_STAFF = "no_staff"
+    STAFF_UNREADABLE = "staff_unreadable"
+    NOT_ALLOWED = "not_allowed"
+    DAY_LIMIT = "day_limit"
+    SHEET_OLD = "sheet_old"
+    BUSY = "busy"
+    LANE_SILENT = "lane_silent"
+    CANNOT_RECORD = "cannot_record"
+    SYNC_SILENT = "sync_silent"
+    CENTRE = "centre"
+    NO_MEDIUM = "no_medium"
+    MEDIUM_FULL = "medium_full"
+    EXPORT_FAILED = "failed"
+    NOTHING_SHOWN = "nothing_shown"
+    REFUSED = "refused"
+    STARTING = "starting"
+    LANE_CLOSED = "lane_closed"
+    OUT_OF_ORDER = "out_of_order"
+    FIRE = "fire"
+    GROUP_GOING = "group_going"
+    TURNSTILE = "turnstile"
+    NO_SUCH_ENTRY = "no_such_entry"
+    DOES_NOT_COUNT = "does_not_count"
+    STILL_OPEN = "still_open"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an act came to, and what its sentence fills in.
+
+    `who` is masked. `count` is people or minutes; `used` and `left` are people of the day, `left` also tries of a PIN.
+    """
+
+    came: Came
+    who: str = ""
+    count: int = 0
+    used: int = 0
+    left: int | None = None
+    wait_ms: int = 0
+    reason: Reason | None = None
+    word: str = ""
+    detail: str = ""
+    shown: Presentation | CardFault | None = None
+    """What was held to a reader; its numbers are for the screen to mask and for nobody to keep."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """A sheet as it was sent. `once` is the sheet's one-time number; the PIN is nobody's to keep."""
@@ -124,7 +177,7 @@ def read_wish(act: Act, form: Mapping[str, str], lanes: Collection[int]) -> Wish
 def _lacks(wish: Wish, terms: Terms, lanes: Collection[int]) -> Unfit | None:
     asked = {
         Ask.NOTHING: None,
-        Ask.COUNT: None if 2 <= wish.count <= GROUP_LIMIT else Unfit.NO_COUNT,
+        Ask.COUNT: None if 2 <= wish.count <= PARTY_LIMIT else Unfit.NO_COUNT,
         Ask.MINUTES: None if wish.minutes in HOLD_MINUTES else Unfit.NO_MINUTES,
         Ask.ENTRY: None if wish.entry_seq else Unfit.NO_ENTRY,
         Ask.LISTED: None if wish.pass_id else Unfit.NOT_FOUND,

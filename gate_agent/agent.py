@@ -114,7 +114,7 @@ class Agent:
         """What staff may do at this box, by the settings."""
         pins = Pins(Staff(self.data_dir), self._journal, self._world.look)
         lanes = {lane.lane.number: lane for lane in self.lanes}
-        return Acts(self.data_dir, pins, self._journal, self._world.look, lanes, self._sync, held)
+        return Acts(self.data_dir, pins, self._journal, self._world.look, self.gate, lanes, self._sync, held)
 
     def keep_syncing(self) -> None:
         """Run the sync child from now on."""

@@ -188,6 +188,8 @@ class Entries:
             self._db.execute("INSERT INTO open_intent VALUES (?)", (seq,))
         elif entry.kind in CLOSING:
             self._db.execute("DELETE FROM open_intent WHERE seq = ?", (entry.ref_seq,))
+        elif entry.kind is EntryKind.RETURNED:
+            self._db.execute("DELETE FROM manual_entry WHERE seq = ?", (entry.ref_seq,))
         elif entry.kind is EntryKind.MANUAL and entry.who is not None:
             self._db.execute("DELETE FROM manual_entry WHERE who = ? AND day < ?", (entry.who, placed.day))
             self._db.execute("INSERT INTO manual_entry VALUES (?, ?, ?, ?)", (seq, entry.who, placed.day, placed.boot))

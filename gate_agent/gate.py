@@ -16,7 +16,7 @@ from gate_agent.facts import Known
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.judging import Event
 from gate_agent.lane import Check, Lane, Party
-from gate_agent.lane_state import LaneState, Order, Word, lane_state, may_pulse
+from gate_agent.lane_state import PARTY_LIMIT, LaneState, Order, Word, lane_state, may_pulse
 from gate_agent.passage import GRACE_MS, MS, Ending
 from gate_agent.presenting import Presenting, Verdict
 from gate_agent.recognition import Presentation
@@ -34,8 +34,6 @@ from wire.reasons import Reason
 
 CHECK_MS = 60_000
 """How long `check_next` waits for the presentation to check."""
-PARTY_LIMIT = 60
-"""People that staff let in one after the other with one act."""
 MINUTE_MS = 60_000
 SHUT = {
     LaneState.FIRE: NotNow.FIRE,
@@ -158,6 +156,16 @@ class Gate:
         if self.standing.fire:
             return NotNow.FIRE
         lane.check = Check(who, self._monotonic_ns() + CHECK_MS * MS)
+        self.standing.check(lane.number, on=True)
+        return None
+
+    def test_next(
+        self, lane: Lane, who: str, heard: Callable[[Presentation | CardFault], None], wait_ms: int
+    ) -> NotNow | None:
+        """Whatever is held to a reader within `wait_ms` is told to `heard`, and neither judged nor opened for."""
+        if self.standing.fire:
+            return NotNow.FIRE
+        lane.check = Check(who, self._monotonic_ns() + wait_ms * MS, heard)
         self.standing.check(lane.number, on=True)
         return None
 

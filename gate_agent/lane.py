@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gate_agent.board import Side, Way
@@ -10,6 +10,8 @@ from gate_agent.faces import Face, State
 from gate_agent.judging import Event
 from gate_agent.passage import Ending, LanePassages
 from gate_agent.readers import Reader
+from gate_agent.recognition import Presentation
+from hardware.card_reader import CardFault
 from hardware.indicator import Indicator, Signal
 from hardware.turnstile import Direction, Turnstile
 
@@ -43,10 +45,11 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The next presentation is judged for staff and opens nothing."""
+    """The next presentation opens nothing: it is judged for staff, or with `heard` told unjudged, to try a reader."""
 
     who: str
     until_ns: int
+    heard: Callable[[Presentation | CardFault], None] | None = None
 
 
 @dataclass(slots=True)

@@ -10,6 +10,8 @@ from gate_agent.faces import Trouble
 
 HOLD_MINUTES = (10, 30, 60)
 """For how long staff may hold a lane open; it ends by itself."""
+PARTY_LIMIT = 60
+"""People that staff let in one after the other with one act."""
 
 
 class LaneState(StrEnum):

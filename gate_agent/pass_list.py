@@ -26,8 +26,8 @@ SCHEMA = 2
 """A file of another schema is no list to this release: sync fetches it again."""
 MAX_PASSES_PER_CARD = 8
 MAX_FOUND_BY_DIGITS = 20
-SEARCH_STEPS = 200_000_000
-"""Virtual-machine steps of SQLite that a search may take: enough for 10 million names."""
+SEARCH_STEPS = 50_000_000
+"""Virtual-machine steps of SQLite that a search may take: enough for 10 million names, four to each."""
 LAST_DIGITS = 6
 FOLDER, CURRENT = "lists", "current"
 

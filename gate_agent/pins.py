@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gate_agent import judging
 from gate_agent.entries import Entries
 from gate_agent.journal import CannotRecord, Journal
-from gate_agent.staff import MAX_PIN_DIGITS, Member, Staff
+from gate_agent.staff import MAX_PIN_DIGITS, Member, Staff, StaffError
 from gate_agent.world import World
 
 FREE_TRIES = 3
@@ -84,6 +84,13 @@ class Pins:
         self._look = look
         self._trying = threading.Lock()
         self._held: Attempts | None = None
+
+    def has_staff(self) -> bool:
+        """False while nobody may act here at all; a file that cannot be read is told when a PIN is tried."""
+        try:
+            return self._staff.roll() is not None
+        except StaffError:
+            return True
 
     def wait_ms(self) -> int:
         """How long no try is taken; 0 when one is."""

@@ -45,15 +45,20 @@ class Presenting:
         if self._standing.fire:
             return None
         world = self._look()
+        if lane.check is not None:
+            return self._check(lane, lane.check, shown, world)
         if lane.direction is Direction.OUT:
             return self._let_out(lane, find_out(shown, world, leaving=True), world)
         known = find_out(shown, world)
-        if lane.check is not None:
-            return self._check(lane, lane.check, known, world)
         return self.judge(lane, known, decide(known.facts, world.venue, world.now), world)
 
     def unreadable(self, lane: Lane, fault: CardFault) -> None:
         """A card was held to the reader and told nothing: the visitor hears what to do, the staff what happened."""
+        heard = None if lane.check is None else lane.check.heard
+        if heard is not None:
+            self._door.end_check(lane)
+            heard(fault)
+            return
         facts = Facts(card=fault.trouble)
         scan = Scan(lane.number, Reason.MALFORMED, self._look().now.at_ms, Reader.CARD, facts)
         self._door.show(lane, Announcement(Face(Reason.MALFORMED, facts), scan))
@@ -136,9 +141,16 @@ class Presenting:
         self._door.show(lane, announce(lane.number, known, verdict, UNUSED, world, lane.passages.window_ms, None), seq)
         return verdict
 
-    def _check(self, lane: Lane, check: Check, known: Known, world: World) -> Admit | Refuse:
-        """Judge for staff: the visitor only sees that a pass is being checked, whatever the answer is."""
+    def _check(self, lane: Lane, check: Check, shown: Presentation, world: World) -> Admit | Refuse | None:
+        """For staff: judged by the rules of entry, or only told to whoever tries a reader; then None.
+
+        The visitor only sees that a pass is being checked, whatever the answer is."""
         self._door.end_check(lane)
+        if check.heard is not None:
+            self._door.face(lane, Face(State.CHECK_ONLY))
+            check.heard(shown)
+            return None
+        known = find_out(shown, world)
         judged = self._journal.perform(
             lambda entries: staff_entries.append_check(entries, lane.number, known, check.who, world)
         )

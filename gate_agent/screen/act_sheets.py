@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gate_agent.acting import Came, Listed, Result
-from gate_agent.acts import GROUP_LIMIT, MAX_CODE_CHARACTERS, MAX_URL_CHARACTERS, TERMS, Act, Ask, Unfit
+from gate_agent.acting import Listed
+from gate_agent.acts import MAX_CODE_CHARACTERS, MAX_URL_CHARACTERS, TERMS, Act, Ask, Came, Result, Unfit
 from gate_agent.board import LaneStatus, Scan, Side
-from gate_agent.lane_state import HOLD_MINUTES
+from gate_agent.faces import Face, Facts
+from gate_agent.lane_state import HOLD_MINUTES, PARTY_LIMIT
 from gate_agent.list_find import MAX_TYPED_CHARACTERS, NotSought
 from gate_agent.pass_list import LAST_DIGITS
+from gate_agent.recognition import CardTap, NotOurs, Presentation
 from gate_agent.screen import act_words, times
 from gate_agent.screen.act_words import Pair
+from gate_agent.screen.scans import short
 from gate_agent.screen.sheet import Choice, Sheet, Text, Typed
 from gate_agent.screen.speech import Speech
 from gate_agent.staff import Role
+from hardware.card_reader import CardAuth, CardFault
 from wire import moments
+from wire.credential import mask_id_number
+from wire.reasons import Reason
 
 ICONS = {
     Act.LET_IN: "open",
@@ -43,6 +49,7 @@ STATUS = {
 }
 """How an answer's kind is told to the page; every other is 409: not possible now."""
 NOT_NOW = 409
+SEEN_CHARACTERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,7 @@ class Opened:
     fixed: tuple[tuple[str, str], ...] = ()
     let_in_per_day: int = 0
     centre_url: str = ""
+    has_staff: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class FoundPass:
 def sheet(act: Act, opened: Opened, action: str, speech: Speech) -> Sheet:
     """One act's sheet. `action` is where its form goes."""
     terms, wait_s = TERMS[act], -(-opened.wait_ms // 1000)
-    asked = {Ask.COUNT: Typed("count", _say(speech, "people"), len(str(GROUP_LIMIT)))}
+    asked = {Ask.COUNT: Typed("count", _say(speech, "people"), len(str(PARTY_LIMIT)))}
     notes = [_say(speech, "noted")]
     if act in (Act.LET_IN, Act.GROUP):
         notes.insert(0, _say(speech, "limit", n=opened.let_in_per_day))
@@ -82,7 +90,7 @@ def sheet(act: Act, opened: Opened, action: str, speech: Speech) -> Sheet:
         title=speech.label(f"act_{act}"),
         effect=" · ".join(filter(None, (opened.subject, speech.pick(act_words.EFFECTS[act])))),
         do=speech.pick(act_words.DO[act]),
-        told=_say(speech, "pin"),
+        told=_say(speech, "pin") if opened.has_staff else speech.pick(act_words.CAME[Came.NO_STAFF]),
         lane=None if opened.lane is None else opened.lane.lane,
         target="" if opened.lane is None else _target(opened.lane, speech),
         fixed=(("once", opened.once), ("lang", speech.lang), *_lane(opened.lane), *opened.fixed),
@@ -122,6 +130,8 @@ def answer(act: Act, result: Result, speech: Speech) -> str:
         more="" if result.left is None else speech.pick(act_words.MORE).format(left=result.left),
         wait=-(-result.wait_ms // 1000),
         detail=result.detail,
+        reason="" if result.reason is None else short(result.reason, speech),
+        shown="" if result.shown is None else _shown(result.shown, speech),
     )
 
 
@@ -159,6 +169,28 @@ def _found(one: Listed, speech: Speech) -> FoundPass:
     last6 = f"…{listed.ticket_number[-LAST_DIGITS:]}"
     meta = " · ".join(filter(None, (product, speech.label("until", until=until))))
     return FoundPass(listed.pass_id.hex(), " · ".join(filter(None, (listed.masked_name, last6))), meta)
+
+
+def _shown(shown: Presentation | CardFault, speech: Speech) -> str:
+    """What was held to a reader, its numbers masked."""
+    if isinstance(shown, CardFault):
+        return speech.told(Face(Reason.MALFORMED, Facts(card=shown.trouble)))
+    if not isinstance(shown, CardTap):
+        return speech.pick(act_words.SHOWN["not_ours" if isinstance(shown, NotOurs) else "code"])
+    read, absent = shown.read, speech.pick(act_words.SHOWN["absent"])
+    return speech.pick(act_words.SHOWN["card"]).format(
+        area=read.area or absent,
+        number=_end_of(read.number) or absent,
+        identification=_end_of(read.identification) or absent,
+        id_number=mask_id_number(read.id_number) if read.id_number else absent,
+        auth=read.auth.upper() if read.auth is not CardAuth.NONE else absent,
+    )
+
+
+def _end_of(number: str) -> str:
+    """The last four characters of a number, the others only counted; all of it stays unseen when it has no more."""
+    seen = SEEN_CHARACTERS if len(number) > SEEN_CHARACTERS else 0
+    return "*" * (len(number) - seen) + number[len(number) - seen :]
 
 
 def _target(lane: LaneStatus, speech: Speech) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gate_agent.acting import Came
-from gate_agent.acts import Act, Unfit
+from gate_agent.acts import Act, Came, Unfit
 from gate_agent.list_find import NotSought
 from gate_agent.sync_state import TroubleKind
 
@@ -133,6 +132,17 @@ CAME: Mapping[Came, Pair] = MappingProxyType(
         Came.SYNC_SILENT: ("同步程序没有应答，请报修", "Sync does not answer, call service"),
         Came.NO_MEDIUM: ("没有找到 U 盘，请插好后再试", "No USB stick found, plug one in and try again"),
         Came.MEDIUM_FULL: ("U 盘空间不够，请换一个", "The USB stick is too full, take another"),
+        Came.NOTHING_SHOWN: ("没有读到卡，请检查读卡器后再试", "No card came; look at the reader and try again"),
+        Came.REFUSED: ("这张票不能入园：{reason}", "This pass is refused: {reason}"),
+        Came.STARTING: ("通道正在启动", "The lane is starting"),
+        Came.LANE_CLOSED: ("通道已关闭，请先开放", "The lane is closed, open it first"),
+        Came.OUT_OF_ORDER: ("通道故障，不能开闸", "The lane is out of order"),
+        Came.FIRE: ("消防信号已触发，闸门由消防控制", "Fire: the gates are released, nothing else opens them"),
+        Came.GROUP_GOING: ("团体还在通过，请等他们走完", "A group is still going through, please wait"),
+        Came.TURNSTILE: ("闸机没有应答，没有开闸", "The turnstile does not answer, it did not open"),
+        Came.NO_SUCH_ENTRY: ("本机没有这条入园记录", "This gate has no such entry"),
+        Came.DOES_NOT_COUNT: ("这条记录没有扣次数或已退还", "This entry does not count, or was returned already"),
+        Came.STILL_OPEN: ("游客可能正在过闸，请稍后再退", "Somebody may be walking through, try again in a moment"),
         Came.EXPORT_FAILED: ("没有写完，请换一个 U 盘再试", "It was not written whole, try another stick"),
     }
 )
@@ -140,20 +150,33 @@ CAME: Mapping[Came, Pair] = MappingProxyType(
 
 MORE: Pair = ("，还可 {left} 人", ", {left} left")
 
+SHOWN: Mapping[str, Pair] = MappingProxyType(
+    {
+        "card": (
+            "区号 {area} · 卡号 {number} · 识别码 {identification} · 身份证号 {id_number} · 认证 {auth}",
+            "Area {area} · card {number} · identification {identification} · ID number {id_number} · auth {auth}",
+        ),
+        "absent": ("没有", "none"),
+        "code": ("读到的是本系统的码，不是卡", "One of our codes, not a card"),
+        "not_ours": ("读到的不是本系统的码，也不是卡", "Neither a card nor one of our codes"),
+    }
+)
+"""What was held to a reader to try it; of a card's numbers only the ends."""
+
 DONE: Mapping[Act, Pair] = MappingProxyType(
     {
-        Act.LET_IN: ("已开闸 · {who} 今日已放行 {used} 人{more}", "Open · {who} let in {used} today{more}"),
+        Act.LET_IN: ("已开闸 · {who} 今日已放行 {used} 人{more}", "Open · {who}: {used} let in today{more}"),
         Act.GROUP: (
-            "开始放行 {count} 人 · {who} 今日已放行 {used} 人{more}",
-            "Letting in {count} · {who} let in {used} today{more}",
+            "开始放行 {count} 人，逐个通过 · {who} 今日已放行 {used} 人{more}",
+            "{count} people, one by one · {who}: {used} let in today{more}",
         ),
-        Act.RETURN: ("已退还，此票可再次入园", "Returned, the pass may be used again"),
+        Act.RETURN: ("已退还，此票可再次入园", "Returned: the pass may be used again"),
         Act.COUNTER: ("已开闸", "Open"),
-        Act.CHECK: ("请游客出示票，结果在列表里", "Let the visitor show the pass; the list says what came"),
-        Act.TEST_CARD: ("{detail}", "{detail}"),
+        Act.CHECK: ("请出示票，一分钟内有效；结果在列表里", "Show the pass within a minute; the list says what came"),
+        Act.TEST_CARD: ("{shown}", "{shown}"),
         Act.CLOSE: ("通道已关闭", "Lane closed"),
         Act.OPEN: ("通道已开放", "Lane open"),
-        Act.HOLD: ("通道常开，到 {detail} 自动恢复", "Held open until {detail}"),
+        Act.HOLD: ("通道常开 {count} 分钟，到时自动恢复", "Held open for {count} min, ends by itself"),
         Act.SYNC: ("已同步", "Synced"),
         Act.EXPORT: ("已导出到 {detail}，可以拔下 U 盘", "Written to {detail}; the stick may be pulled"),
         Act.ENROL: (

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, abort, make_response, render_template, request, url_for
 
-from gate_agent.acting import Acts, Came, Result
-from gate_agent.acts import TERMS, Act, Ask, Unfit, read_wish
+from gate_agent.acting import Acts
+from gate_agent.acts import TERMS, Act, Ask, Came, Result, Unfit, read_wish
 from gate_agent.board import Board, LaneStatus, Scan, Snapshot
 from gate_agent.faces import FAMILY, Family
 from gate_agent.list_find import NotSought
@@ -36,14 +36,14 @@ def act_pages(acts: Acts, board: Board, now_ms: Callable[[], int | None]) -> Blu
 
     @pages.get("/sheet/<act>")
     def sheet(act: str) -> str:
-        known, speech = _act(act, acts), speak(request.args.get("lang"))
+        known, speech = _act(act), speak(request.args.get("lang"))
         opened = _opened(known, acts, board.snapshot(), speech)
         drawn = act_sheets.sheet(known, opened, url_for("acts.carry_out", act=known), speech)
         return render_template("staff_sheet.html", speech=speech, label=speech.label, sheet=drawn)
 
     @pages.post("/act/<act>")
     def carry_out(act: str) -> Response:
-        known, form = _act(act, acts), _form()
+        known, form = _act(act), _form()
         speech = speak(form.get("lang"))
         wish = read_wish(known, form, acts.lanes)
         if isinstance(wish, Unfit):
@@ -71,8 +71,8 @@ def act_pages(acts: Acts, board: Board, now_ms: Callable[[], int | None]) -> Blu
     return pages
 
 
-def _act(name: str, acts: Acts) -> Act:
-    if name not in acts.can:
+def _act(name: str) -> Act:
+    if name not in set(Act):
         abort(404)
     return Act(name)
 
@@ -97,7 +97,7 @@ def _opened(act: Act, acts: Acts, snapshot: Snapshot, speech: Speech) -> Opened:
         if found is None:
             abort(404)
         subject, fixed = act_sheets.found((found,), speech)[0].headline, (("pass", found.listed.pass_id.hex()),)
-    return Opened(once, wait_ms, lane, subject, fixed, acts.let_in_per_day, acts.centre_url)
+    return Opened(once, wait_ms, lane, subject, fixed, acts.let_in_per_day, acts.centre_url, acts.has_staff())
 
 
 def _lane(snapshot: Snapshot) -> LaneStatus:

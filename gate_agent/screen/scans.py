@@ -78,7 +78,7 @@ def bars(refused: Mapping[Reason, int], speech: Speech) -> tuple[tuple[str, int]
     """Today's refusals by what the visitor was told, largest first; the rest together in the last bar."""
     told: Counter[str] = Counter()
     for reason, count in refused.items():
-        told[_short(reason, speech)] += count
+        told[short(reason, speech)] += count
     if len(told) <= BARS_LIMIT:
         return tuple(told.most_common())
     most = told.most_common(BARS_LIMIT - 1)
@@ -191,7 +191,8 @@ def _product(scan: Scan, speech: Speech) -> str:
     return (scan.product.en or scan.product.zh) if speech.lang == "en" else scan.product.zh
 
 
-def _short(reason: Reason, speech: Speech) -> str:
+def short(reason: Reason, speech: Speech) -> str:
+    """A refusal in few words."""
     short = staff_words.SHORT.get(reason)
     return speech.pick(short) if short else speech.told(Face(reason))
 

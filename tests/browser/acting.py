@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gate_agent.acting import Acts, Came, Listed, Result
-from gate_agent.acts import Act, Wish
+from gate_agent.acting import Acts, Listed
+from gate_agent.acts import Act, Came, Result, Wish
 from gate_agent.faces import Label
 from gate_agent.list_find import NotSought
 from gate_agent.pass_list import ListedPass
@@ -39,6 +39,9 @@ class WrittenActs(Acts):
     @property
     def centre_url(self) -> str:
         return "https://centre.example"
+
+    def has_staff(self) -> bool:
+        return True
 
     def open_sheet(self) -> tuple[str, int]:
         return "once", 0

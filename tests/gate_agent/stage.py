@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from gate_agent.board import Board, Scan, Status
 from gate_agent.decision import Admit
@@ -17,6 +18,7 @@ from gate_agent.gate import Gate
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.lane import Lane
 from gate_agent.lane_state import LaneState
+from gate_agent.lanes import LaneDoesNotAnswer
 from gate_agent.pass_list import PassListHolder
 from gate_agent.passage import LanePassages
 from gate_agent.presenting import Verdict
@@ -34,6 +36,7 @@ from tests.gate_agent.venue import NOW_MS
 from tests.wire import samples
 from wire.messages import ClockTrust, Entry
 
+T = TypeVar("T")
 STEP_MS = 100
 PULSE_MS = 300
 
@@ -123,6 +126,20 @@ class Stage:
         intents = self.journal.perform(lambda entries: entries.open_intents())
         assert not isinstance(intents, CannotRecord)
         self.gate.recover(intents)
+
+
+@dataclass
+class Here:
+    """A lane that does at once what staff ask of it, or with `silent` does not answer."""
+
+    lane: Lane
+    silent: bool = False
+
+    def command(self, work: Callable[[], T]) -> T:
+        """As `LaneThreads.command`."""
+        if self.silent:
+            raise LaneDoesNotAnswer("lane does not answer; nothing was done")
+        return work()
 
 
 def admitted(verdict: Verdict | None) -> bool:

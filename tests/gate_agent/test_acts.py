@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from gate_agent.acting import Came
-from gate_agent.acts import GROUP_LIMIT, TERMS, Act, Ask, Unfit, Wish, read_wish
+from gate_agent.acts import TERMS, Act, Ask, Came, Result, Unfit, Wish, read_wish
+from gate_agent.lane_state import PARTY_LIMIT
 from gate_agent.list_find import NotSought
-from gate_agent.screen import act_words, staff_words
+from gate_agent.recognition import CardTap
+from gate_agent.screen import act_sheets, act_words, staff_words
 from gate_agent.screen.act_sheets import ICONS
+from gate_agent.screen.speech import Speech
 from gate_agent.staff import Role
 from gate_agent.sync_state import TroubleKind
+from hardware.card_reader import PULLED, CardAuth, CardRead
+from tests.gate_agent.beijing import ZONE
+from wire.reasons import Reason
 
 LANES = (1, 2)
 FULL = {
@@ -68,7 +73,7 @@ def test_a_form_is_read_by_its_line_and_nothing_else_of_it_is_kept(act: Act) -> 
         (Act.LET_IN, "reason", "", Unfit.NO_REASON),
         (Act.LET_IN, "reason", "because I say so", Unfit.NO_REASON),
         (Act.GROUP, "count", "1", Unfit.NO_COUNT),
-        (Act.GROUP, "count", str(GROUP_LIMIT + 1), Unfit.NO_COUNT),
+        (Act.GROUP, "count", str(PARTY_LIMIT + 1), Unfit.NO_COUNT),
         (Act.GROUP, "count", "9" * 40, Unfit.NO_COUNT),
         (Act.GROUP, "count", "-3", Unfit.NO_COUNT),
         (Act.GROUP, "count", "３", Unfit.NO_COUNT),
@@ -80,3 +85,28 @@ def test_a_form_is_read_by_its_line_and_nothing_else_of_it_is_kept(act: Act) -> 
 )
 def test_a_form_that_lacks_something_is_told_what(act: Act, field: str, value: str, lacks: Unfit) -> None:
     assert read_wish(act, {**FULL, field: value}, LANES) is lacks
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_of_a_card_that_is_tried_only_the_ends_of_its_numbers_are_seen(lang: str) -> None:
+    card = CardRead("410200", "A12345678", "0123456789ABCDEF", "41020319900307773X", CardAuth.PSAM)
+    said = act_sheets.answer(Act.TEST_CARD, Result(Came.DONE, shown=CardTap(card)), Speech(lang, ZONE, None))
+    assert all(part in said for part in ("410200", "*****5678", "************CDEF", "4102**********773X", "PSAM"))
+    assert not any(number in said for number in (card.number, card.identification, str(card.id_number)))
+    plain = CardRead("410200", "", "ABCD")
+    said = act_sheets.answer(Act.TEST_CARD, Result(Came.DONE, shown=CardTap(plain)), Speech(lang, ZONE, None))
+    assert "ABCD" not in said
+
+
+@pytest.mark.parametrize("came", set(Came) - {Came.DONE})
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_every_answer_fills_its_sentence(came: Came, lang: str) -> None:
+    result = Result(came, "李*芳", 2, 3, 4, 5_000, Reason.USED_UP, TroubleKind.UNREACHABLE, "…", PULLED)
+    for act in Act:
+        assert not {"{", "}"} & set(act_sheets.answer(act, result, Speech(lang, ZONE, None)))
+
+
+@pytest.mark.parametrize("act", Act)
+def test_every_act_that_was_done_says_so(act: Act) -> None:
+    said = act_sheets.answer(act, Result(Came.DONE, "李*芳", 2, 3, 4, shown=PULLED), Speech("zh", ZONE, None))
+    assert said and not {"{", "}"} & set(said)

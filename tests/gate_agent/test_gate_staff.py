@@ -9,8 +9,8 @@ import pytest
 from gate_agent.board import Reader
 from gate_agent.decision import Refuse
 from gate_agent.faces import IDLE, State
-from gate_agent.gate import CHECK_MS, PARTY_LIMIT
-from gate_agent.lane_state import LaneState, Word
+from gate_agent.gate import CHECK_MS
+from gate_agent.lane_state import PARTY_LIMIT, LaneState, Word
 from gate_agent.readers import Reader as Reads
 from gate_agent.staff_entries import NotNow
 from hardware.simulated_turnstile import STEP_UP_MS, TURN_MS, WINDOW_MS, Trouble, Walk

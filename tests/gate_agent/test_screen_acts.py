@@ -20,7 +20,7 @@ from gate_agent.settings import Settings
 from gate_agent.staff import Role, Staff
 from gate_agent.sync_state import RequestAnswer, SyncView
 from tests.gate_agent.beijing import NOW_MS
-from tests.gate_agent.stage import Stage
+from tests.gate_agent.stage import Here, Stage
 from tests.gate_agent.venue import Venue
 
 STEWARD, SUPERVISOR, WRONG = "4071", "583920", "9138"
@@ -31,9 +31,8 @@ def client(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlaskClien
     monkeypatch.setattr(sync_requests, "ask", lambda *_: RequestAnswer(True))
     staff.add(stage.data_dir, "李小芳", Role.STEWARD, STEWARD)
     pins = Pins(Staff(stage.data_dir), stage.journal, stage.clock.look)
-    acts = Acts(
-        stage.data_dir, pins, stage.journal, stage.clock.look, {}, SyncView.open(stage.data_dir), Settings()
-    )  # fmt: skip
+    sync, lanes = SyncView.open(stage.data_dir), {1: Here(stage.lanes[0]), 2: Here(stage.lanes[1])}
+    acts = Acts(stage.data_dir, pins, stage.journal, stage.clock.look, stage.gate, lanes, sync, Settings())
     stage.board.status(Status(lanes=(LaneStatus(1, LaneState.OPEN), LaneStatus(2, LaneState.OPEN))))
     app = create_app(stage.board, lambda: NOW_MS, acts=act_pages(acts, stage.board, lambda: NOW_MS))
     with app.test_client() as client:
@@ -75,6 +74,11 @@ def test_every_answer_has_its_status_and_its_sentence(client: FlaskClient) -> No
     assert (old.status_code, "已失效" in old.text) == (409, True)
     lacking = client.post("/staff/act/enrol", data={"once": once(client, "enrol"), "pin": STEWARD})
     assert (lacking.status_code, lacking.text) == (400, "请填写中心地址和登记码")
+
+
+def test_a_box_without_staff_says_so_before_anybody_types(client: FlaskClient, stage: Stage) -> None:
+    (stage.data_dir / staff.NAME).unlink()
+    assert "gate-agent staff add" in client.get("/staff/sheet/sync").text
 
 
 @pytest.mark.parametrize("path", ["/staff/sheet/dance", "/staff/sheet/", "/staff/find?lane=9"])
