@@ -108,6 +108,8 @@ class LaneStatus:
     since_ms: int | None = None
     until_ms: int | None = None
     """When a lane that is held open stops being so."""
+    crossed_with: int | None = None
+    """The other lane, when its trouble is that they are crossed."""
 
 
 class AlarmKind(StrEnum):

@@ -54,7 +54,7 @@ class Standing:
         self._orders = dict(orders)
         self._burning: set[int] = set()
         self._checking: set[int] = set()
-        self._named: dict[int, Trouble] = {}
+        self._named: dict[int, tuple[Trouble, int | None]] = {}  # the other lane, when it is crossed with one
         self._troubles: dict[int, Trouble | None] = {}
         self._alarms: dict[tuple[AlarmKind, int], tuple[int, int]] = {}  # since: by the boot clock, and for people
         self._passing_since_ms: dict[int, int] = {}
@@ -108,9 +108,13 @@ class Standing:
         """Whether staff check a pass at the lane, so that its face says so."""
         self._change(lambda: (self._checking.add if on else self._checking.discard)(lane))
 
-    def name_trouble(self, lane: int, trouble: Trouble | None) -> None:
+    def name_trouble(self, lane: int, trouble: Trouble | None, crossed_with: int | None = None) -> None:
         """A lane whose devices moved, or that is crossed with another, until it was commissioned again."""
-        self._change(lambda: self._named.pop(lane, None) if trouble is None else self._named.update({lane: trouble}))
+        self._change(
+            lambda: (
+                self._named.pop(lane, None) if trouble is None else self._named.update({lane: (trouble, crossed_with)})
+            )
+        )
 
     def raise_alarm(self, kind: AlarmKind, lane: int) -> None:
         """Something happened that calls for staff."""
@@ -179,10 +183,13 @@ class Standing:
         self._change(change, status)
 
     def _inputs(self, lane: int, word: Word) -> Inputs:
+        trouble = self._troubles.get(lane)
+        if trouble in (None, Trouble.READER) and lane in self._named:  # which a lane without readers does not outdo
+            trouble = self._named[lane][0]
         return Inputs(
             starting=lane not in self._troubles,
             fire=self.fire,
-            trouble=self._troubles.get(lane) or self._named.get(lane),
+            trouble=trouble,
             word=word,
             has_list=self._has_list,
         )
@@ -212,6 +219,8 @@ class Standing:
         before = self._told.get(lane.number)
         if before is not None and (before.state, before.trouble) == (state, inputs.trouble):
             status = replace(status, since_ms=before.since_ms)
+        if inputs.trouble is Trouble.CROSSED:
+            return replace(status, crossed_with=self._named[lane.number][1])
         return replace(status, until_ms=until_ms) if state is LaneState.HELD_OPEN else status
 
     def _at_rest(self, lane: LaneStatus, lanes: Sequence[LaneStatus]) -> Face:

@@ -32,9 +32,11 @@ class WiringWatch:
         look: Callable[[], World],
         kept: Mapping[int, Wiring],
         windows_ns: Mapping[int, int],
-        name_trouble: Callable[[int, Trouble], None],
+        name_trouble: Callable[[int, Trouble, int | None], None],
     ) -> None:
-        """`kept` is what the journal says of each lane, `windows_ns` how long after its pulse somebody may pass."""
+        """`kept` is what the journal says of each lane, `windows_ns` how long after its pulse somebody may pass.
+
+        `name_trouble` takes a lane out of order; with CROSSED it is told the other lane."""
         self._journal = journal
         self._look = look
         self._kept = kept
@@ -47,10 +49,10 @@ class WiringWatch:
             kept = self._kept.get(spec.number, NOTHING_KEPT)
             if kept.crossed_with is not None:
                 log.error("lane %d is crossed with lane %d: %s", spec.number, kept.crossed_with, again(spec.number))
-                self._name_trouble(spec.number, Trouble.CROSSED)
+                self._name_trouble(spec.number, Trouble.CROSSED, kept.crossed_with)
             elif changes := what_moved(kept, spec, sysfs):
                 log.error("lane %d: %s: %s", spec.number, "; ".join(changes), again(spec.number))
-                self._name_trouble(spec.number, Trouble.MOVED)
+                self._name_trouble(spec.number, Trouble.MOVED, None)
                 self._write_moved(spec.number)
 
     def pulsed(self, lane: int, at_ns: int) -> None:
@@ -65,7 +67,7 @@ class WiringWatch:
         log.error("lanes %d and %d are crossed: exchange their wires, then commission both", *pair)
         world = self._look()
         for one, other in (pair, pair[::-1]):
-            self._name_trouble(one, Trouble.CROSSED)
+            self._name_trouble(one, Trouble.CROSSED, other)
             crossed = replace(self._kept.get(one, NOTHING_KEPT), crossed_with=other)
 
             def work(entries: Entries, one: int = one, crossed: Wiring = crossed) -> None:

@@ -34,9 +34,14 @@ def alarm_lines(status: Status, speech: Speech) -> tuple[AlarmLine, ...]:
 def _alarms(status: Status) -> Iterator[Alarm]:
     """Those the board names, those a lane's trouble is, and the list past its end."""
     yield from status.alarms
+    told: set[int | None] = set()
     for lane in status.lanes:
         if lane.trouble is Trouble.RECORD:
             yield Alarm(AlarmKind.RECORD, since_ms=_since(Trouble.RECORD, status))
+        elif lane.trouble is Trouble.CROSSED:
+            if lane.crossed_with not in told:  # two lanes, one alarm
+                told.add(lane.lane)
+                yield Alarm(AlarmKind.CROSSED, lane.lane, lane.since_ms, lane.crossed_with)
         elif lane.trouble is not None:
             yield Alarm(AlarmKind(lane.trouble.value), lane.lane, lane.since_ms)
     if status.list_expired:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from urllib.request import urlopen
+
 import pytest
 
 from gate_agent.checkup import check
+from gate_agent.decision import Refuse
+from gate_agent.entries import Entries
 from gate_agent.faces import Trouble
+from gate_agent.lane_state import LaneState
+from gate_agent.screen.alarms import alarm_lines
+from gate_agent.screen.speech import Speech
 from gate_agent.settings import LaneChoice, LaneSettings
 from gate_agent.topology import Topology, Wiring, topology_of
 from gate_agent.wiring_watch import CROSSED, MOVED, WiringWatch, what_moved
 from hardware.devices import parse_lane
-from tests.gate_agent.stage import Stage
+from hardware.pty_scanner import PtyScanner
+from hardware.turnstile import Edge, Role
+from tests.gate_agent.agent_process import lane, running
+from tests.gate_agent.stage import Stage, admitted
+from tests.gate_agent.venue import NOW_MS, Venue
+from tests.wire import samples
+from wire.reasons import Reason
 
 S = 1_000_000_000
 LANES = [parse_lane(f"{number}:reader=sim,turnstile=gpiozero:1{number},ready=2{number}") for number in (1, 2)]
@@ -20,7 +35,10 @@ Named = dict[int, Trouble]
 
 
 def watch(stage: Stage, kept: dict[int, Wiring], named: Named) -> WiringWatch:
-    return WiringWatch(stage.journal, stage.clock.look, kept, WINDOWS, named.__setitem__)
+    def name(number: int, trouble: Trouble, _other: int | None) -> None:
+        named[number] = trouble
+
+    return WiringWatch(stage.journal, stage.clock.look, kept, WINDOWS, name)
 
 
 def elsewhere(topology: Topology) -> Topology:
@@ -84,9 +102,58 @@ def test_the_check_of_a_box_says_it_too(stage: Stage) -> None:
 
     before = told()
     kept = {1: Wiring(elsewhere(topology_of(LANES[0]))), 2: Wiring(crossed_with=1)}
-    for lane, wiring in kept.items():
-        stage.journal.perform(lambda entries, lane=lane, wiring=wiring: entries.keep_wiring(lane, wiring))  # type: ignore[misc]
+
+    def keep(entries: Entries) -> None:
+        for number, wiring in kept.items():
+            entries.keep_wiring(number, wiring)
+
+    stage.journal.perform(keep)
     assert [sentence for sentence in told() if sentence not in before] == [
         "lane 1: ready was pin 27, no, is pin 21, no: put it back, or run gate-agent commission 1",
         "lane 2 is crossed with lane 1: exchange their wires",
     ]
+
+
+def test_visitors_who_pass_at_the_other_lane_close_both(stage: Stage, venue: Venue) -> None:
+    tickets = [venue.issue() for _ in range(3)]
+    venue.settle(stage.data_dir)
+    for ticket in tickets[:2]:
+        assert admitted(stage.show(ticket.text))
+        for active in (True, False):
+            stage.wait(1_000)
+            stage.gate.edge(stage.lanes[1], Edge(Role.PASSAGE_IN, active, stage.timeline.now_ns()))
+        stage.wait(10_000)
+    assert stage.states() == [LaneState.OUT_OF_ORDER] * 2
+    speech = Speech("zh", "Asia/Shanghai", NOW_MS)
+    lines = [line.first for line in alarm_lines(stage.look(), speech)]
+    assert [line for line in lines if "接反" in line] == ["1、2 号通道接反"]
+    assert stage.show(tickets[2].text) == Refuse(Reason.FAULT)
+    assert stage.show(tickets[2].text, lane=2) == Refuse(Reason.FAULT)
+    assert len(stage.pulses()) == 2
+
+
+@pytest.mark.story
+def test_a_lane_plugged_in_elsewhere_admits_nobody_until_it_is_commissioned(tmp_path: Path) -> None:
+    venue = Venue()
+    ticket, other = venue.issue(), venue.issue()
+    venue.settle(tmp_path)
+    scanners = [PtyScanner(link=tmp_path / f"scanner-{number}") for number in (1, 2)]
+    lanes = [lane(number, tmp_path / f"scanner-{number}", tmp_path) for number in (1, 2)]
+    topology = topology_of(parse_lane(lanes[0]))
+    entries, _ = Entries.open(tmp_path, lambda: samples.INCARNATION)
+    with entries.transaction():
+        entries.keep_wiring(1, Wiring({**topology, "reader 1": "serial:/dev/serial/by-path/usb-7"}))
+    entries.close()
+    with running(tmp_path, lanes) as agent:
+        with urlopen(f"{agent.ready['screen']}/healthz") as answer:
+            health = json.load(answer)
+        assert health["lanes"] == {"1": "out_of_order", "2": "open"}
+        assert health["alarms"] == ["moved"]
+        scanners[0].type(ticket.text)
+        assert agent.await_refusal(0).reason == Reason.FAULT
+        scanners[1].type(other.text)
+        assert agent.await_pulse(0)["lane"] == 2
+    said = f"reader 1 was serial:/dev/serial/by-path/usb-7, is serial:{tmp_path / 'scanner-1'}"
+    assert said in (tmp_path / "agent.log").read_text(encoding="utf-8")
+    for scanner in scanners:
+        scanner.close()
