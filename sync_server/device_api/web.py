@@ -20,11 +20,11 @@ from sync_server.device_api.service_key import ServiceKey
 from sync_server.feed.heads import open_feed
 from sync_server.feed.reading import list_key_ids, segment
 from sync_server.gates.enrolment import EnrolFlaw, enrol
+from sync_server.gates.journals import MAX_SEQ
 from sync_server.gates.registry import Device
 from sync_server.gates.venue_keys import credential_keys, list_key, list_keys
 from sync_server.keys import key_set
 from sync_server.redemptions.ingest import take_in
-from sync_server.redemptions.journal import MAX_SEQ
 from wire.envelope import CLOCK_HEADER, NONCE_HEADER
 from wire.messages import (
     MAX_BATCH_BYTES,

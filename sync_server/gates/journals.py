@@ -1,14 +1,22 @@
-"""How far each gate's journal has arrived: the watermark of a (device, incarnation), and the flag of a forked one."""
+"""The journals of the gates as they arrive: how far each is complete, which follows which, and what freezes one.
+
+A frozen journal goes on being stored, receipted and counted; only settlement leaves it alone until two persons said
+that it may go on (wire.md §7).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.db import insert_new
 from sync_server.gates.tables import incarnation
+from wire.messages import LOST, Batch
+
+MAX_SEQ = 2**53  # no journal gets there; a number beyond it is no number of ours
 
 
 @dataclass(frozen=True)
@@ -19,8 +27,30 @@ class Progress:
     highest_seq: int
 
 
-def lock_journal(connection: Connection, device_id: bytes, incarnation_id: bytes, now_ms: int) -> Progress:
-    """Where this journal stands; until the transaction ends nobody else takes in entries of it."""
+@dataclass(frozen=True)
+class Journal:
+    """One journal, locked: until the transaction ends nobody else takes in entries of it."""
+
+    device_id: bytes
+    incarnation: bytes
+    progress: Progress
+    synced_through_ms: int | None
+    knows_its_place: bool
+    """It has said which journal it follows."""
+    ended_seq: int | None
+    """After this entry it should not go on: another journal of the gate follows, or it has closed itself."""
+
+
+class Confirmed(NamedTuple):
+    """An earlier receipt that the gate got, while holding this list: what it did before `at_ms` is stored here."""
+
+    at_ms: int
+    list_epoch: int | None
+    list_version: int | None
+
+
+def lock_journal(connection: Connection, device_id: bytes, incarnation_id: bytes, now_ms: int) -> Journal:
+    """Where this journal stands; made known with its first batch."""
     row = {
         "device_id": device_id,
         "incarnation": incarnation_id,
@@ -30,30 +60,96 @@ def lock_journal(connection: Connection, device_id: bytes, incarnation_id: bytes
         "last_seen_ms": now_ms,
     }
     insert_new(incarnation, ["device_id", "incarnation"], [row], connection)
+    successor = incarnation.alias("successor")
+    followed_at = (
+        sa.select(sa.func.min(successor.c.supersedes_seq))
+        .where(successor.c.device_id == device_id, successor.c.supersedes == incarnation_id)
+        .scalar_subquery()
+    )
     found = connection.execute(
-        sa.select(incarnation.c.through_seq, incarnation.c.highest_seq)
+        sa.select(incarnation, followed_at.label("followed_at"))
         .where(_is(device_id, incarnation_id))
-        .with_for_update()
+        .with_for_update(of=incarnation)
     ).one()
-    return Progress(found.through_seq, found.highest_seq)
-
-
-def advance(connection: Connection, device_id: bytes, incarnation_id: bytes, progress: Progress, now_ms: int) -> None:
-    """Note how far a locked journal has arrived now."""
-    connection.execute(
-        incarnation.update()
-        .where(_is(device_id, incarnation_id))
-        .values(through_seq=progress.through_seq, highest_seq=progress.highest_seq, last_seen_ms=now_ms)
+    return Journal(
+        device_id,
+        incarnation_id,
+        Progress(found.through_seq, found.highest_seq),
+        found.synced_through_ms,
+        knows_its_place=found.supersedes is not None,
+        ended_seq=min((seq for seq in (found.followed_at, found.closed_seq) if seq is not None), default=None),
     )
 
 
-def flag(connection: Connection, device_id: bytes, incarnation_id: bytes, cause: str, now_ms: int) -> None:
-    """Mark a journal that cannot be true, for two persons to look at; the first cause stays."""
+def place(connection: Connection, journal: Journal, batch: Batch) -> None:
+    """Keep what a batch says of the journal's own beginning and end; said once, it stays."""
+    values: dict[str, object] = {}
+    before = batch.supersedes
+    if before is not None and not journal.knows_its_place:
+        if before == LOST:
+            values["supersedes"] = b""
+        elif before.incarnation != journal.incarnation:
+            values["supersedes"] = before.incarnation
+            # What came before it was known to have ended is none of what goes on after it.
+            known_seq = min(max(before.last_seq, 0), MAX_SEQ)
+            values["supersedes_seq"] = max(known_seq, _highest_seq(connection, journal, before.incarnation))
+    if batch.closing:
+        last_seq = batch.first_seq + len(batch.entries) - 1
+        values["closed_seq"] = sa.func.coalesce(incarnation.c.closed_seq, last_seq)
+    if values:
+        mine = _is(journal.device_id, journal.incarnation)
+        connection.execute(incarnation.update().where(mine).values(values))
+
+
+def advance(
+    connection: Connection, journal: Journal, progress: Progress, confirmed: Confirmed | None, now_ms: int
+) -> None:
+    """Note how far a locked journal has arrived now; its watermark only rises."""
+    values: dict[str, object] = {
+        "through_seq": progress.through_seq,
+        "highest_seq": progress.highest_seq,
+        "last_seen_ms": now_ms,
+    }
+    if confirmed is not None and (journal.synced_through_ms is None or confirmed.at_ms > journal.synced_through_ms):
+        values |= {
+            "synced_through_ms": confirmed.at_ms,
+            "confirmed_epoch": confirmed.list_epoch,
+            "confirmed_version": confirmed.list_version,
+        }
+    mine = _is(journal.device_id, journal.incarnation)
+    connection.execute(incarnation.update().where(mine).values(values))
+
+
+def freeze(connection: Connection, device_id: bytes, incarnation_id: bytes, cause: str, now_ms: int) -> None:
+    """Keep settlement away from a journal that cannot be true, until two persons looked; the first cause stays."""
     connection.execute(
         incarnation.update()
         .where(_is(device_id, incarnation_id), incarnation.c.frozen_cause.is_(None))
         .values(frozen_cause=cause, frozen_at_ms=now_ms)
     )
+
+
+def freeze_what_goes_on(connection: Connection, journal: Journal, new_seq: int, now_ms: int) -> None:
+    """Freeze a journal with a new entry after its end, and the one that follows it: two boxes act as one gate."""
+    if journal.ended_seq is None or new_seq <= journal.ended_seq:
+        return
+    cause = f"entry {new_seq} came after its end at {journal.ended_seq}"
+    freeze(connection, journal.device_id, journal.incarnation, cause, now_ms)
+    connection.execute(
+        incarnation.update()
+        .where(
+            incarnation.c.device_id == journal.device_id,
+            incarnation.c.supersedes == journal.incarnation,
+            incarnation.c.supersedes_seq < new_seq,
+            incarnation.c.frozen_cause.is_(None),
+        )
+        .values(frozen_cause="the journal before it goes on", frozen_at_ms=now_ms)
+    )
+
+
+def _highest_seq(connection: Connection, journal: Journal, incarnation_id: bytes) -> int:
+    query = sa.select(incarnation.c.highest_seq).where(_is(journal.device_id, incarnation_id))
+    return connection.scalar(query) or 0
 
 
 def _is(device_id: bytes, incarnation_id: bytes) -> sa.ColumnElement[bool]:

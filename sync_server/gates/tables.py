@@ -63,6 +63,14 @@ incarnation = sa.Table(
     ms_column("frozen_at_ms", nullable=True),
     ms_column("first_seen_ms"),
     ms_column("last_seen_ms"),
+    # The watermark: what the gate did before this moment is here; null: not yet known of any.
+    ms_column("synced_through_ms", nullable=True),
+    sa.Column("confirmed_epoch", sa.Integer()),  # the list that was held there then
+    sa.Column("confirmed_version", sa.BigInteger()),
+    sa.Column("supersedes", sa.LargeBinary(8)),  # the journal of this gate that it follows, empty: lost …
+    sa.Column("supersedes_seq", sa.BigInteger()),  # … which ended here; null: it may go on, two persons said so
+    sa.Column("closed_seq", sa.BigInteger()),  # its last entry for good, by its closing statement
+    ms_column("retired_at_ms", nullable=True),  # two persons wait for it no longer
     sa.CheckConstraint("through_seq >= 0 AND highest_seq >= through_seq", name="progress"),
 )
 

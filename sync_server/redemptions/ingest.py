@@ -7,13 +7,13 @@ from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre
 from sync_server.db import insert_new
-from sync_server.gates.journals import advance, lock_journal
-from sync_server.gates.registry import Device, note_seen
+from sync_server.gates.journals import Confirmed, advance, lock_journal, place
+from sync_server.gates.registry import MAX_NUMBER, Device, note_seen
 from sync_server.keys.pairs import SigningKey
 from sync_server.redemptions.counting import count_admissions, verdicts
 from sync_server.redemptions.journal import store
 from sync_server.redemptions.tables import receipt
-from wire.messages import ReadBatch, Receipt, sign_receipt
+from wire.messages import Batch, ReadBatch, Receipt, sign_receipt
 
 RECEIPT_KEPT_MS = 7 * 86_400_000
 MAX_DROPPED_RECEIPTS = 10_000
@@ -27,27 +27,54 @@ def take_in(
     Nothing that happened is refused here: what cannot be true is classified or flagged.
     """
     batch, now_ms = read.batch, centre.now_ms()
-    progress = lock_journal(connection, device.id, batch.incarnation, now_ms)
+    journal = lock_journal(connection, device.id, batch.incarnation, now_ms)
     note_seen(connection, device.id, batch, now_ms)
     given: bytes | None = connection.scalar(
         sa.select(receipt.c.body).where(receipt.c.device_id == device.id, receipt.c.batch_digest == digest)
     )
     if given is not None:
         return given
-    stored = store(connection, device, read, progress, now_ms)
-    count_admissions(connection, centre, device, batch.incarnation, stored.new, progress.highest_seq, now_ms)
-    advance(connection, device.id, batch.incarnation, stored.progress, now_ms)
+    place(connection, journal, batch)
+    stored = store(connection, device, read, journal, now_ms)
+    highest_before = journal.progress.highest_seq
+    count_admissions(connection, centre, device, batch.incarnation, stored.new, highest_before, now_ms)
+    confirmed = _confirmed(connection, batch, stored.progress.through_seq)
+    advance(connection, journal, stored.progress, confirmed, now_ms)
     said = Receipt(
         device=device.id,
         incarnation=batch.incarnation,
         through_seq=stored.progress.through_seq,
         batch_digest=digest,
-        verdicts=verdicts(connection, device.id, batch.incarnation, read.entries),
+        verdicts=verdicts(connection, device.id, batch.incarnation, stored.ours),
+        through_hash=stored.through_hash,
+        forked_seq=stored.forked_seq,
     )
     body = sign_receipt(said, signer.id, signer.private)
-    row = {"device_id": device.id, "batch_digest": digest, "body": body, "given_at_ms": now_ms}
+    row = {
+        "device_id": device.id,
+        "batch_digest": digest,
+        "body": body,
+        "given_at_ms": now_ms,
+        "incarnation": batch.incarnation,
+        "held_epoch": min(max(batch.held_epoch, 0), MAX_NUMBER),
+        "held_version": min(max(batch.held_version, 0), MAX_NUMBER),
+    }
     insert_new(receipt, ["device_id", "batch_digest"], [row], connection)
     return body
+
+
+def _confirmed(connection: Connection, batch: Batch, through_seq: int) -> Confirmed | None:
+    """The receipt that the batch echoes, if this very journal was given it and all that it vouches for is here."""
+    if batch.echo is None or batch.complete_seq > through_seq:
+        return None
+    row = connection.execute(
+        sa.select(receipt.c.given_at_ms, receipt.c.held_epoch, receipt.c.held_version).where(
+            receipt.c.device_id == batch.device,
+            receipt.c.batch_digest == batch.echo,
+            receipt.c.incarnation == batch.incarnation,
+        )
+    ).one_or_none()
+    return None if row is None else Confirmed(*row)
 
 
 def drop_old_receipts(centre: Centre) -> int:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.gates.journals import Progress, flag
+from sync_server.gates.journals import MAX_SEQ, Journal, Progress, freeze, freeze_what_goes_on
 from sync_server.gates.registry import Device
 from sync_server.redemptions.bulk import Value, insert_missing
 from sync_server.redemptions.judge import occurred_at_ms
@@ -15,7 +15,6 @@ from sync_server.redemptions.tables import entry, forked_entry, in_journal
 from wire.messages import FIRST_HASH, MAX_WORD_CHARACTERS, Entry, ReadBatch, entry_hash
 from wire.token import PASS_ID_BYTES
 
-MAX_SEQ = 2**53  # no journal gets there; a number beyond it is no number of ours
 _MAX_LANE = 32_767
 
 
@@ -23,24 +22,68 @@ class Stored(NamedTuple):
     """What a batch added, and how far its journal is complete now."""
 
     new: tuple[Entry, ...]
+    ours: tuple[Entry, ...]
+    """Those of the batch that are of the history kept here, new or not."""
+    forked_seq: int
+    """From this entry on the batch is of another history; 0: it is not."""
     progress: Progress
+    through_hash: bytes
 
 
-def store(connection: Connection, device: Device, read: ReadBatch, before: Progress, now_ms: int) -> Stored:
-    """Keep the entries that are not there yet. The journal must be locked; nothing is ever overwritten."""
-    batch = read.batch
+def store(connection: Connection, device: Device, read: ReadBatch, journal: Journal, now_ms: int) -> Stored:
+    """Keep the entries that are not there yet; nothing is ever overwritten.
+
+    Where the batch leaves the history that is here, the rest of it is a second one and kept apart.
+    """
+    batch, before = read.batch, journal.progress
     last_seq = batch.first_seq + len(batch.entries) - 1
     held = _hashes(connection, device.id, batch.incarnation, batch.first_seq - 1, last_seq)
     sent = list(zip(read.entries, batch.entries, read.hashes, strict=True))
-    new = [(one, body, digest) for one, body, digest in sent if one.seq not in held]
-    forked = [(one, body, digest) for one, body, digest in sent if held.get(one.seq, digest) != digest]
+    shared = _shared_length(read, held)
+    ours, forked = sent[:shared], sent[shared:]
+    new = [(one, body, digest) for one, body, digest in ours if one.seq not in held]
     insert_missing(connection, entry, [_row(device, batch.incarnation, *part, now_ms) for part in new])
-    insert_missing(connection, forked_entry, [_forked_row(device, batch.incarnation, *part, now_ms) for part in forked])
-    if forked or not _fits(connection, device.id, read, before, held):
-        meet = forked[0][0].seq if forked else batch.first_seq
-        flag(connection, device.id, batch.incarnation, f"two histories meet at entry {meet}", now_ms)
-    progress = _progress(connection, device.id, batch.incarnation, before, batch.first_seq, last_seq)
-    return Stored(tuple(one for one, _, _ in new), progress)
+    rows = [_forked_row(device, batch.incarnation, *part, now_ms) for part in forked]
+    meet = None
+    if insert_missing(connection, forked_entry, rows):
+        meet = forked[0][0].seq
+    elif new and not _leads_on(connection, device.id, read, before):
+        meet = last_seq
+    if meet is not None:
+        freeze(connection, device.id, batch.incarnation, f"two histories meet at entry {meet}", now_ms)
+    if new:
+        freeze_what_goes_on(connection, journal, new[-1][0].seq, now_ms)
+    progress = before
+    if ours:
+        progress = _progress(connection, device.id, batch.incarnation, before, batch.first_seq, ours[-1][0].seq)
+    return Stored(
+        new=tuple(one for one, _, _ in new),
+        ours=tuple(one for one, _, _ in ours),
+        forked_seq=forked[0][0].seq if forked else 0,
+        progress=progress,
+        through_hash=_hash_at(connection, device.id, read, shared, progress.through_seq),
+    )
+
+
+def _shared_length(read: ReadBatch, held: dict[int, bytes]) -> int:
+    """How many entries of the batch are of the history that is here, or go on from it."""
+    batch = read.batch
+    previous = FIRST_HASH if batch.first_seq == 1 else held.get(batch.first_seq - 1, batch.previous_hash)
+    if previous != batch.previous_hash:
+        return 0
+    pairs = zip(read.entries, read.hashes, strict=True)
+    return next((at for at, (one, digest) in enumerate(pairs) if held.get(one.seq, digest) != digest), len(read.hashes))
+
+
+def _hash_at(connection: Connection, device: bytes, read: ReadBatch, shared: int, seq: int) -> bytes:
+    """The hash of the history that is here at entry `seq`; empty at its very beginning."""
+    at = seq - read.batch.first_seq
+    if 0 <= at < shared:
+        return read.hashes[at]
+    found: bytes | None = connection.scalar(
+        sa.select(entry.c.hash).where(in_journal(entry, device, read.batch.incarnation), entry.c.seq == seq)
+    )
+    return found or b""
 
 
 def _hashes(connection: Connection, device: bytes, incarnation: bytes, first: int, last: int) -> dict[int, bytes]:
@@ -52,12 +95,9 @@ def _hashes(connection: Connection, device: bytes, incarnation: bytes, first: in
     return {row.seq: row.hash for row in rows}
 
 
-def _fits(connection: Connection, device: bytes, read: ReadBatch, before: Progress, held: dict[int, bytes]) -> bool:
-    """Whether the chain goes on from the entry before the batch, and on to the one after it, where those are held."""
+def _leads_on(connection: Connection, device: bytes, read: ReadBatch, before: Progress) -> bool:
+    """Whether the entry after the batch, where that came earlier, goes on from its last one."""
     batch = read.batch
-    previous = FIRST_HASH if batch.first_seq == 1 else held.get(batch.first_seq - 1, batch.previous_hash)
-    if previous != batch.previous_hash:
-        return False
     next_seq = batch.first_seq + len(batch.entries)
     if before.highest_seq < next_seq:
         return True

@@ -49,7 +49,8 @@ entry = append_only(
     )
 )
 
-# A second history of one journal: the same number with another hash. Its incarnation is flagged.
+# A second history of one journal, from where it leaves the one in `entry`: kept, not counted. The journal is frozen,
+# and its gate is told: it brings these entries again in a journal of their own.
 forked_entry = append_only(
     sa.Table(
         "forked_entry",
@@ -97,6 +98,10 @@ receipt = sa.Table(
     sa.Column("batch_digest", sa.LargeBinary(32), primary_key=True),
     sa.Column("body", sa.LargeBinary(), nullable=False),
     ms_column("given_at_ms", index=True),
+    # What a later batch that echoes this receipt confirms; null in receipts of an earlier release.
+    sa.Column("incarnation", sa.LargeBinary(8)),
+    sa.Column("held_epoch", sa.Integer()),
+    sa.Column("held_version", sa.BigInteger()),
 )
 
 

@@ -1,7 +1,8 @@
 """Clearing: each redemption that counted becomes a payout line, its postings and a transfer to its venue, at once.
 
-The work is found in the tables: a CLAIMED redemption that is not cleared. Doing it twice is doing it once: the line's
-primary key is the redemption, the ledger key is the item, the transfer's key is the payout.
+The work is found in the tables: a CLAIMED redemption that is not cleared, of a journal that is not frozen. Doing it
+twice is doing it once: the line's primary key is the redemption, the ledger key is the item, the transfer's key is the
+payout.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre
 from sync_server.db import exclusive, new_id
+from sync_server.gates.tables import incarnation
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
 from sync_server.orders.progress import mark_finished
@@ -55,6 +57,12 @@ def clear_redemptions(centre: Centre) -> int:
 
 
 def _due(connection: Connection) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+    """What counted, waits and comes from no frozen journal."""
+    frozen = sa.exists().where(
+        incarnation.c.device_id == redemption.c.device_id,
+        incarnation.c.incarnation == redemption.c.incarnation,
+        incarnation.c.frozen_cause.is_not(None),
+    )
     waiting = sa.text(
         "redemption.outcome = 'CLAIMED' AND redemption.cleared_at_ms IS NULL"
     )  # as ix_redemption_due says
@@ -70,7 +78,7 @@ def _due(connection: Connection) -> Sequence[sa.Row[*tuple[Any, ...]]]:
         )
         .join(order_item, order_item.c.id == redemption.c.item_id)
         .join(party, party.c.id == redemption.c.venue_id)
-        .where(waiting)
+        .where(waiting, ~frozen)
         .order_by(redemption.c.recorded_at_ms, redemption.c.id)
         .limit(MAX_PER_STEP)
     ).all()

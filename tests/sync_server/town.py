@@ -222,8 +222,8 @@ class Gate:
         self.write(outcome, at_ms + 1_500, ref_seq=intent, pass_id=sold.pass_id)
         return intent
 
-    def batch(self, first: int = 1, last: int | None = None) -> bytes:
-        """The entries from `first` to `last` (to the end unless given) as the body of a batch."""
+    def batch(self, first: int = 1, last: int | None = None, **said: Any) -> bytes:
+        """The entries from `first` to `last` (to the end unless given) as the body of a batch that says this too."""
         end = len(self.entries) if last is None else last
         before = self.hashes[first - 2] if first > 1 else FIRST_HASH
         return encode_batch(
@@ -240,11 +240,12 @@ class Gate:
                 key_set_version=1,
                 waiting=len(self.entries) - end,
                 software="test 1.0",
+                **said,
             )
         )
 
-    def read(self, first: int = 1, last: int | None = None) -> ReadBatch:
+    def read(self, first: int = 1, last: int | None = None, **said: Any) -> ReadBatch:
         """The same, as the centre reads it."""
-        read = read_batch(self.batch(first, last))
+        read = read_batch(self.batch(first, last, **said))
         assert isinstance(read, ReadBatch), read
         return read

@@ -93,6 +93,20 @@ def upgrade() -> None:
             postgresql_where=sa.text("dropped_at_ms IS NOT NULL"),
         )
 
+    with op.batch_alter_table("incarnation", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("synced_through_ms", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("confirmed_epoch", sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column("confirmed_version", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("supersedes", sa.LargeBinary(length=8), nullable=True))
+        batch_op.add_column(sa.Column("supersedes_seq", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("closed_seq", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("retired_at_ms", sa.BigInteger(), nullable=True))
+
+    with op.batch_alter_table("receipt", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("incarnation", sa.LargeBinary(length=8), nullable=True))
+        batch_op.add_column(sa.Column("held_epoch", sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column("held_version", sa.BigInteger(), nullable=True))
+
     with op.batch_alter_table("redemption", schema=None) as batch_op:
         batch_op.add_column(sa.Column("use_counted_at_ms", sa.BigInteger(), nullable=True))
         batch_op.create_index(

@@ -122,13 +122,13 @@ def test_two_histories_of_one_journal_are_both_kept_and_flagged(town: Town) -> N
         twin.write(EntryKind.EVENT, START_MS + minute + (minute > 0), reason="started")
     upload(town, gate, 1, 2)
     assert frozen(town) is None
-    assert upload(town, twin, 1, 3) == 3
+    assert upload(town, twin, 1, 3) == 2
     cause = frozen(town)
     assert cause == "two histories meet at entry 2"
-    assert upload(town, twin, 1, 3) == 3
+    assert upload(town, twin, 1, 3) == 2
     with town.centre.read() as connection:
-        assert connection.scalar(sa.select(sa.func.count()).select_from(entry)) == 3
-        assert connection.execute(sa.select(forked_entry.c.seq)).scalars().all() == [2]
+        assert connection.scalar(sa.select(sa.func.count()).select_from(entry)) == 2
+        assert sorted(connection.execute(sa.select(forked_entry.c.seq)).scalars()) == [2, 3]
 
 
 @pytest.mark.parametrize(("held", "sent"), [((1, 2), (3, 4)), ((3, 4), (1, 2))])

@@ -19,9 +19,9 @@ from sync_server.keys.pairs import SigningKey, open_service_key
 from sync_server.orders.tables import item_claim
 from sync_server.redemptions.checks import CHECKS
 from sync_server.redemptions.ingest import take_in
-from sync_server.redemptions.tables import entry, redemption
+from sync_server.redemptions.tables import entry, forked_entry, redemption
 from tests.sync_server.town import HOLDER, START_MS, Gate, Sold, Town, build_town
-from wire.messages import EntryKind, batch_digest, read_batch
+from wire.messages import EntryKind, Superseded, batch_digest, read_batch
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +53,7 @@ def scene(any_centre: Centre) -> Scene:
     town = build_town(any_centre)
     sold = [*town.sell("single", 2), *town.sell("double"), *town.sell("annual", holders=[HOLDER])]
     gates = [town.gate(name="G1"), town.gate(name="G2"), town.gate("park", "G3")]
+    gates.append(Gate(gates[0].device, gates[0].private, b"journal2"))  # what G1 wrote after it was repaired
     town.clock.pass_ms(48 * 60 * MINUTE_MS)
     with any_centre.read() as connection:
         signer = open_service_key(connection, any_centre.secrets)
@@ -66,12 +67,12 @@ acts = st.builds(
     minute=st.integers(0, 8),
     outcome=st.sampled_from(SINGLE_OUTCOMES),
 )
-journals = st.lists(st.lists(acts, max_size=7), min_size=3, max_size=3)
+journals = st.lists(st.lists(acts, max_size=7), min_size=4, max_size=4)
 
 
 def play(gate: Gate, sold: list[Sold], script: list[Act]) -> Gate:
     """The journal of a gate at which all this happens."""
-    written = Gate(gate.device, gate.private)
+    written = Gate(gate.device, gate.private, gate.incarnation)
     for act in script:
         shown, at_ms = sold[act.sold], START_MS + 25 * 60 * MINUTE_MS + act.minute * MINUTE_MS
         intents = [one.seq for one in written.entries if one.kind is EntryKind.INTENT]
@@ -95,27 +96,48 @@ def play(gate: Gate, sold: list[Sold], script: list[Act]) -> Gate:
     return written
 
 
+def words_of(gate: Gate, gates: list[Gate]) -> dict[str, Any]:
+    """What every batch of a gate says besides its entries: the receipt it got first, and the journal before."""
+    first = gates[0]
+    followed = Superseded(first.incarnation, len(first.entries), first.hashes[-1] if first.hashes else b"")
+    return {
+        "echo": batch_digest(sign_of_life(gate)),
+        "complete_seq": len(gate.entries),
+        "supersedes": followed if gate.incarnation != first.incarnation else None,
+    }
+
+
+def sign_of_life(gate: Gate) -> bytes:
+    """What a gate sends before it has written anything."""
+    return Gate(gate.device, gate.private, gate.incarnation).batch()
+
+
 @st.composite
 def deliveries(draw: st.DrawFn, gates: list[Gate]) -> list[bytes]:
     """Every entry at least once: cut anywhere, some parts twice, all parts in any order."""
     bodies: list[bytes] = []
     for gate in gates:
+        said = words_of(gate, gates)
         count = len(gate.entries)
         cuts = sorted(draw(st.sets(st.integers(1, count), max_size=4))) if count else []
         edges = [0, *[cut for cut in cuts if cut < count], count]
-        bodies += [gate.batch(first + 1, last) for first, last in pairwise(edges)]
+        bodies += [gate.batch(first + 1, last, **said) for first, last in pairwise(edges)]
         for _ in range(draw(st.integers(0, 2))):
             first = draw(st.integers(1, count + 1))
-            bodies.append(gate.batch(first, draw(st.integers(first - 1, count))))
+            bodies.append(gate.batch(first, draw(st.integers(first - 1, count)), **said))
     return draw(st.permutations(bodies))
 
 
-def tables_after(scene: Scene, bodies: list[bytes]) -> dict[str, Any]:
-    """What the tables say when these batches have come, in a transaction that is then forgotten."""
+def tables_after(scene: Scene, gates: list[Gate], bodies: list[bytes]) -> dict[str, Any]:
+    """What the tables say when these batches have come, in a transaction that is then forgotten.
+
+    Each gate has been heard of before, and is once more afterwards: a watermark may wait for that, never run ahead.
+    """
     centre = scene.town.centre
     devices = {gate.device.id: gate.device for gate in scene.gates}
+    once_more = [gate.batch(len(gate.entries) + 1, **words_of(gate, gates)) for gate in gates]
     with centre.engine.connect() as connection, connection.begin() as transaction:
-        for body in bodies:
+        for body in [*map(sign_of_life, gates), *bodies, *once_more]:
             read = read_batch(body)
             assert not isinstance(read, str), read
             device = devices[read.batch.device]
@@ -142,7 +164,7 @@ def _tables(connection: Connection) -> dict[str, Any]:
         "facts": facts,
         "outcomes of items": dict(by_item),
         "claims": {tuple(row) for row in claims},
-        "journals": {tuple(row) for row in connection.execute(sa.select(incarnation))},
+        "journals": set(connection.execute(sa.select(incarnation)).all()),
     }
 
 
@@ -153,11 +175,49 @@ def test_any_order_split_and_repetition_give_the_same_tables(scene: Scene) -> No
     @given(data=st.data(), scripts=journals)
     def holds(data: st.DataObject, scripts: list[list[Act]]) -> None:
         gates = [play(gate, scene.sold, script) for gate, script in zip(scene.gates, scripts, strict=True)]
-        in_order = tables_after(scene, [gate.batch() for gate in gates])
-        shuffled = tables_after(scene, data.draw(deliveries(gates)))
+        in_order = tables_after(scene, gates, [gate.batch(1, None, **words_of(gate, gates)) for gate in gates])
+        shuffled = tables_after(scene, gates, data.draw(deliveries(gates)))
         for name, rows in in_order.items():
             assert shuffled[name] == rows, name
         assert all(counts["CLAIMED"] == 1 for counts in in_order["outcomes of items"].values())
         assert len(in_order["claims"]) == len(in_order["outcomes of items"])
+        assert all(row.synced_through_ms is not None and not row.frozen_cause for row in in_order["journals"])
 
     holds()
+
+
+def test_two_histories_of_one_journal_are_kept_whole_and_freeze_it_whatever_order_they_come_in(scene: Scene) -> None:
+    """As after a restored card, or from a copied box: common at first, then each its own."""
+    dialect = scene.town.centre.engine.dialect.name
+
+    @settings(max_examples=EXAMPLES[dialect] // 2, suppress_health_check=[HealthCheck.too_slow])
+    @given(data=st.data(), common=st.integers(0, 4), alone=st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    def holds(data: st.DataObject, common: int, alone: tuple[int, int]) -> None:
+        histories = [play(scene.gates[0], scene.sold, []) for _ in alone]
+        for history, own in zip(histories, alone, strict=True):
+            for nth in range(common + own):
+                by_itself = nth >= common and history is histories[1]
+                history.write(EntryKind.EVENT, START_MS + nth, reason="copied" if by_itself else "started")
+        came = stored_after(scene, data.draw(deliveries(histories)))
+        wanted = {(seq, one) for history in histories for seq, one in enumerate(history.hashes, 1)}
+        assert came["entries"] | came["forked"] == wanted
+        assert "two histories meet" in came["frozen"]
+
+    holds()
+
+
+def stored_after(scene: Scene, bodies: list[bytes]) -> dict[str, Any]:
+    """The one journal's entries, of both histories, and why it is frozen."""
+    centre = scene.town.centre
+    with centre.engine.connect() as connection, connection.begin() as transaction:
+        for body in bodies:
+            read = read_batch(body)
+            assert not isinstance(read, str), read
+            take_in(connection, centre, scene.gates[0].device, read, batch_digest(body), scene.signer)
+        stored = {
+            "entries": {tuple(row) for row in connection.execute(sa.select(entry.c.seq, entry.c.hash))},
+            "forked": {tuple(row) for row in connection.execute(sa.select(forked_entry.c.seq, forked_entry.c.hash))},
+            "frozen": connection.execute(sa.select(incarnation.c.frozen_cause)).scalar_one() or "",
+        }
+        transaction.rollback()
+    return stored
