@@ -110,8 +110,12 @@ FIRST: tuple[Delta, ...] = ((43, Part.PASSES, (a_pass(IDS[1], PassStatus.REVOKED
 SECOND: tuple[Delta, ...] = (*FIRST, (44, Part.NAMES, (NameRow(IDS[1], "2026111800000099", "李*"),)))
 
 
+@pytest.mark.parametrize("in_place_bytes", [list_install.IN_PLACE_BYTES, 0])
 @pytest.mark.parametrize("spoil", [cut_segment, other_venue])
-def test_a_flaw_in_the_last_of_several_deltas_changes_nothing(tmp_path: Path, spoil: Callable[[Feed], Refused]) -> None:
+def test_a_flaw_in_the_last_of_several_deltas_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Feed], Refused], in_place_bytes: int
+) -> None:
+    monkeypatch.setattr(list_install, "IN_PLACE_BYTES", in_place_bytes)
     source = Feed()
     source.publish(42)
     source.install(tmp_path)
