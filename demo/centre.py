@@ -91,6 +91,10 @@ class Centre:
         """Let a card open the gates for this pass."""
         self._command("card", "bind", number, "--area", area, "--card-number", card_number)
 
+    def register_phone(self, number: str, public: bytes) -> int:
+        """Let a phone draw codes for this pass; the generation of its key."""
+        return int(self._command("pass", "phone", number, "--public", public.hex())["generation"])
+
     def enrolment_code(self, venue: int) -> str:
         """A fresh code for one gate."""
         return str(self._command("enrolment-code", "--venue", str(venue))["code"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from demo.centre import VENUE_ACCOUNT, Centre, Issued
 from demo.gate import Gate
+from demo.phone import Phone
 from wire.messages import Entry, EntryKind
 
 PATIENCE_S = 30.0
@@ -41,7 +42,8 @@ class Story:
     singles: list[Issued] = field(default_factory=list)
     annual: list[Issued] = field(default_factory=list)
     later: list[Issued] = field(default_factory=list)
-    _seen: int = 0
+    phone: Phone = field(default_factory=lambda: Phone(b""))
+    _phone_step: int = 0
 
     def sell(self) -> None:
         """A distributor takes six tickets, three visitors buy passes, one of them binds a card."""
@@ -60,12 +62,19 @@ class Story:
         self.centre.bind_card(self.annual[1].number, CARD["area"], CARD["number"])
         self._until("the gate's list knows the card", lambda: self._list_version() > before)
         self.tell(f"名单 list: version {self._list_version()} at the gate, with the card that was bound")
+        before, holder = self._list_version(), self.annual[0]
+        self.phone = Phone(bytes.fromhex(holder.pass_id))
+        self.phone.generation = self.centre.register_phone(holder.number, self.phone.public)
+        self._until("the gate's list knows the phone", lambda: self._list_version() > before)
+        self.tell(f"动态码 {holder.number[-6:]} draws a new code every 15 s on its own phone from now on")
 
     def open_doors(self) -> None:
         """With the network: by camera, scanner and card; and those who must not come in."""
         self._admit("camera", 1, self.singles[0])
-        self._admit("scanner", 2, self.annual[0])
+        copied = self._admit_by_phone(2)
         self._admit("card", 1, self.annual[1])
+        self._refuse("a copy of the phone's code", 1, copied, "code_reused")
+        self._refuse("a screenshot of that pass", 2, self.annual[0].code, "needs_rotating_code")
         self._refuse("a ticket that was used", 2, self.singles[0].code, "used_up")
         self._refuse("a payment code", 2, "https://pay.example/q/1", "not_ours")
         self._refuse("a code somebody changed", 1, _altered(self.singles[1].code), "forged")
@@ -81,7 +90,7 @@ class Story:
         before = self.admitted
         self._admit("camera", 1, self.singles[2])
         self._admit("scanner", 2, self.singles[3])
-        self._admit("scanner", 2, self.annual[0])
+        self._admit_by_phone(2)
         self._admit("card", 1, self.annual[1])
         self._refuse("a ticket used at the other lane", 2, self.singles[2].code, "used_up")
         self.admitted_cut_off = self.admitted - before
@@ -147,6 +156,14 @@ class Story:
         self._until(f"somebody passed lane {lane}", lambda: self._open_intents() == 0)
         self.admitted += 1
         self.tell(f"  ✓ {lane}号通道 lane {lane}: {reader}, {issued.number[-6:]} – 请入园, and walked through")
+
+    def _admit_by_phone(self, lane: int) -> str:
+        """The first annual pass, by the code its phone draws now; that code."""
+        holder, last = self.annual[0], self._phone_step
+        self._until("the phone draws its next code", lambda: self.phone.step > last)
+        self._phone_step, code = self.phone.step, self.phone.code()
+        self._admit("scanner", lane, replace(holder, code=code))
+        return code
 
     def _balk_and_come_back(self, lane: int, issued: Issued) -> None:
         """Nobody walks through: the right is free again, and the visitor comes back."""

@@ -30,9 +30,16 @@ def test_the_whole_way_once() -> None:
     assert figures == {
         "issued": 9,
         "admitted": 8,
-        "refused": {"used_up": 2, "not_ours": 1, "forged": 1, "not_yet_active": 1},
+        "refused": {
+            "used_up": 2,
+            "not_ours": 1,
+            "forged": 1,
+            "not_yet_active": 1,
+            "code_reused": 1,
+            "needs_rotating_code": 1,
+        },
         "admitted_cut_off": 4,
-        "uploaded": 23,
+        "uploaded": 25,
         "duplicates_counted": 0,
         "ledger_balance_fen": 0,
         "paid_to_venue_fen": 4 * NET_FEN,
