@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from gate_agent.board import LaneStatus
 from gate_agent.decision import LetOut, Refuse
+from gate_agent.entries import Entries
 from gate_agent.faces import IDLE, State, Trouble
 from gate_agent.gate import MINUTE_MS
+from gate_agent.journal import CannotRecord
 from gate_agent.lane_state import LaneState, Word
+from gate_agent.recognition import recognise
 from gate_agent.staff_entries import NotNow
 from hardware import DeviceFault
 from hardware.indicator import Signal
@@ -26,6 +31,7 @@ from wire.messages import CLOSING, EntryKind
 from wire.reasons import Reason
 
 WHO = "李一"
+T = TypeVar("T")
 OPEN, CLOSED, HELD, FIRE = LaneState.OPEN, LaneState.CLOSED, LaneState.HELD_OPEN, LaneState.FIRE
 
 
@@ -394,3 +400,49 @@ def test_who_walks_where_no_pulse_is_needed_crosses_no_lanes(tmp_path: Path, ven
             stage.arms[1].walk(Walk.FORCE)
             stage.wait(WINDOW_MS + 1_200)
         assert stage.states() == [OPEN, OPEN if free else HELD]
+
+
+def test_a_fire_that_breaks_out_while_a_pass_is_written_down_moves_no_arm(
+    stage: Stage, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a lane whose own turnstile has no fire input."""
+    ticket = venue.issue(SINGLE)
+    venue.settle(stage.data_dir)
+    stage.look()
+    perform = stage.journal.perform
+
+    def burn_meanwhile(work: Callable[[Entries], T]) -> T | CannotRecord:
+        written = perform(work)
+        stage.arms[0].trouble(ArmTrouble.FIRE)
+        return written
+
+    monkeypatch.setattr(stage.journal, "perform", burn_meanwhile)
+    assert stage.gate.present(stage.lanes[1], recognise(ticket.text)) == Refuse(Reason.FAULT)
+    monkeypatch.undo()
+    assert stage.pulses(2) == []
+    assert "annulled 1 1 fault" in stage.told()
+
+
+def test_a_lane_held_open_stops_when_it_is_out_of_order_and_goes_on_after_it(stage: Stage, venue: Venue) -> None:
+    venue.settle(stage.data_dir)
+    stage.look()
+    order(stage, Word.HELD_OPEN, 10)
+    stage.wait(1_000)
+    stage.gate.standing.name_trouble(1, Trouble.MOVED)
+    stage.wait(20_000)
+    assert len(stage.pulses()) == 1
+    stage.gate.standing.name_trouble(1, None)
+    stage.wait(1_000)
+    assert len(stage.pulses()) == 2
+
+
+def test_a_lane_that_is_closed_lets_no_more_of_a_group_in(stage: Stage, venue: Venue) -> None:
+    venue.settle(stage.data_dir)
+    stage.look()
+    stage.arms[0].walk(Walk.THROUGH)
+    stage.gate.let_in(stage.lanes[0], WHO, "booked", persons=3)
+    stage.wait(700)
+    order(stage, Word.CLOSED)
+    stage.wait(10_000)
+    assert stage.pulses() == [1]
+    assert stage.told() == ["manual booked", "event lane_closed: 维修", "event group_by_hand: 1 of 3"]
