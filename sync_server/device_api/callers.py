@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -62,13 +62,21 @@ class Caller:
     nonce: bytes
 
 
-def identify(centre: Centre, request: Request, states: Collection[str]) -> Caller | Refusal:
-    """Check signature and time, and that the registry has this gate in one of the `states` that may do this."""
+def identify(
+    centre: Centre, request: Request, states: Collection[str], find: Callable[[bytes], Device | None] | None = None
+) -> Caller | Refusal:
+    """Check signature and time, and that the registry has this gate in one of the `states` that may do this.
+
+    `find` looks devices up elsewhere than in the registry itself.
+    """
     envelope = read_envelope(request.headers)
     if isinstance(envelope, EnvelopeFlaw):
         return _OF_FLAW[envelope]
-    with centre.read() as connection:
-        device = registry.find_device(connection, envelope.device)
+    if find is not None:
+        device = find(envelope.device)
+    else:
+        with centre.read() as connection:
+            device = registry.find_device(connection, envelope.device)
     if device is None:
         return Refusal.UNKNOWN_DEVICE
     flaw = check_request(envelope, device.public_key, request.method, request.path, request.body, centre.now_ms())

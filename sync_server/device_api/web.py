@@ -20,11 +20,13 @@ from sync_server.device_api.service_key import ServiceKey
 from sync_server.feed.heads import open_feed
 from sync_server.feed.reading import list_key_ids, segment
 from sync_server.gates.enrolment import EnrolFlaw, enrol
-from sync_server.gates.journals import MAX_SEQ
+from sync_server.gates.journals import KEPT_HERE, MAX_SEQ
 from sync_server.gates.registry import Device
 from sync_server.gates.venue_keys import credential_keys, list_key, list_keys
 from sync_server.keys import key_set
 from sync_server.redemptions.ingest import take_in
+from sync_server.redemptions.online import redeem
+from sync_server.redemptions.rulebook import Rulebook
 from wire.envelope import CLOCK_HEADER, NONCE_HEADER
 from wire.messages import (
     MAX_BATCH_BYTES,
@@ -37,6 +39,7 @@ from wire.messages import (
     read_batch,
     sign_config,
 )
+from wire.redeem import MAX_REDEEM_BYTES, RedeemFlaw, read_redeem
 
 MAX_ENROL_BYTES = 4096
 MSGPACK = "application/msgpack"
@@ -56,6 +59,11 @@ BATCH_SENTENCES = {
     BatchFlaw.NOT_CONTIGUOUS: "the entries' numbers do not follow one another",
     BatchFlaw.BROKEN_CHAIN: "the hashes do not fit the entries",
 }
+REDEEM_SENTENCES = {
+    RedeemFlaw.MALFORMED: "this is no request for an on-line check",
+    RedeemFlaw.NEEDS_UPDATE: "this centre does not know that format of request",
+    RedeemFlaw.ID_REUSED: "this request id was used before for another presentation; take a new one",
+}
 
 
 def register(app: Flask, centre: Centre) -> None:
@@ -66,7 +74,7 @@ def register(app: Flask, centre: Centre) -> None:
 
 def _device_routes(centre: Centre) -> Blueprint:
     routes = Blueprint("device_api", __name__, url_prefix="/device/v1")
-    service_key = ServiceKey(centre)
+    service_key, rulebook = ServiceKey(centre), Rulebook(centre)
 
     @routes.after_request
     def tell_the_time(response: Response) -> Response:
@@ -112,6 +120,12 @@ def _device_routes(centre: Centre) -> Blueprint:
         caller = identify(centre, _signed(), ACTIVE)
         return _refuse_caller(caller) if isinstance(caller, Refusal) else _take_entries(centre, caller, service_key)
 
+    @routes.post("/redeem")
+    def check_on_line() -> Response:
+        request.max_content_length = MAX_REDEEM_BYTES
+        caller = identify(centre, _signed(), ACTIVE, rulebook.caller)
+        return _refuse_caller(caller) if isinstance(caller, Refusal) else _redeem(centre, caller, rulebook, service_key)
+
     return routes
 
 
@@ -140,12 +154,29 @@ def _take_entries(centre: Centre, caller: Caller, service_key: ServiceKey) -> Re
     body, read = taken
     if read.batch.device != caller.device.id:
         return _refuse(403, "wrong_device", "these are another gate's entries")
+    if read.batch.incarnation == KEPT_HERE:
+        return _refuse(403, "wrong_journal", "the centre keeps the journal of on-line checks itself")
     signer = service_key.current()
     with centre.write() as connection:
         if not spend(connection, caller, centre.now_ms()):
             return _refuse_caller(Refusal.REPLAYED)
         receipt = take_in(connection, centre, caller.device, read, batch_digest(body), signer)
     return Response(receipt, mimetype=OCTETS)
+
+
+def _redeem(centre: Centre, caller: Caller, rulebook: Rulebook, service_key: ServiceKey) -> Response:
+    """No nonce is spent: the request's own id does its work, and for longer."""
+    body = request.get_data()
+    asked = read_redeem(body)
+    if isinstance(asked, RedeemFlaw):
+        return _refuse(400, asked, REDEEM_SENTENCES[asked])
+    answer = redeem(centre, rulebook, caller.device, asked, body, service_key.current())
+    if isinstance(answer, RedeemFlaw):
+        return _refuse(409, answer, REDEEM_SENTENCES[answer])
+    if answer is None:
+        rulebook.forget(caller.device.id)
+        return _refuse_caller(Refusal.REVOKED)
+    return Response(answer, mimetype=OCTETS)
 
 
 def _feed_routes(centre: Centre) -> Blueprint:

@@ -18,6 +18,12 @@ from wire.messages import LOST, Batch
 
 MAX_SEQ = 2**53  # no journal gets there; a number beyond it is no number of ours
 
+KEPT_HERE = b"redeemed"
+"""The incarnation of the journal that the centre itself keeps for a device's on-line checks: complete at any time.
+
+No batch names it; a gate's own incarnations are random.
+"""
+
 
 @dataclass(frozen=True)
 class Progress:

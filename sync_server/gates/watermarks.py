@@ -14,6 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from sync_server.gates.journals import KEPT_HERE
 from sync_server.gates.tables import device, incarnation
 from sync_server.orders.tables import item_claim, order_item
 from sync_server.parties.tables import venue
@@ -90,10 +91,12 @@ def standing_of(row: Row[Any], now_ms: int) -> Standing:
 
 
 def _all_journals() -> sa.Select[Any]:
+    """Those the gates keep; of what the centre writes down itself nothing is ever missing."""
     return (
         sa.select(incarnation, device.c.name.label("gate"), device.c.venue_id, venue.c.number.label("venue"))
         .join(device, device.c.id == incarnation.c.device_id)
         .join(venue, venue.c.id == device.c.venue_id)
+        .where(incarnation.c.incarnation != KEPT_HERE)
     )
 
 

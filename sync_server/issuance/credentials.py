@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -16,7 +17,7 @@ from sync_server.errors import NotAllowedError
 from sync_server.issuance.passes import find_pass, relist
 from sync_server.issuance.tables import credential, issued_pass
 from sync_server.keys.key_set import deployment_salt
-from sync_server.orders.holders import holder_of
+from sync_server.orders.holders import holder_of, person_index
 from sync_server.orders.tables import holder
 from wire.credential import (
     CredentialKind,
@@ -86,15 +87,22 @@ def bind_card(
     connection: Connection, secrets: crypto.Secrets, number: str, area: str, card_number: str, now_ms: int, actor: str
 ) -> bool:
     """Bind a social-security card, as a plain reader reads it, to the pass with this number 票号."""
-    area, card_number = area.strip(), card_number.strip().upper()
     for text in (area, card_number):
-        if not text.isalnum() or len(text) > MAX_CARD_CHARACTERS:
+        if not text.strip().isalnum() or len(text) > MAX_CARD_CHARACTERS:
             raise NotAllowedError(f"{text!r} is no area code and no card number")
-    value = f"{area}|{card_number}"
-    bound = BoundCredential(find_pass(connection, number).id, CredentialKind.CARD_NUMBER, value)
-    new = bind(connection, secrets, bound, crypto.blind_index(secrets, "card_number", value), now_ms)
+    kind = CredentialKind.CARD_NUMBER
+    bound = BoundCredential(find_pass(connection, number).id, kind, _card_value(card_number, area))
+    new = bind(connection, secrets, bound, index_of(secrets, kind, card_number, area), now_ms)
     record(connection, now_ms, actor, "card.bind", f"pass:{number}", {"new": new})
     return new
+
+
+def index_of(secrets: crypto.Secrets, kind: CredentialKind, number: str, area: str = "") -> bytes:
+    """The blind index by which a number that a reader read finds the passes it is bound to."""
+    if kind is CredentialKind.ID_NUMBER:
+        return person_index(secrets, number)
+    value = _card_value(number, area) if kind is CredentialKind.CARD_NUMBER else number.strip()
+    return crypto.blind_index(secrets, kind.name.lower(), value)
 
 
 def bind_id_numbers(centre: Centre) -> int:
@@ -132,5 +140,15 @@ def open_credentials(
     """The credentials that satisfy a condition on the table, opened, in the order of passes and of binding."""
     rows = connection.execute(sa.select(credential).where(wanted).order_by(credential.c.pass_id, credential.c.id))
     for row in rows:
-        value = crypto.unseal(secrets, _FIELD, str(row.id), row.value_sealed)
-        yield BoundCredential(row.pass_id, CredentialKind[row.kind], value)
+        yield open_credential(secrets, row.pass_id, CredentialKind[row.kind], row.id, row.value_sealed)
+
+
+def open_credential(
+    secrets: crypto.Secrets, pass_id: bytes, kind: CredentialKind, row_id: UUID, value_sealed: bytes
+) -> BoundCredential:
+    """One row of the table, opened."""
+    return BoundCredential(pass_id, kind, crypto.unseal(secrets, _FIELD, str(row_id), value_sealed))
+
+
+def _card_value(number: str, area: str) -> str:
+    return f"{area.strip()}|{number.strip().upper()}"

@@ -23,6 +23,7 @@ from sync_server.orders.progress import take_payments
 from sync_server.payments.sandbox_client import client_of
 from sync_server.payments.transfers import move_due
 from sync_server.redemptions.ingest import drop_old_receipts
+from sync_server.redemptions.online import drop_old_answers
 from sync_server.redemptions.uses import count_uses
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.payouts import follow_transfers
@@ -58,6 +59,7 @@ STEPS: tuple[Step, ...] = (
     follow_transfers,
     forget_old_nonces,
     drop_old_receipts,
+    drop_old_answers,
 )
 
 _log = structlog.get_logger("worker")

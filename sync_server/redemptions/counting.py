@@ -21,14 +21,20 @@ from sync_server.db import is_sqlite
 from sync_server.gates.registry import Device
 from sync_server.issuance.tables import entitlement, issued_pass
 from sync_server.orders.claims import Claim, claim_items, claims_of
-from sync_server.orders.tables import order_item
 from sync_server.redemptions.admissions import Admission, complete_admissions, known_passes
 from sync_server.redemptions.bulk import Value, insert_missing
-from sync_server.redemptions.judge import KnownPass, Use, Verdict, judge, occurred_at_ms, outcomes_of, span_of
-from sync_server.redemptions.tables import entry, in_journal, redemption
+from sync_server.redemptions.judge import (
+    KnownPass,
+    Use,
+    Verdict,
+    judge,
+    occurred_at_ms,
+    outcomes_of,
+    span_of,
+    step_shown,
+)
+from sync_server.redemptions.tables import ON_AN_ITEM, entry, in_journal, redemption
 from wire.messages import COUNTING, Entry, EntryKind, Outcome, redemption_id
-
-ON_AN_ITEM = ("CLAIMED", "REPEAT", "RETURNED", "CONFLICT", "LATE")
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ def count_admissions(
     """Make redemptions of the admissions that the new entries complete, and give each its one outcome."""
     admissions = complete_admissions(connection, device.id, incarnation, new, highest_before, now_ms)
     known = known_passes(connection, centre, device, [one.entry for one in admissions])
-    judged = [_judge(device.id, incarnation, one, known.get(one.entry.pass_id or b"")) for one in admissions]
+    judged = [judge_admission(device.id, incarnation, one, known.get(one.entry.pass_id or b"")) for one in admissions]
     by_item: defaultdict[UUID, list[Judged]] = defaultdict(list)
     for one in sorted(judged, key=lambda one: (one.at_ms, one.id)):
         if one.item_id is not None:
@@ -69,7 +75,11 @@ def count_admissions(
     claims = [Claim(item, "REDEEM", first.id.hex(), first.at_ms) for item, (first, *_) in by_item.items()]
     won = claim_items(connection, claims, now_ms) if claims else set()
     winners = {by_item[item][0].id for item in won}
-    insert_missing(connection, redemption, [_row(device, incarnation, one, winners, now_ms) for one in judged])
+    insert_missing(
+        connection,
+        redemption,
+        [redemption_row(device, incarnation, one, _outcome(one, winners), now_ms) for one in judged],
+    )
     contested = {item for item, rivals in by_item.items() if item not in won or len(rivals) > 1}
     _settle_outcomes(connection, contested | given_back)
 
@@ -94,7 +104,8 @@ def verdicts(
     return tuple((row.seq, Outcome[row.outcome]) for row in rows)
 
 
-def _judge(device: bytes, incarnation: bytes, one: Admission, known: KnownPass | None) -> Judged:
+def judge_admission(device: bytes, incarnation: bytes, one: Admission, known: KnownPass | None) -> Judged:
+    """What can be said of an admission alone."""
     return Judged(
         id=redemption_id(device, incarnation, one.entry.seq),
         admission=one,
@@ -104,9 +115,8 @@ def _judge(device: bytes, incarnation: bytes, one: Admission, known: KnownPass |
     )
 
 
-def _row(device: Device, incarnation: bytes, one: Judged, winners: Collection[bytes], now_ms: int) -> dict[str, Value]:
-    """A row of table `redemption`. Who lost an item is a CONFLICT until `_settle_outcomes` has looked closer."""
-    outcome = one.verdict.outcome or (Outcome.CLAIMED if one.id in winners else Outcome.CONFLICT)
+def redemption_row(device: Device, incarnation: bytes, one: Judged, outcome: Outcome, now_ms: int) -> dict[str, Value]:
+    """A row of table `redemption`."""
     return {
         "id": one.id,
         "outcome": outcome.name,
@@ -118,16 +128,25 @@ def _row(device: Device, incarnation: bytes, one: Judged, winners: Collection[by
         "device_id": device.id,
         "incarnation": incarnation,
         "seq": one.admission.entry.seq,
+        "step": step_shown(one.admission.entry),
         "occurred_at_ms": one.at_ms,
         "recorded_at_ms": now_ms,
     }
 
 
+def _outcome(one: Judged, winners: Collection[bytes]) -> Outcome:
+    """Who lost an item is a CONFLICT until `_settle_outcomes` has looked closer."""
+    return one.verdict.outcome or (Outcome.CLAIMED if one.id in winners else Outcome.CONFLICT)
+
+
 def _lock_items(connection: Connection, items: Collection[UUID]) -> None:
-    """In the order of their ids, so that two batches never wait for each other; on SQLite a writer is alone anyway."""
+    """Their passes, in the order of their ids, so that two batches never wait for each other, and that an on-line
+    check of one of them does; on SQLite a writer is alone anyway.
+    """
     if items and not is_sqlite(connection):
-        wanted = sa.select(order_item.c.id).where(order_item.c.id.in_(items)).order_by(order_item.c.id)
-        connection.execute(wanted.with_for_update())
+        wanted = sa.select(issued_pass.c.id).join(entitlement, entitlement.c.pass_id == issued_pass.c.id)
+        mine = wanted.where(entitlement.c.item_id.in_(items)).order_by(issued_pass.c.id)
+        connection.execute(mine.with_for_update(of=issued_pass, key_share=True))
 
 
 def _give_back(connection: Connection, device: bytes, incarnation: bytes, new: Sequence[Entry]) -> set[UUID]:

@@ -42,7 +42,7 @@ def store(connection: Connection, device: Device, read: ReadBatch, journal: Jour
     shared = _shared_length(read, held)
     ours, forked = sent[:shared], sent[shared:]
     new = [(one, body, digest) for one, body, digest in ours if one.seq not in held]
-    insert_missing(connection, entry, [_row(device, batch.incarnation, *part, now_ms) for part in new])
+    insert_missing(connection, entry, [entry_row(device, batch.incarnation, *part, now_ms) for part in new])
     rows = [_forked_row(device, batch.incarnation, *part, now_ms) for part in forked]
     meet = None
     if insert_missing(connection, forked_entry, rows):
@@ -131,7 +131,9 @@ def _progress(
     return Progress(through, highest)
 
 
-def _row(device: Device, incarnation: bytes, one: Entry, body: bytes, digest: bytes, now_ms: int) -> dict[str, Value]:
+def entry_row(
+    device: Device, incarnation: bytes, one: Entry, body: bytes, digest: bytes, now_ms: int
+) -> dict[str, Value]:
     """A row of table `entry`. The body keeps the truth; a column only what it can hold of it."""
     return {
         "device_id": device.id,

@@ -126,6 +126,20 @@ class Use(NamedTuple):
     id: bytes
 
 
+def next_outcome(uses_allowed: int | None, repeats: int, returned: int, given_back: int) -> Outcome:
+    """What `outcomes_of` would say of one more proven admission, later than all others on an item already redeemed."""
+    if given_back > returned:
+        return Outcome.RETURNED
+    return Outcome.REPEAT if uses_allowed is None or repeats + 1 < uses_allowed else Outcome.CONFLICT
+
+
+def step_shown(entry: Entry) -> int | None:
+    """The step of the rotating code that an admission shows."""
+    rotating = entry.presentation in (Presentation.SHORT, Presentation.FULL)
+    proof = entry.evidence if rotating else None
+    return presentation.step_of(proof) if proof is not None and len(proof) == presentation.EVIDENCE_BYTES else None
+
+
 def outcomes_of(
     claim_kind: str, claim_ref: str, uses_allowed: int | None, uses: Iterable[Use]
 ) -> Mapping[bytes, Outcome]:

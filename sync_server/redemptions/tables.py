@@ -14,6 +14,8 @@ from sync_server.db import append_only, link, metadata, ms_column, partial_index
 from wire.messages import Outcome
 
 OUTCOMES = tuple(Outcome.__members__)
+ON_AN_ITEM = ("CLAIMED", "REPEAT", "RETURNED", "CONFLICT", "LATE")
+"""Outcomes of proven admissions on an item: the claim on it, and their order in time, tell them apart."""
 
 
 def _journal_columns() -> tuple[sa.Column[bytes], sa.Column[bytes], sa.Column[int]]:
@@ -75,6 +77,7 @@ redemption = sa.Table(
     sa.Column("device_id", sa.LargeBinary(16), nullable=False),
     sa.Column("incarnation", sa.LargeBinary(8), nullable=False),
     sa.Column("seq", sa.BigInteger(), nullable=False),
+    sa.Column("step", sa.BigInteger()),  # of the rotating code that was shown
     ms_column("occurred_at_ms"),
     ms_column("recorded_at_ms"),
     ms_column("cleared_at_ms", nullable=True),  # when settlement made its payout line; settlement alone writes it
@@ -102,6 +105,17 @@ receipt = sa.Table(
     sa.Column("incarnation", sa.LargeBinary(8)),
     sa.Column("held_epoch", sa.Integer()),
     sa.Column("held_version", sa.BigInteger()),
+)
+
+# Answers to on-line checks as sent, so that the same request again gets the same; kept `online.ANSWER_KEPT_MS`.
+redeem_answer = sa.Table(
+    "redeem_answer",
+    metadata,
+    sa.Column("device_id", sa.LargeBinary(16), sa.ForeignKey("device.id"), primary_key=True),
+    sa.Column("request_id", sa.LargeBinary(16), primary_key=True),
+    sa.Column("request_digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("body", sa.LargeBinary(), nullable=False),
+    ms_column("given_at_ms", index=True),
 )
 
 

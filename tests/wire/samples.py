@@ -11,6 +11,8 @@ from wire.credential import CredentialKind
 from wire.entitlement import PassStatus, Rule
 from wire.keyset import KeySet, KeyState, PublicKey
 from wire.messages import ClockTrust, Entry, EntryKind, Outcome, Presentation
+from wire.reasons import Reason
+from wire.redeem import REDEEM_FORMAT, Redeem, RedeemAnswer, ShownCard, encode_redeem, request_digest, sign_answer
 from wire.signing import Purpose
 from wire.token import Claims, Scope
 
@@ -147,6 +149,12 @@ def head(segments: tuple[bytes, ...]) -> feed.Head:
     return feed.Head(FEED_ID, 3, 1, 42, 42, refs, (), 5, 21, "Asia/Shanghai", NOW_MS, NOW_MS + feed.HEAD_NOT_AFTER_MS)
 
 
+REDEEM = Redeem(REDEEM_FORMAT, bytes(range(16)), token.sign_token(CLAIMS, PASS_KEY_ID, PASS), 3, "李芳")
+REDEEM_CARD = Redeem(REDEEM_FORMAT, bytes(16), ShownCard(1, CredentialKind.CARD_NUMBER, "A12345678", "410200"))
+ADMITTED = RedeemAnswer(DEVICE_ID, request_digest(encode_redeem(REDEEM)), 1, NOW_MS, None, 1, 0, PASS_ID, 7, "李*花")
+NOT_ADMITTED = RedeemAnswer(DEVICE_ID, request_digest(encode_redeem(REDEEM_CARD)), 3, NOW_MS, Reason.CARD_UNKNOWN)
+
+
 def exact_bytes() -> dict[str, str]:
     """Everything of the contract that has exactly one encoding, by name, as hex or text."""
     segment = feed.seal_segment(feed.Part.NAMES, NAME_ROWS, LIST_KEY, 21, bytes(12))
@@ -173,6 +181,10 @@ def exact_bytes() -> dict[str, str]:
         "batch": body.hex(),
         "batch.following": messages.encode_batch(following_batch()).hex(),
         "receipt": messages.sign_receipt(receipt, SERVICE_KEY_ID, SERVICE).hex(),
+        "redeem": encode_redeem(REDEEM).hex(),
+        "redeem.card": encode_redeem(REDEEM_CARD).hex(),
+        "redeem.admitted": sign_answer(ADMITTED, SERVICE_KEY_ID, SERVICE).hex(),
+        "redeem.refused": sign_answer(NOT_ADMITTED, SERVICE_KEY_ID, SERVICE).hex(),
         "config": messages.sign_config(CONFIG, DEVICE_ID, SERVICE_KEY_ID, SERVICE).hex(),
         "head": feed.sign_head(head((segment,)), LIST_KEY_ID, LIST).hex(),
         "segment.plain.passes": feed.pack_rows(feed.Part.PASSES, PASS_ROWS).hex(),

@@ -25,6 +25,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("venue_id", name=op.f("pk_feed_building")),
     )
     op.create_table(
+        "redeem_answer",
+        sa.Column("device_id", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("request_id", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("request_digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("given_at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_redeem_answer_device_id")),
+        sa.PrimaryKeyConstraint("device_id", "request_id", name=op.f("pk_redeem_answer")),
+    )
+    with op.batch_alter_table("redeem_answer", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_redeem_answer_given_at_ms"), ["given_at_ms"], unique=False)
+
+    op.create_table(
         "holder_key",
         sa.Column("pass_id", sa.LargeBinary(length=8), nullable=False),
         sa.Column("generation", sa.Integer(), autoincrement=False, nullable=False),
@@ -108,6 +121,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("held_version", sa.BigInteger(), nullable=True))
 
     with op.batch_alter_table("redemption", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("step", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("use_counted_at_ms", sa.BigInteger(), nullable=True))
         batch_op.create_index(
             "ix_redemption_use_due",
