@@ -111,7 +111,7 @@ class Doorkeeper:
                 self._wiring.passed(lane.number, edge.monotonic_ns)
             self._settle(lane, lane.passages.edge(direction, edge.active, edge.monotonic_ns), direction)
         elif edge.role is Role.FIRE:
-            self._standing.fire_input(lane.number, edge.active)
+            self._standing.write_fire()
         elif edge.role is Role.TAMPER:
             self._standing.tamper_input(lane.number, edge.active)
 

@@ -79,6 +79,10 @@ class Gate:
         """A card was held to the reader and told nothing."""
         self._presenting.unreadable(lane, fault)
 
+    def fire(self, lane: Lane, active: bool) -> None:
+        """The lane's fire input changed: told at once, from any thread; `edge` follows on the lane's own."""
+        self.standing.fire_input(lane.number, active)
+
     def edge(self, lane: Lane, edge: Edge) -> None:
         """An input of the lane's turnstile changed."""
         self._door.edge(lane, edge)

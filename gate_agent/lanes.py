@@ -21,7 +21,7 @@ from gate_agent.recognition import HeldUp, Raw, recognise
 from hardware import Backoff, DeviceFault
 from hardware.card_reader import CardFault
 from hardware.devices import LaneDevices
-from hardware.turnstile import Edge
+from hardware.turnstile import Edge, Role
 from wire.reasons import Reason
 
 POLL_S = 0.5
@@ -160,7 +160,9 @@ class LaneThreads:
             self._changed.notify_all()
 
     def _edge(self, edge: Edge) -> None:
-        """Called from the turnstile's own thread."""
+        """Called from the turnstile's own thread. Fire does not wait for a lane that is busy."""
+        if edge.role is Role.FIRE:
+            self._gate.fire(self.lane, edge.active)
         with self._changed:
             self._edges.append(edge)
             self._changed.notify_all()

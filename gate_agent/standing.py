@@ -28,6 +28,7 @@ STUCK_MS = 60_000
 ALARM_MS = 600_000
 """How long something that is over calls for staff."""
 OPEN = Order()
+FIRE_ORDER = Order(Word.CLOSED)
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Standing:
         self._lock = threading.Lock()
         self._orders = dict(orders)
         self._burning: set[int] = set()
+        self._unwritten: list[tuple[str, int]] = []
         self._checking: set[int] = set()
         self._named: dict[int, tuple[Trouble, int | None]] = {}  # the other lane, when it is crossed with one
         self._troubles: dict[int, Trouble | None] = {}
@@ -127,32 +129,41 @@ class Standing:
         self._change(lambda: self._drop(lambda kind, number, _: number == lane and kind not in LASTING))
 
     def fire_input(self, lane: int, active: bool) -> None:
-        """The fire input of one lane. When it begins every lane gets closed, and stays so until staff open it."""
+        """The fire input of one lane. When it begins every lane gets closed, and stays so until staff open it.
+
+        Told to the board before anything else: no lane that is busy is waited for, and no disk. `write_fire` follows.
+        """
         if active == (lane in self._burning):
             return
-        world, numbers, closed = self.glance(), tuple(self._lanes), Order(Word.CLOSED)
 
-        def change() -> str | None:
-            before = self.fire
+        def change() -> None:
+            before, now = self.fire, self._seen.now
             (self._burning.add if active else self._burning.discard)(lane)
-            if before == self.fire:
-                return None
-            if self.fire:
-                self._orders.update(dict.fromkeys(numbers, closed))
-                self._alarms[AlarmKind.FIRE, NO_LANE] = (world.now.monotonic_ms, world.now.record_ms)
-                return "fire"
-            self._alarms.pop((AlarmKind.FIRE, NO_LANE))
-            return "fire_over"
+            if self.fire and not before:
+                self._orders.update(dict.fromkeys(self._lanes, FIRE_ORDER))
+                self._alarms[AlarmKind.FIRE, NO_LANE] = (now.monotonic_ms, now.record_ms)
+                self._unwritten.append(("fire", lane))
+            elif before and not self.fire:
+                self._alarms.pop((AlarmKind.FIRE, NO_LANE))
+                self._unwritten.append(("fire_over", lane))
+
+        self._change(change)
+
+    def write_fire(self) -> None:
+        """Write down what `fire_input` told."""
+        with self._lock:
+            told, self._unwritten = self._unwritten, []
+        if not told:
+            return
+        world, numbers = self.glance(), tuple(self._lanes)
 
         def write(entries: Entries) -> None:
-            judging.append_event(entries, str(event), world, lane)
-            if event == "fire":
-                for number in numbers:
-                    entries.keep_lane_order(number, closed, world.boot, world.now)
+            for name, lane in told:
+                judging.append_event(entries, name, world, lane)
+                for number in numbers if name == "fire" else ():
+                    entries.keep_lane_order(number, FIRE_ORDER, world.boot, world.now)
 
-        event = self._change(change)
-        if event is not None:
-            self._journal.post(write)
+        self._journal.post(write)
 
     def tamper_input(self, lane: int, active: bool) -> None:
         """The housing of one lane's turnstile was opened or closed."""
@@ -171,6 +182,7 @@ class Standing:
         troubles = {number: Trouble.RECORD if record else _trouble(lane) for number, lane in self._lanes.items()}
         for number, lane in self._lanes.items():
             self.fire_input(number, lane.turnstile.fire)
+            self.write_fire()
             self.tamper_input(number, lane.turnstile.tampered)
             self.sensor_tells_nothing(number, self._is_stuck(lane, world.now.monotonic_ms))
 
@@ -196,9 +208,8 @@ class Standing:
 
     def _change(self, change: Callable[[], T], status: Status | None = None) -> T:
         """What `change` returned, after the board was told, so that nobody can tell it something older afterwards."""
-        world = self.glance()
         with self._lock:
-            changed = change()
+            world, changed = self._seen, change()
             lanes = tuple(self._lane_status(lane, world) for lane in self._lanes.values())
             self._told = {status.lane: status for status in lanes}
             if status is None:

@@ -87,12 +87,14 @@ def bars(refused: Mapping[Reason, int], speech: Speech) -> tuple[tuple[str, int]
 
 def detail(scan: Scan, speech: Speech, can: Collection[str] = ()) -> Detail:
     """One scan whole, with those of the likely acts that staff `can` do here."""
-    family = FAMILY[scan.verdict]
+    family = _family(scan)
     telling = _telling(scan)
     where = [times.clock(scan.at_ms, speech.zone), speech.label("at_lane", lane=scan.lane), speech.label(scan.reader)]
     if scan.passed is not None:
         where.append(speech.label("passed" if scan.passed else "not_passed"))
     say = speech.fill(speech.pick((telling.say_zh, telling.say_en)), scan.facts)
+    if scan.checked:
+        say = speech.told(Face(State.CHECK_ONLY))
     what = speech.fill(speech.pick((telling.what_zh, telling.what_en)), scan.facts)
     return Detail(
         number=scan.number,
@@ -121,8 +123,13 @@ def _likely(scan: Scan, family: Family, speech: Speech) -> list[Likely]:
     return acts
 
 
+def _family(scan: Scan) -> Family:
+    """The look of a line; what was only checked opened nothing, and never looks as if it had."""
+    return Family.STAFF if scan.checked else FAMILY[scan.verdict]
+
+
 def _row(scan: Scan, speech: Speech) -> Row:
-    family = FAMILY[scan.verdict]
+    family = _family(scan)
     meta = [] if family is Family.GO else [scan.holder]
     meta += [_product(scan, speech), _meta(scan, family, speech)]
     if family is not Family.GO and not scan.holder and scan.ticket_last6:
@@ -140,6 +147,8 @@ def _row(scan: Scan, speech: Speech) -> Row:
 
 def _headline(scan: Scan, speech: Speech) -> str:
     told = speech.told(_face(scan))
+    if scan.checked:
+        return f"{speech.label('checked')} · {told}"
     who = scan.holder or (f"…{scan.ticket_last6}" if scan.ticket_last6 else "")
     return f"{who} · {told}" if who and FAMILY[scan.verdict] is Family.GO else told
 

@@ -344,6 +344,7 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "code": ("扫码", "code"),
         "card": ("刷卡", "card"),
         "counter": ("人工", "by staff"),
+        "checked": ("仅查询", "Checked only"),
         "passed": ("已通过", "passed"),
         "not_passed": ("未通过", "not passed"),
         "entered": ("入园", "entered"),

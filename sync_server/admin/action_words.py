@@ -29,4 +29,9 @@ ACTION_WORDS = {
     "key.create": _("生成密钥"),
     "key.start": _("启用密钥"),
     "key.revoke": _("吊销密钥"),
+    "key.rotate_root": _("更换根密钥"),
+    "venue.keys_rotated": _("更换景区密钥"),
+    "pass.reissued": _("重新签发年票码"),
+    "pass.phone": _("登记动态码手机"),
+    "pass.phones_retired": _("停用动态码手机"),
 }

@@ -17,13 +17,14 @@ from gate_agent.faces import Face
 from gate_agent.gate import Gate
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.lane import Lane
-from gate_agent.lane_state import LaneState
+from gate_agent.lane_state import LaneState, Word
 from gate_agent.lanes import LaneDoesNotAnswer
 from gate_agent.pass_list import PassListHolder
 from gate_agent.passage import LanePassages
 from gate_agent.presenting import Verdict
 from gate_agent.recognition import Raw, recognise
 from gate_agent.seams import exported
+from gate_agent.staff_entries import NotNow
 from gate_agent.sync_state import SyncView
 from gate_agent.trusted_time import Now
 from gate_agent.world import World
@@ -31,7 +32,7 @@ from hardware.indicator import Signal
 from hardware.simulated_readers import RecordedIndicator
 from hardware.simulated_turnstile import WINDOW_MS, SimulatedTurnstile
 from hardware.timeline import History, StepTimeline
-from hardware.turnstile import Direction, Edge
+from hardware.turnstile import Direction, Edge, Role
 from tests.gate_agent.venue import NOW_MS
 from tests.wire import samples
 from wire.messages import ClockTrust, Entry
@@ -39,6 +40,8 @@ from wire.messages import ClockTrust, Entry
 T = TypeVar("T")
 STEP_MS = 100
 PULSE_MS = 300
+WHO = "李一"
+"""The member of staff who acts."""
 
 
 @dataclass
@@ -66,6 +69,10 @@ class Stage:
         """The lanes' devices are looked at, as once a second; what the board then says of the gate."""
         self.gate.standing.look()
         return self.board.snapshot().status
+
+    def order(self, word: Word, minutes: int = 0, lane: int = 1) -> int | NotNow:
+        """Staff say so of a lane."""
+        return self.gate.set_order(self.lanes[lane - 1], word, WHO, "维修", minutes)
 
     def states(self) -> list[LaneState]:
         """How the lanes stand, after a look."""
@@ -207,4 +214,6 @@ def stage_at(
 
 
 def _forward(gate: Gate, lane: Lane, edge: Edge) -> None:
+    if edge.role is Role.FIRE:
+        gate.fire(lane, edge.active)
     gate.edge(lane, edge)

@@ -98,7 +98,7 @@ def test_of_a_card_that_is_tried_only_the_ends_of_its_numbers_are_seen(lang: str
     assert "ABCD" not in said
 
 
-@pytest.mark.parametrize("came", set(Came) - {Came.DONE})
+@pytest.mark.parametrize("came", [came for came in Came if came is not Came.DONE])
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_every_answer_fills_its_sentence(came: Came, lang: str) -> None:
     result = Result(came, "李*芳", 2, 3, 4, 5_000, Reason.USED_UP, TroubleKind.UNREACHABLE, "…", PULLED)

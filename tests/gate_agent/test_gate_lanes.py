@@ -1,9 +1,7 @@
-"""Staff's orders, the fire input, lanes held open and lanes out of the venue, played on the stage."""
+"""Staff's orders, lanes held open, lanes crossed and lanes out of the venue, played on the stage."""
 
 from __future__ import annotations
 
-import random
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,18 +18,12 @@ from hardware.simulated_turnstile import WINDOW_MS, Walk
 from hardware.simulated_turnstile import Trouble as ArmTrouble
 from hardware.timeline import StepTimeline
 from hardware.turnstile import Direction, Note
-from tests.gate_agent.stage import Stage, admitted, stage_at
+from tests.gate_agent.stage import WHO, Stage, admitted, stage_at
 from tests.gate_agent.venue import NOW_MINUTE, SINGLE, Venue
-from wire.messages import CLOSING, EntryKind
+from wire.messages import EntryKind
 from wire.reasons import Reason
 
-WHO = "李一"
-OPEN, CLOSED, HELD, FIRE = LaneState.OPEN, LaneState.CLOSED, LaneState.HELD_OPEN, LaneState.FIRE
-
-
-def order(stage: Stage, word: Word, minutes: int = 0, lane: int = 1) -> int | NotNow:
-    """Staff say so."""
-    return stage.gate.set_order(stage.lanes[lane - 1], word, WHO, "维修", minutes)
+OPEN, CLOSED, HELD = LaneState.OPEN, LaneState.CLOSED, LaneState.HELD_OPEN
 
 
 def lane(stage: Stage, number: int = 1) -> LaneStatus:
@@ -43,13 +35,13 @@ def test_a_closed_lane_sends_everybody_to_the_other_one(stage: Stage, venue: Ven
     good, late = venue.issue(), venue.issue(not_after=NOW_MINUTE)
     venue.settle(stage.data_dir)
     stage.look()
-    assert order(stage, Word.CLOSED) == 1
+    assert stage.order(Word.CLOSED) == 1
     assert (lane(stage).state, stage.face().verdict, stage.face().facts.to_lane) == (CLOSED, Reason.LANE_CLOSED, 2)
     assert stage.show(good.text) == Refuse(Reason.LANE_CLOSED)
     assert (stage.face().facts.to_lane, stage.scans()[0].facts.who) == (2, WHO)
     assert stage.show(late.text) == Refuse(Reason.EXPIRED), "the first reason of the list that applies"
     assert stage.pulses() == []
-    order(stage, Word.OPEN)
+    stage.order(Word.OPEN)
     assert admitted(stage.show(good.text))
     assert [told for told in stage.told() if "event" in told or "lane_closed" in told] == [
         "event lane_closed: 维修",
@@ -64,7 +56,7 @@ def test_no_lane_is_named_where_no_other_is_open_or_leads_the_same_way(tmp_path:
     venue.settle(tmp_path)
     with stage_at(tmp_path, ways=(Direction.IN, Direction.OUT)) as stage:
         stage.look()
-        order(stage, Word.CLOSED)
+        stage.order(Word.CLOSED)
         assert stage.face().facts.to_lane is None
         assert stage.show(ticket.text) == Refuse(Reason.LANE_CLOSED)
         assert stage.face().facts.to_lane is None
@@ -75,12 +67,12 @@ def test_an_order_outlasts_a_restart(tmp_path: Path, venue: Venue) -> None:
     venue.settle(tmp_path)
     with stage_at(tmp_path) as stage:
         stage.look()
-        order(stage, Word.CLOSED)
+        stage.order(Word.CLOSED)
     with stage_at(tmp_path) as stage:
         assert stage.states() == [CLOSED, OPEN]
         assert stage.show(ticket.text) == Refuse(Reason.LANE_CLOSED)
         assert stage.scans()[0].facts.who == WHO
-        order(stage, Word.OPEN)
+        stage.order(Word.OPEN)
     with stage_at(tmp_path) as stage:
         assert stage.states() == [OPEN, OPEN]
 
@@ -89,7 +81,7 @@ def test_an_order_the_disk_does_not_take_is_none(stage: Stage, venue: Venue) -> 
     venue.settle(stage.data_dir)
     stage.look()
     stage.disk_takes(False)
-    assert order(stage, Word.CLOSED) is NotNow.CANNOT_RECORD
+    assert stage.order(Word.CLOSED) is NotNow.CANNOT_RECORD
     stage.disk_takes(True)
     stage.journal.perform(lambda _: None)
     assert stage.states() == [OPEN, OPEN]
@@ -98,7 +90,7 @@ def test_an_order_the_disk_does_not_take_is_none(stage: Stage, venue: Venue) -> 
 def test_held_open_the_arm_is_pulsed_on_and_on_never_long_and_stops_by_itself(stage: Stage, venue: Venue) -> None:
     venue.settle(stage.data_dir)
     stage.look()
-    order(stage, Word.HELD_OPEN, 10)
+    stage.order(Word.HELD_OPEN, 10)
     assert (lane(stage).state, stage.face().verdict) == (HELD, State.HELD_OPEN)
     assert lane(stage).until_ms == stage.clock.began_ms + 10 * MINUTE_MS
     for _ in range(3):
@@ -127,7 +119,7 @@ def test_held_open_waits_for_a_turnstile_that_is_not_ready(stage: Stage, venue: 
     venue.settle(stage.data_dir)
     stage.look()
     stage.arms[0].trouble(ArmTrouble.NEVER_READY)
-    order(stage, Word.HELD_OPEN, 10)
+    stage.order(Word.HELD_OPEN, 10)
     stage.wait(20_000)
     assert stage.pulses() == []
     stage.arms[0].trouble(None)
@@ -147,7 +139,7 @@ def test_a_turnstile_that_takes_no_pulse_is_asked_again_each_second(
     venue.settle(stage.data_dir)
     stage.look()
     monkeypatch.setattr(stage.arms[0], "open_for", refuse)
-    order(stage, Word.HELD_OPEN, 10)
+    stage.order(Word.HELD_OPEN, 10)
     stage.wait(10_000)
     assert len(asked) == 10
 
@@ -156,7 +148,7 @@ def test_codes_shown_at_a_lane_held_open_are_judged_and_recorded(stage: Stage, v
     walked, stayed = venue.issue(SINGLE), venue.issue(SINGLE)
     venue.settle(stage.data_dir)
     stage.look()
-    order(stage, Word.HELD_OPEN, 10)
+    stage.order(Word.HELD_OPEN, 10)
     stage.wait(1_000)
     stage.arms[0].walk(Walk.THROUGH)
     assert admitted(stage.show(walked.text))
@@ -164,7 +156,7 @@ def test_codes_shown_at_a_lane_held_open_are_judged_and_recorded(stage: Stage, v
     assert admitted(stage.show(stayed.text))
     stage.wait(WINDOW_MS + 1_200)
     assert stage.show(walked.text) == Refuse(Reason.USED_UP)
-    order(stage, Word.CLOSED)
+    stage.order(Word.CLOSED)
     stage.wait(WINDOW_MS + 1_200)
     assert stage.told() == [
         "event lane_held_open: 10 min, 维修",
@@ -196,7 +188,7 @@ def test_a_restart_never_lengthens_a_hold(
     venue.settle(tmp_path)
     with stage_at(tmp_path) as stage:
         stage.look()
-        order(stage, Word.HELD_OPEN, 10)
+        stage.order(Word.HELD_OPEN, 10)
     timeline = StepTimeline()
     if boot == "this":
         timeline.advance(down_ms)
@@ -213,111 +205,6 @@ def test_a_restart_never_lengthens_a_hold(
         stage.wait(200)
         assert stage.states()[0] is OPEN
         assert stage.told()[-1] == "event held_open_ended: 0 through, 0 back"
-
-
-def test_fire_is_shown_at_once_at_every_lane_and_nothing_is_judged(stage: Stage, venue: Venue) -> None:
-    ticket = venue.issue()
-    venue.settle(stage.data_dir)
-    stage.look()
-    stage.arms[0].trouble(ArmTrouble.FIRE)  # its edge is all there is: nobody looks
-    assert [stage.face(number).verdict for number in (1, 2)] == [State.FIRE] * 2
-    assert [one.state for one in stage.board.snapshot().status.lanes] == [FIRE] * 2
-    assert stage.alarms() == [("fire", None)]
-    assert stage.show(ticket.text, lane=2) is None
-    assert stage.gate.let_in(stage.lanes[1], WHO, "") is NotNow.FIRE
-    assert order(stage, Word.OPEN, lane=2) is NotNow.FIRE
-    stage.arms[0].walk(Walk.THROUGH)
-    stage.arms[1].walk(Walk.FORCE)
-    stage.wait(3_000)
-    assert stage.signal(2) is Signal.GO
-    assert stage.told() == ["event fire"], "people leave, and nobody forces anything"
-    assert stage.pulses() + stage.pulses(2) == []
-
-
-def test_after_a_fire_every_lane_stays_closed_until_staff_open_it_over_a_restart_too(
-    tmp_path: Path, venue: Venue
-) -> None:
-    venue.settle(tmp_path)
-    with stage_at(tmp_path) as stage:
-        stage.look()
-        stage.arms[1].trouble(ArmTrouble.FIRE)
-        stage.arms[1].trouble(None)
-        assert [one.state for one in stage.board.snapshot().status.lanes] == [CLOSED] * 2
-        order(stage, Word.OPEN)
-        assert stage.told() == ["event fire", "event fire_over", "event lane_opened: 维修"]
-        assert stage.alarms() == []
-    with stage_at(tmp_path) as stage:
-        assert stage.states() == [OPEN, CLOSED]
-
-
-def test_a_box_that_starts_in_a_fire_says_so_without_an_edge(tmp_path: Path, venue: Venue) -> None:
-    venue.settle(tmp_path)
-    with stage_at(tmp_path) as stage:
-        stage.arms[0]._listeners.clear()
-        stage.arms[0].trouble(ArmTrouble.FIRE)
-        assert stage.states() == [FIRE, FIRE]
-        assert stage.face().verdict is State.FIRE
-        assert stage.pulses() == []
-
-
-def test_fire_ends_a_hold_and_a_party(stage: Stage, venue: Venue) -> None:
-    venue.settle(stage.data_dir)
-    stage.look()
-    order(stage, Word.HELD_OPEN, 10)
-    stage.gate.let_in(stage.lanes[1], WHO, "团队", persons=3)
-    stage.wait(1_000)
-    pulses = len(stage.pulses())
-    stage.arms[0].trouble(ArmTrouble.FIRE)
-    stage.wait(30_000)
-    stage.arms[0].trouble(None)
-    stage.wait(30_000)
-    assert (len(stage.pulses()), len(stage.pulses(2))) == (pulses, 1)
-    assert stage.states() == [CLOSED, CLOSED]
-    assert "event held_open_ended: 0 through, 0 back" in stage.told()
-    assert "event group_by_hand: 0 of 3" in stage.told()
-
-
-def test_the_arm_never_moves_while_a_lane_is_closed_or_in_a_fire_whatever_is_done(tmp_path: Path, venue: Venue) -> None:
-    """A random day: every pulse of the relay lies in a moment at which the lane might be unlocked."""
-    tickets = [venue.issue() for _ in range(120)]
-    venue.settle(tmp_path)
-    chance = random.Random(11)
-    with stage_at(tmp_path) as stage:
-        stage.look()
-        for ticket in tickets:
-            number = chance.choice((1, 2))
-            one, arm = stage.lanes[number - 1], stage.arms[number - 1]
-            before = (len(stage.pulses()), len(stage.pulses(2)))
-            shut = [state in (CLOSED, FIRE) for state in stage.states()]
-            what = chance.randrange(8)
-            if what == 0:
-                order(stage, chance.choice((Word.OPEN, Word.CLOSED)), lane=number)
-            elif what == 1:
-                order(stage, Word.HELD_OPEN, 10, number)
-            elif what == 2:
-                arm.trouble(None if arm.fire else ArmTrouble.FIRE)
-            elif what == 3:
-                stage.gate.let_in(one, WHO, "", persons=chance.choice((1, 3)))
-            else:
-                stage.show(ticket.text, lane=number)
-            if what > 2:
-                after = (len(stage.pulses()), len(stage.pulses(2)))
-                assert not any(shut_now and now > then for shut_now, now, then in zip(shut, after, before, strict=True))
-            arm.walk(chance.choice([Walk.THROUGH, Walk.BALK, Walk.TAILGATE]))
-            shut = [state in (CLOSED, FIRE) for state in stage.states()]
-            before = (len(stage.pulses()), len(stage.pulses(2)))
-            stage.wait(chance.randrange(1, 80) * 100)
-            after = (len(stage.pulses()), len(stage.pulses(2)))
-            assert not any(shut_now and now > then for shut_now, now, then in zip(shut, after, before, strict=True))
-        for arm in stage.arms:
-            arm.trouble(None)
-        for number in (1, 2):
-            order(stage, Word.CLOSED, lane=number)
-        stage.wait(70_000)
-        written = stage.written()
-        intents = {entry.seq for entry in written if entry.kind is EntryKind.INTENT}
-        ended = Counter(entry.ref_seq for entry in written if entry.kind in CLOSING)
-        assert ended == dict.fromkeys(intents, 1), "each exactly once"
 
 
 def test_a_lane_out_of_order_names_the_nearest_other_of_its_side(stage: Stage, venue: Venue) -> None:
@@ -346,10 +233,10 @@ def test_out_of_the_venue_a_genuine_pass_leads_and_nothing_is_counted(tmp_path: 
         assert stage.told() == ["event 1 exit", "refused forged"]
         assert stage.pulses() == [1]
         assert stage.alarms() == []
-        order(stage, Word.CLOSED)
+        stage.order(Word.CLOSED)
         assert stage.show(late.text) == Refuse(Reason.LANE_CLOSED)
         stage.disk_takes(False)
-        order(stage, Word.OPEN)
+        stage.order(Word.OPEN)
 
 
 def test_a_free_way_out_says_goodbye_and_counts(tmp_path: Path, venue: Venue) -> None:
@@ -388,9 +275,34 @@ def test_who_walks_where_no_pulse_is_needed_crosses_no_lanes(tmp_path: Path, ven
     with stage_at(tmp_path, ways=ways, free=(Direction.OUT,) if free else ()) as stage:
         stage.look()
         if not free:
-            order(stage, Word.HELD_OPEN, 10, lane=2)
+            stage.order(Word.HELD_OPEN, 10, lane=2)
         for ticket in tickets:
             stage.show(ticket.text)
             stage.arms[1].walk(Walk.FORCE)
             stage.wait(WINDOW_MS + 1_200)
         assert stage.states() == [OPEN, OPEN if free else HELD]
+
+
+def test_a_lane_held_open_stops_when_it_is_out_of_order_and_goes_on_after_it(stage: Stage, venue: Venue) -> None:
+    venue.settle(stage.data_dir)
+    stage.look()
+    stage.order(Word.HELD_OPEN, 10)
+    stage.wait(1_000)
+    stage.gate.standing.name_trouble(1, Trouble.MOVED)
+    stage.wait(20_000)
+    assert len(stage.pulses()) == 1
+    stage.gate.standing.name_trouble(1, None)
+    stage.wait(1_000)
+    assert len(stage.pulses()) == 2
+
+
+def test_a_lane_that_is_closed_lets_no_more_of_a_group_in(stage: Stage, venue: Venue) -> None:
+    venue.settle(stage.data_dir)
+    stage.look()
+    stage.arms[0].walk(Walk.THROUGH)
+    stage.gate.let_in(stage.lanes[0], WHO, "booked", persons=3)
+    stage.wait(700)
+    stage.order(Word.CLOSED)
+    stage.wait(10_000)
+    assert stage.pulses() == [1]
+    assert stage.told() == ["manual booked", "event lane_closed: 维修", "event group_by_hand: 1 of 3"]

@@ -76,6 +76,7 @@ class HeardGate(Gate):
         self.heard: list[Presentation] = []
         self.unread: list[CardFault] = []
         self.answer: Callable[[], None] = lambda: None
+        self.burning = False
         self.verdict: Admit | Refuse = Refuse(Reason.NOT_OURS)
 
     def present(self, lane: Lane, shown: Presentation) -> Admit | Refuse:
@@ -85,6 +86,12 @@ class HeardGate(Gate):
 
     def unreadable(self, lane: Lane, fault: CardFault) -> None:
         self.unread.append(fault)
+
+    def fire(self, lane: Lane, active: bool) -> None:
+        self.burning = active
+
+    def edge(self, lane: Lane, edge: Edge) -> None:
+        return
 
     def tick(self, lane: Lane) -> None:
         return
@@ -319,3 +326,18 @@ def test_an_edge_that_fails_takes_no_other_edge_along(
         lane._edge(Edge(Role.PASSAGE_IN, True, 1))
         lane._edge(Edge(Role.PASSAGE_IN, False, 2))
     until(lambda: seen == [2])
+
+
+def test_fire_waits_for_no_lane_that_is_busy(lane: LaneThreads, gate: HeardGate, scanner: PlayedReader) -> None:
+    busy, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        busy.set()
+        assert go_on.wait(5)
+
+    gate.answer = wait
+    scanner.do(CODE)
+    assert busy.wait(5)
+    lane._edge(Edge(Role.FIRE, True, 1))
+    assert gate.burning
+    go_on.set()

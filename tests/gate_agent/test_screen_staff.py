@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gate_agent.board import Alarm, AlarmKind, EarlierUse, LaneStatus, Reader, Scan, Side, Status
-from gate_agent.faces import Facts, Label, Limit, State, Trouble
+from gate_agent.faces import Facts, Family, Label, Limit, State, Trouble
 from gate_agent.lane_state import LaneState
 from gate_agent.screen import scans, strip
 from gate_agent.screen.alarms import alarm_lines
@@ -225,3 +225,10 @@ def test_a_code_of_the_past_and_one_of_the_future_are_told_apart() -> None:
     assert (scans.rows([old], ZH)[0].meta, scans.rows([ahead], ZH)[0].meta) == ("86 秒前的码", "手机快 86 秒")
     assert scans.detail(old, EN).what == "Live code made 86 s ago: screenshot, stuck page or wrong phone time."
     assert scans.detail(ahead, EN).what == "Live code 86 s ahead of this gate: the phone's time is wrong."
+
+
+def test_what_was_only_checked_never_looks_as_if_somebody_had_been_let_in() -> None:
+    scan = Scan(1, State.ADMITTED, NOW_MS, facts=Facts(entries_today=1), holder="李*花", checked=True)
+    (row,) = scans.rows([scan], ZH)
+    assert (row.family, row.headline) == (Family.STAFF, "仅查询 · 请入园")
+    assert scans.detail(scan, ZH).say == "工作人员查询中"
