@@ -161,7 +161,8 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     `previous_hash` is the chain's hash before the first entry, `last_hash` after the last; `waiting` counts entries
     not yet acknowledged after these. `echo` is the digest of an earlier batch whose receipt came: every entry that the
     gate made before that receipt was given lies at or before `complete_seq`, with its outcome. `supersedes` None: the
-    first journal of its gate. `closing`: with the last of these entries the journal ends for good.
+    first journal of its gate. `closing`: with the last of these entries the journal ends for good. `health`: see
+    `wire.heartbeat`, empty when nothing new is told.
     """
 
     format: int
@@ -180,6 +181,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     complete_seq: int = 0
     supersedes: Superseded | Literal["lost"] | None = None
     closing: bool = False
+    health: bytes = b""
 
 
 def encode_batch(batch: Batch) -> bytes:
@@ -276,19 +278,22 @@ _ROOT_CHECK_BYTES = 5
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentCode:
-    """A one-time code for one venue: what the admin shows and a person types, as 24 characters in groups of four."""
+    """A one-time code for one venue: what the admin shows and a person types, as 24 characters in groups of four.
+
+    `root_check` is the beginning of the root key's fingerprint: typed, five bytes; scanned, all of it.
+    """
 
     secret: bytes
     root_check: bytes
 
     def text(self) -> str:
         """E.g. "MFRG-GZDF-…"."""
-        letters = base64.b32encode(self.secret + self.root_check).decode("ascii")
+        letters = base64.b32encode(self.secret + self.root_check[:_ROOT_CHECK_BYTES]).decode("ascii")
         return "-".join(letters[i : i + 4] for i in range(0, len(letters), 4))
 
     def pins(self, root_public: bytes) -> bool:
         """Whether this is the root key that the code was made for."""
-        return signing.fingerprint(root_public)[:_ROOT_CHECK_BYTES] == self.root_check
+        return signing.fingerprint(root_public)[: len(self.root_check)] == self.root_check
 
 
 def make_enrolment_code(secret: bytes, root_public: bytes) -> EnrolmentCode:

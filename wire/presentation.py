@@ -148,12 +148,14 @@ def read_presentation(text: str) -> StaticCode | ShortCode | FullCode | Reason:
     """What kind of code `text` is, taken apart but not yet believed."""
     if not text.startswith(token.PREFIX):
         return Reason.NOT_OURS
-    if len(text) > token.MAX_TEXT_LENGTH or not text.isascii():
-        return Reason.MALFORMED
     head = base45.decode(text[len(token.PREFIX) : len(token.PREFIX) + 3])
     if head is None or len(head) != 2:
         return Reason.MALFORMED
     kind, version = head[0] >> 4, head[0] & 15
+    if kind == CodeKind.INVITATION:
+        return Reason.WRONG_PURPOSE
+    if len(text) > token.MAX_TEXT_LENGTH or not text.isascii():
+        return Reason.MALFORMED
     if kind == CodeKind.STATIC:
         return StaticCode(text)
     if kind not in (CodeKind.SHORT, CodeKind.FULL) or version != ROTATING_VERSION:

@@ -34,6 +34,8 @@ class CodeKind(IntEnum):
     STATIC = 1
     SHORT = 2
     FULL = 3
+    INVITATION = 4
+    """Not for entry: it makes a box a gate (wire.invitation)."""
 
 
 class PurposeCode(IntEnum):

@@ -5,10 +5,24 @@ from __future__ import annotations
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from wire import credential, envelope, feed, holder_proof, keyset, messages, presentation, signing, stranger, token
+from wire import (
+    credential,
+    envelope,
+    feed,
+    heartbeat,
+    holder_proof,
+    invitation,
+    keyset,
+    messages,
+    presentation,
+    signing,
+    stranger,
+    token,
+)
 from wire.calendar import Calendar, Closure, DayRange, Hours
 from wire.credential import CredentialKind
 from wire.entitlement import PassStatus, Rule
+from wire.heartbeat import AgentState, AlarmHealth, DeviceHealth, LaneHealth
 from wire.keyset import KeySet, KeyState, PublicKey
 from wire.messages import ClockTrust, Entry, EntryKind, Outcome, Presentation
 from wire.reasons import Reason
@@ -120,6 +134,17 @@ ENTRIES = (
 )  # fmt: skip
 
 
+HEARTBEAT = heartbeat.Heartbeat(
+    heartbeat.HEARTBEAT_FORMAT,
+    AgentState.RUNNING,
+    (LaneHealth(1, "open", "entry"), LaneHealth(2, "out_of_order", "exit", "turnstile")),
+    (DeviceHealth(1, "scanner"), DeviceHealth(1, "relay"), DeviceHealth(2, "relay", "no answer")),
+    (AlarmHealth("turnstile", 2, NOW_MS), AlarmHealth("under_voltage", 0, NOW_MS)),
+    ClockTrust.TRUSTED, NOW_MS, 41, 56, True, NOW_MS - 60_000, "unreachable", 1, 3,
+)  # fmt: skip
+"""Everything a gate can tell of itself."""
+
+
 def batch() -> messages.Batch:
     """The three entries as one batch from the start of a journal."""
     bodies = tuple(messages.encode_entry(entry) for entry in ENTRIES)
@@ -140,6 +165,7 @@ def following_batch() -> messages.Batch:
         complete_seq=3,
         supersedes=messages.Superseded(INCARNATION[::-1], 99, bytes(range(32))),
         closing=True,
+        health=heartbeat.encode_heartbeat(HEARTBEAT),
     )
 
 
@@ -200,5 +226,9 @@ def exact_bytes() -> dict[str, str]:
             bytes(32), credential.person_hash("11010519491231002x", b"salt")
         ).hex(),
         "credential.card": credential.card_credential(bytes(32), "410200", "A12345678").hex(),
+        "heartbeat": heartbeat.encode_heartbeat(HEARTBEAT).hex(),
         "enrolment.code": messages.make_enrolment_code(bytes(range(10)), signing.public_key_of(ROOT)).text(),
+        "enrolment.invitation": invitation.invitation_text(
+            "https://gates.example", bytes(range(10)), signing.public_key_of(ROOT), b"a certificate"
+        ),
     }
