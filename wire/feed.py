@@ -13,11 +13,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from wire import signing
 from wire.calendar import Calendar
 from wire.credential import HASH_BYTES, CredentialKind
+from wire.electronic_card import CodeShape
 from wire.entitlement import PassStatus, Rule
 from wire.keyset import KeySet
 from wire.signing import Purpose, SealFlaw
@@ -183,6 +184,8 @@ class VenueDocument(msgspec.Struct, frozen=True, kw_only=True):
     calendar: Calendar = Calendar()
     products: Annotated[tuple[ProductDocument, ...], Meta(max_length=MAX_PRODUCTS)]
     accepts_plain_card: bool = True
+    electronic_card: CodeShape | UnsetType = UNSET
+    """How the codes of electronic social-security cards look; not there at a venue that takes none."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for a zone nobody knows and for two products of one number."""

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from wire import (
     credential,
+    electronic_card,
     envelope,
     feed,
     heartbeat,
@@ -115,6 +116,9 @@ FULL_DOCUMENT = msgspec.structs.replace(
             venues=5,
         ),
     ),
+    electronic_card=electronic_card.CodeShape(
+        prefix="SSC1", shortest=28, longest=40, characters=electronic_card.Characters.ALPHANUMERIC
+    ),
 )  # fmt: skip
 """Everything a document can say."""
 
@@ -132,6 +136,14 @@ ENTRIES = (
         Presentation.STATIC, PASS_ID, reason="used_up",
     ),
 )  # fmt: skip
+
+QUESTION = electronic_card.encode_question("SSC1ABCDEFGHIJKLMNOPQRSTUVWX", bytes(range(16)))
+ANSWER = electronic_card.Answer(
+    DEVICE_ID,
+    electronic_card.digest_of(QUESTION),
+    electronic_card.Finding.FOUND,
+    ((CredentialKind.ID_NUMBER, bytes(range(16))),),
+)
 
 
 HEARTBEAT = heartbeat.Heartbeat(
@@ -225,6 +237,8 @@ def exact_bytes() -> dict[str, str]:
         "credential.id_number": credential.id_credential(
             bytes(32), credential.person_hash("11010519491231002x", b"salt")
         ).hex(),
+        "electronic_card.question": QUESTION.hex(),
+        "electronic_card.answer": electronic_card.sign_answer(ANSWER, SERVICE_KEY_ID, SERVICE).hex(),
         "credential.card": credential.card_credential(bytes(32), "410200", "A12345678").hex(),
         "heartbeat": heartbeat.encode_heartbeat(HEARTBEAT).hex(),
         "enrolment.code": messages.make_enrolment_code(bytes(range(10)), signing.public_key_of(ROOT)).text(),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.wire import samples
+from wire.electronic_card import Finding
 from wire.keyset import KeyState
 from wire.messages import ClockTrust, EntryKind, Outcome, Presentation
 from wire.reasons import Reason
@@ -33,6 +34,7 @@ def contract() -> dict[str, dict[str, object]]:
         "entry_kinds": {item.name: item.value for item in EntryKind},
         "outcomes": {item.name: item.value for item in Outcome},
         "presentations": {item.name: item.value for item in Presentation},
+        "electronic_card_findings": {item.name: item.value for item in Finding},
         "clock_trust": {item.name: item.value for item in ClockTrust},
         "reasons": {item.name: item.value for item in Reason},
     }
