@@ -15,6 +15,7 @@ PACKAGES = (
     "gate_agent",
     "sync_server",
     "sandbox_provider",
+    "sandbox_card_platform",
     "demo",
     "provisioning",
     "benchmarks",

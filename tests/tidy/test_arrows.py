@@ -20,6 +20,7 @@ THIRD_PARTY = {
         *("gpiod", "gpiozero", "lgpio", "requests", "urllib3"),
     },
     "sandbox_provider": {"flask", "werkzeug", "waitress", "click", "msgspec", "requests", "cryptography"},
+    "sandbox_card_platform": {"flask", "werkzeug", "waitress", "click", "msgspec"},
     "provisioning": set(),
 }
 STANDARD = sys.stdlib_module_names
@@ -86,6 +87,7 @@ def copy(tmp_path: Path) -> Path:
         ("sync_server/money.py", "import gate_agent", "the centre never imports the gate"),
         ("demo/__init__.py", "import sync_server", "demo and provisioning talk HTTP"),
         ("sandbox_provider/__init__.py", "import wire", "the payment stand-in imports nothing of ours"),
+        ("sandbox_card_platform/__init__.py", "import wire", "the card platform's stand-in imports nothing of ours"),
     ],
 )
 def test_an_arrow_the_wrong_way_is_found(copy: Path, place: str, line: str, contract: str) -> None:

@@ -37,6 +37,7 @@ ALLOWED = {  # where -> what it may look at. Waiting is `Event.wait(timeout)` or
     "gate_agent/screen/streams.py": {MONOTONIC},  # the heartbeat of a page that must look frozen when it is
     "sync_server/clock.py": {WALL},
     "sandbox_provider/cli.py": {WALL},
+    "sandbox_card_platform/cli.py": {WALL},
     "hardware/*": {MONOTONIC},  # devices have time-outs of their own
     "demo/phone.py": {WALL},  # a visitor's phone goes by its own clock
     "demo/*": {MONOTONIC, SLEEP},  # waits for other processes and says how long it took
