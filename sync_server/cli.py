@@ -22,6 +22,7 @@ import sync_server.issuance.commands
 import sync_server.jobs.commands
 import sync_server.keys.commands
 import sync_server.orders.commands
+import sync_server.parties.commands
 import sync_server.payments.commands
 import sync_server.people.commands
 from sync_server import errors
@@ -32,6 +33,7 @@ FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
     sync_server.jobs.commands.COMMANDS,
     sync_server.demo_data.COMMANDS,
     sync_server.people.commands.COMMANDS,
+    sync_server.parties.commands.COMMANDS,
     sync_server.keys.commands.COMMANDS,
     sync_server.gates.commands.COMMANDS,
     sync_server.feed.commands.COMMANDS,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 import sync_server.audit.tables
 import sync_server.catalog.tables
+import sync_server.electronic_cards.tables
 import sync_server.feed.tables
 import sync_server.gates.tables
 import sync_server.idempotency

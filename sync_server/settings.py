@@ -6,17 +6,21 @@ Secrets are not settings: they stand in `secret_file` (mode 0600), which `sync-s
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import sqlalchemy as sa
 
 from sync_server.errors import ConfigurationError
+from wire.electronic_card import Characters, CodeShape
 
 PREFIX = "SYNC_SERVER_"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,8 +41,21 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Who the platform is to the provider."""
     provider_public_key_file: Path | None = None
     """The provider's RSA public key (PEM); without it no answer and no notice of the provider is believed."""
+    card_platform_url: str | None = None
+    """Where codes of electronic social-security cards are resolved; without it no venue takes any."""
+    card_platform_app_id: str = "platform"
+    """Who the centre is to that platform."""
+    card_platform_key_file: Path | None = None
+    """The secret shared with it: hex, in a file of mode 0600."""
+    card_code_shape: str = "SSC1 28-28 alphanumeric"
+    """How its codes look: prefix, shortest and longest length, characters behind the prefix; see `code_shape`."""
     max_body_bytes: int = 2 * 1024 * 1024
     """Largest request body of any page or interface."""
+
+    @property
+    def code_shape(self) -> CodeShape | None:
+        """How codes of electronic cards look, or None where there is no platform to resolve them."""
+        return None if self.card_platform_url is None else _shape_of(self.card_code_shape)
 
 
 def load_settings(database_url: str | None, file: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -66,7 +83,35 @@ def load_settings(database_url: str | None, file: Path | None, environment: Mapp
         ZoneInfo(settings.zone)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise ConfigurationError(f"the time zone {settings.zone!r} is unknown: use one like Asia/Shanghai") from error
+    if settings.card_platform_url is not None:
+        _check_card_platform(settings.card_platform_url, settings)
     return settings
+
+
+def _check_card_platform(url: str, settings: Settings) -> None:
+    """ID numbers come from there: in the clear they travel inside one machine at most."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        raise ConfigurationError(f"card_platform_url is {url!r}: use https, for people's ID numbers come from there")
+    if settings.card_platform_key_file is None:
+        raise ConfigurationError("card_platform_key_file is missing: it names the secret shared with the card platform")
+    _shape_of(settings.card_code_shape)
+
+
+def _shape_of(text: str) -> CodeShape:
+    """E.g. "SSC1 28-28 alphanumeric"."""
+    found = re.fullmatch(r"(\S+) ([0-9]+)-([0-9]+) ([a-z]+)", text)
+    if found is None:
+        raise ConfigurationError(
+            f"card_code_shape is {text!r}: write prefix, lengths and kind as SSC1 28-28 alphanumeric"
+        )
+    prefix, shortest, longest, characters = found.groups()
+    said = {"prefix": prefix, "shortest": int(shortest), "longest": int(longest), "characters": characters}
+    try:
+        return msgspec.convert(said, CodeShape)
+    except msgspec.ValidationError as error:
+        kinds = ", ".join(Characters)
+        raise ConfigurationError(f"card_code_shape {text!r} cannot be: {error}; kinds are {kinds}") from error
 
 
 def _convert(kind: type, value: object) -> object:

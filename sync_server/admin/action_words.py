@@ -18,6 +18,7 @@ ACTION_WORDS = {
     "gate.enrol": _("闸机登记"),
     "gate.approve": _("启用闸机"),
     "gate.revoke": _("吊销闸机"),
+    "venue.set": _("更改景区设置"),
     "pass.codes": _("导出年票码"),
     "demo-data": _("写入演示数据"),
     "pass.suspend": _("冻结年票"),

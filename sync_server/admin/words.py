@@ -103,6 +103,7 @@ PRESENTATION_WORDS = {
     Presentation.FULL: _("动态大码"),
     Presentation.CARD: _("刷卡"),
     Presentation.COUNTER: _("人工"),
+    Presentation.ELECTRONIC_CARD: _("电子社保卡"),
 }
 
 # What happened to an order, as its history names it (orders.history).

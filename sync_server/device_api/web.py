@@ -15,18 +15,21 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from sync_server.centre import Centre
 from sync_server.device_api.callers import SENTENCES, Caller, Refusal, Request, identify, spend
+from sync_server.device_api.electronic_card import answer_card, may_ask
 from sync_server.device_api.heads import HeadCache
 from sync_server.device_api.service_key import ServiceKey
+from sync_server.electronic_cards.platform_client import verifier_of
 from sync_server.feed.heads import open_feed
 from sync_server.feed.reading import list_key_ids, segment
 from sync_server.gates.enrolment import EnrolFlaw, enrol
 from sync_server.gates.journals import KEPT_HERE, MAX_SEQ
 from sync_server.gates.registry import Device
-from sync_server.gates.venue_keys import credential_keys, list_key, list_keys
+from sync_server.gates.venue_keys import list_key, list_keys, listed_credential_keys
 from sync_server.keys import key_set
 from sync_server.redemptions.ingest import take_in
 from sync_server.redemptions.online import redeem
 from sync_server.redemptions.rulebook import Rulebook
+from wire.electronic_card import MAX_QUESTION_BYTES, read_question
 from wire.envelope import CLOCK_HEADER, NONCE_HEADER
 from wire.messages import (
     MAX_BATCH_BYTES,
@@ -45,7 +48,6 @@ MAX_ENROL_BYTES = 4096
 MSGPACK = "application/msgpack"
 OCTETS = "application/octet-stream"
 ACTIVE = ("active",)
-OLDER_CREDENTIAL_KEYS = 1  # until the list is made anew, its rows rest on the key before
 
 ENROL_SENTENCES = {
     EnrolFlaw.CODE: "this code is not valid (any more); ask for a new one",
@@ -126,6 +128,8 @@ def _device_routes(centre: Centre) -> Blueprint:
         caller = identify(centre, _signed(), ACTIVE, rulebook.caller)
         return _refuse_caller(caller) if isinstance(caller, Refusal) else _redeem(centre, caller, rulebook, service_key)
 
+    _add_card_route(routes, centre, service_key)
+
     return routes
 
 
@@ -134,7 +138,7 @@ def _config_of(centre: Centre, connection: Connection, device: Device) -> GateCo
     venue_id = device.venue_id
     feed_id = open_feed(connection, centre, venue_id)
     ids = list_key_ids(connection, venue_id) | {list_key(connection, centre.secrets, venue_id).id}
-    newest, *older = credential_keys(connection, centre.secrets, venue_id)
+    newest, *older = listed_credential_keys(connection, centre.secrets, venue_id)
     return GateConfig(
         venue=device.venue_number,
         feed_id=feed_id,
@@ -143,7 +147,7 @@ def _config_of(centre: Centre, connection: Connection, device: Device) -> GateCo
         deployment_salt=key_set.deployment_salt(connection, centre.secrets),
         key_set=key_set.newest(connection).document,
         earlier_key_sets=key_set.chain(connection),
-        older_credential_keys=tuple(one.key for one in older[:OLDER_CREDENTIAL_KEYS]),
+        older_credential_keys=tuple(one.key for one in older),
     )
 
 
@@ -177,6 +181,29 @@ def _redeem(centre: Centre, caller: Caller, rulebook: Rulebook, service_key: Ser
         rulebook.forget(caller.device.id)
         return _refuse_caller(Refusal.REVOKED)
     return Response(answer, mimetype=OCTETS)
+
+
+def _add_card_route(routes: Blueprint, centre: Centre, service_key: ServiceKey) -> None:
+    """Whose electronic card is this? Each request is answered once, as each code is good for one question."""
+    verifier = verifier_of(centre)
+
+    @routes.post("/electronic-card")
+    def read_electronic_card() -> Response:
+        request.max_content_length = MAX_QUESTION_BYTES
+        caller = identify(centre, _signed(), ACTIVE)
+        if isinstance(caller, Refusal):
+            return _refuse_caller(caller)
+        body = request.get_data()
+        question = read_question(body)
+        if question is None:
+            return _refuse(400, "malformed", "this is no question about an electronic card")
+        is_fresh, is_taken = may_ask(centre, caller)
+        if not is_fresh:
+            return _refuse_caller(Refusal.REPLAYED)
+        if not is_taken:
+            return _refuse(403, "not_taken", "this venue takes no electronic cards")
+        answer = answer_card(centre, verifier, caller, question, body, service_key.current())
+        return Response(answer, mimetype=OCTETS)
 
 
 def _feed_routes(centre: Centre) -> Blueprint:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
+from msgspec import UNSET
 from sqlalchemy.engine import Connection
 
 from sync_server.catalog.tables import product, product_item
@@ -21,6 +22,7 @@ from sync_server.issuance.credentials import credential_hash, open_credentials
 from sync_server.issuance.tables import credential, entitlement, holder_key, issued_pass
 from sync_server.orders.tables import holder
 from sync_server.parties.tables import party, venue
+from sync_server.settings import Settings
 from wire import moments
 from wire.credential import CredentialKind
 from wire.entitlement import PassStatus, Rule
@@ -78,13 +80,14 @@ class Stated(NamedTuple):
 
     document: VenueDocument
     with_id_numbers: bool
-    """ID numbers' hashes go only to venues where a gate reads ID numbers (wire.md §4)."""
+    """ID numbers' hashes go only to venues where a gate, or the platform of electronic cards, reads ID numbers."""
     document_digest: bytes
     basis_digest: bytes
 
 
-def stated_by_venue(connection: Connection) -> dict[UUID, Stated]:
+def stated_by_venue(connection: Connection, settings: Settings) -> dict[UUID, Stated]:
     """Every venue, by four statements however many there are: the worker asks twice a second."""
+    shape = settings.code_shape
     products = _products(connection)
     readers = set(
         connection.scalars(
@@ -98,6 +101,8 @@ def stated_by_venue(connection: Connection) -> dict[UUID, Stated]:
     places = sa.select(venue, party.c.name_zh, party.c.name_en).join(party, party.c.id == venue.c.id)
     stated: dict[UUID, Stated] = {}
     for row in connection.execute(places.order_by(venue.c.number)):
+        electronic_card = shape if shape is not None and row.electronic_cards else UNSET
+        with_id_numbers = row.id in readers or electronic_card is not UNSET
         document = VenueDocument(
             venue=row.number,
             name_zh=row.name_zh,
@@ -105,9 +110,10 @@ def stated_by_venue(connection: Connection) -> dict[UUID, Stated]:
             groups=(),
             zone=row.zone,
             products=tuple(products[row.id]),
+            electronic_card=electronic_card,
         )
-        basis = [row.id in readers, key_ids[row.id]]
-        stated[row.id] = Stated(document, row.id in readers, _digest(document), _digest(basis))
+        basis = [with_id_numbers, key_ids[row.id]]
+        stated[row.id] = Stated(document, with_id_numbers, _digest(document), _digest(basis))
     return stated
 
 

@@ -30,7 +30,7 @@ MAX_DELTAS = 64
 def publish_feeds(centre: Centre) -> int:
     """Worker step: bring every list up to date and sign the ageing heads again; how many were touched."""
     with centre.read() as connection:
-        due = _due(connection)
+        due = _due(connection, centre)
     for venue_id in due:
         publish_venue(centre, venue_id)
     return len(due) + build_snapshots(centre) + resign_heads(centre) + forget_segments(centre)
@@ -46,7 +46,7 @@ def publish_venue(centre: Centre, venue_id: UUID) -> None:
         mark_listed(connection, venue_id, version)
     with centre.read() as connection:
         held = connection.execute(sa.select(feed).where(feed.c.venue_id == venue_id)).one()
-        stated = stated_by_venue(connection)[venue_id]
+        stated = stated_by_venue(connection, centre.settings)[venue_id]
         changed_document = stated.document if held.document_digest != stated.document_digest else None
         sealed = _seal(connection, centre, venue_id, Listed(held.version, version), stated, changed_document)
     with centre.write() as connection:
@@ -59,7 +59,7 @@ def publish_venue(centre: Centre, venue_id: UUID) -> None:
     _merge_deltas(centre, venue_id)
 
 
-def _due(connection: Connection) -> list[UUID]:
+def _due(connection: Connection, centre: Centre) -> list[UUID]:
     """Venues with rows not listed as they are now, with marks newer than their list, or with another document."""
     due: set[UUID] = set()
     for table in (entitlement, pass_use):
@@ -71,7 +71,7 @@ def _due(connection: Connection) -> list[UUID]:
         row.venue_id: row.document_digest
         for row in connection.execute(sa.select(feed.c.venue_id, feed.c.document_digest))
     }
-    stated = stated_by_venue(connection)
+    stated = stated_by_venue(connection, centre.settings)
     due |= {venue_id for venue_id, one in stated.items() if listed.get(venue_id) != one.document_digest}
     return [venue_id for venue_id in stated if venue_id in due]
 
@@ -109,7 +109,7 @@ def _merge_deltas(centre: Centre, venue_id: UUID) -> None:
         if not runs:
             return
         held = connection.execute(sa.select(feed.c.version).where(feed.c.venue_id == venue_id)).one()
-        stated = stated_by_venue(connection)[venue_id]
+        stated = stated_by_venue(connection, centre.settings)[venue_id]
         spans = [Listed(after, to, held.version) for after, to in runs]
         merged = [_seal(connection, centre, venue_id, span, stated, stated.document) for span in spans]
     with centre.write() as connection:

@@ -34,7 +34,7 @@ def begin_snapshot(connection: Connection, centre: Centre, venue_id: UUID) -> bo
     if held.snapshot_version is not None:
         return False
     if not _is_building(connection, venue_id):
-        version = _begin(connection, centre, venue_id, stated_by_venue(connection)[venue_id])
+        version = _begin(connection, centre, venue_id, stated_by_venue(connection, centre.settings)[venue_id])
         mark_listed(connection, venue_id, version)
     return True
 
@@ -49,11 +49,11 @@ def mark_listed(connection: Connection, venue_id: UUID, version: int) -> None:
 def build_snapshots(centre: Centre) -> int:
     """Begin the snapshots that are due and build each a little further; how many were touched."""
     with centre.read() as connection:
-        outgrown = _outgrown(connection)
+        outgrown = _outgrown(connection, centre)
     for venue_id in outgrown:
         with centre.write() as connection:
             if not _is_building(connection, venue_id):
-                _begin(connection, centre, venue_id, stated_by_venue(connection)[venue_id])
+                _begin(connection, centre, venue_id, stated_by_venue(connection, centre.settings)[venue_id])
     with centre.read() as connection:
         building = list(connection.scalars(sa.select(feed_building.c.venue_id).order_by(feed_building.c.begun_at_ms)))
     for venue_id in building:
@@ -81,7 +81,7 @@ def _is_building(connection: Connection, venue_id: UUID) -> bool:
     return connection.execute(mine).first() is not None
 
 
-def _outgrown(connection: Connection) -> list[UUID]:
+def _outgrown(connection: Connection, centre: Centre) -> list[UUID]:
     """Venues whose snapshot rests on other keys than today's, or is small beside the deltas after it."""
     live = feed_segment.c.dropped_at_ms.is_(None)
     rows = {
@@ -92,7 +92,7 @@ def _outgrown(connection: Connection) -> list[UUID]:
             .group_by(feed_segment.c.venue_id, feed_segment.c.role)
         )
     }
-    stated = stated_by_venue(connection)
+    stated = stated_by_venue(connection, centre.settings)
     unbuilt = sa.select(feed.c.venue_id, feed.c.basis_digest).where(
         feed.c.snapshot_version.is_not(None), feed.c.venue_id.not_in(sa.select(feed_building.c.venue_id))
     )
@@ -108,7 +108,7 @@ def _build_on(centre: Centre, venue_id: UUID) -> None:
     """The next segments of a building; the last of them puts it in force."""
     with centre.read() as connection:
         building = connection.execute(sa.select(feed_building).where(feed_building.c.venue_id == venue_id)).one()
-        stated = stated_by_venue(connection)[venue_id]
+        stated = stated_by_venue(connection, centre.settings)[venue_id]
         key = list_key(connection, centre.secrets, venue_id)
         sealed: list[Sealed] = []
         after, ended = building.after_pass_id, True

@@ -22,6 +22,7 @@ from sync_server.errors import NotFoundError
 from sync_server.gates.tables import VENUE_KEY_KINDS, device, venue_key
 from wire.feed import LIST_KEY_BYTES
 
+LISTED_CREDENTIAL_KEYS = 2
 _FIELD = "venue_key.key_sealed"
 
 
@@ -68,6 +69,11 @@ def list_keys(connection: Connection, value: crypto.Secrets, venue_id: UUID, ids
 def credential_keys(connection: Connection, value: crypto.Secrets, venue_id: UUID) -> list[VenueKey]:
     """Every key that card hashes of the venue were ever made with, newest first."""
     return _open(connection, value, venue_id, "credential", sa.true())
+
+
+def listed_credential_keys(connection: Connection, value: crypto.Secrets, venue_id: UUID) -> list[VenueKey]:
+    """The keys that the venue's list may rest on, newest first: until it is made anew, that is the one before."""
+    return credential_keys(connection, value, venue_id)[:LISTED_CREDENTIAL_KEYS]
 
 
 def rotate_venue_keys(centre: Centre) -> int:

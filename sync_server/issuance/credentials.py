@@ -134,6 +134,17 @@ def bind_id_numbers(centre: Centre) -> int:
     return len(due)
 
 
+def find_bound(
+    connection: Connection, secrets: crypto.Secrets, kind: CredentialKind, index: bytes
+) -> Iterator[BoundCredential]:
+    """The credential that a number stands for, once however many passes it is bound to; nothing if it is to none."""
+    live = sa.and_(
+        credential.c.kind == kind.name, credential.c.value_index == index, credential.c.removed_at_ms.is_(None)
+    )
+    first = sa.select(credential.c.id).where(live).order_by(credential.c.id).limit(1).scalar_subquery()
+    yield from open_credentials(connection, secrets, credential.c.id == first)
+
+
 def open_credentials(
     connection: Connection, secrets: crypto.Secrets, wanted: sa.ColumnElement[bool]
 ) -> Iterator[BoundCredential]:

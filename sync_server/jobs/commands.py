@@ -12,6 +12,7 @@ import structlog
 
 from sync_server import crypto, db, schema
 from sync_server.centre import Opener, open_centre
+from sync_server.electronic_cards.platform_client import verifier_of
 from sync_server.jobs import worker
 from sync_server.keys.key_set import create_first
 
@@ -52,6 +53,7 @@ def run(opener: Opener, host: str, port: int, processes: int) -> None:
 
     centre = opener()
     schema.check_version(centre.engine)
+    verifier_of(centre).close()  # what it lacks is told here, not by a web process that cannot start
     centre.engine.dispose()
     CentreServer(centre.settings, host, port, processes).run()
 

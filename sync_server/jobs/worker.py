@@ -12,6 +12,7 @@ from collections.abc import Callable
 import structlog
 
 from sync_server.centre import Centre
+from sync_server.electronic_cards.resolving import forget_old_reads
 from sync_server.feed.publishing import publish_feeds
 from sync_server.gates.registry import forget_old_nonces
 from sync_server.gates.venue_keys import rotate_venue_keys
@@ -60,6 +61,7 @@ STEPS: tuple[Step, ...] = (
     forget_old_nonces,
     drop_old_receipts,
     drop_old_answers,
+    forget_old_reads,
 )
 
 _log = structlog.get_logger("worker")

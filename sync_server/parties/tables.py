@@ -33,6 +33,8 @@ venue = sa.Table(
     link("id", "party.id", primary_key=True),
     sa.Column("number", sa.Integer(), nullable=False, unique=True),  # u16 of tokens and feeds (wire.md)
     sa.Column("zone", sa.String(64), nullable=False),
+    # Whether its gates take codes of electronic social-security cards 电子社保卡.
+    sa.Column("electronic_cards", sa.Boolean(), nullable=False, server_default="0"),
     sa.CheckConstraint("number BETWEEN 1 AND 65535", name="number"),
 )
 

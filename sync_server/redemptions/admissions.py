@@ -15,15 +15,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre
+from sync_server.electronic_cards.resolving import reads_of
 from sync_server.gates.registry import Device
 from sync_server.gates.venue_keys import credential_keys
 from sync_server.issuance.credentials import credential_hash, open_credentials
 from sync_server.issuance.tables import credential, entitlement, holder_key, issued_pass, pass_token
-from sync_server.redemptions.judge import KnownPass
+from sync_server.redemptions.judge import KnownPass, card_of
 from sync_server.redemptions.tables import entry, in_journal, redemption
 from wire.messages import COUNTING, Entry, EntryKind, Presentation, decode_entry
 
 ROTATING = (Presentation.SHORT, Presentation.FULL)
+BY_CARD = (Presentation.CARD, Presentation.ELECTRONIC_CARD)
 
 
 class Admission(NamedTuple):
@@ -60,7 +62,9 @@ def known_passes(
     for row in connection.execute(tokens):
         evidence[row.pass_id].add(row.evidence)
     phones = _phones(connection, [one.pass_id for one in entries if one.presentation in ROTATING and one.pass_id])
-    by_card = {one.pass_id for one in entries if one.presentation is Presentation.CARD and one.pass_id is not None}
+    by_card = {one.pass_id for one in entries if one.presentation in BY_CARD and one.pass_id is not None}
+    on_line = [one for one in entries if one.presentation is Presentation.ELECTRONIC_CARD and one.evidence is not None]
+    reads = reads_of(connection, device.id, {card_of(one.evidence) for one in on_line if one.evidence is not None})
     cards = _card_hashes(connection, centre, device.venue_id, by_card)
     here = sa.and_(entitlement.c.pass_id == issued_pass.c.id, entitlement.c.venue_id == device.venue_id)
     rows = connection.execute(
@@ -86,6 +90,7 @@ def known_passes(
             token_evidence=frozenset(evidence[row.id]),
             phones=tuple(phones[row.id]),
             card_hashes=frozenset(cards[row.id]),
+            card_reads=reads,
         )
         for row in rows
     }

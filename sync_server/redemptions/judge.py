@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
 from wire import moments, presentation
+from wire.electronic_card import AUTH_LEVEL
 from wire.messages import ClockTrust, Entry, EntryKind, Outcome, Presentation
 
 TOLERANCE_MS = 60_000  # a trusted clock is this exact, and dates were rounded up to a minute
@@ -46,6 +47,8 @@ class KnownPass:
     phones: tuple[tuple[int, bytes], ...] = ()
     """Generation and public key of every phone the pass ever had."""
     card_hashes: frozenset[bytes] = frozenset()
+    card_reads: Mapping[bytes, tuple[int, ...]] = field(default_factory=dict)
+    """When electronic cards were resolved for the gate, UTC ms, by kind ‖ hash."""
 
 
 class Verdict(NamedTuple):
@@ -53,6 +56,11 @@ class Verdict(NamedTuple):
 
     outcome: Outcome | None
     cause: Cause | None = None
+
+
+def card_of(evidence: bytes) -> bytes:
+    """Kind ‖ hash of a card, from the evidence of an entry made with it."""
+    return evidence[1:]
 
 
 def span_of(entry: Entry, received_at_ms: int) -> Span:
@@ -95,15 +103,30 @@ def _overlaps(span: Span, known: KnownPass) -> bool:
 
 def _proves(entry: Entry, known: KnownPass, span: Span) -> bool:
     """Whether the gate shows that the code or card was really there: no list contains what it shows."""
-    if entry.evidence is None:
+    if not entry.evidence:
         return False
     if entry.presentation is Presentation.STATIC:
         return entry.evidence in known.token_evidence
     if entry.presentation is Presentation.CARD:
-        return len(entry.evidence) == _CARD_EVIDENCE_BYTES and entry.evidence[1:] in known.card_hashes
+        return entry.evidence[0] != AUTH_LEVEL and _is_of_card(entry.evidence, known)
+    if entry.presentation is Presentation.ELECTRONIC_CARD:
+        return _was_resolved(entry.evidence, known, span)
     if entry.presentation in (Presentation.SHORT, Presentation.FULL):
         return _was_drawn(entry.evidence, known, span)
     return False
+
+
+def _is_of_card(evidence: bytes, known: KnownPass) -> bool:
+    return len(evidence) == _CARD_EVIDENCE_BYTES and card_of(evidence) in known.card_hashes
+
+
+def _was_resolved(evidence: bytes, known: KnownPass, span: Span) -> bool:
+    """Whether this centre told the gate of such a card of the pass, and about then."""
+    if evidence[0] != AUTH_LEVEL or not _is_of_card(evidence, known):
+        return False
+    earliest_ms = 0 if span.earliest_ms is None else span.earliest_ms - TOLERANCE_MS
+    reads_ms = known.card_reads.get(card_of(evidence), ())
+    return any(earliest_ms <= read_ms <= span.latest_ms + TOLERANCE_MS for read_ms in reads_ms)
 
 
 def _was_drawn(evidence: bytes, known: KnownPass, span: Span) -> bool:

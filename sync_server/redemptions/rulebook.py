@@ -110,11 +110,11 @@ class Rulebook:
     def _read(self, now_ms: int) -> _Page:
         with self._centre.read() as connection:
             published = key_set.newest(connection)
-            documents = {venue_id: stated.document for venue_id, stated in stated_by_venue(connection).items()}
+            stated = stated_by_venue(connection, self._centre.settings)
         keys = read_key_set(published.document, published.root_public)
         if not isinstance(keys, KeySet):
             raise ConfigurationError(f"the key set {published.version} in the database is {keys}")
-        return _Page(now_ms, keys, documents)
+        return _Page(now_ms, keys, {venue_id: one.document for venue_id, one in stated.items()})
 
     def _rules(self, connection: Connection, document: VenueDocument, venue_id: UUID) -> VenueRules:
         version = sa.select(feed.c.epoch, feed.c.version).where(feed.c.venue_id == venue_id)

@@ -9,6 +9,8 @@ import pytest
 from sync_server.errors import ConfigurationError
 from sync_server.settings import load_settings
 
+CARDS = 'card_platform_url = "http://127.0.0.1:8091"\ncard_platform_key_file = "cards.key"\n'
+
 
 def test_the_later_source_wins(tmp_path: Path) -> None:
     file = tmp_path / "centre.toml"
@@ -28,6 +30,12 @@ def test_the_later_source_wins(tmp_path: Path) -> None:
         ("sqlite:///a.db", "[", {}, "cannot read the settings file"),
         ("sqlite:///a.db", "", {"SYNC_SERVER_ZONE": "Mars/Olympus"}, "Mars/Olympus"),
         ("sqlite:///a.db", "", {"SYNC_SERVER_MAX_BODY_BYTES": "many"}, "max_body_bytes"),
+        ("sqlite:///a.db", 'card_platform_url = "http://cards.example"', {}, "use https"),
+        ("sqlite:///a.db", 'card_platform_url = "cards.example"', {}, "use https"),
+        ("sqlite:///a.db", 'card_platform_url = "https://cards.example"', {}, "card_platform_key_file"),
+        ("sqlite:///a.db", CARDS + 'card_code_shape = "SSC1"', {}, "SSC1 28-28 alphanumeric"),
+        ("sqlite:///a.db", CARDS + 'card_code_shape = "GATE:1 28-28 digits"', {}, "our own codes"),
+        ("sqlite:///a.db", CARDS + 'card_code_shape = "SSC1 28-28 emoji"', {}, "digits, alphanumeric, printable"),
         ("postgresql+psycopg://h/d", "", {}, "secret_file"),
         ("nonsense", "", {}, "not a URL"),
     ],
@@ -44,6 +52,14 @@ def test_a_wrong_setting_is_named(
 def test_postgresql_takes_the_secret_file_that_is_named() -> None:
     settings = load_settings("postgresql+psycopg://h/d", None, {"SYNC_SERVER_SECRET_FILE": "/etc/centre.secrets"})
     assert settings.secret_file == Path("/etc/centre.secrets")
+
+
+def test_codes_of_electronic_cards_look_as_the_settings_say(tmp_path: Path) -> None:
+    file = tmp_path / "centre.toml"
+    file.write_text(CARDS + 'card_code_shape = "https://card.example/ 30-80 printable"')
+    shape = load_settings("sqlite:///a.db", file, {}).code_shape
+    assert shape is not None and (shape.prefix, shape.shortest, shape.longest) == ("https://card.example/", 30, 80)
+    assert load_settings("sqlite:///a.db", None, {}).code_shape is None
 
 
 def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:

@@ -25,6 +25,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("venue_id", name=op.f("pk_feed_building")),
     )
     op.create_table(
+        "electronic_card_read",
+        sa.Column("device_id", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("hash", sa.LargeBinary(length=17), nullable=False),
+        sa.Column("read_at_ms", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_electronic_card_read_device_id")),
+        sa.PrimaryKeyConstraint("device_id", "hash", "read_at_ms", name=op.f("pk_electronic_card_read")),
+    )
+    with op.batch_alter_table("electronic_card_read", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_electronic_card_read_read_at_ms"), ["read_at_ms"], unique=False)
+
+    op.create_table(
         "redeem_answer",
         sa.Column("device_id", sa.LargeBinary(length=16), nullable=False),
         sa.Column("request_id", sa.LargeBinary(length=16), nullable=False),
@@ -130,3 +141,6 @@ def upgrade() -> None:
             sqlite_where=sa.text("use_counted_at_ms IS NULL"),
             postgresql_where=sa.text("use_counted_at_ms IS NULL"),
         )
+
+    with op.batch_alter_table("venue", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("electronic_cards", sa.Boolean(), server_default="0", nullable=False))

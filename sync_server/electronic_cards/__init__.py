@@ -1,0 +1,1 @@
+"""Electronic social-security cards 电子社保卡: codes that only their platform can read, resolved for gates."""
