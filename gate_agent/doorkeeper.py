@@ -107,9 +107,11 @@ class Doorkeeper:
         """An input of the lane's turnstile changed."""
         if edge.role in PASSAGES:
             direction = PASSAGES[edge.role]
-            if edge.active and direction is lane.direction and self._needs_pulse(lane):
+            told = lane.passages.edge(direction, edge.active, edge.monotonic_ns)
+            second = Sighting.SECOND_PERSON in told  # who slips in behind somebody says nothing of the wires
+            if edge.active and direction is lane.direction and self._needs_pulse(lane) and not second:
                 self._wiring.passed(lane.number, edge.monotonic_ns)
-            self._settle(lane, lane.passages.edge(direction, edge.active, edge.monotonic_ns), direction)
+            self._settle(lane, told, direction)
         elif edge.role is Role.FIRE:
             self._standing.write_fire()
         elif edge.role is Role.TAMPER:

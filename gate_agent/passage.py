@@ -48,6 +48,7 @@ class Opening:
     """A pulse whose end is not known yet. `recovered`: a crash hides whether somebody passed already.
 
     `free`: it has no intent of its own whose outcome has to be written (by hand, held open, further people of a party).
+    `moved_before`: the sensor was on before the pulse, and not for somebody of whom it is known that he passed.
     """
 
     intent_seq: int
@@ -55,6 +56,7 @@ class Opening:
     began_ns: int
     free: bool = False
     sensor_was_on: bool = False
+    moved_before: bool = False
     pulsed: bool = True
     shown_again: bool = False
     recovered: bool = False
@@ -95,7 +97,8 @@ class LanePassages:
     ) -> list[Ending]:
         """The relay was pulsed. Without a sensor that is all that will ever be known. `sensor_on`: before the pulse."""
         self._pulses_ns.append(at_ns)
-        opening = Opening(intent_seq, pass_id, at_ns, free, sensor_on or self.direction in self._active)
+        was_on = sensor_on or self.direction in self._active
+        opening = Opening(intent_seq, pass_id, at_ns, free, was_on, was_on and self._through_ns != self._edge_ns)
         if not self.has_sensor:
             return [self._end(EntryKind.PASSED_ASSUMED, opening)]
         self._open.append(opening)
@@ -202,8 +205,8 @@ class LanePassages:
             return None
         if opening.recovered:
             return EntryKind.UNRESOLVED
-        if opening.sensor_was_on and sensor_on:
-            return EntryKind.PASSED_ASSUMED  # the sensor was on already when the pulse began: it tells nothing
+        if opening.moved_before or (opening.sensor_was_on and sensor_on):
+            return EntryKind.PASSED_ASSUMED  # whoever pushes first and shows the code then moves no sensor any more
         if held and not opening.free:
             return EntryKind.PASSED_ASSUMED  # the arm stays unlocked for everybody: who it was cannot be told
         if ready:

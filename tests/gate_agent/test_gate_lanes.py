@@ -266,6 +266,20 @@ def test_lanes_whose_turnstiles_are_exchanged_close_each_other(tmp_path: Path, v
         assert "event lanes_crossed" in stage.told()
 
 
+def test_people_who_slip_in_behind_somebody_at_one_lane_cross_it_with_no_other(stage: Stage, venue: Venue) -> None:
+    hesitating, family, other = (venue.issue().text for _ in range(3))
+    venue.settle(stage.data_dir)
+    assert admitted(stage.show(family, lane=2))
+    stage.arms[1].walk(Walk.THROUGH)
+    stage.wait(1_500)
+    for text in (hesitating, other):
+        assert admitted(stage.show(text))
+        stage.arms[1].walk(Walk.FORCE)
+        stage.wait(1_500)
+    assert stage.told().count("event second_person") == 2
+    assert stage.states() == [OPEN, OPEN]
+
+
 @pytest.mark.parametrize("why", ["held open", "free way out"])
 def test_who_walks_where_no_pulse_is_needed_crosses_no_lanes(tmp_path: Path, venue: Venue, why: str) -> None:
     tickets = [venue.issue() for _ in range(3)]

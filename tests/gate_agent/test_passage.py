@@ -318,12 +318,30 @@ def test_a_lane_held_open_waits_for_nobody_and_says_that_whoever_showed_a_code_m
     assert (free.kind, free.intent_seq, free.free) == (EntryKind.ANNULLED, 1, True)
 
 
-@pytest.mark.parametrize(("held", "sensor_on", "ends"), [(False, True, "passed_assumed"), (False, False, "annulled")])
-def test_a_sensor_that_is_on_without_an_edge_tells_nothing_either(held: bool, sensor_on: bool, ends: str) -> None:
+@pytest.mark.parametrize("sensor_on", [True, False])
+def test_a_sensor_that_is_on_without_an_edge_tells_nothing_either(sensor_on: bool) -> None:
     """Its wire was cut before the start: annulling would give every right back."""
     passages = lane()
     passages.pulsed(1, PASS, 0, sensor_on=True)
-    assert told(passages.tick(DUE_MS * MS, ready=True, sensor_on=sensor_on, held=held)) == [(ends, 1)]
+    assert told(passages.tick(DUE_MS * MS, ready=True, sensor_on=sensor_on)) == [("passed_assumed", 1)]
+
+
+def test_who_pushes_the_arm_first_and_then_shows_his_code_gets_no_right_back() -> None:
+    """He turns the arm to its end without another edge: annulled, one right would let him in again and again."""
+    passages = lane()
+    assert passages.edge(IN, True, 1_000 * MS) == [Sighting.FORCED]
+    passages.pulsed(1, PASS, 1_200 * MS)
+    passages.edge(IN, False, 1_900 * MS)
+    assert told(passages.tick((1_200 + DUE_MS) * MS, ready=True)) == [("passed_assumed", 1)]
+
+
+def test_who_shows_a_code_while_the_one_before_still_walks_and_then_stays_gets_his_right_back() -> None:
+    passages = lane()
+    passages.pulsed(1, OTHER, 0)
+    assert play(passages, [(500, "up")]) == [("passed", 1)]
+    passages.pulsed(2, PASS, 700 * MS)
+    passages.edge(IN, False, 900 * MS)
+    assert told(passages.tick((700 + DUE_MS) * MS, ready=True)) == [("annulled", 2)]
 
 
 def test_three_of_the_last_ten_that_nobody_walked_through_are_too_many() -> None:
