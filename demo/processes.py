@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -55,17 +54,19 @@ class Program:
     def __init__(self, arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
         self.name = log.stem
         self._log = log
-        self._process = subprocess.Popen(
-            [program(arguments[0]), *arguments[1:]],
-            env={**os.environ, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log.open("ab"),
-            text=True,
-        )
+        with log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                [program(arguments[0]), *arguments[1:]],
+                env={**os.environ, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
         self._ready: dict[str, Any] | None = None
         self._is_ready = threading.Event()
-        threading.Thread(target=self._listen, name=f"log-{self.name}", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, name=f"log-{self.name}", daemon=True)
+        self._listener.start()
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> dict[str, Any]:
         """What follows READY on its line. Raises ProgramFailed with its last words when that does not come."""
@@ -80,15 +81,16 @@ class Program:
     def stop(self) -> None:
         """Ask it to end, and end it if it does not."""
         self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             self._process.wait(STOP_TIMEOUT_S)
-            return
-        self._process.kill()
-        self._process.wait()
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._listener.join(STOP_TIMEOUT_S)
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        with self._log.open("a", encoding="utf-8") as log:
+        with self._process.stdout, self._log.open("a", encoding="utf-8") as log:
             for line in self._process.stdout:
                 log.write(line)
                 log.flush()

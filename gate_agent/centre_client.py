@@ -26,6 +26,8 @@ OPEN_LIMIT_MS = 5_000
 """A signed time is used only from a request that was open no longer."""
 CHUNK_BYTES = 65_536
 MAX_ERROR_BYTES = 4_096
+MAX_CENTRES = 2
+"""Connections kept: the centre's own, and one to the cache in front of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ class Centre:
 
 
 class Caller:
-    """Calls the centre this box is enrolled at, in its own name where asked to. One per thread."""
+    """Calls the centre this box is enrolled at, in its own name where asked to, and what stands in front of it. One per
+    thread."""
 
     def __init__(
         self,
@@ -117,18 +120,18 @@ class Caller:
         self._clocks = clocks
         self._time = time
         self._token_bytes = token_bytes
-        self._centre: Centre | None = None
+        self._centres: dict[str, Centre] = {}
 
     def close(self) -> None:
-        """Let go of the connection."""
-        if self._centre is not None:
-            self._centre.close()
+        """Let go of the connections."""
+        while self._centres:
+            self._centres.popitem()[1].close()
 
     def fetch(
-        self, state: SyncState, path: str, limit_bytes: int, headers: Mapping[str, str] | None = None
+        self, url: str, path: str, limit_bytes: int, headers: Mapping[str, str] | None = None
     ) -> Answer | Trouble:
-        """A plain GET that any cache may answer."""
-        return self._exchange(state, "GET", path, limit_bytes, b"", headers or {})
+        """A plain GET that any cache may answer, at the centre's address or at that of its lists."""
+        return self._exchange(url, "GET", path, limit_bytes, b"", headers or {})
 
     def signed(
         self,
@@ -146,24 +149,24 @@ class Caller:
         return answer
 
     def _exchange(
-        self, state: SyncState, method: str, path: str, limit_bytes: int, body: bytes, headers: Mapping[str, str]
+        self, url: str, method: str, path: str, limit_bytes: int, body: bytes, headers: Mapping[str, str]
     ) -> Answer | Trouble:
-        assert state.url is not None
-        if self._centre is None or self._centre.url != state.url:
-            self.close()
-            self._centre = Centre(state.url, self._clocks)
-        return self._centre.exchange(method, path, limit_bytes, body, headers)
+        if url not in self._centres:
+            if len(self._centres) == MAX_CENTRES:
+                self.close()
+            self._centres[url] = Centre(url, self._clocks)
+        return self._centres[url].exchange(method, path, limit_bytes, body, headers)
 
     def _signed_once(
         self, state: SyncState, method: str, path: str, limit_bytes: int, body: bytes, headers: Mapping[str, str]
     ) -> tuple[Answer | Trouble, bool]:
         """The answer, and whether a signed time came with it."""
-        assert state.device is not None
+        assert state.device is not None and state.url is not None
         nonce = self._token_bytes(envelope.NONCE_BYTES)
         private_key = (self._data_dir / DEVICE_KEY).read_bytes()
         now_ms = self._time.now().record_ms
         own = envelope.sign_request(private_key, state.device, method, path, body, now_ms, nonce)
-        answer = self._exchange(state, method, path, limit_bytes, body, {**headers, **own})
+        answer = self._exchange(state.url, method, path, limit_bytes, body, {**headers, **own})
         return answer, isinstance(answer, Answer) and self._learn_time(state, answer, nonce)
 
     def _learn_time(self, state: SyncState, answer: Answer, nonce: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import shutil
 from collections.abc import Callable
@@ -19,8 +20,14 @@ HEAD_EVERY_S = 3.0
 HEAD_SPREAD = 0.2
 CONFIG_AGAIN_MS = 60_000
 """How soon the configuration is asked for again when a head speaks of keys it did not bring."""
+CONFIG_EVERY_MS = 3_600_000
+"""How often it is asked for anyway: the centre may have moved its lists to another address."""
+QUIET_MS = 120_000
+"""The centre signs a head every half minute: a cache that brings no newer one for so long may stand still."""
 MAX_CONFIG_BYTES = 256 * 1024
 INCOMING = "incoming"
+
+log = logging.getLogger(__name__)
 
 
 class SegmentMissing(Exception):
@@ -46,6 +53,9 @@ class ListPull:
         self._etag: str | None = None
         self._config_asked_boot_ms: int | None = None
         self._config_asked_for: tuple[int, int] | None = None
+        self._newest_signed_ms = 0
+        self._news_boot_ms = boot_ms()
+        self._cache_trouble: TroubleKind | None = None
         self.segments = 0
         """Rises with every segment that was needed, so that a long transfer shows that it moves."""
 
@@ -54,17 +64,37 @@ class ListPull:
         state = self._configured()
         if isinstance(state, Trouble):
             return state
-        answer = self._ask_head(state)
+        assert state.config is not None and state.url is not None
+        if state.config.feed_url:
+            return self._pull_through_cache(state.config.feed_url, state.url, state)
+        return self._pull_from(state.url, state)
+
+    def _pull_through_cache(self, cache: str, centre: str, state: SyncState) -> Rest | Trouble:
+        """From the cache that the centre named; from the centre itself where the cache fails or stands still."""
+        told = self._pull_from(cache, state)
+        trouble = told.kind if isinstance(told, Trouble) else None
+        if trouble is not self._cache_trouble:
+            said = f"{told.kind}: {told.detail}" if isinstance(told, Trouble) else "in order again"
+            log.warning("lists from %s: %s", cache, said)
+            self._cache_trouble = trouble
+        if trouble is None and self._boot_ms() - self._news_boot_ms < QUIET_MS:
+            return told
+        self._news_boot_ms = self._boot_ms()
+        direct = self._pull_from(centre, state)
+        return direct if isinstance(direct, Rest) or trouble is TroubleKind.UNREACHABLE else told
+
+    def _pull_from(self, url: str, state: SyncState) -> Rest | Trouble:
+        answer = self._ask_head(url, state)
         if isinstance(answer, Trouble):
             return answer
         if answer.status == 304 and self._etag is not None:
             return self._rest()
         if answer.status != 200:
             return trouble_of(answer, "the list's head")
-        state = self._with_its_keys(state, answer.body)
-        if isinstance(state, Trouble):
-            return state
-        trouble = self._install(state, answer.body)
+        keyed = self._with_its_keys(state, answer.body)
+        if isinstance(keyed, Trouble):
+            return keyed
+        trouble = self._install(url, keyed, answer.body)
         if trouble is not None:
             return trouble
         self._etag = answer.headers.get("etag")
@@ -78,10 +108,12 @@ class ListPull:
         state = self._store.read()
         if state.device is None:
             return Trouble(TroubleKind.NOT_ENROLLED, "this gate is not enrolled: gate-agent enrol --url … --code …")
-        if state.config is not None and self._config_asked_boot_ms is not None:
+        asked_boot_ms = self._config_asked_boot_ms
+        if state.config is not None and asked_boot_ms is not None and self._boot_ms() - asked_boot_ms < CONFIG_EVERY_MS:
             return state
         trouble = self._fetch_config(state)
-        if trouble is not None and (state.config is None or trouble.kind is TroubleKind.UNREACHABLE):
+        lost = trouble is not None and trouble.kind is TroubleKind.UNREACHABLE
+        if trouble is not None and (state.config is None or (lost and not state.config.feed_url)):
             return trouble
         return self._store.read()
 
@@ -103,12 +135,12 @@ class ListPull:
         self._store.keep_config(config, key_set.root)
         return None
 
-    def _ask_head(self, state: SyncState) -> Answer | Trouble:
+    def _ask_head(self, url: str, state: SyncState) -> Answer | Trouble:
         assert state.config is not None
         if not (self._data_dir / pass_list.FOLDER / pass_list.CURRENT).exists():
             self._etag = None  # the list was deleted under us: all of it is wanted again
         headers = {} if self._etag is None else {"If-None-Match": self._etag}
-        return self._caller.fetch(state, f"/feed/{state.config.feed_id.hex()}/head", feed.MAX_HEAD_BYTES, headers)
+        return self._caller.fetch(url, f"/feed/{state.config.feed_id.hex()}/head", feed.MAX_HEAD_BYTES, headers)
 
     def _with_its_keys(self, state: SyncState, head: bytes) -> SyncState | Trouble:
         """The state, with a newer configuration if the head speaks of keys we lack; for the same ones once a minute."""
@@ -129,21 +161,23 @@ class ListPull:
         self._config_asked_for = wanted
         return self._fetch_config(state) or self._store.read()
 
-    def _install(self, state: SyncState, head: bytes) -> Trouble | None:
+    def _install(self, url: str, state: SyncState, head: bytes) -> Trouble | None:
         assert state.config is not None and state.key_set is not None
         try:
             installed = list_install.install(
-                self._data_dir, head, lambda name: self._segment(state, name), state.key_set, state.config
+                self._data_dir, head, lambda name: self._segment(url, name), state.key_set, state.config
             )
         except SegmentMissing as problem:
             return problem.trouble
         if isinstance(installed, Refused):
             return Trouble(TroubleKind.BAD_LIST, f"the list is refused, the one held stays: {installed}")
         self._store.raise_floor(installed.signed_at_ms)
+        if installed.signed_at_ms > self._newest_signed_ms:
+            self._newest_signed_ms, self._news_boot_ms = installed.signed_at_ms, self._boot_ms()
         shutil.rmtree(self._incoming, ignore_errors=True)
         return None
 
-    def _segment(self, state: SyncState, name: bytes) -> bytes:
+    def _segment(self, url: str, name: bytes) -> bytes:
         """A segment's bytes, from disk if an earlier attempt brought it; raises SegmentMissing otherwise."""
         self.segments += 1
         path = self._incoming / name.hex()
@@ -151,7 +185,7 @@ class ListPull:
             data = path.read_bytes()
             if feed.segment_name(data) == name:
                 return data
-        answer = self._caller.fetch(state, f"/feed/segments/{name.hex()}", feed.MAX_SEGMENT_BYTES)
+        answer = self._caller.fetch(url, f"/feed/segments/{name.hex()}", feed.MAX_SEGMENT_BYTES)
         if isinstance(answer, Trouble):
             raise SegmentMissing(answer)
         if answer.status != 200 or feed.segment_name(answer.body) != name:

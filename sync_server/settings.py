@@ -21,6 +21,7 @@ from wire.electronic_card import Characters, CodeShape
 
 PREFIX = "SYNC_SERVER_"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_ADDRESS = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -32,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Keys for data at rest and for the payment provider; readable by its owner only."""
     base_url: str = "http://127.0.0.1:8000"
     """The address under which gates, people and the payment provider reach this centre."""
+    feed_url: str = ""
+    """Where gates fetch their lists, a cache or a CDN in front of this centre; empty: at `base_url` as all the rest."""
     zone: str = "Asia/Shanghai"
     """Where days, weekdays and calendars are counted."""
     portal_name: str = "汴京旅游年票"
@@ -85,6 +88,8 @@ def load_settings(database_url: str | None, file: Path | None, environment: Mapp
         raise ConfigurationError(f"the time zone {settings.zone!r} is unknown: use one like Asia/Shanghai") from error
     if settings.card_platform_url is not None:
         _check_card_platform(settings.card_platform_url, settings)
+    if settings.feed_url and not _ADDRESS.fullmatch(settings.feed_url):
+        raise ConfigurationError(f"feed_url {settings.feed_url!r} is no address: use http(s)://HOST[:PORT][/PATH]")
     return settings
 
 

@@ -336,7 +336,8 @@ class GateConfig(msgspec.Struct, frozen=True, array_like=True):
 
     It travels sealed for one device, so that nobody in between can hand a gate another venue's. `earlier_key_sets` are
     those by which the root key changed, oldest first, so that a gate that was cut off meanwhile walks from the root it
-    has pinned to that of `key_set`. `older_credential_keys`: parts of the list may still rest on them.
+    has pinned to that of `key_set`. `older_credential_keys`: parts of the list may still rest on them. `feed_url`:
+    where the list is to be fetched, the address of a cache or a CDN; empty: at the centre itself.
     """
 
     venue: int
@@ -347,6 +348,7 @@ class GateConfig(msgspec.Struct, frozen=True, array_like=True):
     key_set: bytes
     earlier_key_sets: tuple[bytes, ...] = ()
     older_credential_keys: tuple[bytes, ...] = ()
+    feed_url: str = ""
 
     @property
     def credential_keys(self) -> tuple[bytes, ...]:

@@ -148,6 +148,7 @@ def _config_of(centre: Centre, connection: Connection, device: Device) -> GateCo
         key_set=key_set.newest(connection).document,
         earlier_key_sets=key_set.chain(connection),
         older_credential_keys=tuple(one.key for one in older),
+        feed_url=centre.settings.feed_url,
     )
 
 

@@ -36,6 +36,8 @@ def test_the_later_source_wins(tmp_path: Path) -> None:
         ("sqlite:///a.db", CARDS + 'card_code_shape = "SSC1"', {}, "SSC1 28-28 alphanumeric"),
         ("sqlite:///a.db", CARDS + 'card_code_shape = "GATE:1 28-28 digits"', {}, "our own codes"),
         ("sqlite:///a.db", CARDS + 'card_code_shape = "SSC1 28-28 emoji"', {}, "digits, alphanumeric, printable"),
+        ("sqlite:///a.db", "", {"SYNC_SERVER_FEED_URL": "cache.example"}, "feed_url 'cache.example'"),
+        ("sqlite:///a.db", 'feed_url = "https://cache.example/lists/"', {}, "feed_url"),
         ("postgresql+psycopg://h/d", "", {}, "secret_file"),
         ("nonsense", "", {}, "not a URL"),
     ],
@@ -47,6 +49,11 @@ def test_a_wrong_setting_is_named(
     file.write_text(text)
     with pytest.raises(ConfigurationError, match=says):
         load_settings(url, file, environment)
+
+
+def test_lists_may_come_from_another_address() -> None:
+    environment = {"SYNC_SERVER_FEED_URL": "https://cache.example:8443/lists"}
+    assert load_settings("sqlite:///a.db", None, environment).feed_url == "https://cache.example:8443/lists"
 
 
 def test_postgresql_takes_the_secret_file_that_is_named() -> None:
