@@ -208,6 +208,7 @@ def test_only_refusals_can_be_listed_and_night_is_remembered(
     gate: Gate, page: Page, complaints: list[str], shoot: Callable[[Page, str], None]
 ) -> None:
     look(page, gate, SIZES[0])
+    expect(page.locator(".list .seg button:visible")).to_have_text(["全部", "只看拒绝"])  # no acts: no lane is picked
     page.get_by_role("button", name="只看拒绝").click()
     expect(page.locator(".scan:visible")).to_have_count(4)
     page.get_by_role("button", name="夜间配色").click()

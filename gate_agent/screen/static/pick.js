@@ -8,6 +8,7 @@ export function pickedLane() {
 // A tap on a lane picks it; on the small bar, which shows one alone, a tap on that one picks the next.
 export function pick(key) {
   const lanes = [...document.querySelectorAll(".pick [data-pick]")];
+  if (!lanes.length) return;
   const alone = lanes.filter((lane) => lane.offsetWidth).length < lanes.length;
   const at = lanes.findIndex((lane) => lane.dataset.pick === key.dataset.pick);
   const next = alone && key.closest(".pick") ? (at + 1) % lanes.length : at;
@@ -25,6 +26,7 @@ export function mark() {
   const stands = document.querySelector(`.lanechip[data-pick="${picked}"]`)?.dataset.stands;
   for (const key of document.querySelectorAll("[data-when]")) key.hidden = !key.dataset.when.split(" ").includes(stands);
   for (const filter of document.querySelectorAll("[data-show=lane]")) {
+    filter.hidden = !picked; // a page without acts picks no lane
     filter.textContent = filter.dataset.words.replace("{lane}", picked);
   }
 }
