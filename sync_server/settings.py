@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -52,6 +53,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The secret shared with it: hex, in a file of mode 0600."""
     card_code_shape: str = "SSC1 28-28 alphanumeric"
     """How its codes look: prefix, shortest and longest length, characters behind the prefix; see `code_shape`."""
+    gate_silent_after_s: Annotated[int, msgspec.Meta(ge=60)] = 300
+    """A gate that was not heard for so long while its venue is open calls for an operator; it speaks every minute."""
+    gate_ca_file: Path | None = None
+    """The CA (PEM) behind the centre's own certificate, which enrolment codes carry; none: a public one."""
     max_body_bytes: int = 2 * 1024 * 1024
     """Largest request body of any page or interface."""
 

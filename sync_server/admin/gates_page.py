@@ -16,15 +16,16 @@ from sync_server.admin import filters
 from sync_server.admin.access import page, who
 from sync_server.admin.entries_page import venue_choices
 from sync_server.admin.paging import whole_sum
-from sync_server.admin.pictures import enrolment_qr
 from sync_server.admin.shown import centre
 from sync_server.admin.words import CHIPS
 from sync_server.errors import NotAllowedError
 from sync_server.gates import enrolment, registry
+from sync_server.gates.enrolment_qr import enrolment_svg
 from sync_server.gates.tables import device, enrolment_code, incarnation
 from sync_server.keys import key_set
 from sync_server.parties.tables import party, venue
 from sync_server.people.permissions import Permission
+from wire.messages import read_enrolment_code
 from wire.signing import check_characters
 
 HERE = "admin.gates"
@@ -182,9 +183,12 @@ def enrolment_came(code_hex: str) -> Response:
 def enrolment_picture(code_hex: str) -> Response:
     """The code as a QR, for the session that made it."""
     kept_hex, text = session.get("enrolment", ["", ""])
-    if kept_hex != code_hex:
+    code = read_enrolment_code(text)
+    if kept_hex != code_hex or code is None:
         abort(404)
-    return Response(enrolment_qr(centre().settings.base_url, text), mimetype="image/svg+xml")
+    with centre().read() as connection:
+        root_public = key_set.newest(connection).root_public
+    return Response(enrolment_svg(centre().settings, code, root_public, border=0), mimetype="image/svg+xml")
 
 
 @page("/gates/<device_hex>/approve", needs=Permission.GATES_ENROL, methods=("POST",))

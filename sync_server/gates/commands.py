@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
 from sync_server.centre import Opener
-from sync_server.gates import enrolment, registry
+from sync_server.gates import enrolment, fleet, registry
+from sync_server.gates.enrolment_qr import enrolment_svg
 from sync_server.keys import key_set
 from sync_server.parties.parties import venue_by_number
 
@@ -16,14 +18,17 @@ ACTOR = "command-line"
 
 @click.command(name="enrolment-code")
 @click.option("--venue", "number", type=int, required=True, help="the venue's number")
+@click.option("--qr", "picture", type=click.Path(dir_okay=False, path_type=Path), help="write it as a QR code (SVG)")
 @click.pass_obj
-def enrolment_code(opener: Opener, number: int) -> None:
-    """A code that enrols one gate at a venue, once, within 15 minutes."""
+def enrolment_code(opener: Opener, number: int, picture: Path | None) -> None:
+    """A code that enrols one gate at a venue, once, within 15 minutes: typed, or the QR code read by its scanner."""
     centre = opener()
     with centre.write() as connection:
         venue_id = venue_by_number(connection, number)
         root_public = key_set.newest(connection).root_public
         code = enrolment.make_code(connection, venue_id, root_public, centre.now_ms(), ACTOR)
+        if picture is not None:
+            picture.write_text(enrolment_svg(centre.settings, code, root_public), encoding="utf-8")
     click.echo(json.dumps({"code": code.text(), "url": centre.settings.base_url}))
 
 
@@ -37,8 +42,18 @@ def gate() -> None:
 def list_(opener: Opener) -> None:
     """One JSON line per gate; `check` is what its own screen must show before you approve it."""
     with opener().read() as connection:
-        for row in registry.list_devices(connection):
-            click.echo(json.dumps(row, ensure_ascii=False))
+        for told in fleet.list_gates(connection):
+            click.echo(json.dumps(told, ensure_ascii=False))
+
+
+@gate.command()
+@click.argument("gate_id", metavar="ID")
+@click.pass_obj
+def show(opener: Opener, gate_id: str) -> None:
+    """One gate with everything it last told, its devices one by one, for people to read."""
+    with opener().read() as connection:
+        told = fleet.show_gate(connection, registry.device_named(connection, gate_id))
+    click.echo(json.dumps(told, ensure_ascii=False, indent=2))
 
 
 @gate.command()

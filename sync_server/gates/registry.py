@@ -13,11 +13,11 @@ from sync_server.audit.log import record
 from sync_server.centre import Centre
 from sync_server.db import insert_new
 from sync_server.errors import NotAllowedError, NotFoundError
-from sync_server.gates.tables import device, device_nonce, incarnation
-from sync_server.parties.tables import party, venue
+from sync_server.gates.health import keep_health
+from sync_server.gates.tables import device, device_nonce
+from sync_server.parties.tables import venue
 from wire.envelope import NONCE_KEPT_MS
 from wire.messages import Batch
-from wire.signing import check_characters
 
 MAX_NAME_CHARACTERS = 100
 MAX_FORGOTTEN_NONCES = 10_000
@@ -82,6 +82,7 @@ def note_seen(connection: Connection, device_id: bytes, batch: Batch, now_ms: in
             waiting=_bounded(batch.waiting),
         )
     )
+    keep_health(connection, device_id, batch.health, now_ms)
 
 
 def approve(
@@ -100,45 +101,6 @@ def revoke(connection: Connection, device_id: bytes, reason: str, now_ms: int, a
     """Believe nothing of this gate any more."""
     _move(connection, device_id, "revoke", {"revoked_at_ms": now_ms})
     record(connection, now_ms, actor, "gate.revoke", f"gate:{device_id.hex()}", {"reason": reason})
-
-
-def list_devices(connection: Connection) -> list[dict[str, Any]]:
-    """Every gate with its venue, state and what it last said, in the order of enrolment.
-
-    `entries` counts those of its journals that are stored here without a gap.
-    """
-    entries = sa.select(sa.func.coalesce(sa.func.sum(incarnation.c.through_seq), 0)).where(
-        incarnation.c.device_id == device.c.id
-    )
-    rows = connection.execute(
-        sa.select(
-            device,
-            venue.c.number.label("venue_number"),
-            party.c.name_zh.label("venue_name"),
-            entries.scalar_subquery().label("entries"),
-        )
-        .join(venue, venue.c.id == device.c.venue_id)
-        .join(party, party.c.id == device.c.venue_id)
-        .order_by(device.c.enrolled_at_ms, device.c.id)
-    )
-    return [
-        {
-            "id": row.id.hex(),
-            "name": row.name,
-            "venue": row.venue_number,
-            "venue_name": row.venue_name,
-            "state": row.state,
-            "check": check_characters(row.public_key),
-            "reads_id_numbers": row.reads_id_numbers,
-            "software": row.software,
-            "enrolled_at_ms": row.enrolled_at_ms,
-            "last_seen_ms": row.last_seen_ms,
-            "held": None if row.held_version is None else [row.held_epoch, row.held_version],
-            "waiting": row.waiting,
-            "entries": int(row.entries),
-        }
-        for row in rows
-    ]
 
 
 def device_named(connection: Connection, text: str) -> bytes:

@@ -8,6 +8,7 @@ from sync_server.db import id_column, link, metadata, ms_column, partial_unique,
 
 DEVICE_STATES = ("pending", "active", "revoked")
 VENUE_KEY_KINDS = ("list", "credential")
+ALARM_CAUSES = ("silent",)
 
 enrolment_code = sa.Table(
     "enrolment_code",
@@ -40,6 +41,29 @@ device = sa.Table(
     sa.Column("held_version", sa.BigInteger()),
     sa.Column("held_key_set_version", sa.Integer()),
     sa.Column("waiting", sa.Integer()),  # entries it has not sent yet
+)
+
+# How a gate last said that it is (wire.heartbeat), as it said so.
+gate_health = sa.Table(
+    "gate_health",
+    metadata,
+    sa.Column("device_id", sa.LargeBinary(16), sa.ForeignKey("device.id"), primary_key=True),
+    ms_column("told_at_ms"),
+    sa.Column("told", sa.LargeBinary(), nullable=False),
+)
+
+# What of a gate calls for an operator: one row while it lasts, and again within half an hour.
+gate_alarm = sa.Table(
+    "gate_alarm",
+    metadata,
+    id_column(),
+    sa.Column("device_id", sa.LargeBinary(16), sa.ForeignKey("device.id"), nullable=False),
+    word_column("cause", ALARM_CAUSES),
+    ms_column("since_ms"),  # when it was last well
+    ms_column("raised_at_ms"),
+    ms_column("cleared_at_ms", nullable=True),
+    sa.Index("ix_gate_alarm_device", "device_id", "cause", "raised_at_ms"),
+    partial_unique("uq_gate_alarm_open", "device_id", "cause", where="cleared_at_ms IS NULL"),
 )
 
 # Nonces of signed requests, so that none counts twice (wire.envelope.NONCE_KEPT_MS).

@@ -20,6 +20,7 @@ from sync_server.issuance.credentials import bind_id_numbers
 from sync_server.issuance.holder_keys import bind_phones
 from sync_server.issuance.issuing import issue_paid_orders
 from sync_server.issuance.reissuing import reissue_revoked
+from sync_server.jobs.silent_gates import watch_silent_gates
 from sync_server.orders.progress import take_payments
 from sync_server.payments.sandbox_client import client_of
 from sync_server.payments.transfers import move_due
@@ -62,6 +63,7 @@ STEPS: tuple[Step, ...] = (
     drop_old_receipts,
     drop_old_answers,
     forget_old_reads,
+    watch_silent_gates,
 )
 
 _log = structlog.get_logger("worker")

@@ -36,6 +36,35 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_electronic_card_read_read_at_ms"), ["read_at_ms"], unique=False)
 
     op.create_table(
+        "gate_alarm",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("cause", sa.String(length=32), nullable=False),
+        sa.Column("since_ms", sa.BigInteger(), nullable=False),
+        sa.Column("raised_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("cleared_at_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_gate_alarm_device_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_gate_alarm")),
+    )
+    with op.batch_alter_table("gate_alarm", schema=None) as batch_op:
+        batch_op.create_index("ix_gate_alarm_device", ["device_id", "cause", "raised_at_ms"], unique=False)
+        batch_op.create_index(
+            "uq_gate_alarm_open",
+            ["device_id", "cause"],
+            unique=True,
+            sqlite_where=sa.text("cleared_at_ms IS NULL"),
+            postgresql_where=sa.text("cleared_at_ms IS NULL"),
+        )
+
+    op.create_table(
+        "gate_health",
+        sa.Column("device_id", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("told_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("told", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_gate_health_device_id")),
+        sa.PrimaryKeyConstraint("device_id", name=op.f("pk_gate_health")),
+    )
+    op.create_table(
         "redeem_answer",
         sa.Column("device_id", sa.LargeBinary(length=16), nullable=False),
         sa.Column("request_id", sa.LargeBinary(length=16), nullable=False),

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from sync_server.centre import Centre
 from sync_server.create_app import app_of
 from sync_server.feed.publishing import publish_feeds
-from sync_server.gates import enrolment, registry
+from sync_server.gates import enrolment, fleet, registry
 from sync_server.gates.tables import device
 from sync_server.gates.venue_keys import rotate_venue_keys
 from sync_server.keys import key_set
@@ -119,7 +119,7 @@ def test_a_box_enrols_waits_for_approval_and_is_configured(http: FlaskClient, to
     assert msgspec.msgpack.decode(enrol(http, secret, signing.public_key_of(private)).data, type=EnrolReply) == reply
     with town.centre.read() as connection:
         found = registry.find_device(connection, reply.device)
-        [listed] = registry.list_devices(connection)
+        [listed] = fleet.list_gates(connection)
     assert found is not None
     assert (listed["state"], listed["name"]) == ("pending", "东门 1")
     assert listed["check"] == signing.check_characters(signing.public_key_of(private))
@@ -190,7 +190,7 @@ def test_a_batch_sent_twice_is_counted_once_and_answered_alike(http: FlaskClient
     with town.centre.read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(entry)) == 2
         assert connection.scalar(sa.select(sa.func.count()).select_from(redemption)) == 1
-        [row] = registry.list_devices(connection)
+        [row] = fleet.list_gates(connection)
     assert (row["last_seen_ms"], row["waiting"], row["held"]) == (town.clock.now_ms, 0, [1, 1])
 
 

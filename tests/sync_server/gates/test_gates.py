@@ -29,9 +29,9 @@ def town(any_centre: Centre) -> Town:
     return build_town(any_centre)
 
 
-def upload(town: Town, gate: Gate, first: int = 1, last: int | None = None) -> int:
-    """Send entries; the highest contiguous number of the receipt."""
-    read = gate.read(first, last)
+def upload(town: Town, gate: Gate, first: int = 1, last: int | None = None, **said: object) -> int:
+    """Send entries in a batch that says this too; the highest contiguous number of the receipt."""
+    read = gate.read(first, last, **said)
     with town.centre.write() as connection:
         signer = open_service_key(connection, town.centre.secrets)
         sealed = take_in(connection, town.centre, gate.device, read, batch_digest(encode_batch(read.batch)), signer)
