@@ -16,6 +16,7 @@ from gate_agent.lane import Hold, Lane, Party
 from gate_agent.lane_state import Word
 from gate_agent.passage import MS, Ending, Opening, Sighting
 from gate_agent.standing import OPEN, Standing, allows_pulse
+from gate_agent.uses import EXIT, STAYED
 from gate_agent.wiring_watch import WiringWatch
 from gate_agent.world import World
 from hardware import DeviceFault
@@ -30,6 +31,8 @@ STEP_MS = 100
 SEEN_KINDS = {EntryKind.PASSED: True, EntryKind.PASSED_LATE: True, EntryKind.ANNULLED: False}
 """Endings that a sensor told, and whether somebody passed."""
 THROUGH = frozenset({EntryKind.PASSED, EntryKind.PASSED_LATE, EntryKind.PASSED_ASSUMED})
+LEAVING = ((EntryKind.ANNULLED, STAYED), (EntryKind.PASSED_LATE, EXIT))
+"""What is told of a pass that was let out, beyond the event that it may go."""
 STEP_BACK = frozenset({Sighting.SECOND_PERSON, Sighting.BACKWARDS})
 """After these the face asks people to come one at a time (reasons.md)."""
 SIGNALS = {
@@ -189,6 +192,8 @@ class Doorkeeper:
                 lane.hold.through += ending.kind is EntryKind.PASSED
             elif ending.free and ending.kind in THROUGH:
                 self._board.passage(lane.number, ending.intent_seq, passed=True)
+            if ending.free and ending.pass_id and lane.direction is Direction.OUT and lane.hold is None:
+                lane.owed.extend(Event(name, ending.pass_id) for kind, name in LEAVING if kind is ending.kind)
             if lane.party is not None and ending.intent_seq == lane.party.seq:
                 self._of_party(lane, lane.party, ending.kind)
         return [ending for ending in endings if not ending.free]
@@ -244,7 +249,7 @@ class Doorkeeper:
         if party.by_hand is not None:
             world, by_hand = self._look(), party.by_hand
             seq = self._journal.perform(
-                lambda entries: staff_entries.append_manual(entries, lane.number, by_hand, world)
+                lambda entries: staff_entries.append_by_hand(entries, lane.number, by_hand, world, lane.direction)
             )
             if isinstance(seq, CannotRecord):
                 return self._party_over(lane, party)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gate_agent import judging, staff_entries
 from gate_agent.announcement import Announcement
 from gate_agent.board import Board, Reader, Scan
-from gate_agent.decision import Admit, Facts, Refuse, decide
+from gate_agent.decision import Facts, Refuse, decide
 from gate_agent.doorkeeper import Doorkeeper
 from gate_agent.entries import OpenIntent
 from gate_agent.faces import NO_FACTS, Face, State
@@ -23,11 +23,12 @@ from gate_agent.recognition import Presentation
 from gate_agent.staff_entries import NotNow
 from gate_agent.standing import Standing
 from gate_agent.topology import Wiring
+from gate_agent.uses import STAYED
 from gate_agent.wiring_watch import WiringWatch
 from gate_agent.world import World
 from hardware import DeviceFault
 from hardware.card_reader import CardFault
-from hardware.turnstile import Edge
+from hardware.turnstile import Direction, Edge
 from wire import messages
 from wire.messages import EntryKind
 from wire.reasons import Reason
@@ -112,14 +113,16 @@ class Gate:
     # --- what staff ask of a lane; the answer is the number of the entry that tells it, or why not
 
     def let_in(self, lane: Lane, who: str, reason: str, persons: int = 1) -> int | NotNow:
-        """Let so many people in by hand, one after the other, each on disk before the arm is unlocked for them."""
+        """Let so many people through by hand, one after the other, each on disk before the arm is unlocked for them."""
         if not 1 <= persons <= PARTY_LIMIT:
             raise ValueError(f"a party is 1 to {PARTY_LIMIT} people, not {persons}")
         shut = self._shut(lane)
         if shut is not None:
             return shut
         world, staff = self._look(), Event(reason, who=who)
-        seq = self._journal.perform(lambda entries: staff_entries.append_manual(entries, lane.number, staff, world))
+        seq = self._journal.perform(
+            lambda entries: staff_entries.append_by_hand(entries, lane.number, staff, world, lane.direction)
+        )
         if isinstance(seq, CannotRecord):
             return NotNow.CANNOT_RECORD
         if persons > 1:
@@ -128,10 +131,11 @@ class Gate:
             self._door.unlock(lane, seq, free=True)
         except DeviceFault:
             lane.party = None
-            self._door.end(lane, (Ending(EntryKind.RETURNED, seq, b"", Reason.FAULT),))
+            undone = Ending(EntryKind.RETURNED, seq, b"", Reason.FAULT)
+            self._door.end(lane, (undone if lane.direction is Direction.IN else Event(STAYED, who=who),))
             return NotNow.TURNSTILE
-        verdict, facts = State.ADMITTED, NO_FACTS
-        if persons > 1:
+        verdict, facts = State.ADMITTED if lane.direction is Direction.IN else State.EXIT, NO_FACTS
+        if persons > 1 and lane.direction is Direction.IN:
             verdict, facts = State.ADMITTED_GROUP, Told(count=1, of_count=persons)
         scan = Scan(lane.number, verdict, world.now.at_ms, Reader.COUNTER, facts)
         self._door.show(lane, Announcement(Face(verdict, facts, window_ms=lane.passages.window_ms), scan), seq)
@@ -181,14 +185,16 @@ class Gate:
         )
         return NotNow.CANNOT_RECORD if isinstance(written, CannotRecord) else written
 
-    def admit_by_counter(self, lane: Lane, pass_id: bytes, who: str, reason: str) -> Admit | Refuse | NotNow:
-        """Let a pass in that staff found by a number, judged by the same rules as if it was shown."""
+    def admit_by_counter(self, lane: Lane, pass_id: bytes, who: str, reason: str) -> Verdict | NotNow:
+        """Let a pass in, or out, that staff found by a number, judged by the same rules as if it was shown."""
         shut = self._shut(lane)
         if shut is not None:
             return shut
         world = self._look()
         listed = None if world.pass_list is None else world.pass_list.find(pass_id)
         known = Known(messages.Presentation.COUNTER, Facts(None, listed=listed), pass_id)
+        if lane.direction is Direction.OUT and listed is not None:
+            return self._presenting.let_out(lane, known, world, who)
         first = Refuse(Reason.NOT_IN_LIST) if listed is None else decide(known.facts, world.venue, world.now)
         return self._presenting.judge(lane, known, first, world, Event(reason, who=who))
 

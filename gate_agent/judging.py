@@ -123,9 +123,9 @@ def append_event(
         entries.append(event, Placed(world.boot, world.today.day))
 
 
-def append_exit(entries: Entries, lane: int, known: Known, world: World) -> int:
+def append_exit(entries: Entries, lane: int, known: Known, world: World, who: str | None = None) -> int:
     """Write down that somebody leaves with this pass; never an intent, for which the venue would be paid. Its seq."""
-    event = entry(EntryKind.EVENT, lane, world, known.pass_id, known.how, known.evidence, reason=EXIT)
+    event = entry(EntryKind.EVENT, lane, world, known.pass_id, known.how, known.evidence, reason=EXIT, who=who)
     return entries.append(event, Placed(world.boot, world.today.day))
 
 

@@ -19,6 +19,7 @@ from gate_agent.staff import Member, Role
 from gate_agent.staff_entries import NotNow
 from gate_agent.world import World
 from hardware.card_reader import CardFault
+from hardware.turnstile import Direction
 
 COUNTING_WAIT_S = 3.0
 """How long letting in waits for another that is being counted: the day's limit and the act are one."""
@@ -78,13 +79,15 @@ class LaneActs:
             if isinstance(used, CannotRecord):
                 return Result(Came.CANNOT_RECORD)
             left = None if member.role is Role.SUPERVISOR else max(0, self._let_in_per_day - used)
-            if left is not None and wish.count > left:
+            leaving = self._lanes[wish.lane].lane.direction is Direction.OUT  # and entering is what has a limit
+            counted = 0 if leaving else wish.count
+            if left is not None and counted > left:
                 return Result(Came.DAY_LIMIT, used=used, left=left)
             came = self._at(wish, lambda lane: self._gate.let_in(lane, member.name, wish.reason, wish.count))
         finally:
             self._counting.release()
-        left = None if left is None else left - wish.count
-        return came or Result(Came.DONE, count=wish.count, used=used + wish.count, left=left)
+        left = None if left is None else left - counted
+        return came or Result(Came.DONE, count=wish.count, used=used + counted, left=left)
 
     def return_entry(self, member: Member, wish: Wish) -> Result:
         """The right that an entry used is free again."""

@@ -18,7 +18,7 @@ from gate_agent.lane import Check, Lane, Party
 from gate_agent.passage import Ending, Opening
 from gate_agent.recognition import Presentation
 from gate_agent.standing import Standing
-from gate_agent.uses import UNUSED, PassUses
+from gate_agent.uses import STAYED, UNUSED, PassUses
 from gate_agent.world import World
 from hardware import DeviceFault
 from hardware.card_reader import CardFault
@@ -48,7 +48,7 @@ class Presenting:
         if lane.check is not None:
             return self._check(lane, lane.check, shown, world)
         if lane.direction is Direction.OUT:
-            return self._let_out(lane, find_out(shown, world, leaving=True), world)
+            return self.let_out(lane, find_out(shown, world, leaving=True), world)
         known = find_out(shown, world)
         return self.judge(lane, known, decide(known.facts, world.venue, world.now), world)
 
@@ -124,19 +124,22 @@ class Presenting:
         self._door.end(lane)
         return admit
 
-    def _let_out(self, lane: Lane, known: Known, world: World) -> LetOut | Refuse:
-        """At a lane out of the venue: that somebody leaves is on disk, then the relay moves. Nothing is counted."""
+    def let_out(self, lane: Lane, known: Known, world: World, who: str | None = None) -> LetOut | Refuse:
+        """At a lane out of the venue: that somebody leaves is on disk, then the relay moves. Nothing is counted.
+
+        `who`: of the staff, who found the pass by its number."""
         verdict, objection = decide_exit(known.facts), self._standing.objection(lane.number)
         if isinstance(verdict, Refuse):
             return self._refuse(lane, known, verdict.reason, world)
         if objection is not None:
             return self._refuse(lane, known, objection, world)
-        seq = self._journal.perform(lambda entries: judging.append_exit(entries, lane.number, known, world))
+        seq = self._journal.perform(lambda entries: judging.append_exit(entries, lane.number, known, world, who))
         if isinstance(seq, CannotRecord):
             return self._turn_away(lane, known, Reason.CANNOT_RECORD, world)
         try:
             self._door.unlock(lane, seq, known.pass_id, free=True)
         except DeviceFault:
+            self._door.end(lane, (Event(STAYED, known.pass_id),))
             return self._turn_away(lane, known, Reason.FAULT, world)
         self._door.show(lane, announce(lane.number, known, verdict, UNUSED, world, lane.passages.window_ms, None), seq)
         return verdict

@@ -11,8 +11,9 @@ from gate_agent.entries import Entries, Placed
 from gate_agent.facts import Known
 from gate_agent.judging import Event, Judged
 from gate_agent.lane_state import Order, Word
-from gate_agent.uses import COUNTS_AFTER
+from gate_agent.uses import COUNTS_AFTER, EXIT
 from gate_agent.world import World
+from hardware.turnstile import Direction
 from wire.messages import MAX_WORD_CHARACTERS, EntryKind
 
 ORDERED = {Word.OPEN: "lane_opened", Word.CLOSED: "lane_closed", Word.HELD_OPEN: "lane_held_open"}
@@ -34,8 +35,12 @@ class NotNow(StrEnum):
     STILL_OPEN = "still_open"
 
 
-def append_manual(entries: Entries, lane: int, staff: Event, world: World) -> int:
-    """Somebody is let in by hand; its seq."""
+def append_by_hand(entries: Entries, lane: int, staff: Event, world: World, direction: Direction) -> int:
+    """Somebody is let in by hand, or let out, which is no entry; its seq."""
+    if direction is Direction.OUT:
+        why = ": ".join(filter(None, (EXIT, staff.name)))
+        event = judging.entry(EntryKind.EVENT, lane, world, b"", reason=why, who=staff.who)
+        return entries.append(event, Placed(world.boot, world.today.day))
     manual = judging.entry(EntryKind.MANUAL, lane, world, b"", reason=staff.name or None, who=staff.who)
     return entries.append(manual, Placed(world.boot, world.today.day))
 

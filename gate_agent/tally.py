@@ -7,7 +7,7 @@ from collections import Counter
 
 from gate_agent.board import Counters
 from gate_agent.entries_view import EntriesView, Told
-from gate_agent.uses import EXIT
+from gate_agent.uses import EXIT, STAYED
 from wire.messages import COUNTING, EntryKind
 from wire.reasons import Reason
 
@@ -52,7 +52,8 @@ class Tally:
         elif told.kind is EntryKind.REFUSED and told.reason is not None:
             self._refused[Reason(told.reason)] += 1
         elif told.kind is EntryKind.EVENT and told.reason is not None:
-            self._left += told.reason == EXIT
+            name = told.reason.partition(":")[0]
+            self._left += (name == EXIT) - (name == STAYED)
             if group := _GROUP.fullmatch(told.reason):
                 self._entered[told.at_ms // HOUR_MS] += max(0, int(group[1]) - 1)  # the first is the intent's own
             elif held := _HELD_OPEN.fullmatch(told.reason):

@@ -15,6 +15,8 @@ SAME_USE_MS = 60_000
 """How far the centre's time of an entry may lie after the gate's own."""
 EXIT = "exit"
 """The reason of the event by which a lane out of the venue says that a pass left (its pass id stands beside it)."""
+STAYED = "exit_annulled"
+"""Of the event which says that nobody walked out on the newest of these: who only shows his pass has not left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,12 @@ def count(steps: Iterable[Step], today: Today, centre: UseRow | None, counted_th
     """Uses of one pass. The centre's row includes the entries of this journal up to `counted_through`; 0: none."""
     in_order = sorted(steps, key=lambda step: step.seq)
     standing: dict[int, _Standing] = {}
-    left_seq = 0
+    left = [0]
     for step in in_order:
         if step.kind is EntryKind.EVENT and step.reason == EXIT:
-            left_seq = step.seq
+            left.append(step.seq)
+        elif step.kind is EntryKind.EVENT and step.reason == STAYED and len(left) > 1:
+            left.pop()
         if step.kind not in COUNTS_AFTER:
             continue
         one = standing.setdefault(step.seq if step.ref_seq is None else step.ref_seq, _Standing(step))
@@ -133,7 +137,7 @@ def count(steps: Iterable[Step], today: Today, centre: UseRow | None, counted_th
             this_month=month + more(month_days),
             this_year=year + more(year_days),
             since_last_ms=_since_last_ms(newest, today, centre),
-            inside=newest is not None and left_seq < newest.seq and _is_within(newest, today, 0),
+            inside=newest is not None and left[-1] < newest.seq and _is_within(newest, today, 0),
         ),
         in_this_boot=sum(intent.boot == today.boot for intent in used.values()),
         last=_last(newest, centre),

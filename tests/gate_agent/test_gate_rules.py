@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -14,8 +16,9 @@ from gate_agent.recognition import recognise
 from gate_agent.screen import staff_words, visitor
 from gate_agent.screen.speech import Speech, sentence_of
 from gate_agent.uses import UNUSED
-from hardware.simulated_turnstile import Walk
-from tests.gate_agent.stage import Stage, admitted
+from hardware.simulated_turnstile import WINDOW_MS, Trouble, Walk
+from hardware.turnstile import Direction
+from tests.gate_agent.stage import Stage, admitted, stage_at
 from tests.gate_agent.venue import ANNUAL, DAY_MIN, NOW_MINUTE, NOW_MS, PRODUCTS, ZONE, Venue
 from wire import moments
 from wire.calendar import Calendar, Closure, DayRange, Hours
@@ -189,6 +192,31 @@ def test_who_is_inside_leaves_before_entering_again(stage: Stage, venue: Venue) 
     assert told(stage)[0] == "19:06 · 1号通道入园"
     leave(stage, ticket.text)
     assert admitted(stage.show(ticket.text, lane=2))
+
+
+@pytest.mark.parametrize("why", ["nobody walks", "the turnstile is away", "somebody walks late"])
+def test_who_shows_a_pass_at_the_exit_and_stays_has_not_left(tmp_path: Path, venue: Venue, why: str) -> None:
+    """Else one pass, handed out over the fence after each such show, would let in anybody."""
+    with_rule(venue, Rule(per_day=None, leave_first=True))
+    text = venue.issue().text
+    venue.settle(tmp_path)
+    with stage_at(tmp_path, ways=(Direction.OUT, Direction.IN)) as stage:
+        stage.arms[1].walk(Walk.THROUGH)
+        assert admitted(stage.show(text, lane=2))
+        stage.wait(2_000)
+        if why == "the turnstile is away":
+            stage.arms[0].trouble(Trouble.RELAY_GONE)
+        assert stage.show(text) == (Refuse(Reason.FAULT) if why == "the turnstile is away" else LetOut())
+        stage.wait(WINDOW_MS + 1_200)
+        stage.arms[0].trouble(None)
+        assert stage.told()[2:] == ["event 1 exit", "event 1 exit_annulled"]
+        if why == "somebody walks late":
+            stage.arms[0].walk(Walk.FORCE)
+            stage.wait(2_000)
+            assert stage.told()[-1] == "event 1 exit"
+            assert admitted(stage.show(text, lane=2))
+        else:
+            assert stage.show(text, lane=2) == Refuse(Reason.ALREADY_INSIDE)
 
 
 def leave(stage: Stage, text: str) -> None:

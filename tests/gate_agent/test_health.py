@@ -276,6 +276,8 @@ def test_the_days_numbers(tmp_path: Path) -> None:
         ([(EntryKind.MANUAL, "booked"), (EntryKind.MANUAL, "booked"), (EntryKind.RETURNED, "fault")], 1, 1),
         ([(EntryKind.PASSED, None), (EntryKind.EVENT, "exit"), (EntryKind.EVENT, "exit")], 1, 0),
         ([(EntryKind.PASSED, None), (EntryKind.EVENT, "group: 3 of 4"), (EntryKind.EVENT, "exit")], 3, 2),
+        ([(EntryKind.PASSED, None), (EntryKind.EVENT, "exit: other")], 1, 0),
+        ([(EntryKind.PASSED, None), (EntryKind.EVENT, "exit"), (EntryKind.EVENT, "exit_annulled")], 1, 1),
         ([(EntryKind.EVENT, "group: 0 of 4"), (EntryKind.EVENT, "group_by_hand: 3 of 4")], 0, 0),
         ([(EntryKind.EVENT, "held_open_ended: 30 through, 4 back"), (EntryKind.EVENT, "exit")], 30, 25),
         ([(EntryKind.EVENT, "held_open_ended: not counted"), (EntryKind.EVENT, "second_person")], 0, 0),

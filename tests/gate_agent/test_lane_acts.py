@@ -11,6 +11,7 @@ import pytest
 from gate_agent import lane_acts, staff
 from gate_agent.acting import Acts
 from gate_agent.acts import Act, Came, Result, Wish
+from gate_agent.faces import State
 from gate_agent.lane_state import LaneState, lane_state
 from gate_agent.pins import Pins
 from gate_agent.recognition import CardTap, NotOurs
@@ -19,7 +20,8 @@ from gate_agent.staff import Role, Staff
 from gate_agent.sync_state import SyncView
 from hardware import DeviceFault
 from hardware.card_reader import PULLED, CardRead
-from hardware.simulated_turnstile import Walk
+from hardware.simulated_turnstile import Trouble, Walk
+from hardware.turnstile import Direction
 from tests.gate_agent.stage import Here, Stage, admitted, stage_at
 from tests.gate_agent.venue import Ticket, Venue
 from tests.waiting import until
@@ -250,3 +252,37 @@ def hold(stage: Stage, shown: object) -> Callable[[], object]:
     if shown is PULLED:
         return lambda: stage.gate.unreadable(stage.lanes[0], PULLED)
     return lambda: stage.show(shown)  # type: ignore[arg-type]
+
+
+def test_whom_staff_let_out_is_no_entry_and_takes_nothing_of_their_day(tmp_path: Path, venue: Venue) -> None:
+    """The centre would count a visit, and pay for it, for somebody who left."""
+    ticket = venue.issue()
+    members(tmp_path)
+    venue.settle(tmp_path)
+    with stage_at(tmp_path, ways=(Direction.OUT, Direction.IN)) as stage:
+        staffed = Staffed(stage)
+        stage.arms[0].walk(Walk.THROUGH)
+        assert staffed.do(Act.LET_IN) == Result(Came.DONE, who="李*芳", left=LIMIT, count=1)
+        assert stage.face().verdict is State.EXIT
+        stage.wait(10_000)
+        stage.arms[0].walk(Walk.THROUGH)
+        assert staffed.do(Act.GROUP, count=2).came is Came.DONE
+        stage.wait(2_000)
+        stage.arms[0].walk(Walk.THROUGH)
+        stage.wait(10_000)
+        stage.arms[0].walk(Walk.THROUGH)
+        assert staffed.do(Act.COUNTER, pass_id=ticket.pass_id).came is Came.DONE
+        stage.wait(10_000)
+        stage.arms[0].trouble(Trouble.RELAY_GONE)
+        assert staffed.do(Act.LET_IN).came is Came.TURNSTILE
+        assert stage.told() == [
+            "event exit: other",
+            "event exit: other",
+            "event exit: other",
+            "event group_by_hand: 2 of 2",
+            "event 1 exit",
+            "event exit: other",
+            "event exit_annulled",
+            "event let_in refused: turnstile",
+        ]
+        assert {entry.who for entry in stage.written()} == {"李小芳"}
