@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from gate_agent import faces
-from gate_agent.board import EarlierUse, Reader, Scan
+from gate_agent.board import EarlierUse, Scan, ShownBy
 from gate_agent.decision import Admit, LetOut, Refuse
-from gate_agent.faces import NO_FACTS, NO_LABEL, Face, Facts, Label, State, Verdict
+from gate_agent.faces import NO_FACTS, NO_LABEL, Face, FaceFacts, Label, State, Verdict
 from gate_agent.facts import Known
 from gate_agent.pass_list import LAST_DIGITS
 from gate_agent.uses import UNUSED, PassUses
@@ -22,6 +22,9 @@ from wire.messages import Presentation
 from wire.moments import WallTime
 from wire.presentation import STEP_MS
 from wire.reasons import Reason
+
+SHOWN_BY = {Presentation.CARD: ShownBy.CARD, Presentation.COUNTER: ShownBy.COUNTER}
+"""Everything else is a code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,8 @@ def announce_again(lane: int, known: Known, world: World, window_ms: int) -> Ann
 
 
 def _both(
-    lane: int, told: Verdict, facts: Facts, known: Known, product: ProductDocument | None, uses: PassUses, world: World,
-    window_ms: int,
+    lane: int, told: Verdict, facts: FaceFacts, known: Known, product: ProductDocument | None, uses: PassUses,
+    world: World, window_ms: int,
 ) -> Announcement:  # fmt: skip
     listed = known.facts.listed
     holder = "" if listed is None else listed.masked_name
@@ -74,7 +77,7 @@ def _both(
         lane=lane,
         verdict=told,
         at_ms=world.now.at_ms,
-        reader=Reader.CARD if known.how is Presentation.CARD else Reader.CODE,
+        shown_by=SHOWN_BY.get(known.how, ShownBy.CODE),
         facts=facts,
         holder=holder,
         product=label,
@@ -91,10 +94,10 @@ def _product(known: Known, verdict: Admit | LetOut | Refuse | None, world: World
     return None if number is None or world.venue is None else world.venue.product(number)
 
 
-def _facts(known: Known, uses: PassUses) -> Facts:
+def _facts(known: Known, uses: PassUses) -> FaceFacts:
     """What is known of the pass itself: its dates and its latest use."""
     dated = known.claims if known.facts.listed is None else known.facts.listed.right
-    return Facts(
+    return FaceFacts(
         from_ms=None if dated is None else moments.minute_ms(dated.not_before),
         until_ms=None if dated is None else moments.minute_ms(dated.not_after),
         at_ms=None if uses.last is None else uses.last.at_ms,
@@ -109,7 +112,7 @@ def _age_s(known: Known, world: World) -> int | None:
     return (world.now.at_ms - known.step * STEP_MS) // 1000
 
 
-def _welcome(verdict: Admit, facts: Facts, known: Known, uses: PassUses) -> Facts:
+def _welcome(verdict: Admit, facts: FaceFacts, known: Known, uses: PassUses) -> FaceFacts:
     """Which entry this is, and what is left after it."""
     if verdict.persons > 1:
         return replace(facts, count=1, of_count=verdict.persons)
@@ -123,8 +126,8 @@ def _welcome(verdict: Admit, facts: Facts, known: Known, uses: PassUses) -> Fact
 
 
 def _why(
-    reason: Reason, facts: Facts, known: Known, product: ProductDocument | None, uses: PassUses, world: World
-) -> Facts:
+    reason: Reason, facts: FaceFacts, known: Known, product: ProductDocument | None, uses: PassUses, world: World
+) -> FaceFacts:
     """What the sentence of a reason names beside the pass: a limit, an hour, a day, a cause, the age of a code."""
     wall = None
     if world.venue is not None and world.now.at_ms is not None:
@@ -151,7 +154,7 @@ def _why(
     return facts
 
 
-def _closed(facts: Facts, world: World, wall: WallTime | None) -> Facts:
+def _closed(facts: FaceFacts, world: World, wall: WallTime | None) -> FaceFacts:
     """The hours of today, unless the venue is closed whatever they say: then why."""
     if world.venue is None:
         return facts

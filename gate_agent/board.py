@@ -15,11 +15,11 @@ from gate_agent.faces import (
     READING_LIMIT_MS,
     SHOWN_MS,
     Face,
-    Facts,
+    FaceFacts,
     Family,
     Label,
+    LaneTrouble,
     State,
-    Trouble,
     Verdict,
     shown_ms,
 )
@@ -50,7 +50,7 @@ class EarlierUse:
     lane: int | None
 
 
-class Reader(StrEnum):
+class ShownBy(StrEnum):
     """How the pass was shown."""
 
     CODE = "code"
@@ -65,8 +65,8 @@ class Scan:
     lane: int
     verdict: Verdict
     at_ms: int | None
-    reader: Reader = Reader.CODE
-    facts: Facts = NO_FACTS
+    shown_by: ShownBy = ShownBy.CODE
+    facts: FaceFacts = NO_FACTS
     holder: str = ""
     product: Label = NO_LABEL
     ticket_last6: str = ""
@@ -104,7 +104,7 @@ class LaneStatus:
     state: LaneState = LaneState.STARTING
     side: Side = Side.ENTRY
     way: Way = Way.UP
-    trouble: Trouble | None = None
+    trouble: LaneTrouble | None = None
     since_ms: int | None = None
     until_ms: int | None = None
     """When a lane that is held open stops being so."""
@@ -113,7 +113,7 @@ class LaneStatus:
 
 
 class AlarmKind(StrEnum):
-    """What staff must look after, the worst first. Each Trouble of a lane is one of them by its value."""
+    """What staff must look after, the worst first. Each LaneTrouble of a lane is one of them by its value."""
 
     FIRE = "fire"
     RECORD = "record"

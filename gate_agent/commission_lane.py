@@ -12,7 +12,7 @@ from gate_agent.agent import SPARE_KEY_BYTES, only_one
 from gate_agent.board import Board, LaneStatus, Status
 from gate_agent.commissioning import CODE_DIGITS, Commissioning, NotCommissioned, Operator
 from gate_agent.entries import Entries
-from gate_agent.faces import Face, Facts
+from gate_agent.faces import Face, FaceFacts
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.lane_state import LaneState
 from gate_agent.pass_list import PassListHolder
@@ -92,5 +92,5 @@ def _board(lane: int, digits: str, monotonic_ns: Callable[[], int]) -> Board:
     """A closed lane that shows its number."""
     board = Board((lane,), lambda: monotonic_ns() // 1_000_000)
     board.status(Status(lanes=(LaneStatus(lane, LaneState.CLOSED),)))
-    board.rest(lane, Face(Reason.LANE_CLOSED, Facts(commission=digits)))
+    board.rest(lane, Face(Reason.LANE_CLOSED, FaceFacts(commission=digits)))
     return board

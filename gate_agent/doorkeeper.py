@@ -14,7 +14,7 @@ from gate_agent.journal import CannotRecord, Journal
 from gate_agent.judging import Event
 from gate_agent.lane import Hold, Lane, Party
 from gate_agent.lane_state import Word
-from gate_agent.passage import MS, Ending, Opening, Sighting
+from gate_agent.passage import NS_PER_MS, Ending, Opening, Sighting
 from gate_agent.standing import OPEN, Standing, allows_pulse
 from gate_agent.uses import EXIT, STAYED
 from gate_agent.wiring_watch import WiringWatch
@@ -104,7 +104,7 @@ class Doorkeeper:
         self._board.face(lane.number, face, intent_seq)
         lane.lamp = None
         self._light(lane, face)
-        lane.lit_until_ns = self._monotonic_ns() + shown_ms(face) * MS
+        lane.lit_until_ns = self._monotonic_ns() + shown_ms(face) * NS_PER_MS
 
     def edge(self, lane: Lane, edge: Edge) -> None:
         """An input of the lane's turnstile changed."""
@@ -137,8 +137,8 @@ class Doorkeeper:
     def next_tick_ns(self, lane: Lane) -> int | None:
         """When `tick` has something to do; None while nothing is open."""
         now_ns = self._monotonic_ns()
-        owed_ns = now_ns + AGAIN_MS * MS if lane.owed else None
-        step_ns = now_ns + STEP_MS * MS if lane.hold is not None or lane.party is not None else None
+        owed_ns = now_ns + AGAIN_MS * NS_PER_MS if lane.owed else None
+        step_ns = now_ns + STEP_MS * NS_PER_MS if lane.hold is not None or lane.party is not None else None
         passages_ns = lane.passages.next_tick_ns(now_ns, lane.hold is not None)
         check_ns = None if lane.check is None else lane.check.until_ns
         times = (passages_ns, owed_ns, step_ns, check_ns, lane.lit_until_ns)
@@ -238,7 +238,7 @@ class Doorkeeper:
                 self.unlock(lane, lane.hold.seq, free=True)
             except DeviceFault as fault:
                 log.warning("lane %d cannot be held open: %s", lane.number, fault)
-                lane.again_ns = self._monotonic_ns() + AGAIN_MS * MS
+                lane.again_ns = self._monotonic_ns() + AGAIN_MS * NS_PER_MS
         elif lane.party is not None:
             self._next_of_party(lane, lane.party)
             self.end(lane)

@@ -113,7 +113,7 @@ class Limit(StrEnum):
     TOTAL = "total"
 
 
-class Trouble(StrEnum):
+class LaneTrouble(StrEnum):
     """What keeps a lane from working."""
 
     READER = "reader"
@@ -124,7 +124,7 @@ class Trouble(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class FaceFacts:
     """What a sentence may fill in. Times are UTC ms; None or "" is unknown, and its fact line is then left out."""
 
     until_ms: int | None = None
@@ -150,14 +150,14 @@ class Facts:
     of_count: int | None = None
     cause: str = ""
     who: str = ""
-    trouble: Trouble | None = None
+    trouble: LaneTrouble | None = None
     card: CardTrouble | None = None
     """Why a card told nothing."""
     commission: str = ""
     """The number that a lane being commissioned shows, as digits and as a QR code."""
 
 
-NO_FACTS = Facts()
+NO_FACTS = FaceFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class Face:
     """One sentence for one visitor. Holder (masked) and product are shown with `admitted` only."""
 
     verdict: Verdict
-    facts: Facts = NO_FACTS
+    facts: FaceFacts = NO_FACTS
     holder: str = ""
     product: Label = NO_LABEL
     window_ms: int = PASSAGE_WINDOW_MS

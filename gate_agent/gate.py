@@ -6,18 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gate_agent import judging, staff_entries
 from gate_agent.announcement import Announcement
-from gate_agent.board import Board, Reader, Scan
+from gate_agent.board import Board, Scan, ShownBy
 from gate_agent.decision import Facts, Refuse, decide
 from gate_agent.doorkeeper import Doorkeeper
 from gate_agent.entries import OpenIntent
-from gate_agent.faces import NO_FACTS, Face, State
-from gate_agent.faces import Facts as Told
+from gate_agent.faces import NO_FACTS, Face, FaceFacts, State
 from gate_agent.facts import Known
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.judging import Event
 from gate_agent.lane import Check, Lane, Party
 from gate_agent.lane_state import PARTY_LIMIT, LaneState, Order, Word, lane_state, may_pulse
-from gate_agent.passage import GRACE_MS, MS, Ending
+from gate_agent.passage import GRACE_MS, NS_PER_MS, Ending
 from gate_agent.presenting import Presenting, Verdict
 from gate_agent.recognition import Presentation
 from gate_agent.staff_entries import NotNow
@@ -67,7 +66,7 @@ class Gate:
         self._lanes = {lane.number: lane for lane in lanes}
         self._monotonic_ns = monotonic_ns
         self.standing = Standing(journal, look, board, lanes, orders or {})
-        windows_ns = {lane.number: (lane.passages.window_ms + GRACE_MS) * MS for lane in lanes}
+        windows_ns = {lane.number: (lane.passages.window_ms + GRACE_MS) * NS_PER_MS for lane in lanes}
         self.wiring = WiringWatch(journal, look, kept or {}, windows_ns, self.standing.name_trouble)
         self._door = Doorkeeper(journal, look, board, self.standing, self.wiring, monotonic_ns)
         self._presenting = Presenting(journal, look, self.standing, self._door)
@@ -136,8 +135,8 @@ class Gate:
             return NotNow.TURNSTILE
         verdict, facts = State.ADMITTED if lane.direction is Direction.IN else State.EXIT, NO_FACTS
         if persons > 1 and lane.direction is Direction.IN:
-            verdict, facts = State.ADMITTED_GROUP, Told(count=1, of_count=persons)
-        scan = Scan(lane.number, verdict, world.now.at_ms, Reader.COUNTER, facts)
+            verdict, facts = State.ADMITTED_GROUP, FaceFacts(count=1, of_count=persons)
+        scan = Scan(lane.number, verdict, world.now.at_ms, ShownBy.COUNTER, facts)
         self._door.show(lane, Announcement(Face(verdict, facts, window_ms=lane.passages.window_ms), scan), seq)
         self._door.end(lane)
         return seq
@@ -163,7 +162,7 @@ class Gate:
         """The next presentation within CHECK_MS is judged and shown to staff, and neither opened for nor counted."""
         if self.standing.fire:
             return NotNow.FIRE
-        lane.check = Check(who, self._monotonic_ns() + CHECK_MS * MS)
+        lane.check = Check(who, self._monotonic_ns() + CHECK_MS * NS_PER_MS)
         self.standing.check(lane.number, on=True)
         return None
 
@@ -173,7 +172,7 @@ class Gate:
         """Whatever is held to a reader within `wait_ms` is told to `heard`, and neither judged nor opened for."""
         if self.standing.fire:
             return NotNow.FIRE
-        lane.check = Check(who, self._monotonic_ns() + wait_ms * MS, heard)
+        lane.check = Check(who, self._monotonic_ns() + wait_ms * NS_PER_MS, heard)
         self.standing.check(lane.number, on=True)
         return None
 

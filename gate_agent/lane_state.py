@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gate_agent.faces import Trouble
+from gate_agent.faces import LaneTrouble
 
 HOLD_MINUTES = (10, 30, 60)
 """For how long staff may hold a lane open; it ends by itself."""
@@ -56,14 +56,14 @@ class Inputs:
 
     starting: bool = False
     fire: bool = False
-    trouble: Trouble | None = None
+    trouble: LaneTrouble | None = None
     word: Word = Word.OPEN
     has_list: bool = True
 
     @property
     def stopped(self) -> bool:
         """Nobody may be let in, not even by staff: only a lane without readers still opens at their word."""
-        return self.trouble not in (None, Trouble.READER)
+        return self.trouble not in (None, LaneTrouble.READER)
 
 
 _TABLE: tuple[tuple[LaneState, Callable[[Inputs], bool]], ...] = (

@@ -15,7 +15,7 @@ from gate_agent.decision import Admit, LetOut
 from gate_agent.faces import Face
 from gate_agent.gate import Gate
 from gate_agent.lane import Lane
-from gate_agent.passage import MS
+from gate_agent.passage import NS_PER_MS
 from gate_agent.readers import Reader, readers_of
 from gate_agent.recognition import HeldUp, Raw, recognise
 from hardware import Backoff, DeviceFault
@@ -149,7 +149,7 @@ class LaneThreads:
 
     def _offer(self, slot: int, raw: Raw | CardFault) -> None:
         with self._changed:
-            if not isinstance(raw, CardFault) and not self._held.is_new(raw, self._monotonic_ns() // MS):
+            if not isinstance(raw, CardFault) and not self._held.is_new(raw, self._monotonic_ns() // NS_PER_MS):
                 self._board.prolong(self.lane.number)
                 return
             self._board.reading(self.lane.number)
@@ -210,7 +210,7 @@ class LaneThreads:
 
     def _take_up(self, raw: Raw) -> bool:
         with self._changed:
-            return self._held.take_up(raw, self._monotonic_ns() // MS)
+            return self._held.take_up(raw, self._monotonic_ns() // NS_PER_MS)
 
     def _turn_down(self, raw: Raw) -> None:
         with self._changed:

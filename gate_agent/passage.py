@@ -13,7 +13,7 @@ from hardware.turnstile import Direction
 from wire.messages import CLOSING, EntryKind
 from wire.reasons import Reason
 
-MS = 1_000_000
+NS_PER_MS = 1_000_000
 GRACE_MS = 1_000
 """Waited beyond the turnstile's own window before nobody is said to have passed."""
 LATE_MS = 3_000
@@ -106,7 +106,7 @@ class LanePassages:
 
     def recover(self, intent_seq: int, pass_id: bytes, age_ms: int, now_ns: int) -> list[Ending]:
         """An intent found open at start, decided `age_ms` ago: kept for CONTINUE_MS, or unresolved at once."""
-        opening = Opening(intent_seq, pass_id, now_ns - age_ms * MS, pulsed=False, recovered=True)
+        opening = Opening(intent_seq, pass_id, now_ns - age_ms * NS_PER_MS, pulsed=False, recovered=True)
         if not 0 <= age_ms < CONTINUE_MS:
             return [self._end(EntryKind.UNRESOLVED, opening)]
         self._open.append(opening)
@@ -132,7 +132,7 @@ class LanePassages:
         """Whether one more may follow without a presentation: the arm locked and empty, the last pulse used or over."""
         if not ready or self.direction in self._active or self._open:
             return False
-        return self.has_sensor or not self._pulses_ns or now_ns >= self._pulses_ns[-1] + self.window_ms * MS
+        return self.has_sensor or not self._pulses_ns or now_ns >= self._pulses_ns[-1] + self.window_ms * NS_PER_MS
 
     def edge(self, direction: Direction, active: bool, at_ns: int) -> list[Ending | Sighting]:
         """A passage input changed: somebody passed for an open intent, late for an annulled one, or for none."""
@@ -167,7 +167,7 @@ class LanePassages:
         if not self._open:
             return None
         due_ns = min(self._due_ns(opening, held) for opening in self._open)
-        return max(due_ns, now_ns + GRACE_MS * MS // 10)
+        return max(due_ns, now_ns + GRACE_MS * NS_PER_MS // 10)
 
     def _moved_on(self, at_ns: int) -> list[Ending | Sighting]:
         self._edge_ns = at_ns
@@ -179,7 +179,7 @@ class LanePassages:
             return [self._end(EntryKind.PASSED, opening)]
         while self._annulled:
             annulled_ns, opening = self._annulled.popleft()
-            if at_ns - annulled_ns <= LATE_MS * MS:
+            if at_ns - annulled_ns <= LATE_MS * NS_PER_MS:
                 self._through_ns = at_ns
                 return [self._end(EntryKind.PASSED_LATE, opening)]
         if self._is_unlocked(at_ns):
@@ -188,16 +188,16 @@ class LanePassages:
 
     def _is_unlocked(self, at_ns: int) -> bool:
         """Whether the arm may still be unlocked by a pulse, or has only just let somebody through."""
-        if self._through_ns is not None and at_ns - self._through_ns <= FOLLOW_MS * MS:
+        if self._through_ns is not None and at_ns - self._through_ns <= FOLLOW_MS * NS_PER_MS:
             return True
-        return bool(self._pulses_ns) and at_ns <= self._pulses_ns[-1] + (self.window_ms + GRACE_MS) * MS
+        return bool(self._pulses_ns) and at_ns <= self._pulses_ns[-1] + (self.window_ms + GRACE_MS) * NS_PER_MS
 
     def _due_ns(self, opening: Opening, held: bool) -> int:
         if not opening.pulsed:
-            return opening.began_ns + CONTINUE_MS * MS
+            return opening.began_ns + CONTINUE_MS * NS_PER_MS
         if held and opening.free:
-            return self._pulses_ns[-1] + self.window_ms * MS
-        return (opening.began_ns if held else self._pulses_ns[-1]) + (self.window_ms + GRACE_MS) * MS
+            return self._pulses_ns[-1] + self.window_ms * NS_PER_MS
+        return (opening.began_ns if held else self._pulses_ns[-1]) + (self.window_ms + GRACE_MS) * NS_PER_MS
 
     def _ended(self, opening: Opening, now_ns: int, ready: bool, sensor_on: bool, held: bool) -> EntryKind | None:
         late_ns = now_ns - self._due_ns(opening, held)
@@ -211,7 +211,7 @@ class LanePassages:
             return EntryKind.PASSED_ASSUMED  # the arm stays unlocked for everybody: who it was cannot be told
         if ready:
             return EntryKind.ANNULLED
-        return EntryKind.UNRESOLVED if late_ns >= UNREADY_LIMIT_MS * MS else None
+        return EntryKind.UNRESOLVED if late_ns >= UNREADY_LIMIT_MS * NS_PER_MS else None
 
     def _sensor_is_proven(self) -> bool:
         if not self.has_sensor or self.direction in self._active:

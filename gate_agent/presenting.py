@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from gate_agent import judging, staff_entries
 from gate_agent.announcement import Announcement, announce, announce_again
-from gate_agent.board import Reader, Scan
+from gate_agent.board import Scan, ShownBy
 from gate_agent.decision import Admit, LetOut, Refuse, decide, decide_exit, may_be_reused
 from gate_agent.doorkeeper import Doorkeeper
-from gate_agent.faces import Face, Facts, State
+from gate_agent.faces import Face, FaceFacts, State
 from gate_agent.facts import Known, find_out
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.judging import Event, Judged
@@ -59,8 +59,8 @@ class Presenting:
             self._door.end_check(lane)
             heard(fault)
             return
-        facts = Facts(card=fault.trouble)
-        scan = Scan(lane.number, Reason.MALFORMED, self._look().now.at_ms, Reader.CARD, facts)
+        facts = FaceFacts(card=fault.trouble)
+        scan = Scan(lane.number, Reason.MALFORMED, self._look().now.at_ms, ShownBy.CARD, facts)
         self._door.show(lane, Announcement(Face(Reason.MALFORMED, facts), scan))
 
     def judge(

@@ -15,7 +15,7 @@ from typing import TypeVar
 from gate_agent import judging
 from gate_agent.board import Alarm, AlarmKind, Board, LaneStatus, Status
 from gate_agent.entries import Entries
-from gate_agent.faces import IDLE, Face, Facts, State, Trouble
+from gate_agent.faces import IDLE, Face, FaceFacts, LaneTrouble, State
 from gate_agent.journal import Journal
 from gate_agent.judging import NO_LANE, Event
 from gate_agent.lane import Lane
@@ -56,8 +56,8 @@ class Standing:
         self._burning: set[int] = set()
         self._unwritten: list[tuple[str, int]] = []
         self._checking: set[int] = set()
-        self._named: dict[int, tuple[Trouble, int | None]] = {}  # the other lane, when it is crossed with one
-        self._troubles: dict[int, Trouble | None] = {}
+        self._named: dict[int, tuple[LaneTrouble, int | None]] = {}  # the other lane, when it is crossed with one
+        self._troubles: dict[int, LaneTrouble | None] = {}
         self._alarms: dict[tuple[AlarmKind, int], tuple[int, int]] = {}  # since: by the boot clock, and for people
         self._passing_since_ms: dict[int, int] = {}
         self._has_list = False
@@ -110,7 +110,7 @@ class Standing:
         """Whether staff check a pass at the lane, so that its face says so."""
         self._change(lambda: (self._checking.add if on else self._checking.discard)(lane))
 
-    def name_trouble(self, lane: int, trouble: Trouble | None, crossed_with: int | None = None) -> None:
+    def name_trouble(self, lane: int, trouble: LaneTrouble | None, crossed_with: int | None = None) -> None:
         """A lane whose devices moved, or that is crossed with another, until it was commissioned again."""
         self._change(
             lambda: (
@@ -179,7 +179,7 @@ class Standing:
         `readable` False: the data directory cannot be read, and what cannot be read cannot be written either."""
         world = self.glance()
         record = self._journal.trouble is not None or not readable
-        troubles = {number: Trouble.RECORD if record else _trouble(lane) for number, lane in self._lanes.items()}
+        troubles = {number: LaneTrouble.RECORD if record else _trouble(lane) for number, lane in self._lanes.items()}
         for number, lane in self._lanes.items():
             self.fire_input(number, lane.turnstile.fire)
             self.write_fire()
@@ -196,7 +196,7 @@ class Standing:
 
     def _inputs(self, lane: int, word: Word) -> Inputs:
         trouble = self._troubles.get(lane)
-        if trouble in (None, Trouble.READER) and lane in self._named:  # which a lane without readers does not outdo
+        if trouble in (None, LaneTrouble.READER) and lane in self._named:  # which a lane without readers does not outdo
             trouble = self._named[lane][0]
         return Inputs(
             starting=lane not in self._troubles,
@@ -230,13 +230,13 @@ class Standing:
         before = self._told.get(lane.number)
         if before is not None and (before.state, before.trouble) == (state, inputs.trouble):
             status = replace(status, since_ms=before.since_ms)
-        if inputs.trouble is Trouble.CROSSED:
+        if inputs.trouble is LaneTrouble.CROSSED:
             return replace(status, crossed_with=self._named[lane.number][1])
         return replace(status, until_ms=until_ms) if state is LaneState.HELD_OPEN else status
 
     def _at_rest(self, lane: LaneStatus, lanes: Sequence[LaneStatus]) -> Face:
         """What a lane shows while nobody presents."""
-        facts = Facts(to_lane=_nearest(lane.side, lane.lane, lanes), trouble=lane.trouble)
+        facts = FaceFacts(to_lane=_nearest(lane.side, lane.lane, lanes), trouble=lane.trouble)
         match lane.state:
             case LaneState.FIRE:
                 return Face(State.FIRE)
@@ -245,7 +245,7 @@ class Standing:
             case LaneState.CLOSED:
                 return Face(Reason.LANE_CLOSED, facts)
             case LaneState.OUT_OF_ORDER:
-                return Face(Reason.CANNOT_RECORD if lane.trouble is Trouble.RECORD else Reason.FAULT, facts)
+                return Face(Reason.CANNOT_RECORD if lane.trouble is LaneTrouble.RECORD else Reason.FAULT, facts)
         if lane.lane in self._checking:
             return Face(State.CHECK_ONLY)
         if lane.state is LaneState.HELD_OPEN:
@@ -296,8 +296,8 @@ def _nearest(side: object, lane: int, lanes: Sequence[LaneStatus]) -> int | None
     return min(others, key=lambda other: (abs(other - lane), other), default=None)
 
 
-def _trouble(lane: Lane) -> Trouble | None:
+def _trouble(lane: Lane) -> LaneTrouble | None:
     """What keeps a lane from working: its turnstile, or no reader left that reads."""
     if lane.turnstile.fault is not None:
-        return Trouble.TURNSTILE
-    return Trouble.READER if lane.readers and all(reader.fault is not None for reader in lane.readers) else None
+        return LaneTrouble.TURNSTILE
+    return LaneTrouble.READER if lane.readers and all(reader.fault is not None for reader in lane.readers) else None

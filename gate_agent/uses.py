@@ -96,7 +96,7 @@ COUNTS_AFTER: dict[EntryKind, bool] = {
 
 
 @dataclass(slots=True)
-class _Standing:
+class _Counted:
     """How an intent stands by its last word: now, and as far as the centre's row has counted this journal."""
 
     intent: Step
@@ -107,7 +107,7 @@ class _Standing:
 def count(steps: Iterable[Step], today: Today, centre: UseRow | None, counted_through: int) -> PassUses:
     """Uses of one pass. The centre's row includes the entries of this journal up to `counted_through`; 0: none."""
     in_order = sorted(steps, key=lambda step: step.seq)
-    standing: dict[int, _Standing] = {}
+    standing: dict[int, _Counted] = {}
     left = [0]
     for step in in_order:
         if step.kind is EntryKind.EVENT and step.reason == EXIT:
@@ -116,7 +116,7 @@ def count(steps: Iterable[Step], today: Today, centre: UseRow | None, counted_th
             left.pop()
         if step.kind not in COUNTS_AFTER:
             continue
-        one = standing.setdefault(step.seq if step.ref_seq is None else step.ref_seq, _Standing(step))
+        one = standing.setdefault(step.seq if step.ref_seq is None else step.ref_seq, _Counted(step))
         one.now = COUNTS_AFTER[step.kind]
         if step.seq <= counted_through:
             one.then = one.now

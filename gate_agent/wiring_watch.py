@@ -10,7 +10,7 @@ from pathlib import Path
 from gate_agent import judging
 from gate_agent.crossed import CrossedLanes
 from gate_agent.entries import Entries
-from gate_agent.faces import Trouble
+from gate_agent.faces import LaneTrouble
 from gate_agent.journal import Journal
 from gate_agent.topology import Wiring, moved, topology_of
 from gate_agent.world import World
@@ -32,7 +32,7 @@ class WiringWatch:
         look: Callable[[], World],
         kept: Mapping[int, Wiring],
         windows_ns: Mapping[int, int],
-        name_trouble: Callable[[int, Trouble, int | None], None],
+        name_trouble: Callable[[int, LaneTrouble, int | None], None],
     ) -> None:
         """`kept` is what the journal says of each lane, `windows_ns` how long after its pulse somebody may pass.
 
@@ -49,10 +49,10 @@ class WiringWatch:
             kept = self._kept.get(spec.number, NOTHING_KEPT)
             if kept.crossed_with is not None:
                 log.error("lane %d is crossed with lane %d: %s", spec.number, kept.crossed_with, again(spec.number))
-                self._name_trouble(spec.number, Trouble.CROSSED, kept.crossed_with)
+                self._name_trouble(spec.number, LaneTrouble.CROSSED, kept.crossed_with)
             elif changes := what_moved(kept, spec, sysfs):
                 log.error("lane %d: %s: %s", spec.number, "; ".join(changes), again(spec.number))
-                self._name_trouble(spec.number, Trouble.MOVED, None)
+                self._name_trouble(spec.number, LaneTrouble.MOVED, None)
                 self._write_moved(spec.number)
 
     def pulsed(self, lane: int, at_ns: int) -> None:
@@ -67,7 +67,7 @@ class WiringWatch:
         log.error("lanes %d and %d are crossed: exchange their wires, then commission both", *pair)
         world = self._look()
         for one, other in (pair, pair[::-1]):
-            self._name_trouble(one, Trouble.CROSSED, other)
+            self._name_trouble(one, LaneTrouble.CROSSED, other)
             crossed = replace(self._kept.get(one, NOTHING_KEPT), crossed_with=other)
 
             def work(entries: Entries, one: int = one, crossed: Wiring = crossed) -> None:

@@ -16,11 +16,11 @@ from hardware.simulated_readers import (
     SimulatedCamera,
     SimulatedScanner,
 )
-from hardware.simulated_turnstile import SimulatedTurnstile, Trouble, Walk
+from hardware.simulated_turnstile import SimulatedTurnstile, TurnstileTrouble, Walk
 from hardware.timeline import History, Moment, RealTimeline, Timeline
 from hardware.turnstile import Direction
 
-TROUBLES = (*Trouble, *ReaderTrouble)
+TROUBLES = (*TurnstileTrouble, *ReaderTrouble)
 """Everything that can be wrong with a simulated lane."""
 
 
@@ -72,11 +72,11 @@ class SimulatedLane:
         self.turnstile.walk(Walk(how))
 
     def fault(self, what: str) -> None:
-        """Break the turnstile (see Trouble) or a reader (see ReaderTrouble), or with `none` repair everything."""
+        """Break the turnstile (TurnstileTrouble) or a reader (ReaderTrouble), or with `none` repair everything."""
         if what in list(ReaderTrouble):
             self._break_reader(ReaderTrouble(what))
             return
-        self.turnstile.trouble(None if what == "none" else Trouble(what))
+        self.turnstile.trouble(None if what == "none" else TurnstileTrouble(what))
         if what == "none":
             self.camera.trouble(None)
             self.scanner.unplug(gone=False)

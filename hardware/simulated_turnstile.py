@@ -31,7 +31,7 @@ class Walk(StrEnum):
     FORCE = "force"  # climbs over or pushes through, pulse or not
 
 
-class Trouble(StrEnum):
+class TurnstileTrouble(StrEnum):
     """What can be wrong with a turnstile, or around it."""
 
     SENSOR_STUCK = "sensor_stuck"  # the passage input is active all the time
@@ -43,7 +43,10 @@ class Trouble(StrEnum):
     TAMPER = "tamper"  # the housing is open
 
 
-INPUT_OF = {Trouble.FIRE: Role.FIRE, Trouble.TAMPER: Role.TAMPER}
+UNREADY = frozenset({TurnstileTrouble.NEVER_READY, TurnstileTrouble.RELAY_GONE, TurnstileTrouble.FIRE})
+"""With these no pulse would be taken."""
+SENSOR_LIES = frozenset({TurnstileTrouble.SENSOR_STUCK, TurnstileTrouble.SENSOR_DEAD})
+INPUT_OF = {TurnstileTrouble.FIRE: Role.FIRE, TurnstileTrouble.TAMPER: Role.TAMPER}
 PASSAGE_OF = {Direction.IN: Role.PASSAGE_IN, Direction.OUT: Role.PASSAGE_OUT}
 
 
@@ -73,7 +76,7 @@ class SimulatedTurnstile:
         self._usual_walk = usual_walk
         self._lock = threading.RLock()
         self._visitors: deque[Walk] = deque(maxlen=MAX_VISITORS)
-        self._trouble: Trouble | None = None
+        self._trouble: TurnstileTrouble | None = None
         self._closed = False
         self._pulse_ends_ns = 0
         self._relay_on = False
@@ -90,28 +93,28 @@ class SimulatedTurnstile:
     def ready(self) -> bool:
         with self._lock:
             standing_locked = self._unlocked_until_ns is None and self._turning is None
-            return standing_locked and self._trouble not in (Trouble.NEVER_READY, Trouble.RELAY_GONE, Trouble.FIRE)
+            return standing_locked and self._trouble not in UNREADY
 
     @property
     def fire(self) -> bool:
-        return self._trouble is Trouble.FIRE
+        return self._trouble is TurnstileTrouble.FIRE
 
     @property
     def tampered(self) -> bool:
-        return self._trouble is Trouble.TAMPER
+        return self._trouble is TurnstileTrouble.TAMPER
 
     def passing(self, direction: Direction) -> bool:
         with self._lock:
-            if not self.has_passage_sensor or self._trouble is Trouble.SENSOR_DEAD:
+            if not self.has_passage_sensor or self._trouble is TurnstileTrouble.SENSOR_DEAD:
                 return False
-            stuck = self._trouble is Trouble.SENSOR_STUCK and direction is self._onward
-            return stuck or (self._turning is direction and self._trouble is not Trouble.SENSOR_STUCK)
+            stuck = self._trouble is TurnstileTrouble.SENSOR_STUCK and direction is self._onward
+            return stuck or (self._turning is direction and self._trouble is not TurnstileTrouble.SENSOR_STUCK)
 
     @property
     def fault(self) -> str | None:
         if self._closed:
             return "the simulated turnstile is closed"
-        return "the relay board is gone: plug it in again" if self._trouble is Trouble.RELAY_GONE else None
+        return "the relay board is gone: plug it in again" if self._trouble is TurnstileTrouble.RELAY_GONE else None
 
     def open_for(self, pulse_ms: int, note: Note) -> int:
         check_pulse(pulse_ms)
@@ -125,7 +128,7 @@ class SimulatedTurnstile:
             self._relay_on = True
             self._pulse_ends_ns = max(self._pulse_ends_ns, now_ns + pulse_ms * 1_000_000)
             self._timeline.after(pulse_ms, self._end_pulse)
-            if self._trouble is not Trouble.RELAY_DEAD:
+            if self._trouble is not TurnstileTrouble.RELAY_DEAD:
                 self._unlock(now_ns)
             return now_ns
 
@@ -158,7 +161,7 @@ class SimulatedTurnstile:
             if self._unlocked_until_ns is not None and self._turning is None:
                 self._call_visitor()
 
-    def trouble(self, trouble: Trouble | None) -> None:
+    def trouble(self, trouble: TurnstileTrouble | None) -> None:
         """Let something be wrong from now on, None: nothing any more."""
         with self._moving():
             if trouble is self._trouble:
@@ -274,12 +277,15 @@ class SimulatedTurnstile:
 
     def _edge(self, direction: Direction, active: bool) -> None:
         """One edge of the passage input, unless the input is broken."""
-        if self.has_passage_sensor and self._trouble not in (Trouble.SENSOR_STUCK, Trouble.SENSOR_DEAD):
+        if self.has_passage_sensor and self._trouble not in (
+            TurnstileTrouble.SENSOR_STUCK,
+            TurnstileTrouble.SENSOR_DEAD,
+        ):
             self._tell(PASSAGE_OF[direction], active)
 
-    def _input_of(self, trouble: Trouble | None) -> Role | None:
+    def _input_of(self, trouble: TurnstileTrouble | None) -> Role | None:
         """The input that a trouble makes active."""
-        if trouble is Trouble.SENSOR_STUCK:
+        if trouble is TurnstileTrouble.SENSOR_STUCK:
             return PASSAGE_OF[self._onward] if self.has_passage_sensor else None
         return None if trouble is None else INPUT_OF.get(trouble)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gate_agent.acting import Listed
 from gate_agent.acts import MAX_CODE_CHARACTERS, MAX_URL_CHARACTERS, TERMS, Act, Ask, Came, Result, Unfit
 from gate_agent.board import LaneStatus, Scan, Side
-from gate_agent.faces import Face, Facts
+from gate_agent.faces import Face, FaceFacts
 from gate_agent.lane_state import HOLD_MINUTES, PARTY_LIMIT
 from gate_agent.list_find import MAX_TYPED_CHARACTERS, NotSought
 from gate_agent.pass_list import LAST_DIGITS
@@ -174,7 +174,7 @@ def _found(one: Listed, speech: Speech) -> FoundPass:
 def _shown(shown: Presentation | CardFault, speech: Speech) -> str:
     """What was held to a reader, its numbers masked."""
     if isinstance(shown, CardFault):
-        return speech.told(Face(Reason.MALFORMED, Facts(card=shown.trouble)))
+        return speech.told(Face(Reason.MALFORMED, FaceFacts(card=shown.trouble)))
     if not isinstance(shown, CardTap):
         return speech.pick(act_words.SHOWN["not_ours" if isinstance(shown, NotOurs) else "code"])
     read, absent = shown.read, speech.pick(act_words.SHOWN["absent"])

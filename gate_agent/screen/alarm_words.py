@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from gate_agent.board import AlarmKind
-from gate_agent.faces import Trouble
+from gate_agent.faces import LaneTrouble
 
 Both = tuple[str, str]
 
@@ -22,19 +22,21 @@ class TroubleWords:
     code: str
 
 
-TROUBLES: Mapping[Trouble, TroubleWords] = MappingProxyType(
+TROUBLES: Mapping[LaneTrouble, TroubleWords] = MappingProxyType(
     {
-        Trouble.READER: TroubleWords(
+        LaneTrouble.READER: TroubleWords(
             ("读头", "reader"), ("未连接", "not connected"), ("读头故障", "Reader fault"), "E-R1"
         ),
-        Trouble.TURNSTILE: TroubleWords(
+        LaneTrouble.TURNSTILE: TroubleWords(
             ("闸机", "turnstile"), ("没有应答", "does not answer"), ("闸机故障", "Turnstile fault"), "E-T1"
         ),
-        Trouble.RECORD: TroubleWords(
+        LaneTrouble.RECORD: TroubleWords(
             ("记录", "journal"), ("写不进去", "cannot be written"), ("停止放行", "Not admitting"), "E-J1"
         ),
-        Trouble.MOVED: TroubleWords(("设备", "devices"), ("换过口", "moved"), ("设备换口", "Devices moved"), "E-M1"),
-        Trouble.CROSSED: TroubleWords(("通道", "lane"), ("接反", "crossed"), ("通道接反", "Crossed"), "E-X1"),
+        LaneTrouble.MOVED: TroubleWords(
+            ("设备", "devices"), ("换过口", "moved"), ("设备换口", "Devices moved"), "E-M1"
+        ),
+        LaneTrouble.CROSSED: TroubleWords(("通道", "lane"), ("接反", "crossed"), ("通道接反", "Crossed"), "E-X1"),
     }
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gate_agent.board import Alarm, AlarmKind, LaneStatus, Status
-from gate_agent.faces import Trouble
+from gate_agent.faces import LaneTrouble
 from gate_agent.lane_state import LaneState
 from gate_agent.screen import alarm_words
 from gate_agent.screen.speech import Speech
@@ -36,9 +36,9 @@ def _alarms(status: Status) -> Iterator[Alarm]:
     yield from status.alarms
     told: set[int | None] = set()
     for lane in status.lanes:
-        if lane.trouble is Trouble.RECORD:
-            yield Alarm(AlarmKind.RECORD, since_ms=_since(Trouble.RECORD, status))
-        elif lane.trouble is Trouble.CROSSED:
+        if lane.trouble is LaneTrouble.RECORD:
+            yield Alarm(AlarmKind.RECORD, since_ms=_since(LaneTrouble.RECORD, status))
+        elif lane.trouble is LaneTrouble.CROSSED:
             if lane.crossed_with not in told:  # two lanes, one alarm
                 told.add(lane.lane)
                 yield Alarm(AlarmKind.CROSSED, lane.lane, lane.since_ms, lane.crossed_with)
@@ -48,7 +48,7 @@ def _alarms(status: Status) -> Iterator[Alarm]:
         yield Alarm(AlarmKind.LIST_EXPIRED)
 
 
-def _since(trouble: Trouble, status: Status) -> int | None:
+def _since(trouble: LaneTrouble, status: Status) -> int | None:
     return min((lane.since_ms for lane in status.lanes if lane.trouble is trouble and lane.since_ms), default=None)
 
 

@@ -89,7 +89,7 @@ def detail(scan: Scan, speech: Speech, can: Collection[str] = ()) -> Detail:
     """One scan whole, with those of the likely acts that staff `can` do here."""
     family = _family(scan)
     telling = _telling(scan)
-    where = [times.clock(scan.at_ms, speech.zone), speech.label("at_lane", lane=scan.lane), speech.label(scan.reader)]
+    where = [times.clock(scan.at_ms, speech.zone), speech.label("at_lane", lane=scan.lane), speech.label(scan.shown_by)]
     if scan.passed is not None:
         where.append(speech.label("passed" if scan.passed else "not_passed"))
     say = speech.fill(speech.pick((telling.say_zh, telling.say_en)), scan.facts)
@@ -141,7 +141,7 @@ def _row(scan: Scan, speech: Speech) -> Row:
         headline=_headline(scan, speech),
         meta=" · ".join(filter(None, meta)),
         time=times.clock(scan.at_ms, speech.zone),
-        place=f"{speech.label('lane_n', lane=scan.lane)} · {speech.label(scan.reader)}",
+        place=f"{speech.label('lane_n', lane=scan.lane)} · {speech.label(scan.shown_by)}",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gate_agent.faces import Face, Facts
+from gate_agent.faces import Face, FaceFacts
 from gate_agent.screen import alarm_words, card_words, staff_words, times, words
 from gate_agent.screen.words import Sentence
 from wire.reasons import Reason
@@ -47,11 +47,11 @@ class Speech:
         """09:12, with the day where it is not today; empty when not known."""
         return "" if at_ms is None else times.short(at_ms, self.now_ms, self.zone)
 
-    def fill(self, template: str, facts: Facts) -> str:
+    def fill(self, template: str, facts: FaceFacts) -> str:
         """The template with the facts in it; empty when it names one that is not known."""
         return words.fill(self._placed(template, facts), self.values(facts))
 
-    def values(self, facts: Facts) -> dict[str, str]:
+    def values(self, facts: FaceFacts) -> dict[str, str]:
         """The facts as text, by the names the sentences use."""
         n = next((n for n in (facts.of_count, facts.entries_today, facts.count) if n is not None), None)
         left = facts.left_here if facts.venues_left is None else facts.venues_left
@@ -79,7 +79,7 @@ class Speech:
             return self.fill(sentence.en.partition(". ")[0].removesuffix("."), face.facts) or words.NO_OTHER_LANE.en
         return self.fill(sentence.zh.split(words.BREAK)[0], face.facts) or words.NO_OTHER_LANE.zh
 
-    def _placed(self, template: str, facts: Facts) -> str:
+    def _placed(self, template: str, facts: FaceFacts) -> str:
         """今日 and the lane put right for an earlier use on another day or at another gate."""
         changes: dict[str, str] = {}
         if facts.at_ms is not None and not times.is_today(facts.at_ms, self.now_ms, self.zone):

@@ -37,7 +37,7 @@ class Chip:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class LinkLine:
     """The link to the centre. `parts` is all that follows the head; the small screen shows `age` and the `rest`."""
 
     cut: bool
@@ -53,7 +53,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class DeviceLine:
     """One kind of device. `level`: "" in order, "w" look after it, "x" wrong; `why`: what that means and what to do."""
 
     icon: str
@@ -70,8 +70,8 @@ class Strip:
     venue: str
     gate: str
     chips: tuple[Chip, ...]
-    link: Link
-    health: tuple[Health, ...]
+    link: LinkLine
+    health: tuple[DeviceLine, ...]
     alarms: tuple[AlarmLine, ...]
 
     @property
@@ -106,20 +106,20 @@ def _state(lane: LaneStatus, speech: Speech) -> str:
     return speech.label(lane.state)
 
 
-def _link(status: Status, speech: Speech) -> Link:
+def _link(status: Status, speech: Speech) -> LinkLine:
     """Since when cut, does it still work, what waits, how old is the list. Off-line is amber and no alarm."""
     if not status.enrolled:
-        return Link(True, speech.label("not_enrolled"), _why("not_enrolled", speech))
+        return LinkLine(True, speech.label("not_enrolled"), _why("not_enrolled", speech))
     waiting = speech.label("waiting", n=f"{status.waiting:,}")
     age = _list_age(status, speech)
     if status.online:
         parts = (*filter(None, [age]), waiting)
-        return Link(False, speech.label("link_fine"), _why("link_fine", speech), parts, age)
+        return LinkLine(False, speech.label("link_fine"), _why("link_fine", speech), parts, age)
     since = speech.time(status.offline_since_ms)
     head = speech.label("link_cut", since=since) if since else speech.label("link_never")
     admits = any(lane.state in (LaneState.OPEN, LaneState.HELD_OPEN) for lane in status.lanes)
     still = speech.label("still_admitting") if admits and status.list_version is not None else ""
-    return Link(True, head, _why("link_cut", speech), tuple(filter(None, [still, waiting, age])), age)
+    return LinkLine(True, head, _why("link_cut", speech), tuple(filter(None, [still, waiting, age])), age)
 
 
 def _list_age(status: Status, speech: Speech) -> str:
@@ -133,7 +133,7 @@ def _list_age(status: Status, speech: Speech) -> str:
     return speech.label("list", t=speech.time(status.list_at_ms))
 
 
-def _health(status: Status, speech: Speech) -> tuple[Health, ...]:
+def _health(status: Status, speech: Speech) -> tuple[DeviceLine, ...]:
     """What is known of the devices."""
     clock = status.clock.name.lower()
     items = [_item("clock", "clock", speech.label(clock), TRUST_LEVELS[status.clock], clock, speech)]
@@ -148,7 +148,7 @@ def _health(status: Status, speech: Speech) -> tuple[Health, ...]:
     return tuple(items)
 
 
-def _disk(percent: int, full: bool, speech: Speech) -> Health:
+def _disk(percent: int, full: bool, speech: Speech) -> DeviceLine:
     if full:
         return _item("disk", "disk", speech.label("disk_full"), "x", "disk_full", speech)
     if percent >= DISK_WARN_PERCENT:
@@ -156,19 +156,19 @@ def _disk(percent: int, full: bool, speech: Speech) -> Health:
     return _item("disk", "disk", f"{percent}%", "", "", speech)
 
 
-def _temperature(celsius: int, speech: Speech) -> Health:
+def _temperature(celsius: int, speech: Speech) -> DeviceLine:
     if celsius >= HOT_C:
         return _item("temp", "temperature", speech.label("hot", c=celsius), "x", "hot", speech)
     level = "w" if celsius >= WARM_C else ""
     return _item("temp", "temperature", speech.label("degrees", c=celsius), level, "warm", speech)
 
 
-def _count(icon: str, label: str, ok: int, all_: int, speech: Speech) -> Health:
+def _count(icon: str, label: str, ok: int, all_: int, speech: Speech) -> DeviceLine:
     return _item(icon, label, f"{ok}/{all_}", "x" if ok < all_ else "", label, speech)
 
 
-def _item(icon: str, label: str, value: str, level: str, why: str, speech: Speech) -> Health:
-    return Health(icon, speech.label(label), value, _why(why if level else "", speech), level)
+def _item(icon: str, label: str, value: str, level: str, why: str, speech: Speech) -> DeviceLine:
+    return DeviceLine(icon, speech.label(label), value, _why(why if level else "", speech), level)
 
 
 def _why(what: str, speech: Speech) -> str:

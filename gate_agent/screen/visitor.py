@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from gate_agent.board import LaneStatus, Shown, Side, Status, Way
 from gate_agent.commissioning import text_of
-from gate_agent.faces import FAMILY, Face, Facts, Family, State
+from gate_agent.faces import FAMILY, Face, FaceFacts, Family, State
 from gate_agent.screen import alarm_words, words
 from gate_agent.screen.speech import Speech, sentence_of
 from gate_agent.screen.words import Sentence
@@ -111,7 +111,7 @@ def view(lane: LaneStatus, shown: Shown, status: Status, now_ms: int | None) -> 
     )
 
 
-def admitted_line(facts: Facts, speech: Speech) -> Sentence:
+def admitted_line(facts: FaceFacts, speech: Speech) -> Sentence:
     """Which of the lines of an admission applies (reasons.md, Admitted: the lines)."""
     if facts.venues_left:
         return words.VENUES_LEFT
@@ -126,7 +126,7 @@ def admitted_line(facts: Facts, speech: Speech) -> Sentence:
 
 
 def _headline(
-    facts: Facts, sentence: Sentence, family: Family, way: WayPanel | None, zh: Speech, en: Speech
+    facts: FaceFacts, sentence: Sentence, family: Family, way: WayPanel | None, zh: Speech, en: Speech
 ) -> tuple[tuple[str, ...], str]:
     """The large lines and the English beneath. Who is sent away is told by the way panel, or else by the staff."""
     lines = tuple(sentence.zh.split(words.BREAK))
@@ -169,7 +169,7 @@ def _band(face: Face, family: Family, sentence: Sentence, zh: Speech, en: Speech
     return Band(words.ASK_STAFF.zh, words.ASK_STAFF.en, "staff")
 
 
-def _code(facts: Facts) -> str:
+def _code(facts: FaceFacts) -> str:
     """读头未连接 · E-R1, or nothing."""
     if facts.trouble is None:
         return ""
@@ -202,7 +202,7 @@ def _code_square(lane: int, digits: str) -> Markup:
     return Markup(code.svg_inline(border=4, dark="#000", light="#fff", omitsize=True))  # noqa: S704 - drawn here
 
 
-def _pips(facts: Facts) -> tuple[str, ...]:
+def _pips(facts: FaceFacts) -> tuple[str, ...]:
     """One pip per venue of a combo ticket: used before, used now, left. More than PIPS_LIMIT are not drawn."""
     if facts.venues_left is None or facts.venues_all is None or facts.venues_all > PIPS_LIMIT:
         return ()

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from gate_agent.board import Board, LaneStatus, Side, Status, Way
-from gate_agent.faces import FAMILY, IDLE, Face, Facts, Family, Label, Limit, State, Trouble, Verdict
+from gate_agent.faces import FAMILY, IDLE, Face, FaceFacts, Family, Label, LaneTrouble, Limit, State, Verdict
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.app import create_app, serve
 from gate_agent.screen.streams import BEAT_S
@@ -28,7 +28,7 @@ VEIL_S = 3.0
 BUSY_S = 2.0  # what a machine with other work may add
 
 AT_REST = {Family.IDLE, Family.FIRE}
-FULL = Facts(
+FULL = FaceFacts(
     until_ms=at(15, 0, month=3, year=2027),
     from_ms=at(23, 10, 20),
     at_ms=at(21, 9, 12),
@@ -42,23 +42,23 @@ FULL = Facts(
     age_s=86,
     count=12,
     of_count=34,
-    trouble=Trouble.READER,
+    trouble=LaneTrouble.READER,
 )
 DRAWN: dict[str, tuple[int, Face]] = {
     "idle": (1, IDLE),
     "reading": (1, Face(State.READING)),
     "admitted": (
         1,
-        Face(State.ADMITTED, Facts(entries_today=1, until_ms=FULL.until_ms), "李*花", Label("汴京旅游年票")),
+        Face(State.ADMITTED, FaceFacts(entries_today=1, until_ms=FULL.until_ms), "李*花", Label("汴京旅游年票")),
     ),
-    "admitted-left": (3, Face(State.ADMITTED, Facts(venues_left=3, venues_all=5), "王*强", Label("汴河五景联票"))),
-    "used": (1, Face(Reason.USED_UP, Facts(at_ms=at(21, 9, 12), at_lane=2))),
-    "not-yet": (1, Face(Reason.NOT_YET_ACTIVE, Facts(from_ms=at(23, 10, 20)))),
+    "admitted-left": (3, Face(State.ADMITTED, FaceFacts(venues_left=3, venues_all=5), "王*强", Label("汴河五景联票"))),
+    "used": (1, Face(Reason.USED_UP, FaceFacts(at_ms=at(21, 9, 12), at_lane=2))),
+    "not-yet": (1, Face(Reason.NOT_YET_ACTIVE, FaceFacts(from_ms=at(23, 10, 20)))),
     "staff": (1, Face(Reason.NOT_IN_LIST)),
     "refresh": (1, Face(Reason.CODE_TOO_OLD)),
     "network": (1, Face(Reason.NEEDS_NETWORK)),
-    "closed": (1, Face(Reason.LANE_CLOSED, Facts(to_lane=2))),
-    "fault": (3, Face(Reason.FAULT, Facts(to_lane=2, trouble=Trouble.READER))),
+    "closed": (1, Face(Reason.LANE_CLOSED, FaceFacts(to_lane=2))),
+    "fault": (3, Face(Reason.FAULT, FaceFacts(to_lane=2, trouble=LaneTrouble.READER))),
     "fire": (1, Face(State.FIRE)),
 }
 """The faces of which there are drawings, by the drawing's name."""
@@ -150,21 +150,21 @@ def complaints(page: Page) -> Iterator[list[str]]:
     assert said == []
 
 
-def variants(verdict: Verdict) -> list[Facts]:
+def variants(verdict: Verdict) -> list[FaceFacts]:
     """The longest facts, none at all, and every limit a pass can have used up."""
-    facts = [FULL, Facts()]
+    facts = [FULL, FaceFacts()]
     if verdict is Reason.MALFORMED:
-        facts += [Facts(card=card) for card in CardTrouble]
+        facts += [FaceFacts(card=card) for card in CardTrouble]
     if verdict is Reason.USED_UP:
-        facts += [Facts(at_ms=at(21, 9, 12, year=2025), limit=limit) for limit in Limit]
+        facts += [FaceFacts(at_ms=at(21, 9, 12, year=2025), limit=limit) for limit in Limit]
     if verdict is Reason.WRONG_TIME_SLOT:
         slots = (Hours(540, 690, 0b001_1111), Hours(540, 690, 0b000_1010), Hours(540, 690, 0b110_1010))
-        facts += [Facts(slot=slot) for slot in slots]
+        facts += [FaceFacts(slot=slot) for slot in slots]
     if verdict is Reason.BLACKOUT:
-        facts += [Facts(dates=DayRange(day(28, month=12), day(28, month=1, year=2028)))]
+        facts += [FaceFacts(dates=DayRange(day(28, month=12), day(28, month=1, year=2028)))]
     if verdict is State.ADMITTED:
-        facts += [Facts(venues_left=2, venues_all=6), Facts(left_here=108), Facts(left_here=0)]
-        facts += [Facts(until_ms=at(20, 0, month=12), entries_today=1), Facts(entries_today=1)]
+        facts += [FaceFacts(venues_left=2, venues_all=6), FaceFacts(left_here=108), FaceFacts(left_here=0)]
+        facts += [FaceFacts(until_ms=at(20, 0, month=12), entries_today=1), FaceFacts(entries_today=1)]
     return facts
 
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page, expect
 
-from gate_agent.board import Board, Counters, EarlierUse, LaneStatus, Reader, Scan, Side, Status
-from gate_agent.faces import Facts, Label, State, Trouble
+from gate_agent.board import Board, Counters, EarlierUse, LaneStatus, Scan, ShownBy, Side, Status
+from gate_agent.faces import FaceFacts, Label, LaneTrouble, State
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.app import create_app, serve
 from gate_agent.screen.simulation import simulation
@@ -68,14 +68,14 @@ OFFLINE = replace(
     temperature_c=71,
     lanes=(
         *LANES[:2],
-        LaneStatus(3, LaneState.OUT_OF_ORDER, Side.EXIT, trouble=Trouble.READER, since_ms=at(21, 9, 58)),
+        LaneStatus(3, LaneState.OUT_OF_ORDER, Side.EXIT, trouble=LaneTrouble.READER, since_ms=at(21, 9, 58)),
     ),
 )
 USED = Scan(
     lane=2,
     verdict=Reason.USED_UP,
     at_ms=at(21, 10, 41, 52),
-    facts=Facts(at_ms=at(21, 9, 12), at_lane=2, until_ms=at(1, 0, month=10)),
+    facts=FaceFacts(at_ms=at(21, 9, 12), at_lane=2, until_ms=at(1, 0, month=10)),
     holder="周*明",
     product=PASS,
     ticket_last6="552073",
@@ -85,7 +85,7 @@ ADMITTED = Scan(
     lane=1,
     verdict=State.ADMITTED,
     at_ms=at(21, 10, 42, 16),
-    facts=Facts(entries_today=1, until_ms=at(15, 0, month=3, year=2027)),
+    facts=FaceFacts(entries_today=1, until_ms=at(15, 0, month=3, year=2027)),
     holder="李*花",
     product=PASS,
     ticket_last6="308412",
@@ -93,12 +93,14 @@ ADMITTED = Scan(
     earlier=(EarlierUse(at(16, 9, 20), 2), EarlierUse(at(8, 14, 5), 1)),
 )
 SCANS = (
-    Scan(1, Reason.NOT_YET_ACTIVE, at(21, 10, 40, 30), facts=Facts(from_ms=at(23, 10, 20)), holder="孙*丽"),
+    Scan(1, Reason.NOT_YET_ACTIVE, at(21, 10, 40, 30), facts=FaceFacts(from_ms=at(23, 10, 20)), holder="孙*丽"),
     Scan(2, Reason.NOT_IN_LIST, at(21, 10, 40, 47), ticket_last6="771205"),
-    Scan(1, Reason.CODE_TOO_OLD, at(21, 10, 41, 9), facts=Facts(age_s=86), holder="赵*军", product=PASS),
-    Scan(1, State.ADMITTED, at(21, 10, 41, 22), facts=Facts(entries_today=1), holder="赵*军", product=PASS),
-    Scan(2, State.ADMITTED, at(21, 10, 41, 31), Reader.CARD, Facts(entries_today=1), "陈*芳", PASS),
-    Scan(1, State.ADMITTED, at(21, 10, 41, 40), facts=Facts(venues_left=3), holder="王*强", product=Label("五景联票")),
+    Scan(1, Reason.CODE_TOO_OLD, at(21, 10, 41, 9), facts=FaceFacts(age_s=86), holder="赵*军", product=PASS),
+    Scan(1, State.ADMITTED, at(21, 10, 41, 22), facts=FaceFacts(entries_today=1), holder="赵*军", product=PASS),
+    Scan(2, State.ADMITTED, at(21, 10, 41, 31), ShownBy.CARD, FaceFacts(entries_today=1), "陈*芳", PASS),
+    Scan(
+        1, State.ADMITTED, at(21, 10, 41, 40), facts=FaceFacts(venues_left=3), holder="王*强", product=Label("五景联票")
+    ),
     USED,
     ADMITTED,
 )

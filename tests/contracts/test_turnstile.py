@@ -16,7 +16,7 @@ from hardware.gpiod_pins import GpiodPins
 from hardware.gpiozero_pins import GpiozeroPins
 from hardware.http_relay import HttpRelay
 from hardware.serial_relay import LcusRelay, ModbusRelay
-from hardware.simulated_turnstile import SimulatedTurnstile, Trouble
+from hardware.simulated_turnstile import SimulatedTurnstile, TurnstileTrouble
 from hardware.timeline import History, RealTimeline
 from hardware.turnstile import MAX_PULSE_MS, MIN_PULSE_MS, Direction, Edge, FileTurnstile, Role, Turnstile
 from hardware.wired_turnstile import Contact, InputPin, RelayPin, WiredTurnstile
@@ -62,9 +62,9 @@ class FileSubject(Subject):
 class SimulatedSubject(Subject):
     has_inputs = True
     _TROUBLES: ClassVar = {
-        Role.PASSAGE_IN: Trouble.SENSOR_STUCK,
-        Role.FIRE: Trouble.FIRE,
-        Role.TAMPER: Trouble.TAMPER,
+        Role.PASSAGE_IN: TurnstileTrouble.SENSOR_STUCK,
+        Role.FIRE: TurnstileTrouble.FIRE,
+        Role.TAMPER: TurnstileTrouble.TAMPER,
     }
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from gate_agent.decision import Refuse
 from gate_agent.faces import IDLE, Limit, State
 from gate_agent.judging import append_event
 from hardware.indicator import Signal
-from hardware.simulated_turnstile import WINDOW_MS, Trouble, Walk
+from hardware.simulated_turnstile import WINDOW_MS, TurnstileTrouble, Walk
 from hardware.turnstile import Note
 from tests.gate_agent.stage import Stage, admitted, stage_at
 from tests.gate_agent.venue import ANNUAL, NOW_MINUTE, NOW_MS, SINGLE, TWICE, VERSION, Venue
@@ -145,7 +145,7 @@ def test_a_lane_without_a_sensor_assumes_at_once(tmp_path: Path, venue: Venue) -
 def test_a_turnstile_that_cannot_pulse_costs_the_visitor_nothing(stage: Stage, venue: Venue) -> None:
     ticket = venue.issue(SINGLE)
     venue.settle(stage.data_dir)
-    stage.arms[0].trouble(Trouble.RELAY_GONE)
+    stage.arms[0].trouble(TurnstileTrouble.RELAY_GONE)
     assert stage.show(ticket.text) == Refuse(Reason.FAULT)
     assert (stage.face().verdict, stage.face().facts.to_lane) == (Reason.FAULT, 2)
     assert stage.told() == ["intent 1", "annulled 1 1 fault"]

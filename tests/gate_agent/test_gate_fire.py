@@ -19,8 +19,7 @@ from gate_agent.recognition import recognise
 from gate_agent.staff_entries import NotNow
 from gate_agent.world import World
 from hardware.indicator import Signal
-from hardware.simulated_turnstile import Trouble as ArmTrouble
-from hardware.simulated_turnstile import Walk
+from hardware.simulated_turnstile import TurnstileTrouble, Walk
 from tests.gate_agent.stage import WHO, Stage, stage_at
 from tests.gate_agent.venue import SINGLE, Venue
 from wire.messages import CLOSING, EntryKind
@@ -34,7 +33,7 @@ def test_fire_is_shown_at_once_at_every_lane_and_nothing_is_judged(stage: Stage,
     ticket = venue.issue()
     venue.settle(stage.data_dir)
     stage.look()
-    stage.arms[0].trouble(ArmTrouble.FIRE)  # its edge is all there is: nobody looks
+    stage.arms[0].trouble(TurnstileTrouble.FIRE)  # its edge is all there is: nobody looks
     assert [stage.face(number).verdict for number in (1, 2)] == [State.FIRE] * 2
     assert [one.state for one in stage.board.snapshot().status.lanes] == [FIRE] * 2
     assert stage.alarms() == [("fire", None)]
@@ -55,7 +54,7 @@ def test_after_a_fire_every_lane_stays_closed_until_staff_open_it_over_a_restart
     venue.settle(tmp_path)
     with stage_at(tmp_path) as stage:
         stage.look()
-        stage.arms[1].trouble(ArmTrouble.FIRE)
+        stage.arms[1].trouble(TurnstileTrouble.FIRE)
         stage.arms[1].trouble(None)
         assert [one.state for one in stage.board.snapshot().status.lanes] == [CLOSED] * 2
         stage.order(Word.OPEN)
@@ -69,7 +68,7 @@ def test_a_box_that_starts_in_a_fire_says_so_without_an_edge(tmp_path: Path, ven
     venue.settle(tmp_path)
     with stage_at(tmp_path) as stage:
         stage.arms[0]._listeners.clear()
-        stage.arms[0].trouble(ArmTrouble.FIRE)
+        stage.arms[0].trouble(TurnstileTrouble.FIRE)
         assert stage.states() == [FIRE, FIRE]
         assert stage.face().verdict is State.FIRE
         assert stage.pulses() == []
@@ -82,7 +81,7 @@ def test_fire_ends_a_hold_and_a_party(stage: Stage, venue: Venue) -> None:
     stage.gate.let_in(stage.lanes[1], WHO, "团队", persons=3)
     stage.wait(1_000)
     pulses = len(stage.pulses())
-    stage.arms[0].trouble(ArmTrouble.FIRE)
+    stage.arms[0].trouble(TurnstileTrouble.FIRE)
     stage.wait(30_000)
     stage.arms[0].trouble(None)
     stage.wait(30_000)
@@ -110,7 +109,7 @@ def test_the_arm_never_moves_while_a_lane_is_closed_or_in_a_fire_whatever_is_don
             elif what == 1:
                 stage.order(Word.HELD_OPEN, 10, number)
             elif what == 2:
-                arm.trouble(None if arm.fire else ArmTrouble.FIRE)
+                arm.trouble(None if arm.fire else TurnstileTrouble.FIRE)
             elif what == 3:
                 stage.gate.let_in(one, WHO, "", persons=chance.choice((1, 3)))
             else:
@@ -146,7 +145,7 @@ def test_a_fire_that_breaks_out_while_a_pass_is_written_down_moves_no_arm(
 
     def burn_meanwhile(work: Callable[[Entries], T]) -> T | CannotRecord:
         written = perform(work)
-        stage.arms[0].trouble(ArmTrouble.FIRE)
+        stage.arms[0].trouble(TurnstileTrouble.FIRE)
         return written
 
     monkeypatch.setattr(stage.journal, "perform", burn_meanwhile)
@@ -166,5 +165,5 @@ def test_fire_is_told_before_any_file_is_looked_at(stage: Stage, venue: Venue, m
         return stage.clock.look()
 
     monkeypatch.setattr(stage.gate.standing, "_look", look)
-    stage.arms[0].trouble(ArmTrouble.FIRE)
+    stage.arms[0].trouble(TurnstileTrouble.FIRE)
     assert shown[0] is State.FIRE

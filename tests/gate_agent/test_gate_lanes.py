@@ -8,14 +8,13 @@ import pytest
 
 from gate_agent.board import LaneStatus
 from gate_agent.decision import LetOut, Refuse
-from gate_agent.faces import IDLE, State, Trouble
+from gate_agent.faces import IDLE, LaneTrouble, State
 from gate_agent.gate import MINUTE_MS
 from gate_agent.lane_state import LaneState, Word
 from gate_agent.staff_entries import NotNow
 from hardware import DeviceFault
 from hardware.indicator import Signal
-from hardware.simulated_turnstile import WINDOW_MS, Walk
-from hardware.simulated_turnstile import Trouble as ArmTrouble
+from hardware.simulated_turnstile import WINDOW_MS, TurnstileTrouble, Walk
 from hardware.timeline import StepTimeline
 from hardware.turnstile import Direction, Note
 from tests.gate_agent.stage import WHO, Stage, admitted, stage_at
@@ -118,7 +117,7 @@ def _lengths_ms(stage: Stage) -> list[int]:
 def test_held_open_waits_for_a_turnstile_that_is_not_ready(stage: Stage, venue: Venue) -> None:
     venue.settle(stage.data_dir)
     stage.look()
-    stage.arms[0].trouble(ArmTrouble.NEVER_READY)
+    stage.arms[0].trouble(TurnstileTrouble.NEVER_READY)
     stage.order(Word.HELD_OPEN, 10)
     stage.wait(20_000)
     assert stage.pulses() == []
@@ -210,7 +209,7 @@ def test_a_restart_never_lengthens_a_hold(
 def test_a_lane_out_of_order_names_the_nearest_other_of_its_side(stage: Stage, venue: Venue) -> None:
     ticket = venue.issue()
     venue.settle(stage.data_dir)
-    stage.gate.standing.name_trouble(2, Trouble.MOVED)
+    stage.gate.standing.name_trouble(2, LaneTrouble.MOVED)
     assert stage.states() == [OPEN, LaneState.OUT_OF_ORDER]
     assert (stage.face(2).verdict, stage.face(2).facts.to_lane) == (Reason.FAULT, 1)
     assert stage.show(ticket.text, lane=2) == Refuse(Reason.FAULT)
@@ -260,7 +259,7 @@ def test_lanes_whose_turnstiles_are_exchanged_close_each_other(tmp_path: Path, v
             stage.arms[1].walk(Walk.FORCE)  # the arm that lane 1's relay moved
             stage.wait(WINDOW_MS + 1_200)
         assert stage.states() == [LaneState.OUT_OF_ORDER] * 2
-        assert [one.trouble for one in stage.look().lanes] == [Trouble.CROSSED] * 2
+        assert [one.trouble for one in stage.look().lanes] == [LaneTrouble.CROSSED] * 2
         assert stage.show(tickets[2].text) == Refuse(Reason.FAULT)
         assert stage.face().facts.to_lane is None
         assert "event lanes_crossed" in stage.told()
@@ -302,7 +301,7 @@ def test_a_lane_held_open_stops_when_it_is_out_of_order_and_goes_on_after_it(sta
     stage.look()
     stage.order(Word.HELD_OPEN, 10)
     stage.wait(1_000)
-    stage.gate.standing.name_trouble(1, Trouble.MOVED)
+    stage.gate.standing.name_trouble(1, LaneTrouble.MOVED)
     stage.wait(20_000)
     assert len(stage.pulses()) == 1
     stage.gate.standing.name_trouble(1, None)

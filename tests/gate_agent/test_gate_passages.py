@@ -9,7 +9,7 @@ import pytest
 from gate_agent.decision import Refuse
 from gate_agent.faces import IDLE, State
 from gate_agent.standing import ALARM_MS, STUCK_MS
-from hardware.simulated_turnstile import SLOW_TURN_MS, WINDOW_MS, Trouble, Walk
+from hardware.simulated_turnstile import SLOW_TURN_MS, WINDOW_MS, TurnstileTrouble, Walk
 from hardware.turnstile import Direction
 from tests.gate_agent.stage import STEP_MS, Stage, admitted, stage_at
 from tests.gate_agent.venue import SINGLE, TWICE, Venue
@@ -70,7 +70,7 @@ def test_a_slow_one_is_no_annulment_and_the_next_one_waits_for_him(stage: Stage,
 def test_a_turnstile_that_never_gets_ready_annuls_nothing(stage: Stage, venue: Venue) -> None:
     ticket = venue.issue(SINGLE)
     venue.settle(stage.data_dir)
-    stage.arms[0].trouble(Trouble.NEVER_READY)
+    stage.arms[0].trouble(TurnstileTrouble.NEVER_READY)
     stage.show(ticket.text)
     stage.wait(WINDOW_MS + 61_000)
     assert stage.told() == ["intent 1", "unresolved 1 1"]
@@ -81,7 +81,7 @@ def test_a_sensor_that_is_on_before_the_pulse_tells_nothing_and_staff_hear_of_it
     ticket = venue.issue(SINGLE)
     venue.settle(stage.data_dir)
     stage.look()
-    stage.arms[0].trouble(Trouble.SENSOR_STUCK)
+    stage.arms[0].trouble(TurnstileTrouble.SENSOR_STUCK)
     stage.wait(5_000)
     stage.gate.standing.attended(1)  # that it turned by itself was told
     stage.show(ticket.text)
@@ -99,7 +99,7 @@ def test_a_sensor_that_stays_on_is_told_though_nobody_comes(stage: Stage, venue:
     ticket = venue.issue(SINGLE)
     venue.settle(stage.data_dir)
     stage.arms[0]._listeners.clear()
-    stage.arms[0].trouble(Trouble.SENSOR_STUCK)
+    stage.arms[0].trouble(TurnstileTrouble.SENSOR_STUCK)
     stage.look()
     stage.timeline.advance(STUCK_MS - STEP_MS)
     stage.look()
@@ -138,7 +138,7 @@ def test_three_of_a_lane_s_last_ten_pulses_that_nobody_used_are_told(stage: Stag
 def test_a_pulse_the_turnstile_did_not_take_is_nobody_s_farming(stage: Stage, venue: Venue) -> None:
     ticket = venue.issue(SINGLE)
     venue.settle(stage.data_dir)
-    stage.arms[0].trouble(Trouble.RELAY_GONE)
+    stage.arms[0].trouble(TurnstileTrouble.RELAY_GONE)
     for _ in range(4):
         assert stage.show(ticket.text) == Refuse(Reason.FAULT)
         stage.wait(WINDOW_MS + 1_100)
@@ -149,7 +149,7 @@ def test_tampering_is_told_once_and_as_long_as_it_lasts(stage: Stage, venue: Ven
     ticket = venue.issue()
     venue.settle(stage.data_dir)
     stage.look()
-    stage.arms[0].trouble(Trouble.TAMPER)
+    stage.arms[0].trouble(TurnstileTrouble.TAMPER)
     stage.look()
     assert stage.alarms() == [("tamper", 1)]
     assert admitted(stage.show(ticket.text)), "the right is as good as before"

@@ -7,7 +7,7 @@ from contextlib import closing
 import msgspec
 import pytest
 
-from gate_agent.board import LaneStatus, Reader, Shown, Status
+from gate_agent.board import LaneStatus, Shown, ShownBy, Status
 from gate_agent.decision import LetOut, Refuse, decide_exit
 from gate_agent.faces import FAMILY, Family
 from gate_agent.facts import AUTH_LEVEL, find_out
@@ -100,7 +100,7 @@ def test_a_card_finds_its_pass(stage: Stage, venue: Venue) -> None:
     ticket, other = venue.issue(), venue.issue()
     venue.settle(stage.data_dir)
     assert admitted(stage.show(ticket.card))
-    assert stage.scans()[0].reader is Reader.CARD
+    assert stage.scans()[0].shown_by is ShownBy.CARD
     (intent,) = stage.written()
     assert (intent.presentation, intent.pass_id) == (Presentation.CARD, ticket.pass_id)
     assert intent.evidence is not None

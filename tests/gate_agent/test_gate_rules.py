@@ -16,7 +16,7 @@ from gate_agent.recognition import recognise
 from gate_agent.screen import staff_words, visitor
 from gate_agent.screen.speech import Speech, sentence_of
 from gate_agent.uses import UNUSED
-from hardware.simulated_turnstile import WINDOW_MS, Trouble, Walk
+from hardware.simulated_turnstile import WINDOW_MS, TurnstileTrouble, Walk
 from hardware.turnstile import Direction
 from tests.gate_agent.stage import Stage, admitted, stage_at
 from tests.gate_agent.venue import ANNUAL, DAY_MIN, NOW_MINUTE, NOW_MS, PRODUCTS, ZONE, Venue
@@ -205,7 +205,7 @@ def test_who_shows_a_pass_at_the_exit_and_stays_has_not_left(tmp_path: Path, ven
         assert admitted(stage.show(text, lane=2))
         stage.wait(2_000)
         if why == "the turnstile is away":
-            stage.arms[0].trouble(Trouble.RELAY_GONE)
+            stage.arms[0].trouble(TurnstileTrouble.RELAY_GONE)
         assert stage.show(text) == (Refuse(Reason.FAULT) if why == "the turnstile is away" else LetOut())
         stage.wait(WINDOW_MS + 1_200)
         stage.arms[0].trouble(None)

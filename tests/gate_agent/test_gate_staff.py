@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gate_agent.board import Reader
+from gate_agent.board import ShownBy
 from gate_agent.decision import Refuse
 from gate_agent.faces import IDLE, State
 from gate_agent.gate import CHECK_MS
 from gate_agent.lane_state import PARTY_LIMIT, LaneState, Word
-from gate_agent.readers import Reader as Reads
+from gate_agent.readers import Reader
 from gate_agent.staff_entries import NotNow
-from hardware.simulated_turnstile import STEP_UP_MS, TURN_MS, WINDOW_MS, Trouble, Walk
+from hardware.simulated_turnstile import STEP_UP_MS, TURN_MS, WINDOW_MS, TurnstileTrouble, Walk
 from tests.gate_agent.stage import Stage, admitted, stage_at
 from tests.gate_agent.test_lanes import PlayedReader
 from tests.gate_agent.venue import SINGLE, Venue
@@ -44,7 +44,7 @@ def test_who_is_let_in_by_hand_is_on_disk_before_the_arm_moves(stage: Stage, ven
     (manual,) = of_kind(stage, EntryKind.MANUAL)
     assert (manual.who, manual.reason, manual.pass_id, manual.lane) == (WHO, "booked", None, 1)
     assert stage.pulses() == [1]
-    assert (stage.face().verdict, stage.scans()[0].reader) == (State.ADMITTED, Reader.COUNTER)
+    assert (stage.face().verdict, stage.scans()[0].shown_by) == (State.ADMITTED, ShownBy.COUNTER)
     stage.arms[0].walk(Walk.THROUGH)
     stage.wait(WINDOW_MS + 5_000)
     assert stage.told() == ["manual booked"]
@@ -64,7 +64,7 @@ def test_a_disk_that_takes_nothing_lets_nobody_in_by_hand_either(stage: Stage, v
 def test_a_turnstile_that_does_not_move_leaves_no_one_let_in(stage: Stage, venue: Venue) -> None:
     venue.settle(stage.data_dir)
     stage.look()
-    stage.arms[0].trouble(Trouble.RELAY_GONE)
+    stage.arms[0].trouble(TurnstileTrouble.RELAY_GONE)
     assert let_in(stage, 3) is NotNow.TURNSTILE
     assert stage.told() == ["manual booked", "returned 1 fault"]
     stage.look()
@@ -74,7 +74,7 @@ def test_a_turnstile_that_does_not_move_leaves_no_one_let_in(stage: Stage, venue
 def test_a_lane_without_a_reader_still_opens_at_staff_s_word(stage: Stage, venue: Venue) -> None:
     venue.settle(stage.data_dir)
     stage.look()
-    stage.lanes[0].readers = [Reads(PlayedReader(), lambda _: None, failed="pulled out")]
+    stage.lanes[0].readers = [Reader(PlayedReader(), lambda _: None, failed="pulled out")]
     assert stage.states()[0] is LaneState.OUT_OF_ORDER
     assert let_in(stage) == 1
 
@@ -177,6 +177,7 @@ def test_a_pass_found_by_its_number_is_judged_by_the_same_rules(stage: Stage, ve
     verdict = gate.admit_by_counter(lane, ticket.pass_id, WHO, "no_phone")
     assert not isinstance(verdict, NotNow)
     assert admitted(verdict)
+    assert stage.scans()[0].shown_by is ShownBy.COUNTER
     stage.wait(2_000)
     assert gate.admit_by_counter(lane, ticket.pass_id, WHO, "no_phone") == Refuse(Reason.USED_UP)
     assert gate.admit_by_counter(lane, bytes(8), WHO, "no_phone") == Refuse(Reason.NOT_IN_LIST)

@@ -14,19 +14,18 @@ from gate_agent import machine
 from gate_agent.board import AlarmKind, Counters, Status, Way
 from gate_agent.entries import Entries, Placed
 from gate_agent.entries_view import EntriesView
-from gate_agent.faces import IDLE, Trouble
+from gate_agent.faces import IDLE, LaneTrouble
 from gate_agent.health import CUT_SHORT_LIMIT, SILENT_MS, Health
 from gate_agent.lane_state import LaneState
 from gate_agent.lanes import LaneThreads
 from gate_agent.machine import Machine
 from gate_agent.pass_list import PassListHolder
 from gate_agent.recognition import HeldUp
-from gate_agent.sync_state import LOCK, SyncStore, SyncView, Task, TroubleKind
-from gate_agent.sync_state import Trouble as SyncTrouble
+from gate_agent.sync_state import LOCK, SyncStore, SyncView, Task, Trouble, TroubleKind
 from gate_agent.tally import HOUR_MS, Tally
 from gate_agent.world import LOOK_AGAIN_MS, WorldView
 from hardware.devices import LaneDevices
-from hardware.simulated_turnstile import Trouble as ArmTrouble
+from hardware.simulated_turnstile import TurnstileTrouble
 from hardware.turnstile import Direction
 from tests.gate_agent.boxes import HandSetClocks
 from tests.gate_agent.stage import Stage, stage_at
@@ -68,7 +67,7 @@ class Ward:
         self.health.look()
         return self.stage.board.snapshot().status
 
-    def states(self) -> list[tuple[LaneState, Trouble | None]]:
+    def states(self) -> list[tuple[LaneState, LaneTrouble | None]]:
         """Of both lanes, after a look."""
         return [(lane.state, lane.trouble) for lane in self.look().lanes]
 
@@ -111,9 +110,9 @@ def test_with_a_list_they_are_open(ward: Ward) -> None:
 def test_a_lane_without_a_reader_is_out_of_order_and_says_where_to_go(ward: Ward) -> None:
     Venue().settle(ward.stage.data_dir, knows_time=False)
     ward.readers[0].fault = "pulled out"
-    assert ward.states() == [(LaneState.OUT_OF_ORDER, Trouble.READER), OPEN]
+    assert ward.states() == [(LaneState.OUT_OF_ORDER, LaneTrouble.READER), OPEN]
     face = ward.stage.board.snapshot().shown[1].face
-    assert (face.verdict, face.facts.to_lane, face.facts.trouble) == (Reason.FAULT, 2, Trouble.READER)
+    assert (face.verdict, face.facts.to_lane, face.facts.trouble) == (Reason.FAULT, 2, LaneTrouble.READER)
     assert ward.look().readers_ok == 1
     ward.readers[0].fault = None
     assert ward.states() == [OPEN, OPEN]
@@ -121,8 +120,8 @@ def test_a_lane_without_a_reader_is_out_of_order_and_says_where_to_go(ward: Ward
 
 def test_a_lane_without_a_turnstile_is_out_of_order(ward: Ward) -> None:
     Venue().settle(ward.stage.data_dir, knows_time=False)
-    ward.stage.arms[1].trouble(ArmTrouble.RELAY_GONE)
-    assert ward.states() == [OPEN, (LaneState.OUT_OF_ORDER, Trouble.TURNSTILE)]
+    ward.stage.arms[1].trouble(TurnstileTrouble.RELAY_GONE)
+    assert ward.states() == [OPEN, (LaneState.OUT_OF_ORDER, LaneTrouble.TURNSTILE)]
 
 
 def test_since_when_is_remembered(ward: Ward) -> None:
@@ -142,7 +141,7 @@ def test_a_disk_that_takes_nothing_closes_all_lanes_until_it_does(ward: Ward) ->
     venue.settle(ward.stage.data_dir, knows_time=False)
     ward.stage.disk_takes(False)
     ward.stage.show(ticket.text)
-    assert ward.states() == [(LaneState.OUT_OF_ORDER, Trouble.RECORD)] * 2
+    assert ward.states() == [(LaneState.OUT_OF_ORDER, LaneTrouble.RECORD)] * 2
     assert ward.rest(2) is Reason.CANNOT_RECORD
     ward.stage.disk_takes(True)
     ward.look()  # nobody presents at a closed lane: health itself tries the disk
@@ -154,7 +153,7 @@ def test_a_journal_deleted_under_it_stops_all_lanes_and_says_why(ward: Ward) -> 
     Venue().settle(ward.stage.data_dir)
     assert ward.states() == [OPEN, OPEN]
     (ward.stage.data_dir / "entries.db").unlink()
-    assert ward.states() == [(LaneState.OUT_OF_ORDER, Trouble.RECORD)] * 2
+    assert ward.states() == [(LaneState.OUT_OF_ORDER, LaneTrouble.RECORD)] * 2
     assert ward.alarms() == [AlarmKind.JOURNAL_GONE]
     assert ward.rest(1) is Reason.CANNOT_RECORD
 
@@ -170,7 +169,7 @@ def test_what_cannot_be_read_is_no_lane_in_order(ward: Ward) -> None:
         assert ward.stage.board.snapshot().status.lanes[0].state is LaneState.OPEN, "one bad look may be chance"
     ward.health.look_as_far_as_possible()
     lanes = ward.stage.board.snapshot().status.lanes
-    assert [(lane.state, lane.trouble) for lane in lanes] == [(LaneState.OUT_OF_ORDER, Trouble.RECORD)] * 2
+    assert [(lane.state, lane.trouble) for lane in lanes] == [(LaneState.OUT_OF_ORDER, LaneTrouble.RECORD)] * 2
     assert ward.rest(1) is Reason.CANNOT_RECORD
 
 
@@ -180,7 +179,7 @@ def test_on_line_is_what_sync_said_lately(ward: Ward) -> None:
         for task in Task:
             store.note(task, None, NOW_MS)
         assert ward.look().online
-        store.note(Task.LIST, SyncTrouble(TroubleKind.UNREACHABLE, "no route"), NOW_MS + 7)
+        store.note(Task.LIST, Trouble(TroubleKind.UNREACHABLE, "no route"), NOW_MS + 7)
         status = ward.look()
         assert (status.online, status.offline_since_ms) == (False, NOW_MS + 7)
         store.note(Task.LIST, None, NOW_MS + 9)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gate_agent.board import Alarm, AlarmKind, Board, LaneStatus, Scan, Status
-from gate_agent.faces import Trouble
+from gate_agent.faces import LaneTrouble
 from gate_agent.health_report import ADDRESS, FROZEN_MS, QUIET_S, NoAnswer, against_update, ask, report
 from gate_agent.lane_state import LaneState
 from hardware.pty_scanner import PtyScanner
@@ -71,7 +71,7 @@ def test_nobody_is_left_standing(board: Board, hand: Hand, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "status",
     [
-        Status(lanes=(LaneStatus(1, LaneState.OUT_OF_ORDER, trouble=Trouble.RECORD),)),
+        Status(lanes=(LaneStatus(1, LaneState.OUT_OF_ORDER, trouble=LaneTrouble.RECORD),)),
         Status(lanes=(LaneStatus(1, LaneState.OPEN),), alarms=(Alarm(AlarmKind.JOURNAL_GONE),)),
     ],
 )

@@ -20,7 +20,7 @@ from gate_agent.staff import Role, Staff
 from gate_agent.sync_state import SyncView
 from hardware import DeviceFault
 from hardware.card_reader import PULLED, CardRead
-from hardware.simulated_turnstile import Trouble, Walk
+from hardware.simulated_turnstile import TurnstileTrouble, Walk
 from hardware.turnstile import Direction
 from tests.gate_agent.stage import Here, Stage, admitted, stage_at
 from tests.gate_agent.venue import Ticket, Venue
@@ -273,7 +273,7 @@ def test_whom_staff_let_out_is_no_entry_and_takes_nothing_of_their_day(tmp_path:
         stage.arms[0].walk(Walk.THROUGH)
         assert staffed.do(Act.COUNTER, pass_id=ticket.pass_id).came is Came.DONE
         stage.wait(10_000)
-        stage.arms[0].trouble(Trouble.RELAY_GONE)
+        stage.arms[0].trouble(TurnstileTrouble.RELAY_GONE)
         assert staffed.do(Act.LET_IN).came is Came.TURNSTILE
         assert stage.told() == [
             "event exit: other",

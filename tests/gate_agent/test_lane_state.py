@@ -6,13 +6,13 @@ from itertools import product
 
 import pytest
 
-from gate_agent.faces import Trouble
+from gate_agent.faces import LaneTrouble
 from gate_agent.lane_state import Inputs, LaneState, Order, Word, lane_state, may_pulse
 
 EVERY = [
     Inputs(starting, fire, trouble, word, has_list)
     for starting, fire, trouble, word, has_list in product(
-        (False, True), (False, True), (None, *Trouble), Word, (False, True)
+        (False, True), (False, True), (None, *LaneTrouble), Word, (False, True)
     )
 ]
 
@@ -26,11 +26,11 @@ EVERY = [
         (Inputs(word=Word.CLOSED), LaneState.CLOSED),
         (Inputs(word=Word.HELD_OPEN), LaneState.HELD_OPEN),
         (Inputs(word=Word.HELD_OPEN, has_list=False), LaneState.HELD_OPEN),
-        (Inputs(trouble=Trouble.READER), LaneState.OUT_OF_ORDER),
-        (Inputs(trouble=Trouble.READER, word=Word.HELD_OPEN), LaneState.HELD_OPEN),
-        (Inputs(trouble=Trouble.TURNSTILE, word=Word.HELD_OPEN), LaneState.OUT_OF_ORDER),
-        (Inputs(trouble=Trouble.RECORD, word=Word.CLOSED), LaneState.OUT_OF_ORDER),
-        (Inputs(fire=True, trouble=Trouble.RECORD, word=Word.CLOSED), LaneState.FIRE),
+        (Inputs(trouble=LaneTrouble.READER), LaneState.OUT_OF_ORDER),
+        (Inputs(trouble=LaneTrouble.READER, word=Word.HELD_OPEN), LaneState.HELD_OPEN),
+        (Inputs(trouble=LaneTrouble.TURNSTILE, word=Word.HELD_OPEN), LaneState.OUT_OF_ORDER),
+        (Inputs(trouble=LaneTrouble.RECORD, word=Word.CLOSED), LaneState.OUT_OF_ORDER),
+        (Inputs(fire=True, trouble=LaneTrouble.RECORD, word=Word.CLOSED), LaneState.FIRE),
         (Inputs(fire=True, starting=True), LaneState.FIRE),
     ],
 )
@@ -52,12 +52,12 @@ def test_the_arm_is_never_unlocked_in_a_fire_closed_starting_or_with_the_lane_st
             assert not inputs.fire
             assert not inputs.starting
             assert inputs.word is not Word.CLOSED
-            assert inputs.trouble in (None, Trouble.READER)
+            assert inputs.trouble in (None, LaneTrouble.READER)
             assert lane_state(inputs) not in (LaneState.FIRE, LaneState.CLOSED, LaneState.STARTING)
 
 
 def test_staff_may_let_somebody_in_where_only_the_reader_is_broken() -> None:
-    assert may_pulse(Inputs(trouble=Trouble.READER))
+    assert may_pulse(Inputs(trouble=LaneTrouble.READER))
 
 
 def test_held_open_ends_by_itself() -> None:

@@ -13,7 +13,7 @@ from gate_agent.passage import (
     FOLLOW_MS,
     LATE_MS,
     MAX_OPENINGS,
-    MS,
+    NS_PER_MS,
     UNREADY_LIMIT_MS,
     Ending,
     LanePassages,
@@ -48,14 +48,14 @@ def play(passages: LanePassages, moments: list[Moment]) -> list[tuple[str, int]]
     ended: list[Ending | Sighting] = []
     for at_ms, what in moments:
         if what in ("edge", "up"):
-            ended += passages.edge(IN, True, at_ms * MS)
+            ended += passages.edge(IN, True, at_ms * NS_PER_MS)
         if what in ("edge", "down"):
-            ended += passages.edge(IN, False, at_ms * MS)
+            ended += passages.edge(IN, False, at_ms * NS_PER_MS)
         if what == "out":
-            ended += passages.edge(OUT, True, at_ms * MS)
-            ended += passages.edge(OUT, False, at_ms * MS)
+            ended += passages.edge(OUT, True, at_ms * NS_PER_MS)
+            ended += passages.edge(OUT, False, at_ms * NS_PER_MS)
         if what in ("tick", "busy"):
-            ended += passages.tick(at_ms * MS, ready=what == "tick")
+            ended += passages.tick(at_ms * NS_PER_MS, ready=what == "tick")
     return told(ended)
 
 
@@ -96,7 +96,7 @@ def test_one_pulse(moments: list[Moment], ends: list[tuple[str, int]]) -> None:
 def test_a_sensor_that_was_on_before_the_pulse_tells_nothing() -> None:
     passages = lane()
     assert told(passages.edge(IN, True, 0)) == [("forced", 0)]
-    assert not passages.pulsed(1, PASS, 10 * MS)
+    assert not passages.pulsed(1, PASS, 10 * NS_PER_MS)
     assert play(passages, [(DUE_MS + 10, "tick")]) == [("passed_assumed", 1)]
 
 
@@ -104,28 +104,28 @@ def test_the_one_before_still_turns_when_the_next_is_let_in() -> None:
     passages = lane()
     passages.pulsed(1, PASS, 0)
     assert play(passages, [(700, "up")]) == [("passed", 1)]
-    passages.pulsed(2, OTHER, 800 * MS)
+    passages.pulsed(2, OTHER, 800 * NS_PER_MS)
     assert play(passages, [(1_400, "down"), (2_000, "up")]) == [("passed", 2)]
 
 
 def test_two_that_wait_pass_in_the_order_they_were_let_in() -> None:
     passages = lane()
     passages.pulsed(1, PASS, 0)
-    passages.pulsed(2, OTHER, 1_000 * MS)
+    passages.pulsed(2, OTHER, 1_000 * NS_PER_MS)
     assert play(passages, [(1_500, "edge"), (2_500, "edge")]) == [("passed", 1), ("passed", 2)]
 
 
 def test_nothing_is_annulled_while_a_later_pulse_keeps_the_arm_unlocked() -> None:
     passages = lane()
     passages.pulsed(1, PASS, 0)
-    passages.pulsed(2, OTHER, 4_000 * MS)
+    passages.pulsed(2, OTHER, 4_000 * NS_PER_MS)
     assert play(passages, [(DUE_MS, "tick")]) == []
     assert play(passages, [(4_000 + DUE_MS, "tick")]) == [("annulled", 1), ("annulled", 2)]
 
 
 def test_an_edge_before_the_pulse_is_not_its() -> None:
     passages = lane()
-    passages.pulsed(1, PASS, 1_000 * MS)
+    passages.pulsed(1, PASS, 1_000 * NS_PER_MS)
     assert play(passages, [(1_000, "edge"), (1_000 + DUE_MS, "tick")]) == [("second_person", 0), ("annulled", 1)]
 
 
@@ -148,7 +148,7 @@ def proven() -> LanePassages:
     passages = lane()
     passages.pulsed(1, OTHER, 0)
     assert play(passages, [(500, "edge")]) == [("passed", 1)]
-    passages.pulsed(2, PASS, 1_000 * MS)
+    passages.pulsed(2, PASS, 1_000 * NS_PER_MS)
     return passages
 
 
@@ -157,7 +157,7 @@ def test_shown_again_the_same_pass_gets_one_more_pulse_counted_once() -> None:
     opening = passages.may_go_on(PASS, ready=True)
     assert opening is not None
     assert opening.intent_seq == 2
-    assert not passages.pulsed_again(opening, 3_000 * MS)
+    assert not passages.pulsed_again(opening, 3_000 * NS_PER_MS)
     assert passages.may_go_on(PASS, ready=True) is None  # once
     assert play(passages, [(1_000 + DUE_MS, "tick")]) == []  # the second pulse has its own window
     assert play(passages, [(3_000 + DUE_MS, "tick")]) == [("annulled", 2)]
@@ -167,20 +167,20 @@ def test_shown_again_the_same_pass_gets_one_more_pulse_counted_once() -> None:
 def test_shown_again_in_vain(why: str) -> None:
     passages = proven()
     if why == "sensor on":
-        passages.edge(IN, True, 999 * MS)
+        passages.edge(IN, True, 999 * NS_PER_MS)
     if why == "sensor silent for three pulses":
         for seq in (3, 4):
-            passages.pulsed(seq, OTHER, 1_000 * MS + seq)
+            passages.pulsed(seq, OTHER, 1_000 * NS_PER_MS + seq)
     shown = OTHER if why == "another pass" else PASS
     assert passages.may_go_on(shown, ready=why != "not ready") is None
 
 
 def test_after_a_crash_the_same_pass_goes_on_for_a_while() -> None:
     passages = lane()
-    assert not passages.recover(7, PASS, 4_000, 100_000 * MS)
+    assert not passages.recover(7, PASS, 4_000, 100_000 * NS_PER_MS)
     opening = passages.may_go_on(PASS, ready=True)
     assert opening is not None
-    assert not passages.pulsed_again(opening, 101_000 * MS)
+    assert not passages.pulsed_again(opening, 101_000 * NS_PER_MS)
     assert play(passages, [(101_500, "edge")]) == [("passed", 7)]
 
 
@@ -203,7 +203,7 @@ def test_after_a_crash_nothing_is_annulled_because_somebody_may_have_passed_unse
     passages.recover(7, PASS, 0, 0)
     opening = passages.may_go_on(PASS, ready=True)
     assert opening is not None
-    passages.pulsed_again(opening, 1_000 * MS)
+    passages.pulsed_again(opening, 1_000 * NS_PER_MS)
     assert play(passages, [(1_000 + DUE_MS, "tick")]) == [("unresolved", 7)]
 
 
@@ -212,7 +212,7 @@ def test_after_a_crash_a_lane_without_a_sensor_goes_on_once() -> None:
     passages.recover(7, PASS, 0, 0)
     opening = passages.may_go_on(PASS, ready=True)
     assert opening is not None
-    assert told(passages.pulsed_again(opening, 1_000 * MS)) == [("passed_assumed", 7)]
+    assert told(passages.pulsed_again(opening, 1_000 * NS_PER_MS)) == [("passed_assumed", 7)]
     assert passages.may_go_on(PASS, ready=True) is None
 
 
@@ -227,10 +227,10 @@ def test_the_next_look_is_when_something_is_due_and_never_in_a_busy_loop() -> No
     passages = lane()
     assert passages.next_tick_ns(0) is None
     passages.pulsed(1, PASS, 0)
-    assert passages.next_tick_ns(0) == DUE_MS * MS
-    late = passages.next_tick_ns((DUE_MS + 500) * MS)
+    assert passages.next_tick_ns(0) == DUE_MS * NS_PER_MS
+    late = passages.next_tick_ns((DUE_MS + 500) * NS_PER_MS)
     assert late is not None
-    assert late > (DUE_MS + 500) * MS
+    assert late > (DUE_MS + 500) * NS_PER_MS
 
 
 Step = tuple[str, int, bool]
@@ -254,17 +254,17 @@ def test_every_pulse_ends_exactly_once_whatever_happens(steps: list[Step], has_s
         now_ms += pause_ms
         if what in ("pulse", "free"):
             seq += 1
-            ended += passages.pulsed(seq, PASS, now_ms * MS, free=what == "free", sensor_on=stuck)
+            ended += passages.pulsed(seq, PASS, now_ms * NS_PER_MS, free=what == "free", sensor_on=stuck)
         elif what == "again":
             opening = passages.may_go_on(PASS, ready=coin)
-            ended += [] if opening is None else passages.pulsed_again(opening, now_ms * MS)
+            ended += [] if opening is None else passages.pulsed_again(opening, now_ms * NS_PER_MS)
         elif what in ("in", "out") and has_sensor:
-            told_of = passages.edge(IN if what == "in" else OUT, coin, now_ms * MS)
+            told_of = passages.edge(IN if what == "in" else OUT, coin, now_ms * NS_PER_MS)
             risings += bool(told_of)
             ended += told_of
         elif what in ("tick", "held"):
-            ended += passages.tick(now_ms * MS, ready=coin, sensor_on=stuck, held=what == "held")
-    ended += passages.tick((now_ms + DUE_MS + UNREADY_LIMIT_MS) * MS, ready=False)
+            ended += passages.tick(now_ms * NS_PER_MS, ready=coin, sensor_on=stuck, held=what == "held")
+    ended += passages.tick((now_ms + DUE_MS + UNREADY_LIMIT_MS) * NS_PER_MS, ready=False)
     assert passages.next_tick_ns(0) is None
     kinds = [[one.kind for one in ended if isinstance(one, Ending) and one.intent_seq == n] for n in range(1, seq + 1)]
     for own in kinds:
@@ -278,12 +278,12 @@ def test_every_pulse_ends_exactly_once_whatever_happens(steps: list[Step], has_s
 def test_who_has_an_intent_comes_before_who_has_none() -> None:
     passages = lane()
     passages.pulsed(1, b"", 0, free=True)
-    passages.pulsed(2, PASS, 100 * MS)
-    (first,) = passages.edge(IN, True, 500 * MS)
+    passages.pulsed(2, PASS, 100 * NS_PER_MS)
+    (first,) = passages.edge(IN, True, 500 * NS_PER_MS)
     assert isinstance(first, Ending)
     assert (first.intent_seq, first.free) == (2, False)
-    passages.edge(IN, False, 600 * MS)
-    (second,) = passages.edge(IN, True, 700 * MS)
+    passages.edge(IN, False, 600 * NS_PER_MS)
+    (second,) = passages.edge(IN, True, 700 * NS_PER_MS)
     assert isinstance(second, Ending)
     assert (second.intent_seq, second.free) == (1, True)
 
@@ -292,28 +292,28 @@ def test_the_next_one_may_follow_when_the_arm_is_locked_and_empty_and_nobody_els
     passages = lane()
     assert passages.is_free_for_next(0, ready=True)
     passages.pulsed(1, PASS, 0)
-    assert not passages.is_free_for_next(100 * MS, ready=True)
-    passages.edge(IN, True, 500 * MS)
-    assert not passages.is_free_for_next(600 * MS, ready=True), "somebody is in the arm"
-    passages.edge(IN, False, 700 * MS)
-    assert not passages.is_free_for_next(700 * MS, ready=False)
-    assert passages.is_free_for_next(700 * MS, ready=True)
+    assert not passages.is_free_for_next(100 * NS_PER_MS, ready=True)
+    passages.edge(IN, True, 500 * NS_PER_MS)
+    assert not passages.is_free_for_next(600 * NS_PER_MS, ready=True), "somebody is in the arm"
+    passages.edge(IN, False, 700 * NS_PER_MS)
+    assert not passages.is_free_for_next(700 * NS_PER_MS, ready=False)
+    assert passages.is_free_for_next(700 * NS_PER_MS, ready=True)
 
 
 def test_without_a_sensor_the_next_one_follows_when_the_window_is_over() -> None:
     passages = lane(has_sensor=False)
     passages.pulsed(1, PASS, 0)
-    assert [passages.is_free_for_next(ms * MS, ready=True) for ms in (WINDOW_MS - 1, WINDOW_MS)] == [False, True]
+    assert [passages.is_free_for_next(ms * NS_PER_MS, ready=True) for ms in (WINDOW_MS - 1, WINDOW_MS)] == [False, True]
 
 
 def test_a_lane_held_open_waits_for_nobody_and_says_that_whoever_showed_a_code_may_have_walked_in() -> None:
     passages = lane()
     passages.pulsed(1, b"", 0, free=True)
-    passages.pulsed(2, PASS, 1_000 * MS)
-    assert not passages.tick((WINDOW_MS + 999) * MS, ready=True, held=True)
-    (free,) = passages.tick((WINDOW_MS + 1_000) * MS, ready=True, held=True)
-    passages.pulsed(3, b"", (WINDOW_MS + 1_000) * MS, free=True)
-    assert told(passages.tick((1_000 + DUE_MS) * MS, ready=True, held=True)) == [("passed_assumed", 2)]
+    passages.pulsed(2, PASS, 1_000 * NS_PER_MS)
+    assert not passages.tick((WINDOW_MS + 999) * NS_PER_MS, ready=True, held=True)
+    (free,) = passages.tick((WINDOW_MS + 1_000) * NS_PER_MS, ready=True, held=True)
+    passages.pulsed(3, b"", (WINDOW_MS + 1_000) * NS_PER_MS, free=True)
+    assert told(passages.tick((1_000 + DUE_MS) * NS_PER_MS, ready=True, held=True)) == [("passed_assumed", 2)]
     assert isinstance(free, Ending)
     assert (free.kind, free.intent_seq, free.free) == (EntryKind.ANNULLED, 1, True)
 
@@ -323,32 +323,32 @@ def test_a_sensor_that_is_on_without_an_edge_tells_nothing_either(sensor_on: boo
     """Its wire was cut before the start: annulling would give every right back."""
     passages = lane()
     passages.pulsed(1, PASS, 0, sensor_on=True)
-    assert told(passages.tick(DUE_MS * MS, ready=True, sensor_on=sensor_on)) == [("passed_assumed", 1)]
+    assert told(passages.tick(DUE_MS * NS_PER_MS, ready=True, sensor_on=sensor_on)) == [("passed_assumed", 1)]
 
 
 def test_who_pushes_the_arm_first_and_then_shows_his_code_gets_no_right_back() -> None:
     """He turns the arm to its end without another edge: annulled, one right would let him in again and again."""
     passages = lane()
-    assert passages.edge(IN, True, 1_000 * MS) == [Sighting.FORCED]
-    passages.pulsed(1, PASS, 1_200 * MS)
-    passages.edge(IN, False, 1_900 * MS)
-    assert told(passages.tick((1_200 + DUE_MS) * MS, ready=True)) == [("passed_assumed", 1)]
+    assert passages.edge(IN, True, 1_000 * NS_PER_MS) == [Sighting.FORCED]
+    passages.pulsed(1, PASS, 1_200 * NS_PER_MS)
+    passages.edge(IN, False, 1_900 * NS_PER_MS)
+    assert told(passages.tick((1_200 + DUE_MS) * NS_PER_MS, ready=True)) == [("passed_assumed", 1)]
 
 
 def test_who_shows_a_code_while_the_one_before_still_walks_and_then_stays_gets_his_right_back() -> None:
     passages = lane()
     passages.pulsed(1, OTHER, 0)
     assert play(passages, [(500, "up")]) == [("passed", 1)]
-    passages.pulsed(2, PASS, 700 * MS)
-    passages.edge(IN, False, 900 * MS)
-    assert told(passages.tick((700 + DUE_MS) * MS, ready=True)) == [("annulled", 2)]
+    passages.pulsed(2, PASS, 700 * NS_PER_MS)
+    passages.edge(IN, False, 900 * NS_PER_MS)
+    assert told(passages.tick((700 + DUE_MS) * NS_PER_MS, ready=True)) == [("annulled", 2)]
 
 
 def test_three_of_the_last_ten_that_nobody_walked_through_are_too_many() -> None:
     passages, ended = lane(), list[tuple[str, int]]()
     for seq in range(1, 20):
         began_ms = seq * 20_000
-        passages.pulsed(seq, PASS, began_ms * MS)
+        passages.pulsed(seq, PASS, began_ms * NS_PER_MS)
         walked = [(began_ms + 500, "edge")] if seq % 4 else []
         ended += play(passages, [*walked, (began_ms + DUE_MS, "tick")])
     assert [n for n, one in enumerate(ended) if one[0] == "annulled_often"] == [12], "with the third, and then anew"
@@ -359,7 +359,7 @@ def test_ten_that_walk_make_up_for_two_that_did_not() -> None:
     passages, ended = lane(), list[tuple[str, int]]()
     for seq in range(1, 30):
         began_ms = seq * 20_000
-        passages.pulsed(seq, PASS, began_ms * MS)
+        passages.pulsed(seq, PASS, began_ms * NS_PER_MS)
         walked = [(began_ms + 500, "edge")] if seq % 5 else []
         ended += play(passages, [*walked, (began_ms + DUE_MS, "tick")])
     assert "annulled_often" not in [what for what, _ in ended]
@@ -370,4 +370,4 @@ def test_a_way_that_needs_no_pulse_is_counted_and_not_forced() -> None:
     assert told(passages.edge(OUT, True, 0)) == [("exit", 0)]
     free_exit = LanePassages(WINDOW_MS, True, OUT, frozenset({OUT}))
     assert told(free_exit.edge(OUT, True, 0)) == [("exit", 0)]
-    assert told(free_exit.edge(IN, True, 1_000 * MS)) == [("forced", 0)]
+    assert told(free_exit.edge(IN, True, 1_000 * NS_PER_MS)) == [("forced", 0)]

@@ -15,7 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from gate_agent.board import Alarm, AlarmKind, Board, Counters, LaneStatus, Scan, Status
-from gate_agent.faces import IDLE, Face, Facts, Label, State
+from gate_agent.faces import IDLE, Face, FaceFacts, Label, State
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.app import create_app, serve
 from gate_agent.screen.streams import STREAMS_LIMIT
@@ -101,7 +101,7 @@ def test_a_page_of_another_origin_may_not_even_hold_a_stream(client: FlaskClient
 
 
 def test_a_lane_s_page_shows_its_face_at_once_and_has_no_clock_of_its_own(client: FlaskClient, board: Board) -> None:
-    board.face(1, Face(State.ADMITTED, Facts(entries_today=1), "李*花", Label("汴京旅游年票")))
+    board.face(1, Face(State.ADMITTED, FaceFacts(entries_today=1), "李*花", Label("汴京旅游年票")))
     page = client.get("/lane/1").text
     assert 'data-state="admitted"' in page
     assert "李*花" in page and "今日第1次" in page
@@ -116,7 +116,7 @@ def test_names_are_escaped(client: FlaskClient, board: Board) -> None:
 
 
 def test_the_staff_s_face_speaks_both_languages(client: FlaskClient, board: Board) -> None:
-    board.scan(Scan(1, Reason.EXPIRED, at_ms=at(21, 10, 41), holder="周*明", facts=Facts(until_ms=at(1, 0))))
+    board.scan(Scan(1, Reason.EXPIRED, at_ms=at(21, 10, 41), holder="周*明", facts=FaceFacts(until_ms=at(1, 0))))
     assert "您的票 2026-10-31 到期了" in client.get("/staff").text
     english = client.get("/staff?lang=en").text
     assert "Your pass ended on 2026-10-31" in english

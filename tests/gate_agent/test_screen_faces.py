@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gate_agent.board import LaneStatus, Shown, Side, Status, Way
-from gate_agent.faces import NO_FACTS, Face, Facts, Label, Limit, State, Trouble, Verdict
+from gate_agent.faces import NO_FACTS, Face, FaceFacts, Label, LaneTrouble, Limit, State, Verdict
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.visitor import FaceView, view
 from tests.gate_agent.beijing import NOW_MS, at
@@ -17,7 +17,7 @@ LANE = LaneStatus(1, LaneState.OPEN, Side.ENTRY, Way.LEFT)
 STATUS = Status(lanes=(LANE,), venue=Label("汴河虹桥景区", "Rainbow Bridge"))
 
 
-def face(verdict: Verdict, facts: Facts = NO_FACTS, now_ms: int | None = NOW_MS) -> FaceView:
+def face(verdict: Verdict, facts: FaceFacts = NO_FACTS, now_ms: int | None = NOW_MS) -> FaceView:
     told = Face(verdict, facts, "李*花", Label("汴京旅游年票", "Annual pass"))
     return view(LANE, Shown(told, 7), STATUS, now_ms)
 
@@ -29,7 +29,7 @@ def test_idle_invites_with_both_ways_to_show_a_pass() -> None:
 
 
 def test_an_admission_shows_name_product_count_and_where_to_walk() -> None:
-    admitted = face(State.ADMITTED, Facts(entries_today=1, until_ms=at(15, 0, month=3, year=2027)))
+    admitted = face(State.ADMITTED, FaceFacts(entries_today=1, until_ms=at(15, 0, month=3, year=2027)))
     assert (admitted.lines, admitted.holder, admitted.product) == (("请入园",), "李*花", "汴京旅游年票")
     assert admitted.band.zh == "今日第1次 · 有效期至 2027-03-14"
     assert admitted.way is not None
@@ -40,62 +40,62 @@ def test_an_admission_shows_name_product_count_and_where_to_walk() -> None:
 @pytest.mark.parametrize(
     ("facts", "band"),
     [
-        (Facts(entries_today=2), "今日第2次"),
-        (Facts(entries_today=2, count=50), "今日第2次"),
-        (Facts(left_here=3, entries_today=1), "本景区还可入园 3 次"),
-        (Facts(left_here=0), "本次用完，祝您游园愉快"),
-        (Facts(venues_left=3, venues_all=5), "还可游 3 个景区"),
-        (Facts(until_ms=at(1, 0, month=12), entries_today=1), "还有 9 天到期 · 2026-11-30"),
+        (FaceFacts(entries_today=2), "今日第2次"),
+        (FaceFacts(entries_today=2, count=50), "今日第2次"),
+        (FaceFacts(left_here=3, entries_today=1), "本景区还可入园 3 次"),
+        (FaceFacts(left_here=0), "本次用完，祝您游园愉快"),
+        (FaceFacts(venues_left=3, venues_all=5), "还可游 3 个景区"),
+        (FaceFacts(until_ms=at(1, 0, month=12), entries_today=1), "还有 9 天到期 · 2026-11-30"),
     ],
 )
-def test_the_line_of_an_admission_follows_the_rule(facts: Facts, band: str) -> None:
+def test_the_line_of_an_admission_follows_the_rule(facts: FaceFacts, band: str) -> None:
     assert face(State.ADMITTED, facts).band.zh == band
 
 
 def test_venues_of_a_combo_are_drawn_as_pips() -> None:
-    assert face(State.ADMITTED, Facts(venues_left=3, venues_all=5)).pips == ("used", "now", "", "", "")
-    assert face(State.ADMITTED, Facts(venues_left=30, venues_all=50)).pips == ()
+    assert face(State.ADMITTED, FaceFacts(venues_left=3, venues_all=5)).pips == ("used", "now", "", "", "")
+    assert face(State.ADMITTED, FaceFacts(venues_left=30, venues_all=50)).pips == ()
 
 
 def test_a_refusal_never_shows_who_or_what_was_refused() -> None:
     for reason in Reason:
-        refused = face(reason, Facts(to_lane=2))
+        refused = face(reason, FaceFacts(to_lane=2))
         assert (refused.holder, refused.product) == ("", "")
 
 
 @pytest.mark.parametrize(
     ("facts", "line", "fact"),
     [
-        (Facts(at_ms=at(21, 9, 12), at_lane=2), "今日已入园", "今日 09:12 · 2号通道"),
-        (Facts(at_ms=at(21, 9, 12)), "今日已入园", "今日 09:12 · 其他闸机"),
-        (Facts(at_ms=at(20, 9, 12), at_lane=2, limit=Limit.TOTAL), "次数已用完", "11-20 09:12 · 2号通道"),
+        (FaceFacts(at_ms=at(21, 9, 12), at_lane=2), "今日已入园", "今日 09:12 · 2号通道"),
+        (FaceFacts(at_ms=at(21, 9, 12)), "今日已入园", "今日 09:12 · 其他闸机"),
+        (FaceFacts(at_ms=at(20, 9, 12), at_lane=2, limit=Limit.TOTAL), "次数已用完", "11-20 09:12 · 2号通道"),
         (
-            Facts(at_ms=at(20, 9, 12, year=2025), at_lane=2, limit=Limit.TOTAL),
+            FaceFacts(at_ms=at(20, 9, 12, year=2025), at_lane=2, limit=Limit.TOTAL),
             "次数已用完",
             "2025-11-20 09:12 · 2号通道",
         ),
-        (Facts(limit=Limit.DAY), "今日次数已用完", ""),
+        (FaceFacts(limit=Limit.DAY), "今日次数已用完", ""),
     ],
 )
-def test_a_used_up_pass_names_its_limit_and_latest_use(facts: Facts, line: str, fact: str) -> None:
+def test_a_used_up_pass_names_its_limit_and_latest_use(facts: FaceFacts, line: str, fact: str) -> None:
     used = face(Reason.USED_UP, facts)
     assert (used.lines, used.fact) == ((line,), fact)
 
 
 def test_dates_that_are_not_known_leave_no_empty_fact() -> None:
     assert face(Reason.EXPIRED).fact == ""
-    assert face(Reason.EXPIRED, Facts(until_ms=at(1, 0))).fact == "有效期至 2026-10-31"
-    assert face(Reason.NOT_YET_ACTIVE, Facts(from_ms=at(23, 10, 20))).fact == "将于 11月23日 10:20 起可用"
+    assert face(Reason.EXPIRED, FaceFacts(until_ms=at(1, 0))).fact == "有效期至 2026-10-31"
+    assert face(Reason.NOT_YET_ACTIVE, FaceFacts(from_ms=at(23, 10, 20))).fact == "将于 11月23日 10:20 起可用"
     assert (
-        face(Reason.NOT_YET_ACTIVE, Facts(from_ms=at(3, 0, month=1, year=2027))).fact
+        face(Reason.NOT_YET_ACTIVE, FaceFacts(from_ms=at(3, 0, month=1, year=2027))).fact
         == "将于 2027年1月3日 00:00 起可用"
     )
 
 
 def test_a_gate_without_a_time_still_says_what_it_knows() -> None:
-    used = face(Reason.USED_UP, Facts(at_ms=at(20, 9, 12), at_lane=2), now_ms=None)
+    used = face(Reason.USED_UP, FaceFacts(at_ms=at(20, 9, 12), at_lane=2), now_ms=None)
     assert used.fact == "今日 09:12 · 2号通道"
-    assert face(State.ADMITTED, Facts(entries_today=1), now_ms=None).band.zh == "今日第1次"
+    assert face(State.ADMITTED, FaceFacts(entries_today=1), now_ms=None).band.zh == "今日第1次"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_gate_without_a_time_still_says_what_it_knows() -> None:
 def test_who_is_sent_away_is_told_the_lane_or_else_to_wait_for_staff(
     verdict: Verdict, with_lane: tuple[str, ...], without: tuple[str, ...]
 ) -> None:
-    sent = face(verdict, Facts(to_lane=2))
+    sent = face(verdict, FaceFacts(to_lane=2))
     assert sent.way is not None
     assert (sent.lines, sent.way.to_lane, sent.way.direction) == (with_lane, 2, Way.RIGHT)
     staying = face(verdict)
@@ -119,7 +119,7 @@ def test_who_is_sent_away_is_told_the_lane_or_else_to_wait_for_staff(
 
 
 def test_a_broken_lane_reassures_and_names_a_code_for_service() -> None:
-    broken = face(Reason.FAULT, Facts(to_lane=2, trouble=Trouble.READER))
+    broken = face(Reason.FAULT, FaceFacts(to_lane=2, trouble=LaneTrouble.READER))
     assert (broken.band.zh, broken.band.code) == ("次数没有扣", "读头未连接 · E-R1")
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gate_agent.board import Alarm, AlarmKind, EarlierUse, LaneStatus, Reader, Scan, Side, Status
-from gate_agent.faces import Facts, Family, Label, Limit, State, Trouble
+from gate_agent.board import Alarm, AlarmKind, EarlierUse, LaneStatus, Scan, ShownBy, Side, Status
+from gate_agent.faces import FaceFacts, Family, Label, LaneTrouble, Limit, State
 from gate_agent.lane_state import LaneState
 from gate_agent.screen import scans, strip
 from gate_agent.screen.alarms import alarm_lines
@@ -62,7 +62,7 @@ def test_off_line_alone_is_no_alarm() -> None:
 
 
 def test_lanes_say_their_state_and_what_troubles_them() -> None:
-    broken = replace(LANES[0], state=LaneState.OUT_OF_ORDER, trouble=Trouble.READER)
+    broken = replace(LANES[0], state=LaneState.OUT_OF_ORDER, trouble=LaneTrouble.READER)
     held = LaneStatus(4, LaneState.HELD_OPEN, until_ms=at(21, 11, 30))
     fire = LaneStatus(5, LaneState.FIRE)
     chips = strip.strip(replace(FINE, lanes=(broken, *LANES[1:], held, fire)), ZH).chips
@@ -76,7 +76,7 @@ def test_lanes_say_their_state_and_what_troubles_them() -> None:
 
 
 def test_the_worst_alarm_stands_first_and_sends_visitors_to_the_nearest_open_lane() -> None:
-    reader = LaneStatus(3, LaneState.OUT_OF_ORDER, Side.ENTRY, trouble=Trouble.READER, since_ms=at(21, 9, 58))
+    reader = LaneStatus(3, LaneState.OUT_OF_ORDER, Side.ENTRY, trouble=LaneTrouble.READER, since_ms=at(21, 9, 58))
     (line,) = alarm_lines(replace(FINE, lanes=(*LANES[:2], reader)), ZH)
     assert (line.first, line.second) == (
         "3 号通道读头未连接，入口已停用",
@@ -84,7 +84,7 @@ def test_the_worst_alarm_stands_first_and_sends_visitors_to_the_nearest_open_lan
     )
     forced = Alarm(AlarmKind.FORCED, 2, at(21, 10, 40))
     crossed = Alarm(AlarmKind.CROSSED, 1, None, other_lane=2)
-    dead = tuple(LaneStatus(lane, LaneState.OUT_OF_ORDER, trouble=Trouble.RECORD) for lane in (4, 5))
+    dead = tuple(LaneStatus(lane, LaneState.OUT_OF_ORDER, trouble=LaneTrouble.RECORD) for lane in (4, 5))
     lines = alarm_lines(replace(FINE, lanes=(reader, *dead), list_expired=True, alarms=(crossed, forced)), ZH)
     assert [line.key for line in lines] == ["record-0", "forced-2", "crossed-1", "reader-3", "list_expired-0"]
     assert (lines[1].first, lines[1].second) == ("2 号通道有人闯闸", "请到通道查看。10:40 起")
@@ -100,7 +100,7 @@ def test_every_alarm_says_what_is_wrong_and_what_to_do_in_both_languages(kind: A
 
 
 def test_every_trouble_of_a_lane_is_an_alarm() -> None:
-    for trouble in Trouble:
+    for trouble in LaneTrouble:
         lane = LaneStatus(1, LaneState.OUT_OF_ORDER, trouble=trouble)
         assert alarm_lines(replace(FINE, lanes=(lane,)), ZH)
 
@@ -159,8 +159,8 @@ def test_refusals_are_counted_by_what_was_told_largest_first_the_rest_together()
 
 def test_rows_put_the_name_first_when_admitted_and_the_reason_first_when_refused() -> None:
     product = Label("旅游年票", "Annual pass")
-    admitted = Scan(1, State.ADMITTED, at(21, 10, 42), Reader.CARD, Facts(entries_today=1), "李*花", product)
-    refused = Scan(2, Reason.USED_UP, at(21, 10, 41), facts=Facts(at_ms=at(21, 9, 12), at_lane=2), holder="周*明")
+    admitted = Scan(1, State.ADMITTED, at(21, 10, 42), ShownBy.CARD, FaceFacts(entries_today=1), "李*花", product)
+    refused = Scan(2, Reason.USED_UP, at(21, 10, 41), facts=FaceFacts(at_ms=at(21, 9, 12), at_lane=2), holder="周*明")
     unknown = Scan(2, Reason.NOT_IN_LIST, None, ticket_last6="771205")
     rows = scans.rows([admitted, refused, unknown], ZH)
     assert [(row.headline, row.meta, row.time, row.place) for row in rows] == [
@@ -179,7 +179,7 @@ def test_the_detail_says_first_what_to_say_then_what_is_known() -> None:
         lane=2,
         verdict=Reason.USED_UP,
         at_ms=at(21, 10, 41),
-        facts=Facts(at_ms=at(21, 9, 12), at_lane=2, until_ms=at(1, 0, month=10)),
+        facts=FaceFacts(at_ms=at(21, 9, 12), at_lane=2, until_ms=at(1, 0, month=10)),
         holder="周*明",
         ticket_last6="552073",
         earlier=(EarlierUse(at(21, 9, 12), 2), EarlierUse(at(15, 15, 31), None)),
@@ -197,17 +197,17 @@ def test_the_detail_says_first_what_to_say_then_what_is_known() -> None:
 @pytest.mark.parametrize(
     ("verdict", "facts", "say"),
     [
-        (Reason.EXPIRED, Facts(), "此票已过期"),
-        (Reason.USED_UP, Facts(at_ms=at(20, 9, 12)), "您 11-20 09:12 已从其他闸机入园，此票每天限一次。"),
+        (Reason.EXPIRED, FaceFacts(), "此票已过期"),
+        (Reason.USED_UP, FaceFacts(at_ms=at(20, 9, 12)), "您 11-20 09:12 已从其他闸机入园，此票每天限一次。"),
         (
             Reason.USED_UP,
-            Facts(at_ms=at(20, 9, 12), at_lane=3, limit=Limit.TOTAL),
+            FaceFacts(at_ms=at(20, 9, 12), at_lane=3, limit=Limit.TOTAL),
             "这张票的次数用完了，最近一次是 11-20 09:12 3号通道。",
         ),
-        (State.ADMITTED, Facts(), "请往里走，祝您游园愉快。"),
+        (State.ADMITTED, FaceFacts(), "请往里走，祝您游园愉快。"),
     ],
 )
-def test_there_is_always_something_to_say(verdict: State | Reason, facts: Facts, say: str) -> None:
+def test_there_is_always_something_to_say(verdict: State | Reason, facts: FaceFacts, say: str) -> None:
     assert scans.detail(Scan(1, verdict, None, facts=facts), ZH).say == say
 
 
@@ -221,14 +221,14 @@ def test_every_reason_has_a_line_and_a_detail_in_both_languages_without_a_gap(re
 
 
 def test_a_code_of_the_past_and_one_of_the_future_are_told_apart() -> None:
-    old, ahead = (Scan(1, Reason.CODE_TOO_OLD, NOW_MS, facts=Facts(age_s=age_s)) for age_s in (86, -86))
+    old, ahead = (Scan(1, Reason.CODE_TOO_OLD, NOW_MS, facts=FaceFacts(age_s=age_s)) for age_s in (86, -86))
     assert (scans.rows([old], ZH)[0].meta, scans.rows([ahead], ZH)[0].meta) == ("86 秒前的码", "手机快 86 秒")
     assert scans.detail(old, EN).what == "Live code made 86 s ago: screenshot, stuck page or wrong phone time."
     assert scans.detail(ahead, EN).what == "Live code 86 s ahead of this gate: the phone's time is wrong."
 
 
 def test_what_was_only_checked_never_looks_as_if_somebody_had_been_let_in() -> None:
-    scan = Scan(1, State.ADMITTED, NOW_MS, facts=Facts(entries_today=1), holder="李*花", checked=True)
+    scan = Scan(1, State.ADMITTED, NOW_MS, facts=FaceFacts(entries_today=1), holder="李*花", checked=True)
     (row,) = scans.rows([scan], ZH)
     assert (row.family, row.headline) == (Family.STAFF, "仅查询 · 请入园")
     assert scans.detail(scan, ZH).say == "工作人员查询中"

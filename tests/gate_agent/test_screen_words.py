@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gate_agent.board import AlarmKind, Side
-from gate_agent.faces import FAMILY, Family, Limit, State, Trouble
+from gate_agent.faces import FAMILY, Family, LaneTrouble, Limit, State
 from gate_agent.lane_state import LaneState
 from gate_agent.screen import alarm_words, card_words, staff_words, words
 from gate_agent.screen.staff_words import Telling
@@ -33,7 +33,7 @@ def test_every_verdict_has_a_sentence_and_every_reason_a_telling() -> None:
     assert set(words.VISITOR) == {*Reason, *State} == set(FAMILY)
     assert set(staff_words.STAFF) == set(Reason)
     assert set(words.USED_UP) == set(staff_words.USED_UP) == set(Limit)
-    assert set(alarm_words.TROUBLES) == set(Trouble)
+    assert set(alarm_words.TROUBLES) == set(LaneTrouble)
     assert set(alarm_words.ALARMS) == set(AlarmKind)
     assert set(card_words.VISITOR) == set(card_words.STAFF) == set(CardTrouble)
 

@@ -11,7 +11,7 @@ import pytest
 from gate_agent.checkup import check
 from gate_agent.decision import Refuse
 from gate_agent.entries import Entries
-from gate_agent.faces import Trouble
+from gate_agent.faces import LaneTrouble
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.alarms import alarm_lines
 from gate_agent.screen.speech import Speech
@@ -31,11 +31,11 @@ S = 1_000_000_000
 LANES = [parse_lane(f"{number}:reader=sim,turnstile=gpiozero:1{number},ready=2{number}") for number in (1, 2)]
 WINDOWS = {1: 6 * S, 2: 6 * S}
 
-Named = dict[int, Trouble]
+Named = dict[int, LaneTrouble]
 
 
 def watch(stage: Stage, kept: dict[int, Wiring], named: Named) -> WiringWatch:
-    def name(number: int, trouble: Trouble, _other: int | None) -> None:
+    def name(number: int, trouble: LaneTrouble, _other: int | None) -> None:
         named[number] = trouble
 
     return WiringWatch(stage.journal, stage.clock.look, kept, WINDOWS, name)
@@ -57,7 +57,7 @@ def test_a_lane_whose_devices_moved_is_out_of_order_and_the_log_says_what(
     named: Named = {}
     kept = {1: Wiring(topology_of(LANES[0])), 2: Wiring(elsewhere(topology_of(LANES[1])))}
     watch(stage, kept, named).compare(LANES)
-    assert named == {2: Trouble.MOVED}
+    assert named == {2: LaneTrouble.MOVED}
     said = "lane 2: ready was pin 27, no, is pin 22, no: put it back, or run gate-agent commission 2"
     assert [record.getMessage() for record in caplog.records] == [said]
     assert what_moved(kept[2], LANES[1]) == ["ready was pin 27, no, is pin 22, no"]
@@ -73,7 +73,7 @@ def test_crossed_lanes_are_both_out_of_order_until_commissioned_again(stage: Sta
         assert named == {}
         lanes.pulsed(1, second * S)
         lanes.passed(2, (second + 1) * S)
-    assert named == {1: Trouble.CROSSED, 2: Trouble.CROSSED}
+    assert named == {1: LaneTrouble.CROSSED, 2: LaneTrouble.CROSSED}
     assert [(event.reason, event.lane) for event in stage.written()] == [(CROSSED, 1), (CROSSED, 2)]
     wiring = stage.journal.perform(lambda entries: entries.wiring())
     assert wiring == {1: Wiring(kept[1].topology, crossed_with=2), 2: Wiring(crossed_with=1)}

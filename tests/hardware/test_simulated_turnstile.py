@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from hardware import DeviceFault
-from hardware.simulated_turnstile import SLOW_TURN_MS, STEP_UP_MS, TURN_MS, WINDOW_MS, SimulatedTurnstile, Trouble, Walk
+from hardware.simulated_turnstile import (
+    SLOW_TURN_MS,
+    STEP_UP_MS,
+    TURN_MS,
+    WINDOW_MS,
+    SimulatedTurnstile,
+    TurnstileTrouble,
+    Walk,
+)
 from hardware.timeline import HISTORY_LIMIT, History, StepTimeline
 from hardware.turnstile import PASSAGES, Direction, Edge, Role
 
@@ -83,13 +91,13 @@ def test_what_visitors_do(walk: Walk, passages: list[tuple[str, bool]], locked_a
 @pytest.mark.parametrize(
     ("trouble", "passages", "ready_after"),
     [
-        (Trouble.SENSOR_STUCK, [("in", True)], True),
-        (Trouble.SENSOR_DEAD, [], True),
-        (Trouble.NEVER_READY, [("in", True), ("in", False)], False),
-        (Trouble.RELAY_DEAD, [], True),
+        (TurnstileTrouble.SENSOR_STUCK, [("in", True)], True),
+        (TurnstileTrouble.SENSOR_DEAD, [], True),
+        (TurnstileTrouble.NEVER_READY, [("in", True), ("in", False)], False),
+        (TurnstileTrouble.RELAY_DEAD, [], True),
     ],
 )
-def test_what_troubles_do(trouble: Trouble, passages: list[tuple[str, bool]], ready_after: bool) -> None:
+def test_what_troubles_do(trouble: TurnstileTrouble, passages: list[tuple[str, bool]], ready_after: bool) -> None:
     lane = Lane(Walk.THROUGH)
     lane.arm.trouble(trouble)
     lane.arm.open_for(PULSE_MS, {})
@@ -103,7 +111,7 @@ def test_what_troubles_do(trouble: Trouble, passages: list[tuple[str, bool]], re
 
 def test_a_relay_that_is_gone_moves_nothing_and_says_so() -> None:
     lane = Lane(Walk.THROUGH)
-    lane.arm.trouble(Trouble.RELAY_GONE)
+    lane.arm.trouble(TurnstileTrouble.RELAY_GONE)
     with pytest.raises(DeviceFault, match="plug it in"):
         lane.arm.open_for(PULSE_MS, {})
     assert "plug it in" in str(lane.arm.fault)
@@ -212,7 +220,7 @@ def test_some_need_no_pulse(walk: Walk, way: str) -> None:
 
 def test_in_a_fire_the_arm_is_free_and_takes_no_pulse() -> None:
     lane = Lane()
-    lane.arm.trouble(Trouble.FIRE)
+    lane.arm.trouble(TurnstileTrouble.FIRE)
     assert (lane.arm.fire, lane.arm.ready, lane.arm.fault) == (True, False, None)
     with pytest.raises(DeviceFault, match="fire release"):
         lane.arm.open_for(PULSE_MS, {})
@@ -227,7 +235,7 @@ def test_in_a_fire_the_arm_is_free_and_takes_no_pulse() -> None:
 
 def test_an_open_housing_is_told_and_stops_nobody() -> None:
     lane = Lane()
-    lane.arm.trouble(Trouble.TAMPER)
+    lane.arm.trouble(TurnstileTrouble.TAMPER)
     assert lane.arm.tampered
     lane.arm.open_for(PULSE_MS, {})
     assert lane.heard[0] == Edge(Role.TAMPER, True, 0)
@@ -235,9 +243,9 @@ def test_an_open_housing_is_told_and_stops_nobody() -> None:
 
 def test_a_stuck_sensor_is_seen_without_an_edge_and_a_dead_one_never() -> None:
     lane = Lane(Walk.THROUGH)
-    lane.arm.trouble(Trouble.SENSOR_STUCK)
+    lane.arm.trouble(TurnstileTrouble.SENSOR_STUCK)
     assert [lane.arm.passing(way) for way in Direction] == [True, False]
-    lane.arm.trouble(Trouble.SENSOR_DEAD)
+    lane.arm.trouble(TurnstileTrouble.SENSOR_DEAD)
     lane.arm.open_for(PULSE_MS, {})
     lane.time.advance(STEP_UP_MS)
     assert lane.arm.arm == "turning in"
