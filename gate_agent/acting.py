@@ -120,7 +120,7 @@ class Acts:
     def carry_out(self, wish: Wish, pin: str) -> Result:
         """Do it, once for each sheet however often that is sent; who may not, or cannot now, is told why."""
         busy, unknown = Result(Came.BUSY), Result(Came.SHEET_OLD)
-        return self._sheets.take(wish.once, lambda: self._once(wish, pin), busy, unknown)
+        return self._sheets.take(wish.once, wish, lambda: self._once(wish, pin), busy, unknown)
 
     def _once(self, wish: Wish, pin: str) -> tuple[Result, bool]:
         """The result, and whether the sheet is used up: whatever may have moved something is not done again."""

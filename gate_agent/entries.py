@@ -256,14 +256,15 @@ class Entries:
         sql = "SELECT count(*) FROM manual_entry WHERE who = ? AND (day = ? OR day IS NULL AND boot = ?)"
         return int(self._db.execute(sql, (who, day, boot)).fetchone()[0])
 
-    def pin_attempts(self) -> tuple[int, str, int]:
-        """Wrong PINs in a row, and boot and boot clock of the newest."""
-        row = self._db.execute("SELECT wrong, boot, boot_ms FROM pin_attempts").fetchone()
-        return (0, "", 0) if row is None else (int(row[0]), str(row[1]), int(row[2]))
+    def pin_attempts(self) -> tuple[int, str, int, int]:
+        """Wrong PINs in a row, boot and boot clock of when that was, and what all of them weighed then."""
+        row = self._db.execute("SELECT wrong, boot, boot_ms, weight_ms FROM pin_attempts").fetchone()
+        return (0, "", 0, 0) if row is None else (int(row[0]), str(row[1]), int(row[2]), int(row[3]))
 
-    def keep_pin_attempts(self, wrong: int, boot: str, boot_ms: int) -> None:
+    def keep_pin_attempts(self, wrong: int, boot: str, boot_ms: int, weight_ms: int) -> None:
         """As `pin_attempts` gives them."""
-        self._db.execute("INSERT OR REPLACE INTO pin_attempts VALUES (1, ?, ?, ?)", (wrong, boot, boot_ms))
+        row = (wrong, boot, boot_ms, weight_ms)
+        self._db.execute("INSERT OR REPLACE INTO pin_attempts VALUES (1, ?, ?, ?, ?)", row)
 
     def wiring(self) -> dict[int, Wiring]:
         """See `topology.load`."""

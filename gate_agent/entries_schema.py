@@ -75,8 +75,9 @@ CREATE INDEX manual_entry_of_day ON manual_entry (who, day);
 CREATE TABLE pin_attempts (     -- wrong PINs in a row at this box (gate_agent.pins)
     id INTEGER PRIMARY KEY CHECK (id = 1),
     wrong INTEGER NOT NULL,
-    boot TEXT NOT NULL,         -- when the newest was, by the boot clock
-    boot_ms INTEGER NOT NULL
+    boot TEXT NOT NULL,         -- when it was so, by the boot clock
+    boot_ms INTEGER NOT NULL,
+    weight_ms INTEGER NOT NULL  -- what all wrong ones weighed then, also those before a right one
 ) STRICT;
 
 CREATE TABLE wiring (           -- how a lane was wired when it was commissioned (gate_agent.topology)

@@ -14,31 +14,46 @@ from gate_agent.world import World
 
 FREE_TRIES = 3
 FIRST_WAIT_MS, LONGEST_WAIT_MS = 30_000, 600_000
+TRY_WEIGHS_MS = 600_000
+WEIGHT_LIMIT_MS = 20 * TRY_WEIGHS_MS
+"""How long a wrong try weighs, whoever's right PIN comes between, and how much may weigh before the next: else a
+steward would guess at the supervisor's PIN for as long as he likes, with his own after every second guess."""
 HASH_WAIT_S = 3.0
 """How long a try waits for the one before it: PINs are hashed one at a time, whoever asks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """Wrong tries in a row at this box, and when the newest was, by the boot clock of that boot."""
+    """Wrong tries in a row at this box, and how they were at some time, by the boot clock of that boot.
+
+    `weight_ms`: how much all wrong tries weighed then, also those before the last right one."""
 
     wrong: int = 0
     boot: str = ""
     boot_ms: int = 0
+    weight_ms: int = 0
 
     def wait_ms(self, boot: str, boot_ms: int) -> int:
         """How long no try is taken. In another boot the time since is not known: it counts from the machine's start."""
-        since_ms = boot_ms - self.boot_ms if boot == self.boot else boot_ms
-        return max(0, self._pause_ms() - since_ms)
+        since_ms = self._since_ms(boot, boot_ms)
+        return max(0, self._pause_ms() - since_ms, self.weight_ms - since_ms - WEIGHT_LIMIT_MS)
 
     def one_more(self, boot: str, boot_ms: int) -> Attempts:
         """After another wrong try."""
-        return Attempts(self.wrong + 1, boot, boot_ms)
+        weight_ms = max(0, self.weight_ms - self._since_ms(boot, boot_ms)) + TRY_WEIGHS_MS
+        return Attempts(self.wrong + 1, boot, boot_ms, weight_ms)
+
+    def after_a_right_one(self, boot: str, boot_ms: int) -> Attempts:
+        """None is wrong any more, but all weigh as before."""
+        return Attempts(0, boot, boot_ms, max(0, self.weight_ms - self._since_ms(boot, boot_ms)))
 
     @property
     def left(self) -> int:
         """Tries until the next pause."""
         return max(0, FREE_TRIES - self.wrong)
+
+    def _since_ms(self, boot: str, boot_ms: int) -> int:
+        return boot_ms - self.boot_ms if boot == self.boot else boot_ms
 
     def _pause_ms(self) -> int:
         if self.wrong < FREE_TRIES:
@@ -117,7 +132,7 @@ class Pins:
             self._keep(counted)
             member = roll.find(pin[: MAX_PIN_DIGITS + 1])
             if member is not None:
-                self._keep(NO_ATTEMPTS)
+                self._keep(held.after_a_right_one(world.boot, world.now.monotonic_ms))
                 return member
         finally:
             self._trying.release()
@@ -133,6 +148,5 @@ class Pins:
 
     def _keep(self, attempts: Attempts) -> None:
         self._held = attempts
-        self._journal.perform(
-            lambda entries: entries.keep_pin_attempts(attempts.wrong, attempts.boot, attempts.boot_ms)
-        )
+        columns = (attempts.wrong, attempts.boot, attempts.boot_ms, attempts.weight_ms)
+        self._journal.perform(lambda entries: entries.keep_pin_attempts(*columns))

@@ -21,6 +21,7 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class _Sheet(Generic[T]):
     sending: threading.Lock = field(default_factory=threading.Lock)
+    asked: object = None
     answer: T | None = None
 
 
@@ -40,10 +41,11 @@ class Sheets(Generic[T]):
                 self._open.popitem(last=False)
         return once
 
-    def take(self, once: str, carry_out: Callable[[], tuple[T, bool]], busy: T, unknown: T) -> T:
+    def take(self, once: str, asked: object, carry_out: Callable[[], tuple[T, bool]], busy: T, unknown: T) -> T:
         """What the sheet came to. `carry_out` gives the answer and whether the sheet is used up by it; then the same
-        answer is given again without it. `busy`: the same sheet is still being carried out. A sheet whose act failed
-        in no known way is used up: whether something moved is for people to see."""
+        answer is given again without it to whoever asks the same, and to nobody who `asked` something else with it.
+        `busy`: the same sheet is still being carried out. A sheet whose act failed in no known way is used up: whether
+        something moved is for people to see."""
         with self._lock:
             sheet = self._open.get(once)
         if sheet is None:
@@ -52,10 +54,10 @@ class Sheets(Generic[T]):
             return busy
         try:
             if sheet.answer is not None:
-                return sheet.answer
+                return sheet.answer if sheet.asked == asked else unknown
             answer, used_up = carry_out()
             if used_up:
-                sheet.answer = answer
+                sheet.asked, sheet.answer = asked, answer
             return answer
         except Exception:
             with self._lock:

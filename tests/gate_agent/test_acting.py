@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,7 @@ def test_only_so_many_sheets_are_open_and_a_double_tap_waits_for_the_first() -> 
     first = sheets.hand_out()
     for _ in range(SHEETS_LIMIT):
         last = sheets.hand_out()
-    assert sheets.take(first, lambda: ("done", True), "busy", "unknown") == "unknown"
+    assert sheets.take(first, "act", lambda: ("done", True), "busy", "unknown") == "unknown"
 
     begun, go_on, done = threading.Event(), threading.Event(), []
 
@@ -129,7 +130,10 @@ def test_only_so_many_sheets_are_open_and_a_double_tap_waits_for_the_first() -> 
         return "done", True
 
     said: list[str] = []
-    taps = [threading.Thread(target=lambda: said.append(sheets.take(last, slow, "busy", "unknown"))) for _ in range(2)]
+    taps = [
+        threading.Thread(target=lambda: said.append(sheets.take(last, "act", slow, "busy", "unknown")))
+        for _ in range(2)
+    ]
     taps[0].start()
     assert begun.wait(10)
     taps[1].start()
@@ -147,8 +151,18 @@ def test_an_act_that_failed_in_no_known_way_is_not_tried_again() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        sheets.take(once, broken, "busy", "unknown")
-    assert sheets.take(once, lambda: ("done", True), "busy", "unknown") == "unknown"
+        sheets.take(once, "act", broken, "busy", "unknown")
+    assert sheets.take(once, "act", lambda: ("done", True), "busy", "unknown") == "unknown"
+
+
+def test_no_sheet_that_was_carried_out_says_that_something_else_was(
+    acts: Acts, answer: list[RequestAnswer | None]
+) -> None:
+    answer += [RequestAnswer(True)]
+    wish = Wish(Act.SYNC, acts.open_sheet()[0])
+    assert acts.carry_out(wish, STEWARD).came is Came.DONE
+    assert acts.carry_out(replace(wish, act=Act.HOLD, minutes=60), WRONG) == Result(Came.SHEET_OLD)
+    assert acts.carry_out(wish, WRONG).came is Came.DONE
 
 
 def test_an_export_is_written_down_with_where_it_is(acts: Acts, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from gate_agent import staff
 from gate_agent.cli import main
 from gate_agent.entries import Entries
 from gate_agent.journal import Journal
-from gate_agent.pins import Attempts, NoStaff, Pins, PinsPaused, WrongPin
+from gate_agent.pins import TRY_WEIGHS_MS, WEIGHT_LIMIT_MS, Attempts, NoStaff, Pins, PinsPaused, WrongPin
 from gate_agent.staff import Member, Role, Staff, StaffError
 from gate_agent.sync_state import SyncState
 from gate_agent.trusted_time import Now
@@ -104,6 +104,25 @@ def test_three_wrong_then_a_pause_that_doubles_to_ten_minutes() -> None:
         waits.append(attempts.wait_ms("boot", 5_000) // 1000)
     assert waits == [0, 0, 30, 60, 120, 240, 480, 600, 600]
     assert Attempts(10**9, "boot", 0).wait_ms("boot", 600_000) == 0
+
+
+def test_no_right_pin_between_lets_anybody_guess_at_another_for_ever(tmp_path: Path) -> None:
+    staff.add(tmp_path, "李", Role.STEWARD, GOOD)
+    guesses = [pin for n in range(1_000, 1_060) if (pin := str(n)) not in (GOOD, OTHER)]
+    looked_at = 0
+    with box_at(tmp_path) as box:
+        for one, another in zip(guesses[::2], guesses[1::2], strict=True):
+            looked_at += sum(isinstance(box.pins.recognise(guess, 1), WrongPin) for guess in (one, another))
+            box.pins.recognise(GOOD, 1)
+    assert looked_at == WEIGHT_LIMIT_MS // TRY_WEIGHS_MS + 1
+    with box_at(tmp_path) as box:
+        assert box.pins.recognise(GOOD, 1) == PinsPaused(TRY_WEIGHS_MS)
+        box.boot_ms += TRY_WEIGHS_MS
+        assert isinstance(box.pins.recognise(GOOD, 1), Member)
+        assert isinstance(box.pins.recognise(WRONG, 1), WrongPin)
+        assert box.pins.recognise(WRONG, 1) == PinsPaused(TRY_WEIGHS_MS)
+        box.boot_ms += 20 * TRY_WEIGHS_MS
+        assert [box.pins.recognise(WRONG, 1) for _ in range(2)] == [WrongPin(1, 0), WrongPin(0, 30_000)]
 
 
 def test_a_pause_goes_on_in_another_boot_from_the_machines_start() -> None:
