@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gate_agent.faces import (
@@ -18,14 +18,11 @@ from gate_agent.faces import (
     FaceFacts,
     Family,
     Label,
-    LaneTrouble,
     State,
     Verdict,
     shown_ms,
 )
-from gate_agent.lane_state import LaneState
-from wire.messages import ClockTrust
-from wire.reasons import Reason
+from gate_agent.status import Alarm, LaneStatus, Status
 
 SCANS_LIMIT = 100
 EARLIER_USES_LIMIT = 3
@@ -79,109 +76,6 @@ class Scan:
     """Judged for staff alone: nothing was opened or counted."""
     number: int = 0
     """Given by the board, rising."""
-
-
-class Side(StrEnum):
-    """What visitors do at a lane."""
-
-    ENTRY = "entry"
-    EXIT = "exit"
-
-
-class Way(StrEnum):
-    """Where a visitor who may enter walks to, as the screen stands."""
-
-    LEFT = "left"
-    RIGHT = "right"
-    UP = "up"
-
-
-@dataclass(frozen=True, slots=True)
-class LaneStatus:
-    """One lane on the staff's strip and in the visitor face's bar."""
-
-    lane: int
-    state: LaneState = LaneState.STARTING
-    side: Side = Side.ENTRY
-    way: Way = Way.UP
-    trouble: LaneTrouble | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
-    """When a lane that is held open stops being so."""
-    crossed_with: int | None = None
-    """The other lane, when its trouble is that they are crossed."""
-
-
-class AlarmKind(StrEnum):
-    """What staff must look after, the worst first. Each LaneTrouble of a lane is one of them by its value."""
-
-    FIRE = "fire"
-    RECORD = "record"
-    JOURNAL_GONE = "journal_gone"
-    FORCED = "forced"
-    CROSSED = "crossed"
-    MOVED = "moved"
-    TURNSTILE = "turnstile"
-    READER = "reader"
-    TAMPER = "tamper"
-    SENSOR = "sensor"
-    BACKWARDS = "backwards"
-    SECOND_PERSON = "second_person"
-    ANNULLED_OFTEN = "annulled_often"
-    JOURNAL_SET_ASIDE = "journal_set_aside"
-    UNDER_VOLTAGE = "under_voltage"
-    SYNC_SILENT = "sync_silent"
-    LIST_EXPIRED = "list_expired"
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """Something that calls for staff. `lane` None: the whole box; `other_lane`: the one it is crossed with."""
-
-    kind: AlarmKind
-    lane: int | None = None
-    since_ms: int | None = None
-    other_lane: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """Today's numbers on the venue's calendar. `inside` None: exits are not counted here."""
-
-    entered_today: int = 0
-    entered_this_hour: int = 0
-    inside: int | None = None
-    refused: Mapping[Reason, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How the gate is, for the staff's strip. None means not known, and is then left out."""
-
-    lanes: tuple[LaneStatus, ...] = ()
-    alarms: tuple[Alarm, ...] = ()
-    """The worst first."""
-    venue: Label = NO_LABEL
-    gate: str = ""
-    zone: str = "Asia/Shanghai"
-    enrolled: bool = False
-    online: bool = False
-    offline_since_ms: int | None = None
-    waiting: int = 0
-    open_intents: int = 0
-    """Admissions whose outcome is not known yet."""
-    list_version: int | None = None
-    list_at_ms: int | None = None
-    list_expired: bool = False
-    clock: ClockTrust = ClockTrust.UNKNOWN
-    disk_percent: int | None = None
-    disk_full: bool = False
-    readers_ok: int = 0
-    readers_all: int = 0
-    relays_ok: int = 0
-    relays_all: int = 0
-    temperature_c: int | None = None
-    counters: Counters = Counters()
 
 
 @dataclass(frozen=True, slots=True)

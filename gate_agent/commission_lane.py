@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gate_agent import judging
 from gate_agent.agent import SPARE_KEY_BYTES, only_one
-from gate_agent.board import Board, LaneStatus, Status
+from gate_agent.board import Board
 from gate_agent.commissioning import CODE_DIGITS, Commissioning, NotCommissioned, Operator
 from gate_agent.entries import Entries
 from gate_agent.faces import Face, FaceFacts
@@ -17,6 +17,7 @@ from gate_agent.journal import CannotRecord, Journal
 from gate_agent.lane_state import LaneState
 from gate_agent.pass_list import PassListHolder
 from gate_agent.settings import LaneChoice
+from gate_agent.status import LaneStatus, Status
 from gate_agent.sync_state import SyncView
 from gate_agent.topology import Topology, Wiring
 from gate_agent.trusted_time import clocks_of_this_machine

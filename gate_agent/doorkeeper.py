@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from gate_agent import judging, staff_entries
 from gate_agent.announcement import Announcement, next_of_group
-from gate_agent.board import AlarmKind, Board
+from gate_agent.board import Board
 from gate_agent.faces import FAMILY, Face, Family, State, shown_ms
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.judging import Event
@@ -16,6 +16,7 @@ from gate_agent.lane import Hold, Lane, Party
 from gate_agent.lane_state import Word
 from gate_agent.passage import NS_PER_MS, Ending, Opening, Sighting
 from gate_agent.standing import OPEN, Standing, allows_pulse
+from gate_agent.status import AlarmKind
 from gate_agent.uses import EXIT, STAYED
 from gate_agent.wiring_watch import WiringWatch
 from gate_agent.world import World

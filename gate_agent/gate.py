@@ -142,7 +142,10 @@ class Gate:
         return seq
 
     def set_order(self, lane: Lane, word: Word, who: str, reason: str = "", minutes: int = 0) -> int | NotNow:
-        """Open the lane, close it, or hold it open for so many `minutes`; it stands until the next order."""
+        """Open the lane, close it, or hold it open for so many `minutes`; it stands until the next order.
+
+        Whoever gives it has seen the lane: alarms of what happened there and is over leave.
+        """
         if (word is Word.HELD_OPEN) != (minutes > 0):
             raise ValueError("a lane is held open for so many minutes, and nothing else is")
         if self.standing.fire:
@@ -156,6 +159,7 @@ class Gate:
         if isinstance(kept, CannotRecord):
             return NotNow.CANNOT_RECORD
         self.standing.give(lane.number, kept)
+        self.standing.attended(lane.number)
         return kept.seq
 
     def check_next(self, lane: Lane, who: str) -> NotNow | None:

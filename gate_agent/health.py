@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from gate_agent import machine
-from gate_agent.board import Alarm, AlarmKind, Status
 from gate_agent.entries import damaged_journals
 from gate_agent.entries_view import EntriesView
 from gate_agent.faces import Label
@@ -18,6 +17,7 @@ from gate_agent.journal import Journal
 from gate_agent.lanes import LaneThreads
 from gate_agent.machine import Machine, Strain
 from gate_agent.standing import Standing
+from gate_agent.status import Alarm, AlarmKind, Status
 from gate_agent.sync_state import SyncView, sync_is_running
 from gate_agent.tally import Tally
 from gate_agent.world import World, WorldView

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gate_agent.board import AlarmKind, Board
+from gate_agent.board import Board
 from gate_agent.lane_state import LaneState
+from gate_agent.status import AlarmKind, alarms_of
 
 ADDRESS = "screen.url"
 """The file in the data directory that says where the running agent's screen is."""
@@ -35,13 +36,11 @@ def report(board: Board) -> dict[str, object]:
     """All of it as JSON takes it. `ok`: every lane does what it should, and this was looked at a moment ago."""
     status = board.snapshot().status
     frozen = board.status_age_ms() > FROZEN_MS
-    troubles = {lane.trouble.value for lane in status.lanes if lane.trouble is not None}
-    alarms = [kind for kind in AlarmKind if kind in troubles | {alarm.kind for alarm in status.alarms}]
     return {
         "ok": not frozen and not any(lane.state in NOT_WORKING for lane in status.lanes),
         "frozen": frozen,
         "lanes": {str(lane.lane): lane.state for lane in status.lanes},
-        "alarms": alarms,
+        "alarms": list(dict.fromkeys(alarm.kind for alarm in alarms_of(status))),
         "enrolled": status.enrolled,
         "online": status.online,
         "waiting": status.waiting,

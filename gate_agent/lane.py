@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from gate_agent.board import Side, Way
 from gate_agent.faces import Face, State
 from gate_agent.judging import Event
 from gate_agent.passage import Ending, LanePassages
 from gate_agent.readers import Reader
 from gate_agent.recognition import Presentation
+from gate_agent.status import Side, Way
 from hardware.card_reader import CardFault
 from hardware.indicator import Indicator, Signal
 from hardware.turnstile import Direction, Turnstile

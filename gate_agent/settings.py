@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from gate_agent.board import Way
 from gate_agent.recognition import HOLD_MS
+from gate_agent.status import Way
 from hardware import DeviceFault
 from hardware.devices import LaneSpec, parse_lane
 from hardware.turnstile import MAX_PULSE_MS, MIN_PULSE_MS

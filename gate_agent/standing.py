@@ -13,13 +13,14 @@ from dataclasses import replace
 from typing import TypeVar
 
 from gate_agent import judging
-from gate_agent.board import Alarm, AlarmKind, Board, LaneStatus, Status
+from gate_agent.board import Board
 from gate_agent.entries import Entries
 from gate_agent.faces import IDLE, Face, FaceFacts, LaneTrouble, State
 from gate_agent.journal import Journal
 from gate_agent.judging import NO_LANE, Event
 from gate_agent.lane import Lane
 from gate_agent.lane_state import Inputs, LaneState, Order, Word, lane_state, may_pulse
+from gate_agent.status import Alarm, AlarmKind, LaneStatus, Status, nearest_lane
 from gate_agent.world import World
 from wire.reasons import Reason
 
@@ -96,7 +97,7 @@ class Standing:
 
     def other_lane(self, lane: int) -> int | None:
         """The nearest other lane of the same side where somebody can walk through now."""
-        return _nearest(self._lanes[lane].side, lane, list(self._told.values()))
+        return nearest_lane(self._lanes[lane].side, lane, list(self._told.values()))
 
     def rest(self, lane: int) -> Face:
         """What the lane shows while nobody presents."""
@@ -236,7 +237,7 @@ class Standing:
 
     def _at_rest(self, lane: LaneStatus, lanes: Sequence[LaneStatus]) -> Face:
         """What a lane shows while nobody presents."""
-        facts = FaceFacts(to_lane=_nearest(lane.side, lane.lane, lanes), trouble=lane.trouble)
+        facts = FaceFacts(to_lane=nearest_lane(lane.side, lane.lane, lanes), trouble=lane.trouble)
         match lane.state:
             case LaneState.FIRE:
                 return Face(State.FIRE)
@@ -254,12 +255,9 @@ class Standing:
         return Face(State.EXIT) if own.direction in own.passages.free_ways else IDLE
 
     def _alarms_now(self) -> tuple[Alarm, ...]:
-        """Those of the lanes and of the rest of the gate, the worst first."""
+        """Those of the lanes and of the rest of the gate."""
         of_lanes = (Alarm(kind, lane or None, since_ms) for (kind, lane), (_, since_ms) in self._alarms.items())
-        kinds = list(AlarmKind)
-        return tuple(
-            sorted((*of_lanes, *self._box_alarms), key=lambda alarm: (kinds.index(alarm.kind), alarm.lane or 0))
-        )
+        return (*of_lanes, *self._box_alarms)
 
     def _lasting(self, kind: AlarmKind, lane: int, active: bool, event: str) -> None:
         if active == ((kind, lane) in self._alarms):
@@ -288,12 +286,6 @@ class Standing:
 def allows_pulse(standing: Standing, lane: int) -> bool:
     """Whether the lane's arm may be unlocked now."""
     return may_pulse(standing.inputs(lane))
-
-
-def _nearest(side: object, lane: int, lanes: Sequence[LaneStatus]) -> int | None:
-    walkable = (LaneState.OPEN, LaneState.HELD_OPEN)
-    others = [other.lane for other in lanes if other.lane != lane and other.side is side and other.state in walkable]
-    return min(others, key=lambda other: (abs(other - lane), other), default=None)
 
 
 def _trouble(lane: Lane) -> LaneTrouble | None:

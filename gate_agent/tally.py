@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from gate_agent.board import Counters
 from gate_agent.entries_view import EntriesView, Told
+from gate_agent.status import Counters
 from gate_agent.uses import EXIT, STAYED
 from wire.messages import COUNTING, EntryKind
 from wire.reasons import Reason

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gate_agent.acting import Listed
 from gate_agent.acts import MAX_CODE_CHARACTERS, MAX_URL_CHARACTERS, TERMS, Act, Ask, Came, Result, Unfit
-from gate_agent.board import LaneStatus, Scan, Side
+from gate_agent.board import Scan
 from gate_agent.faces import Face, FaceFacts
 from gate_agent.lane_state import HOLD_MINUTES, PARTY_LIMIT
 from gate_agent.list_find import MAX_TYPED_CHARACTERS, NotSought
@@ -19,6 +19,7 @@ from gate_agent.screen.scans import short
 from gate_agent.screen.sheet import Choice, Sheet, Text, Typed
 from gate_agent.screen.speech import Speech
 from gate_agent.staff import Role
+from gate_agent.status import LaneStatus, Side
 from hardware.card_reader import CardAuth, CardFault
 from wire import moments
 from wire.credential import mask_id_number

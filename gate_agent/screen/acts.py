@@ -15,12 +15,13 @@ from flask import Blueprint, Response, abort, make_response, render_template, re
 
 from gate_agent.acting import Acts
 from gate_agent.acts import TERMS, Act, Ask, Came, Result, Unfit, read_wish
-from gate_agent.board import Board, LaneStatus, Scan, Snapshot
+from gate_agent.board import Board, Scan, Snapshot
 from gate_agent.faces import FAMILY, Family
 from gate_agent.list_find import NotSought
 from gate_agent.screen import act_sheets
 from gate_agent.screen.act_sheets import NOT_NOW, STATUS, Opened
 from gate_agent.screen.speech import LANGUAGES, Speech
+from gate_agent.status import LaneStatus
 
 FIELD_LIMIT = 256
 """Characters of one field; the longest is the centre's address."""

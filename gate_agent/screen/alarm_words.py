@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from gate_agent.board import AlarmKind
 from gate_agent.faces import LaneTrouble
+from gate_agent.status import AlarmKind
 
 Both = tuple[str, str]
 

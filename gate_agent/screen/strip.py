@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gate_agent.board import LaneStatus, Status
 from gate_agent.lane_state import LaneState
 from gate_agent.screen import alarm_words
 from gate_agent.screen.alarms import AlarmLine, alarm_lines
 from gate_agent.screen.speech import Speech
+from gate_agent.status import LaneStatus, Status
 from wire.messages import ClockTrust
 
 LIST_OLD_MS = 60 * 60 * 1000

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from gate_agent.board import LaneStatus, Shown, Side, Status, Way
+from gate_agent.board import Shown
 from gate_agent.commissioning import text_of
 from gate_agent.faces import FAMILY, Face, FaceFacts, Family, State
 from gate_agent.screen import alarm_words, words
 from gate_agent.screen.speech import Speech, sentence_of
 from gate_agent.screen.words import Sentence
+from gate_agent.status import LaneStatus, Side, Status, Way
 from wire.reasons import Reason
 
 ENDS_SOON_DAYS = 30

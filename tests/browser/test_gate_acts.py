@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from gate_agent.acts import Act
-from gate_agent.board import LaneStatus
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.acts import act_pages
 from gate_agent.screen.app import create_app, serve
+from gate_agent.status import LaneStatus
 from tests.browser.acting import FOUND, PIN, WrittenActs
 from tests.browser.test_gate_alarms import TOO_SMALL
 from tests.browser.test_gate_faces import SIZES, Gate, complaints, new_board

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page, expect
 
-from gate_agent.board import Alarm, AlarmKind
+from gate_agent.status import Alarm, AlarmKind
 from tests.browser.test_gate_faces import HEAR, SIZES, Gate, complaints
 from tests.browser.test_gate_staff import MISFITS, OFFLINE, ONLINE, gate, look
 from tests.gate_agent.beijing import at

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from gate_agent.board import Board, LaneStatus, Side, Status, Way
+from gate_agent.board import Board
 from gate_agent.faces import FAMILY, IDLE, Face, FaceFacts, Family, Label, LaneTrouble, Limit, State, Verdict
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.app import create_app, serve
 from gate_agent.screen.streams import BEAT_S
+from gate_agent.status import LaneStatus, Side, Status, Way
 from hardware.card_reader import CardTrouble
 from tests.gate_agent.agent_process import running
 from tests.gate_agent.beijing import NOW_MS, at, day

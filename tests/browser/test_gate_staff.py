@@ -9,12 +9,13 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page, expect
 
-from gate_agent.board import Board, Counters, EarlierUse, LaneStatus, Scan, ShownBy, Side, Status
+from gate_agent.board import Board, EarlierUse, Scan, ShownBy
 from gate_agent.faces import FaceFacts, Label, LaneTrouble, State
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.app import create_app, serve
 from gate_agent.screen.simulation import simulation
 from gate_agent.screen.streams import BEAT_S
+from gate_agent.status import Counters, LaneStatus, Side, Status
 from hardware.simulated import SimulatedLane
 from tests.browser.test_gate_faces import SIZES, Gate, complaints, new_board
 from tests.gate_agent.beijing import NOW_MS, at

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from gate_agent.board import Board, Scan, Status
+from gate_agent.board import Board, Scan
 from gate_agent.decision import Admit
 from gate_agent.entries import Entries
 from gate_agent.entries_view import EntriesView
@@ -25,6 +25,7 @@ from gate_agent.presenting import Verdict
 from gate_agent.recognition import Raw, recognise
 from gate_agent.seams import exported
 from gate_agent.staff_entries import NotNow
+from gate_agent.status import Status
 from gate_agent.sync_state import SyncView
 from gate_agent.trusted_time import Now
 from gate_agent.world import World

@@ -15,9 +15,9 @@ from gate_agent.board import (
     EarlierUse,
     Scan,
     Snapshot,
-    Status,
 )
 from gate_agent.faces import FAMILY, IDLE, READING_LIMIT_MS, SHOWN_MS, Face, Family, State, Verdict
+from gate_agent.status import Status
 from wire.reasons import Reason
 
 

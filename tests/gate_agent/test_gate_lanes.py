@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gate_agent.board import LaneStatus
 from gate_agent.decision import LetOut, Refuse
 from gate_agent.faces import IDLE, LaneTrouble, State
 from gate_agent.gate import MINUTE_MS
 from gate_agent.lane_state import LaneState, Word
 from gate_agent.staff_entries import NotNow
+from gate_agent.status import LaneStatus
 from hardware import DeviceFault
 from hardware.indicator import Signal
 from hardware.simulated_turnstile import WINDOW_MS, TurnstileTrouble, Walk

@@ -8,10 +8,11 @@ import pytest
 
 from gate_agent.decision import Refuse
 from gate_agent.faces import IDLE, State
+from gate_agent.lane_state import Word
 from gate_agent.standing import ALARM_MS, STUCK_MS
 from hardware.simulated_turnstile import SLOW_TURN_MS, WINDOW_MS, TurnstileTrouble, Walk
 from hardware.turnstile import Direction
-from tests.gate_agent.stage import STEP_MS, Stage, admitted, stage_at
+from tests.gate_agent.stage import STEP_MS, WHO, Stage, admitted, stage_at
 from tests.gate_agent.venue import SINGLE, TWICE, Venue
 from wire.reasons import Reason
 
@@ -47,7 +48,7 @@ def test_an_alarm_leaves_when_staff_have_looked_after_it_or_by_itself(stage: Sta
     for lane in (1, 2):
         stage.arms[lane - 1].walk(Walk.FORCE)
     stage.wait(1_000)
-    stage.gate.standing.attended(1)
+    stage.gate.set_order(stage.lanes[0], Word.OPEN, WHO)
     assert stage.alarms() == [("forced", 2)]
     stage.timeline.advance(ALARM_MS)
     stage.look()

@@ -7,7 +7,7 @@ from contextlib import closing
 import msgspec
 import pytest
 
-from gate_agent.board import LaneStatus, Shown, ShownBy, Status
+from gate_agent.board import Shown, ShownBy
 from gate_agent.decision import LetOut, Refuse, decide_exit
 from gate_agent.faces import FAMILY, Family
 from gate_agent.facts import AUTH_LEVEL, find_out
@@ -15,6 +15,7 @@ from gate_agent.recognition import recognise
 from gate_agent.screen.scans import detail
 from gate_agent.screen.speech import Speech
 from gate_agent.screen.visitor import view
+from gate_agent.status import LaneStatus, Status
 from gate_agent.sync_state import SyncStore
 from hardware.card_reader import ONE_CARD_ONLY, CardAuth, CardRead
 from hardware.indicator import Signal

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from gate_agent import machine
-from gate_agent.board import AlarmKind, Counters, Status, Way
 from gate_agent.entries import Entries, Placed
 from gate_agent.entries_view import EntriesView
 from gate_agent.faces import IDLE, LaneTrouble
@@ -21,6 +20,7 @@ from gate_agent.lanes import LaneThreads
 from gate_agent.machine import Machine
 from gate_agent.pass_list import PassListHolder
 from gate_agent.recognition import HeldUp
+from gate_agent.status import AlarmKind, Counters, Status, Way
 from gate_agent.sync_state import LOCK, SyncStore, SyncView, Task, Trouble, TroubleKind
 from gate_agent.tally import HOUR_MS, Tally
 from gate_agent.world import LOOK_AGAIN_MS, WorldView

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from gate_agent.board import Alarm, AlarmKind, Board, LaneStatus, Scan, Status
+from gate_agent.board import Board, Scan
 from gate_agent.faces import LaneTrouble
 from gate_agent.health_report import ADDRESS, FROZEN_MS, QUIET_S, NoAnswer, against_update, ask, report
 from gate_agent.lane_state import LaneState
+from gate_agent.status import Alarm, AlarmKind, LaneStatus, Status
 from hardware.pty_scanner import PtyScanner
 from tests.gate_agent.agent_process import lane, running
 from tests.gate_agent.venue import Venue
@@ -57,6 +58,12 @@ def test_a_state_that_nobody_looks_at_any_more_is_not_in_order(board: Board, han
     hand.now_ms += FROZEN_MS + 1
     assert (report(board)["ok"], report(board)["frozen"]) == (False, True)
     assert "does not look after itself" in against(board, tmp_path)
+
+
+def test_the_report_names_every_alarm_of_the_staff_s_face_the_worst_first(board: Board) -> None:
+    dead = LaneStatus(1, LaneState.OUT_OF_ORDER, trouble=LaneTrouble.READER)
+    board.status(Status(lanes=(dead,), list_expired=True, alarms=(Alarm(AlarmKind.FORCED, 1),)))
+    assert report(board)["alarms"] == ["forced", "reader", "list_expired"]
 
 
 def test_nobody_is_left_standing(board: Board, hand: Hand, tmp_path: Path) -> None:

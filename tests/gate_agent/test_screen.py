@@ -14,11 +14,12 @@ import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
-from gate_agent.board import Alarm, AlarmKind, Board, Counters, LaneStatus, Scan, Status
+from gate_agent.board import Board, Scan
 from gate_agent.faces import IDLE, Face, FaceFacts, Label, State
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.app import create_app, serve
 from gate_agent.screen.streams import STREAMS_LIMIT
+from gate_agent.status import Alarm, AlarmKind, Counters, LaneStatus, Status
 from tests.gate_agent.beijing import NOW_MS, at
 from wire.messages import ClockTrust
 from wire.reasons import Reason

@@ -11,13 +11,13 @@ from werkzeug.test import TestResponse
 
 from gate_agent import staff, sync_requests
 from gate_agent.acting import Acts
-from gate_agent.board import LaneStatus, Status
 from gate_agent.lane_state import LaneState
 from gate_agent.pins import Pins
 from gate_agent.screen.acts import act_pages
 from gate_agent.screen.app import create_app
 from gate_agent.settings import Settings
 from gate_agent.staff import Role, Staff
+from gate_agent.status import LaneStatus, Status
 from gate_agent.sync_state import RequestAnswer, SyncView
 from tests.gate_agent.beijing import NOW_MS
 from tests.gate_agent.stage import Here, Stage

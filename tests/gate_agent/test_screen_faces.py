@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from gate_agent.board import LaneStatus, Shown, Side, Status, Way
+from gate_agent.board import Shown
 from gate_agent.faces import NO_FACTS, Face, FaceFacts, Label, LaneTrouble, Limit, State, Verdict
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.visitor import FaceView, view
+from gate_agent.status import LaneStatus, Side, Status, Way
 from tests.gate_agent.beijing import NOW_MS, at
 from wire.reasons import Reason
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from gate_agent.board import Alarm, AlarmKind, EarlierUse, LaneStatus, Scan, ShownBy, Side, Status
+from gate_agent.board import EarlierUse, Scan, ShownBy
 from gate_agent.faces import FaceFacts, Family, Label, LaneTrouble, Limit, State
 from gate_agent.lane_state import LaneState
 from gate_agent.screen import scans, strip
 from gate_agent.screen.alarms import alarm_lines
 from gate_agent.screen.speech import Speech
+from gate_agent.status import Alarm, AlarmKind, LaneStatus, Side, Status
 from tests.gate_agent.beijing import NOW_MS, ZONE, at
 from wire.messages import ClockTrust
 from wire.reasons import Reason
@@ -82,6 +83,8 @@ def test_the_worst_alarm_stands_first_and_sends_visitors_to_the_nearest_open_lan
         "3 号通道读头未连接，入口已停用",
         "请检查 USB 线，或把读头插回原来的口；游客请走 2 号通道。09:58 起",
     )
+    (line,) = alarm_lines(replace(FINE, lanes=(reader, LaneStatus(4, LaneState.OPEN, Side.EXIT))), ZH)
+    assert "请走" not in line.second, "nobody who wants in is sent to the exit"
     forced = Alarm(AlarmKind.FORCED, 2, at(21, 10, 40))
     crossed = Alarm(AlarmKind.CROSSED, 1, None, other_lane=2)
     dead = tuple(LaneStatus(lane, LaneState.OUT_OF_ORDER, trouble=LaneTrouble.RECORD) for lane in (4, 5))

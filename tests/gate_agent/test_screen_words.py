@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gate_agent.board import AlarmKind, Side
 from gate_agent.faces import FAMILY, Family, LaneTrouble, Limit, State
 from gate_agent.lane_state import LaneState
 from gate_agent.screen import alarm_words, card_words, staff_words, words
 from gate_agent.screen.staff_words import Telling
 from gate_agent.screen.words import BREAK, LONGEST, LONGEST_LINE, Sentence
+from gate_agent.status import AlarmKind, Side
 from hardware.card_reader import CardTrouble
 from wire.messages import ClockTrust
 from wire.reasons import Reason

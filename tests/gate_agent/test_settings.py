@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gate_agent import settings
-from gate_agent.board import Way
 from gate_agent.settings import LIMITS, LaneSettings, ScreenSettings, Settings, SettingsError, StaffSettings
+from gate_agent.status import Way
 from tests.tidy.sources import ROOT
 
 DOCUMENT = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")

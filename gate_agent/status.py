@@ -1,0 +1,151 @@
+"""How the gate is, as data: its lanes, what calls for staff, today's numbers. Found by health, drawn by the screens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gate_agent.faces import NO_LABEL, Label, LaneTrouble
+from gate_agent.lane_state import LaneState
+from wire.messages import ClockTrust
+from wire.reasons import Reason
+
+WALKABLE = frozenset({LaneState.OPEN, LaneState.HELD_OPEN})
+
+
+class Side(StrEnum):
+    """What visitors do at a lane."""
+
+    ENTRY = "entry"
+    EXIT = "exit"
+
+
+class Way(StrEnum):
+    """Where a visitor who may enter walks to, as the screen stands."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    UP = "up"
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStatus:
+    """One lane on the staff's strip and in the visitor face's bar."""
+
+    lane: int
+    state: LaneState = LaneState.STARTING
+    side: Side = Side.ENTRY
+    way: Way = Way.UP
+    trouble: LaneTrouble | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    """When a lane that is held open stops being so."""
+    crossed_with: int | None = None
+    """The other lane, when its trouble is that they are crossed."""
+
+
+class AlarmKind(StrEnum):
+    """What staff must look after, the worst first. Each LaneTrouble is one of them by its value."""
+
+    FIRE = "fire"
+    RECORD = "record"
+    JOURNAL_GONE = "journal_gone"
+    FORCED = "forced"
+    CROSSED = "crossed"
+    MOVED = "moved"
+    TURNSTILE = "turnstile"
+    READER = "reader"
+    TAMPER = "tamper"
+    SENSOR = "sensor"
+    BACKWARDS = "backwards"
+    SECOND_PERSON = "second_person"
+    ANNULLED_OFTEN = "annulled_often"
+    JOURNAL_SET_ASIDE = "journal_set_aside"
+    UNDER_VOLTAGE = "under_voltage"
+    SYNC_SILENT = "sync_silent"
+    LIST_EXPIRED = "list_expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that calls for staff. `lane` None: the whole box; `other_lane`: the one it is crossed with."""
+
+    kind: AlarmKind
+    lane: int | None = None
+    since_ms: int | None = None
+    other_lane: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Today's numbers on the venue's calendar. `inside` None: exits are not counted here."""
+
+    entered_today: int = 0
+    entered_this_hour: int = 0
+    inside: int | None = None
+    refused: Mapping[Reason, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the gate is, for the staff's strip. None means not known, and is then left out."""
+
+    lanes: tuple[LaneStatus, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+    """Those that are not a lane's trouble; `alarms_of` gives all."""
+    venue: Label = NO_LABEL
+    gate: str = ""
+    zone: str = "Asia/Shanghai"
+    enrolled: bool = False
+    online: bool = False
+    offline_since_ms: int | None = None
+    waiting: int = 0
+    open_intents: int = 0
+    """Admissions whose outcome is not known yet."""
+    list_version: int | None = None
+    list_at_ms: int | None = None
+    list_expired: bool = False
+    clock: ClockTrust = ClockTrust.UNKNOWN
+    disk_percent: int | None = None
+    disk_full: bool = False
+    readers_ok: int = 0
+    readers_all: int = 0
+    relays_ok: int = 0
+    relays_all: int = 0
+    temperature_c: int | None = None
+    counters: Counters = Counters()
+
+
+def alarms_of(status: Status) -> tuple[Alarm, ...]:
+    """Everything that calls for staff, the worst first and once each."""
+    unique = {(alarm.kind, alarm.lane): alarm for alarm in _alarms(status)}
+    kinds = list(AlarmKind)
+    return tuple(sorted(unique.values(), key=lambda alarm: (kinds.index(alarm.kind), alarm.lane or 0)))
+
+
+def nearest_lane(side: Side, lane: int, lanes: Sequence[LaneStatus]) -> int | None:
+    """The nearest other lane of that side where somebody can walk through now."""
+    others = [other.lane for other in lanes if other.lane != lane and other.side is side and other.state in WALKABLE]
+    return min(others, key=lambda other: (abs(other - lane), other), default=None)
+
+
+def _alarms(status: Status) -> Iterator[Alarm]:
+    """Those the status names, those a lane's trouble is, and the list past its end."""
+    yield from status.alarms
+    told: set[int | None] = set()
+    for lane in status.lanes:
+        if lane.trouble is LaneTrouble.RECORD:
+            yield Alarm(AlarmKind.RECORD, since_ms=_since_ms(LaneTrouble.RECORD, status))
+        elif lane.trouble is LaneTrouble.CROSSED:
+            if lane.crossed_with not in told:  # two lanes, one alarm
+                told.add(lane.lane)
+                yield Alarm(AlarmKind.CROSSED, lane.lane, lane.since_ms, lane.crossed_with)
+        elif lane.trouble is not None:
+            yield Alarm(AlarmKind(lane.trouble.value), lane.lane, lane.since_ms)
+    if status.list_expired:
+        yield Alarm(AlarmKind.LIST_EXPIRED)
+
+
+def _since_ms(trouble: LaneTrouble, status: Status) -> int | None:
+    return min((lane.since_ms for lane in status.lanes if lane.trouble is trouble and lane.since_ms), default=None)
