@@ -10,8 +10,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gate_agent import list_install, sync_state, trusted_time
-from gate_agent.sync_state import Enrolment, SyncStore, SyncView
+from gate_agent import list_install, sync_store, trusted_time
+from gate_agent.sync_state import Enrolment, SyncView
+from gate_agent.sync_store import SyncStore
 from gate_agent.trusted_time import SignedTime
 from wire import feed, holder_proof, keyset, moments, signing, token
 from wire.entitlement import PassStatus, Rule
@@ -69,7 +70,7 @@ class Venue:
         signed_keys = keyset.sign_key_set(keys, (ROOT,))
         config = GateConfig(VENUE, bytes(16), ((1, bytes(32)),), bytes(32), b"salt", signed_keys)
         enrolment = Enrolment("http://127.0.0.1:9", bytes(16), keys.root, signed_keys)
-        sync_state.store_enrolment(self.data_dir, enrolment, bytes(32), config)
+        sync_store.store_enrolment(self.data_dir, enrolment, bytes(32), config)
         clocks = trusted_time.clocks_of_this_machine()
         store = SyncStore(self.data_dir)
         store.keep_signed_time(SignedTime(self.now_ms, clocks.boot_ms(), clocks.boot_id))

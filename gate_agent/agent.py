@@ -15,7 +15,6 @@ from types import TracebackType
 from gate_agent import judging
 from gate_agent.acting import Acts
 from gate_agent.board import Board
-from gate_agent.entries import Entries
 from gate_agent.gate import Gate
 from gate_agent.health import Health
 from gate_agent.journal import CannotRecord, Journal
@@ -29,6 +28,7 @@ from gate_agent.retention import Retention
 from gate_agent.selfcheck import SelfCheck
 from gate_agent.settings import LaneChoice, Settings
 from gate_agent.staff import Staff
+from gate_agent.succession import Watch, open_journal
 from gate_agent.sync_child import SyncChild
 from gate_agent.sync_state import SyncView
 from gate_agent.trusted_time import clocks_of_this_machine
@@ -55,7 +55,7 @@ class Agent:
     def __init__(
         self, data_dir: Path, gate_name: str, chosen: Sequence[LaneChoice], monotonic_ns: Callable[[], int]
     ) -> None:
-        """Raises AlreadyRunning, hardware.DeviceFault, entries.JournalTooNew, or what the disk says."""
+        """Raises AlreadyRunning, DeviceFault, JournalTooNew, JournalClosed, or what the disk says."""
         self._stopping = threading.Event()
         self._opened = contextlib.ExitStack()
         self._monotonic_ns = monotonic_ns
@@ -63,7 +63,8 @@ class Agent:
         with self._opened:
             self._opened.callback(only_one(data_dir))
             self._sync = sync = SyncView.open(data_dir)
-            entries, set_aside = Entries.open(data_dir, lambda: secrets.token_bytes(INCARNATION_BYTES), sync.cursor)
+            self._opened_journal = open_journal(data_dir, lambda: secrets.token_bytes(INCARNATION_BYTES), sync)
+            entries = self._opened_journal.entries
             self._journal = Journal(entries)
             self._opened.callback(self._journal.close)
             clocks, lists = clocks_of_this_machine(), PassListHolder(data_dir)
@@ -84,7 +85,6 @@ class Agent:
             ]
             self._health = Health(data_dir, gate_name, self.gate.standing, self._journal, self._world, sync, self.lanes)
             self._retention = Retention(self._journal, entries.incarnation, sync, self._world.look)
-            self._set_aside = set_aside
             reads_codes = any(devices.cameras for devices in self.devices)
             self._selfcheck = SelfCheck(self._journal, reads_codes, lambda: self.time.now().record_ms)
             self._opened = self._opened.pop_all()
@@ -92,10 +92,11 @@ class Agent:
     def start(self) -> None:
         """Close what a crash left open, then let the lanes work."""
         self._journal.start()
-        if self._set_aside is not None:
-            log.error("the journal was damaged or lacks its end; %s holds it, a new one begins", self._set_aside.name)
-            world = self._world.look()
-            self._journal.post(lambda entries: judging.append_event(entries, "journal_set_aside", world))
+        begun = self._opened_journal
+        if begun.aside is not None and begun.event is not None:
+            name, world = begun.event, self._world.look()
+            log.error("a new journal begins (%s); the one before it lies in %s", name, begun.aside.name)
+            self._journal.post(lambda entries: judging.append_event(entries, name, world))
         intents = self._journal.perform(lambda entries: entries.open_intents())
         if not isinstance(intents, CannotRecord):
             self.gate.recover(intents)
@@ -115,6 +116,11 @@ class Agent:
         pins = Pins(Staff(self.data_dir), self._journal, self._world.look)
         lanes = {lane.lane.number: lane for lane in self.lanes}
         return Acts(self.data_dir, pins, self._journal, self._world.look, self.gate, lanes, self._sync, held)
+
+    def watch_journal(self, start_anew: Callable[[], None]) -> None:
+        """Call `start_anew`, once, when the journal cannot go on: the next start begins another."""
+        watch = Watch(self._opened_journal.entries.incarnation, self._sync, self.board, start_anew)
+        threading.Thread(target=watch.run, args=(self._stopping,), name="succession", daemon=True).start()
 
     def keep_syncing(self) -> None:
         """Run the sync child from now on."""

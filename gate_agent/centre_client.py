@@ -12,7 +12,8 @@ from pathlib import Path
 import requests
 import urllib3
 
-from gate_agent.sync_state import DEVICE_KEY, SyncState, SyncStore, Trouble, TroubleKind
+from gate_agent.sync_state import DEVICE_KEY, SyncState, Trouble, TroubleKind
+from gate_agent.sync_store import SyncStore
 from gate_agent.trusted_time import Clocks, SignedTime, TrustedTime
 from wire import envelope
 from wire.envelope import EnvelopeFlaw

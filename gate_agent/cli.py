@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gate_agent import settings
+from gate_agent.close_command import close_journal
 from gate_agent.commission_command import commission
 from gate_agent.options import EXIT_FAILED, LANES, SETTINGS, chosen_lanes, fail, misconfigured
 from gate_agent.staff_commands import DATA, staff_commands
@@ -38,6 +39,7 @@ def main() -> None:
 
 main.add_command(staff_commands)
 main.add_command(commission)
+main.add_command(close_journal)
 
 
 @main.command()
@@ -59,14 +61,20 @@ def run(
     from gate_agent.agent import Agent, AlreadyRunning
     from gate_agent.entries import JournalTooNew
     from gate_agent.health_report import told_where
+    from gate_agent.succession import JournalClosed
     from gate_agent.trusted_time import device_clock_ns
     from gate_agent.watchdog import notify
     from hardware import DeviceFault
 
     faulthandler.enable()  # the watchdog's SIGABRT then tells where every thread stood
-    stop = threading.Event()
+    stop, anew = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+
+    def start_anew() -> None:
+        anew.set()
+        stop.set()
+
     chosen, held = chosen_lanes(data_dir, settings_path, lanes or (SIMULATED_LANES if simulate else ()))
     if not chosen:
         misconfigured("no lane is named: add a [[lane]] to the settings, or use --lane (docs/settings.md)")
@@ -75,7 +83,7 @@ def run(
         agent = Agent(data_dir, held.gate_name, chosen, device_clock_ns)
     except (DeviceFault, JournalTooNew) as error:
         misconfigured(str(error))
-    except AlreadyRunning as error:
+    except (AlreadyRunning, JournalClosed) as error:
         fail(str(error))
     except (OSError, sqlite3.Error) as error:
         fail(f"the journal in {data_dir} cannot be opened: {error}")
@@ -92,9 +100,13 @@ def run(
         with told_where(data_dir, screen.url):
             notify("READY=1", "STATUS=started")
             click.echo("READY " + json.dumps({"screen": screen.url, "lanes": lane_numbers}))
+            agent.watch_journal(start_anew)
             stop.wait()
-        notify("STOPPING=1")
+        if not anew.is_set():
+            notify("STOPPING=1")
         screen.close()
+    if anew.is_set():  # the same program, from its beginning: nothing that it still held in memory outlives the journal
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted
 
 
 @main.command()

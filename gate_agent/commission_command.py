@@ -43,6 +43,7 @@ def commission(
     from gate_agent.screen.app import create_app
     from gate_agent.screen.app import serve as serve_screen
     from gate_agent.screen.simulation import simulation
+    from gate_agent.succession import JournalClosed
     from gate_agent.trusted_time import device_clock_ns
     from hardware import DeviceFault
     from hardware.turnstile import Role
@@ -63,7 +64,7 @@ def commission(
     tried = frozenset(Role(role) for role in untried)
     try:
         topology = commission_lane(data_dir, choice, _AtTheTerminal(), who, tried, serve, device_clock_ns)
-    except (NotCommissioned, AlreadyRunning, OSError, sqlite3.Error) as error:
+    except (NotCommissioned, AlreadyRunning, JournalClosed, OSError, sqlite3.Error) as error:
         fail(str(error))
     except (DeviceFault, JournalTooNew) as error:
         misconfigured(str(error))

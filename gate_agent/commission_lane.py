@@ -18,6 +18,7 @@ from gate_agent.lane_state import LaneState
 from gate_agent.pass_list import PassListHolder
 from gate_agent.settings import LaneChoice
 from gate_agent.status import LaneStatus, Status
+from gate_agent.succession import open_journal
 from gate_agent.sync_state import SyncView
 from gate_agent.topology import Topology, Wiring
 from gate_agent.trusted_time import clocks_of_this_machine
@@ -45,15 +46,14 @@ def commission_lane(
 ) -> Topology:
     """How the lane is wired, once that is in the journal.
 
-    NotCommissioned, agent.AlreadyRunning, hardware.DeviceFault, entries.JournalTooNew, or what the disk says."""
+    NotCommissioned, AlreadyRunning, DeviceFault, JournalTooNew, JournalClosed, or what the disk says."""
     number = choice.spec.number
     with contextlib.ExitStack() as opened:
         opened.callback(only_one(data_dir))
-        entries, _ = Entries.open(data_dir, lambda: secrets.token_bytes(INCARNATION_BYTES))
-        journal = Journal(entries)
+        lists, sync = PassListHolder(data_dir), SyncView.open(data_dir)
+        journal = Journal(open_journal(data_dir, lambda: secrets.token_bytes(INCARNATION_BYTES), sync).entries)
         opened.callback(journal.close)
         journal.start()
-        lists, sync = PassListHolder(data_dir), SyncView.open(data_dir)
         world = WorldView(clocks_of_this_machine(), lists, sync, secrets.token_bytes(SPARE_KEY_BYTES))
 
         def record(event: str, wiring: Wiring | None = None) -> None:

@@ -15,7 +15,8 @@ import msgspec
 from gate_agent.centre_client import Answer, Centre, trouble_of
 from gate_agent.entries_view import EntriesView
 from gate_agent.entry_push import SOFTWARE
-from gate_agent.sync_state import Enrolment, SyncView, Trouble, store_enrolment
+from gate_agent.sync_state import Enrolment, SyncView, Trouble
+from gate_agent.sync_store import store_enrolment
 from gate_agent.trusted_time import Clocks
 from wire import keyset, messages, signing
 from wire.messages import DEVICE_BYTES, EnrolmentCode, EnrolReply, EnrolRequest

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ import msgspec
 
 from gate_agent import entries_schema, lane_orders, pruning, topology
 from gate_agent.chain import Broken, ChainWalk
+from gate_agent.entries_schema import Before
+from gate_agent.journal_files import LOG_SUFFIX, NAME, create_journal, set_journal_aside
 from gate_agent.lane_state import Order
 from gate_agent.pruning import Acknowledged
 from gate_agent.topology import Wiring
@@ -35,20 +37,21 @@ from wire.messages import (
 )
 from wire.reasons import Reason
 
-NAME = "entries.db"
 CHECKED_AT_START = 1_000
 """The newest entries whose chain is walked at every start; `gate-agent verify` walks all of it."""
 CHECK_STEPS = 20_000_000
 """Virtual-machine steps of SQLite that the check of the file's structure may take at start: well under a second."""
 BUSY_TIMEOUT_S = 5.0
 REQUESTS_KEPT = 4
+NOTHING_COUNTED = -(2**63)
 KEPT_FOR_ADMISSIONS_BYTES = 64 * 1024 * 1024
 """When the disk has less, refusals are no longer written: admissions go on for some 300,000 entries more."""
 PRIMARY_CODE = 0xFF
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """Only a broken file is set aside: a full, locked or read-only disk heals, or is for people to mend."""
 
-LOG_SUFFIX = "-wal"
+CLOSING_STATEMENT = "journal_closed"
+"""The event with which a journal ends for good."""
 UNDONE_BY = {EntryKind.INTENT: EntryKind.ANNULLED, EntryKind.MANUAL: EntryKind.RETURNED}
 """What follows an admission that was recorded too late for its visitor (`Entries.take_back`)."""
 
@@ -120,32 +123,42 @@ class Entries:
 
     @classmethod
     def open(
-        cls, data_dir: Path, new_incarnation: Callable[[], bytes], acknowledged: Callable[[bytes], int] = lambda _: 0
+        cls,
+        data_dir: Path,
+        new_incarnation: Callable[[], bytes],
+        before: Callable[[Path | None], Before] = lambda _: None,
     ) -> tuple[Entries, Path | None]:
         """The journal of a data directory, made if there is none.
 
-        A damaged one is set aside whole under a name of its own, which is returned, and a new incarnation begins. So is
-        one that ends before what the centre `acknowledged` of its incarnation: a card lost its end, or an old copy of
-        the card was put in (wire.md §7).
+        A damaged one is set aside whole under a name of its own, which is returned, and a new incarnation begins.
+        `before` is asked what a new one says of the journal before it, and is given that name.
         """
         path, set_aside = data_dir / NAME, None
         try:
             if path.exists():
-                entries = cls(path)
-                if acknowledged(entries.incarnation) <= entries.last_seq:
-                    return entries, None
-                entries.close()
-                set_aside = _set_aside(path)
+                return cls(path), None
         except JournalDamaged:
-            set_aside = _set_aside(path)
-        _set_aside(path)  # a log without its database, from a start that died here, must not run into the new one
-        _create(path, new_incarnation())
+            set_aside = set_journal_aside(path)
+        set_journal_aside(
+            path
+        )  # a log without its database, from a start that died here, must not run into the new one
+        create_journal(path, new_incarnation(), before(set_aside))
         return cls(path), set_aside
 
     @property
     def last_seq(self) -> int:
         """The newest entry; 0 in an empty journal."""
         return self._seq
+
+    @property
+    def last_hash(self) -> bytes:
+        """The chain's hash after the newest entry."""
+        return self._hash
+
+    def is_closed(self) -> bool:
+        """Whether its last word is that nothing more will come."""
+        row = self._db.execute("SELECT reason FROM entry WHERE seq = ?", (self._seq,)).fetchone()
+        return row is not None and bool(row[0] == CLOSING_STATEMENT)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -232,6 +245,16 @@ class Entries:
         """Whether the disk has more room than admissions should keep to themselves."""
         disk = os.statvfs(self.path)
         return disk.f_bavail * disk.f_frsize >= KEPT_FOR_ADMISSIONS_BYTES
+
+    def counted_through(self, marks: Mapping[bytes, int]) -> int:
+        """The last entry here that the centre has counted, by how far it says it has counted each journal of this gate.
+
+        What is kept of earlier journals stands before entry 1, each up to where the next begins.
+        """
+        if self.incarnation in marks:
+            return marks[self.incarnation]
+        kept = self._db.execute("SELECT incarnation, shift FROM superseded WHERE shift IS NOT NULL ORDER BY number")
+        return next((min(0, marks[before] - shift) for before, shift in kept if before in marks), NOTHING_COUNTED)
 
     def steps_of(self, pass_id: bytes) -> list[Step]:
         """What the journal holds of a pass, refusals left out."""
@@ -364,34 +387,3 @@ def _checked_tail(db: sqlite3.Connection) -> tuple[int, bytes]:
         if isinstance(taken, Broken):
             raise JournalDamaged(f"{NAME}: {taken.sentence}")
     return walk.seq, walk.hash
-
-
-def _create(path: Path, incarnation: bytes) -> None:
-    """A new journal, whole or not at all."""
-    building = path.with_name(NAME + ".new")
-    building.unlink(missing_ok=True)
-    with contextlib.closing(sqlite3.connect(building, isolation_level=None)) as db:
-        entries_schema.create(db, incarnation)
-    building.chmod(0o600)
-    building.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
-
-
-def damaged_journals(data_dir: Path) -> list[Path]:
-    """Those that were set aside and that nobody has taken away yet."""
-    return sorted(data_dir.glob("entries-damaged-*.db"))
-
-
-def _set_aside(path: Path) -> Path | None:
-    """Rename a journal and what SQLite keeps beside it, for whoever can mend it; None when there is nothing."""
-    parts = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
-    number = 1
-    while list(path.parent.glob(f"entries-damaged-{number}.db*")):
-        number += 1
-    aside = path.with_name(f"entries-damaged-{number}.db")
-    there = [part for part in parts if part.exists()]
-    for part in there:
-        part.rename(aside.with_name(part.name.replace(path.name, aside.name)))
-    return aside if there else None

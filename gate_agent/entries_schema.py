@@ -7,7 +7,12 @@ never be needed by the release before.
 from __future__ import annotations
 
 import sqlite3
+from typing import Literal
 
+from wire.messages import LOST, Superseded
+
+Before = Superseded | Literal["lost"] | None
+"""What a journal knows of the one before it; None: it is the first."""
 SCHEMA = 2
 NEWEST_SCHEMA = SCHEMA + 1
 """The newest schema this release appends to."""
@@ -97,6 +102,14 @@ CREATE TABLE lane_order (       -- staff's word on a lane, where it is not simpl
     held_ms INTEGER NOT NULL    -- for how long from when it was written
 ) STRICT;
 
+CREATE TABLE superseded (       -- the journals before this one, the newest first (gate_agent.succession)
+    number INTEGER PRIMARY KEY,
+    incarnation BLOB,           -- NULL: nothing is left that says which
+    last_seq INTEGER,           -- how far it is known to reach
+    hash BLOB,                  -- of its last entry, empty when not known
+    shift INTEGER               -- its entry n stands here as entry n - shift, up to 0; NULL: nothing of it does
+) STRICT;
+
 CREATE TABLE request (          -- what staff ask of sync, which answers in sync.db (gate_agent.staff_requests)
     number INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,    -- random: a new journal's first request is not the old one's
@@ -109,12 +122,25 @@ CREATE TABLE request (          -- what staff ask of sync, which answers in sync
 }
 
 
-def create(db: sqlite3.Connection, incarnation: bytes) -> None:
+def create(db: sqlite3.Connection, incarnation: bytes, before: Before = None) -> None:
     """Make an empty journal in a database that holds nothing, in one transaction."""
     added = "".join(_ADDED[schema] for schema in sorted(_ADDED))
     db.executescript(f"BEGIN; {_FIRST} {added} {_version(SCHEMA)}")
     db.execute("INSERT INTO meta VALUES (1, ?)", (incarnation,))
+    if before is not None:
+        told = (None, None, None) if before == LOST else (before.incarnation, before.last_seq, before.head)
+        db.execute("INSERT INTO superseded VALUES (1, ?, ?, ?, NULL)", told)
     db.execute("COMMIT")
+
+
+def before(db: sqlite3.Connection) -> Before:
+    """Which journal came before this one; None also in one of the first release."""
+    if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'superseded'").fetchone() is None:
+        return None
+    row = db.execute("SELECT incarnation, last_seq, hash FROM superseded WHERE number = 1").fetchone()
+    if row is None:
+        return None
+    return LOST if row[0] is None else Superseded(*row)
 
 
 def carry_up(db: sqlite3.Connection, schema: int) -> None:

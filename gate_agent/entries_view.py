@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gate_agent import chain, topology
 from gate_agent.chain import Broken, ChainWalk
-from gate_agent.entries import BUSY_TIMEOUT_S, NAME
+from gate_agent.entries import BUSY_TIMEOUT_S
+from gate_agent.journal_files import NAME
 from gate_agent.topology import Wiring
 from wire.messages import Entry, EntryKind, decode_entry
 

@@ -12,8 +12,9 @@ from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 
-from gate_agent import entries, seams
+from gate_agent import seams
 from gate_agent.entries_view import EntriesView
+from gate_agent.journal_files import NAME
 
 EXPORT_LIMIT_S = 120.0
 """How long staff wait for an export; then it is broken off."""
@@ -21,7 +22,7 @@ SPACE_FACTOR = 3
 """Room wanted on the medium, in sizes of the database: its copy, and the lines of JSON."""
 LOWER_PRIORITY = 10
 """So that an export takes no processor from the lanes."""
-DATABASE, LINES = entries.NAME, "entries.jsonl"
+DATABASE, LINES = NAME, "entries.jsonl"
 PART = ".part"
 
 
@@ -41,7 +42,7 @@ def write(data_dir: Path, folder: Path) -> None:
     building = folder.with_name(folder.name + PART)
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    source = f"{(data_dir / entries.NAME).absolute().as_uri()}?mode=ro"
+    source = f"{(data_dir / NAME).absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(source, uri=True)) as held, closing(sqlite3.connect(building / DATABASE)) as copy:
         held.execute("BEGIN")  # one moment of the journal, however much is written meanwhile
         held.execute("SELECT seq FROM entry LIMIT 1").fetchone()
@@ -67,7 +68,7 @@ def write_to_medium(
     if medium is None:
         return NotExported.NO_MEDIUM
     try:
-        disk, size = os.statvfs(medium), sum(path.stat().st_size for path in data_dir.glob(entries.NAME + "*"))
+        disk, size = os.statvfs(medium), sum(path.stat().st_size for path in data_dir.glob(NAME + "*"))
         if disk.f_bavail * disk.f_frsize < SPACE_FACTOR * size:
             return NotExported.MEDIUM_FULL
         command = [sys.executable, "-m", "gate_agent", "export", "--data", str(data_dir), "--to", str(medium / name)]

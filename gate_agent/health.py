@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from gate_agent import machine
-from gate_agent.entries import damaged_journals
 from gate_agent.entries_view import EntriesView
 from gate_agent.faces import Label
 from gate_agent.journal import Journal
+from gate_agent.journal_files import damaged_journals, superseded_journals
 from gate_agent.lanes import LaneThreads
 from gate_agent.machine import Machine, Strain
 from gate_agent.standing import Standing
@@ -104,6 +104,8 @@ class Health:
             yield AlarmKind.JOURNAL_GONE
         if damaged_journals(self._data_dir):
             yield AlarmKind.JOURNAL_SET_ASIDE
+        if superseded_journals(self._data_dir):
+            yield AlarmKind.JOURNAL_SUPERSEDED
         if self._strain.weak:
             yield AlarmKind.UNDER_VOLTAGE
         if self._sync_is_silent(world):

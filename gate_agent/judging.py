@@ -144,9 +144,10 @@ def _head_ms(world: World) -> int:
 
 def _uses(entries: Entries, known: Known, world: World) -> PassUses:
     centre = None if known.facts.listed is None else known.facts.listed.centre_uses
-    ours = (world.sync.device, entries.incarnation)
     marks = () if centre is None else centre.marks
-    through = max((mark.seq for mark in marks if (mark.device, mark.incarnation) == ours), default=0)
+    through = entries.counted_through(
+        {mark.incarnation: mark.seq for mark in marks if mark.device == world.sync.device}
+    )
     return count(entries.steps_of(known.pass_id), world.today, centre, through)
 
 

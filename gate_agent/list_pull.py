@@ -11,7 +11,8 @@ from pathlib import Path
 from gate_agent import list_install, pass_list
 from gate_agent.centre_client import Answer, Caller, Rest, trouble_of
 from gate_agent.list_install import Refused
-from gate_agent.sync_state import SyncState, SyncStore, Trouble, TroubleKind
+from gate_agent.sync_state import SyncState, Trouble, TroubleKind
+from gate_agent.sync_store import SyncStore
 from wire import feed, messages
 from wire.feed import Head
 from wire.signing import SealFlaw

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gate_agent import chain, entries
+from gate_agent import chain, entries, entries_schema
+from gate_agent.entries_schema import Before
+from gate_agent.journal_files import NAME
 from wire.messages import MAX_BATCH_ENTRIES
 
 _READY = """
@@ -20,6 +22,14 @@ _NO_SEQ = 2**63 - 1
 
 class JournalBehind(Exception):
     """The cursor stands past the journal's end: this journal is not the one that was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """How far a journal reached at some moment."""
+
+    incarnation: bytes
+    last_seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,35 +46,48 @@ class Ready:
     bodies: tuple[bytes, ...]
     waiting: int
     pruned_through: int = 0
+    complete_seq: int | None = None
+    """Everything that happened up to the moment asked for lies at or before this entry; None: not all of it ended."""
+    before: Before = None
+    closed: bool = False
+    """The journal's last entry says that nothing more will come."""
+
+    @property
+    def end_seq(self) -> int:
+        """The last of these entries, or the one before them."""
+        return self.first_seq - 1 + len(self.bodies)
 
     @property
     def last_seq(self) -> int:
-        """The last entry of the journal: no receipt can speak of a later one."""
-        return self.first_seq - 1 + len(self.bodies) + self.waiting
+        """The last entry of the journal."""
+        return self.end_seq + self.waiting
 
 
 class Outbox:
     """Reads entries.db of a data directory. Opened for each look: a journal that was set aside is never read on."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / entries.NAME
+        self._path = data_dir / NAME
 
-    def ready(self, cursor: Callable[[bytes], int]) -> Ready | None:
+    def ready(self, cursor: Callable[[bytes], int], moment: Moment | None = None) -> Ready | None:
         """What may be sent next, after the `cursor` of the journal's incarnation; None while there is no journal.
 
-        A cursor that was lost with sync.db begins again where the centre vouched for what was pruned.
+        A cursor that was lost with sync.db begins again where the centre vouched for what was pruned. With a `moment`
+        of the journal it is told where all that had begun by then ended.
         """
         if not self._path.exists():
             return None
-        uri = f"{self._path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, timeout=entries.BUSY_TIMEOUT_S, isolation_level=None, uri=True)) as db:
-            db.execute("BEGIN")  # one moment of the journal for all that is read here
+        with self._look() as db:
             (incarnation,) = db.execute("SELECT incarnation FROM meta").fetchone()
             first = chain.anchor(db)
             after = max(cursor(incarnation), first.seq)
             (newest,) = db.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()
             previous_hash = first.hash if after == first.seq else _hash_of(db, after)
             rows = db.execute(_READY, (after, _NO_SEQ, MAX_BATCH_ENTRIES)).fetchall()
+            asked = moment is not None and moment.incarnation == incarnation
+            complete_seq = _complete(db, moment.last_seq) if moment is not None and asked else None
+            before = entries_schema.before(db)
+            last = db.execute("SELECT reason FROM entry WHERE seq = ?", (newest,)).fetchone()
         return Ready(
             incarnation=incarnation,
             first_seq=after + 1,
@@ -73,7 +96,41 @@ class Outbox:
             bodies=tuple(body for body, _ in rows),
             waiting=newest - after - len(rows),
             pruned_through=first.seq,
+            complete_seq=complete_seq,
+            before=before,
+            closed=last == (entries.CLOSING_STATEMENT,),
         )
+
+    def moment(self) -> Moment | None:
+        """How far the journal reaches now; None while there is none."""
+        if not self._path.exists():
+            return None
+        with self._look() as db:
+            return Moment(
+                *db.execute("SELECT incarnation, (SELECT coalesce(max(seq), 0) FROM entry) FROM meta").fetchone()
+            )
+
+    def hash_of(self, seq: int) -> bytes | None:
+        """The chain's hash after an entry; None for one that is not here any more."""
+        with self._look() as db:
+            row = db.execute("SELECT hash FROM entry WHERE seq = ?", (seq,)).fetchone()
+        return None if row is None or not row[0] else bytes(row[0])
+
+    @contextmanager
+    def _look(self) -> Iterator[sqlite3.Connection]:
+        """One moment of the journal for all that is read inside."""
+        uri = f"{self._path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, timeout=entries.BUSY_TIMEOUT_S, isolation_level=None, uri=True)) as db:
+            db.execute("BEGIN")
+            yield db
+
+
+def _complete(db: sqlite3.Connection, last_seq: int) -> int | None:
+    """The last entry that belongs to what had begun with entry `last_seq`; None while one of its intents is open."""
+    if db.execute("SELECT 1 FROM open_intent WHERE seq <= ?", (last_seq,)).fetchone() is not None:
+        return None
+    sql = "SELECT max(seq) FROM entry WHERE seq > ? AND ref_seq <= ?"
+    return max(last_seq, db.execute(sql, (last_seq, last_seq)).fetchone()[0] or 0)
 
 
 def _hash_of(db: sqlite3.Connection, seq: int) -> bytes:

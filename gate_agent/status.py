@@ -62,6 +62,7 @@ class AlarmKind(StrEnum):
     SECOND_PERSON = "second_person"
     ANNULLED_OFTEN = "annulled_often"
     JOURNAL_SET_ASIDE = "journal_set_aside"
+    JOURNAL_SUPERSEDED = "journal_superseded"
     UNDER_VOLTAGE = "under_voltage"
     SYNC_SILENT = "sync_silent"
     LIST_EXPIRED = "list_expired"

@@ -23,7 +23,8 @@ from gate_agent.enrolment import NotEnrolled
 from gate_agent.entry_push import EntryPush
 from gate_agent.list_pull import ListPull
 from gate_agent.sync_requests import EnrolWish, RequestKind, Requests
-from gate_agent.sync_state import LOCK, RequestAnswer, SyncStore, Task, Trouble, TroubleKind
+from gate_agent.sync_state import LOCK, RequestAnswer, Task, Trouble, TroubleKind
+from gate_agent.sync_store import SyncStore
 from gate_agent.trusted_time import Clocks, TrustedTime, clocks_of_this_machine
 from gate_agent.watchdog import Watchdog, notify
 

@@ -14,7 +14,9 @@ import msgspec
 
 from gate_agent import entries
 from gate_agent.journal import CannotRecord, Journal
-from gate_agent.sync_state import RequestAnswer, SyncStore, SyncView
+from gate_agent.journal_files import NAME
+from gate_agent.sync_state import RequestAnswer, SyncView
+from gate_agent.sync_store import SyncStore
 from gate_agent.trusted_time import Clocks
 from gate_agent.world import BOOT_CHARACTERS, World
 
@@ -63,7 +65,7 @@ class Requests:
     """Sync's side: each request is carried out once, while it is fresh."""
 
     def __init__(self, data_dir: Path, store: SyncStore, clocks: Clocks, carry: Mapping[RequestKind, Carry]) -> None:
-        self._path = data_dir / entries.NAME
+        self._path = data_dir / NAME
         self._store = store
         self._clocks = clocks
         self._carry = carry

@@ -34,7 +34,7 @@ class Tally:
         if day is None or now_ms is None:
             return Counters()
         if day != self._day:
-            self._day, self._seq = day, max(0, journal.last_seq() - LOOK_BACK_ENTRIES)
+            self._day, self._seq = day, journal.last_seq() - LOOK_BACK_ENTRIES
             self._entered, self._left, self._refused = Counter(), 0, Counter()
         for told in journal.told_after(self._seq):
             self._seq = told.seq

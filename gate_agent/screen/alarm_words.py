@@ -113,6 +113,13 @@ ALARMS: Mapping[AlarmKind, AlarmWords] = MappingProxyType(
             ("原来的记录文件已损坏，另存后换了新的", "The journal was damaged, set aside, and a new one begun"),
             ("放行照常；请报修，由维修人员取走旧文件", "Admission goes on; call service to take the old file away"),
         ),
+        AlarmKind.JOURNAL_SUPERSEDED: AlarmWords(
+            ("存储卡是旧的副本，已另起新记录", "The card is an old copy; a new journal was begun"),
+            (
+                "放行照常；请报修，由平台核对旧记录",
+                "Admission goes on; call service, the platform compares the old journal",
+            ),
+        ),
         AlarmKind.UNDER_VOLTAGE: AlarmWords(
             ("供电不足，已降低识别频率", "The power supply is too weak, decoding slowed"),
             ("请换原装电源，检查电源线", "Use the box's own power supply, check its cable"),

@@ -21,7 +21,7 @@ from gate_agent import list_install, pruning
 from gate_agent.entries import Entries
 from gate_agent.pass_list import PassListHolder
 from gate_agent.pruning import Acknowledged
-from gate_agent.sync_state import SyncStore
+from gate_agent.sync_store import SyncStore
 from tests.gate_agent import first_release, lists
 from tests.gate_agent.test_entries import PLACED, entry
 from tests.gate_agent.venue import enrol

@@ -22,6 +22,7 @@ from gate_agent.entries import Entries
 from gate_agent.entries_view import EntriesView
 from gate_agent.outbox import Outbox
 from gate_agent.pass_list import PassList
+from gate_agent.succession import open_journal
 from gate_agent.sync_state import SyncView
 from hardware.pty_scanner import PtyScanner
 from tests.faults import disk, life
@@ -153,7 +154,8 @@ def test_damage_by_a_card_that_lies_is_found_at_start_and_the_gate_works_on(
     ends: Counter[str] = Counter()
     for name, files, promised in recording.states(one_in * 3, lies=True):
         after, acknowledged = put(files, fast_path / "after"), promised.acknowledged
-        entries, set_aside = Entries.open(after, lambda: NEXT_INCARNATION, lambda _: acknowledged)  # noqa: B023
+        opened = open_journal(after, lambda: NEXT_INCARNATION, Acknowledging(acknowledged))
+        entries, set_aside = opened.entries, opened.aside
         assert entries.last_seq >= acknowledged or set_aside is not None, "no number the centre knows is given anew"
         with closing(entries), entries.transaction():
             entries.append(entry(), PLACED)
@@ -165,6 +167,24 @@ def test_damage_by_a_card_that_lies_is_found_at_start_and_the_gate_works_on(
             ends["set aside"] += 1
             assert entries.incarnation == NEXT_INCARNATION and set_aside.exists(), name
     assert ends["whole"] and ends["set aside"], ends
+
+
+@dataclass
+class Acknowledging:
+    """A centre that holds so much of every journal, and no other history of any."""
+
+    through_seq: int
+
+    def cursor(self, _incarnation: bytes, /) -> int:
+        """As sync.db says it."""
+        return self.through_seq
+
+    def parting(self, _incarnation: bytes, /) -> None:
+        """None."""
+
+    def journals(self) -> list[tuple[bytes, int]]:
+        """The one that was."""
+        return [(samples.INCARNATION, self.through_seq)]
 
 
 def record(library: Path, folder: Path, days: int, mode: str | None = None) -> Recording:

@@ -13,7 +13,8 @@ from gate_agent.centre_client import Caller
 from gate_agent.entries import Entries, Placed
 from gate_agent.entry_push import EntryPush
 from gate_agent.list_pull import ListPull
-from gate_agent.sync_state import Enrolment, SyncStore, store_enrolment
+from gate_agent.sync_state import Enrolment
+from gate_agent.sync_store import SyncStore, store_enrolment
 from gate_agent.trusted_time import Clocks, TrustedTime
 from tests.gate_agent.lists import KEY_SET
 from tests.wire import samples

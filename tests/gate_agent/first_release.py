@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from gate_agent.entries import NAME, Placed
+from gate_agent.entries import Placed
+from gate_agent.journal_files import NAME
 from tests.wire import samples
 from wire.messages import CLOSING, FIRST_HASH, Entry, EntryKind, encode_entry, entry_hash
 

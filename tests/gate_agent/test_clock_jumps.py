@@ -13,7 +13,8 @@ from gate_agent.decision import Admit, Refuse
 from gate_agent.gate import Gate
 from gate_agent.pass_list import PassListHolder
 from gate_agent.recognition import recognise
-from gate_agent.sync_state import SyncStore, SyncView
+from gate_agent.sync_state import SyncView
+from gate_agent.sync_store import SyncStore
 from gate_agent.trusted_time import SignedTime
 from gate_agent.world import LOOK_AGAIN_MS, WorldView
 from tests.gate_agent.boxes import HandSetClocks, box_at

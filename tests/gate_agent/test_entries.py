@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from gate_agent.chain import Broken
-from gate_agent.entries import NAME, Entries, Placed
+from gate_agent.entries import Entries, Placed
 from gate_agent.entries_view import EntriesView
+from gate_agent.journal_files import NAME
 from tests.wire import samples
 from wire.messages import FIRST_HASH, ClockTrust, Entry, EntryKind, decode_entry, entry_hash
 
@@ -208,19 +209,6 @@ def test_a_damaged_journal_is_set_aside_whole_and_a_new_one_begins(tmp_path: Pat
     entries.close()
     with closing(opened(tmp_path)) as again:
         assert again.last_seq == 1
-
-
-@pytest.mark.parametrize(("acknowledged", "goes_on"), [(3, True), (4, False)])
-def test_a_journal_that_ends_before_what_the_centre_holds_makes_way_for_a_new_one(
-    tmp_path: Path, acknowledged: int, goes_on: bool
-) -> None:
-    """Else numbers the centre knows would be given to other entries."""
-    fill(tmp_path, 3)
-    cursor = {samples.INCARNATION: acknowledged}
-    entries, set_aside = Entries.open(tmp_path, lambda: b"the-next", lambda incarnation: cursor.get(incarnation, 0))
-    with closing(entries):
-        assert (set_aside is None) is goes_on
-        assert (entries.incarnation, entries.last_seq) == ((samples.INCARNATION, 3) if goes_on else (b"the-next", 0))
 
 
 def test_a_log_without_its_database_does_not_run_into_the_new_one(tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ import pytest
 
 from gate_agent import entry_push
 from gate_agent.centre_client import Rest
-from gate_agent.sync_state import Trouble, TroubleKind
+from gate_agent.entries import CLOSING_STATEMENT, Placed
+from gate_agent.sync_state import Parting, Trouble, TroubleKind
 from tests.gate_agent.boxes import Box, HandSetClocks, bodies, box_at, write
 from tests.gate_agent.small_centre import PORTAL, Fault, SmallCentre
 from tests.wire import samples
 from tests.wire.samples import DEVICE_ID, INCARNATION
-from wire.messages import MAX_BATCH_ENTRIES, ClockTrust, EntryKind
+from wire.messages import MAX_BATCH_ENTRIES, ClockTrust, Entry, EntryKind, batch_digest, encode_batch
 
 
 @pytest.fixture
@@ -120,7 +121,6 @@ TROUBLE_OF = {
     Fault.OTHER_JOURNAL: TroubleKind.BAD_RECEIPT,
     Fault.OTHER_KEY: TroubleKind.BAD_RECEIPT,
     Fault.UNKNOWN_KEY: TroubleKind.BAD_RECEIPT,
-    Fault.TOO_FAR: TroubleKind.JOURNAL,
     Fault.NONE_TAKEN: TroubleKind.BAD_RECEIPT,
 }
 
@@ -146,7 +146,7 @@ def test_nothing_but_a_receipt_of_our_centre_for_this_batch_moves_the_cursor(
 
 def test_every_fault_in_turn_and_still_the_same_set(box: Box, centre: SmallCentre) -> None:
     entries = box.journal()
-    for fault in Fault:
+    for fault in [fault for fault in Fault if fault is not Fault.TOO_FAR]:  # that one is a true word: test_succession
         write(entries, *[EntryKind.REFUSED] * 7)
         centre.faults.append(fault)
         drain(box)
@@ -185,6 +185,76 @@ def test_a_centre_restored_from_a_backup_gets_again_what_it_lost(box: Box, centr
     assert box.cursor() == 4
     drain(box)
     assert centre.entries(DEVICE_ID, INCARNATION) == bodies(box.data_dir)
+
+
+def test_a_receipt_is_echoed_once_all_that_had_begun_by_then_is_sent(box: Box, centre: SmallCentre) -> None:
+    entries = box.journal()
+    write(entries, EntryKind.REFUSED)
+    box.push.push_once()
+    (first,) = centre.batches
+    assert (first.batch.echo, first.batch.complete_seq) == (None, 0)
+    digest = batch_digest(encode_batch(first.batch))
+    write(entries, EntryKind.REFUSED)  # made after the receipt came: nothing the watermark vouches for
+    box.push.push_once()
+    second = centre.batches[1].batch
+    assert (second.echo, second.complete_seq) == (digest, 1)
+    box.clocks.advance(entry_push.SIGN_OF_LIFE_EVERY_MS)
+    box.push.push_once()
+    third = centre.batches[2].batch
+    assert (third.echo, third.complete_seq) == (batch_digest(encode_batch(second)), 2)
+
+
+def test_an_open_admission_holds_the_echo_back_until_its_outcome_is_sent(box: Box, centre: SmallCentre) -> None:
+    entries = box.journal()
+    first = write(entries, EntryKind.INTENT)
+    box.push.push_once()
+    digest = batch_digest(encode_batch(centre.batches[0].batch))
+    second = write(entries, EntryKind.INTENT)
+    write(entries, EntryKind.PASSED, ref_seq=first)
+    box.push.push_once()  # ends before the second, and so without the first one's outcome
+    assert (len(centre.batches[1].entries), centre.batches[1].batch.echo) == (1, None)
+    write(entries, EntryKind.ANNULLED, ref_seq=second)
+    write(entries, EntryKind.REFUSED)
+    box.push.push_once()
+    last = centre.batches[2].batch
+    assert (last.echo, last.complete_seq) == (digest, 3), "up to the outcome, no further"
+
+
+def test_a_journal_that_was_closed_says_so_with_its_last_entry(box: Box, centre: SmallCentre) -> None:
+    entries = box.journal()
+    write(entries, *[EntryKind.REFUSED] * MAX_BATCH_ENTRIES)
+    with entries.transaction():
+        end = Entry(0, EntryKind.EVENT, 5, ClockTrust.HELD, 5, 1, 42, 0, reason=CLOSING_STATEMENT)
+        entries.append(end, Placed("boot", None))
+    box.push.push_once()
+    box.push.push_once()
+    assert [read.batch.closing for read in centre.batches] == [False, True]
+    assert entries.is_closed()
+
+
+def test_a_lost_sync_db_is_not_believed_blindly(box: Box, centre: SmallCentre) -> None:
+    """The centre knows more of this journal than the first batch: only the same history is skipped."""
+    entries = box.journal()
+    write(entries, *[EntryKind.REFUSED] * (MAX_BATCH_ENTRIES + 20))
+    drain(box)
+    stored = centre.entries(DEVICE_ID, INCARNATION)
+    stored[MAX_BATCH_ENTRIES + 20] = (b"of another history", bytes(32))
+    centre.forks_allowed = True
+    box.store.keep_receipt(INCARNATION, 0, b"")
+    assert box.push.push_once() == Rest(0.0)
+    assert box.cursor() == MAX_BATCH_ENTRIES
+    assert isinstance(box.push.push_once(), Trouble)
+    assert box.store.parting(INCARNATION) == Parting(MAX_BATCH_ENTRIES + 20, MAX_BATCH_ENTRIES + 20)
+    sent = len(centre.batches)
+    assert isinstance(box.push.push_once(), Trouble) and len(centre.batches) == sent, "nothing more is sent of it"
+
+
+def test_a_centre_that_holds_more_than_there_is_speaks_of_an_old_card(box: Box, centre: SmallCentre) -> None:
+    write(box.journal(), EntryKind.REFUSED, EntryKind.REFUSED)
+    centre.faults.append(Fault.TOO_FAR)
+    trouble = box.push.push_once()
+    assert isinstance(trouble, Trouble) and trouble.kind is TroubleKind.JOURNAL
+    assert box.store.parting(INCARNATION) == Parting(3, 3)
 
 
 def test_a_lost_sync_db_costs_one_batch(box: Box, centre: SmallCentre, tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gate_agent import entries, export
+from gate_agent import export
 from gate_agent.cli import main
 from gate_agent.entries import Entries
 from gate_agent.entries_view import EntriesView
 from gate_agent.export import NotExported
+from gate_agent.journal_files import NAME
 from tests.gate_agent.boxes import write
 from tests.wire import samples
 from wire.messages import EntryKind
@@ -71,7 +72,7 @@ def test_without_a_medium_or_room_or_with_one_that_fails_nothing_whole_is_claime
 
 
 def test_of_a_journal_with_a_broken_entry_the_copy_is_kept(box: Path, tmp_path: Path) -> None:
-    with closing(sqlite3.connect(box / entries.NAME)) as db, db:
+    with closing(sqlite3.connect(box / NAME)) as db, db:
         db.execute("DROP TRIGGER entry_is_append_only")
         db.execute("UPDATE entry SET body = x'c1' WHERE seq = 2")
     folder = tmp_path / "here"

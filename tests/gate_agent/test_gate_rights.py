@@ -16,7 +16,7 @@ from gate_agent.screen.scans import detail
 from gate_agent.screen.speech import Speech
 from gate_agent.screen.visitor import view
 from gate_agent.status import LaneStatus, Status
-from gate_agent.sync_state import SyncStore
+from gate_agent.sync_store import SyncStore
 from hardware.card_reader import ONE_CARD_ONLY, CardAuth, CardRead
 from hardware.indicator import Signal
 from hardware.simulated_turnstile import Walk

@@ -21,7 +21,8 @@ from gate_agent.machine import Machine
 from gate_agent.pass_list import PassListHolder
 from gate_agent.recognition import HeldUp
 from gate_agent.status import AlarmKind, Counters, Status, Way
-from gate_agent.sync_state import LOCK, SyncStore, SyncView, Task, Trouble, TroubleKind
+from gate_agent.sync_state import LOCK, SyncView, Task, Trouble, TroubleKind
+from gate_agent.sync_store import SyncStore
 from gate_agent.tally import HOUR_MS, Tally
 from gate_agent.world import LOOK_AGAIN_MS, WorldView
 from hardware.devices import LaneDevices

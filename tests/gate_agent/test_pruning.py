@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 
 from gate_agent import pruning
 from gate_agent.chain import Broken
-from gate_agent.entries import NAME, Entries, Placed
+from gate_agent.entries import Entries, Placed
 from gate_agent.entries_view import EntriesView
 from gate_agent.journal import Journal
+from gate_agent.journal_files import NAME
 from gate_agent.outbox import Outbox
 from gate_agent.pruning import DAY_MS, KEPT_MS, NEWEST_KEPT, Acknowledged
 from gate_agent.retention import Retention
-from gate_agent.sync_state import SyncStore, SyncView
+from gate_agent.sync_state import SyncView
+from gate_agent.sync_store import SyncStore
 from gate_agent.trusted_time import Now, os_clock_ms
 from gate_agent.world import World
 from tests.gate_agent import first_release

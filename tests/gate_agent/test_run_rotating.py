@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gate_agent.sync_state import SyncStore
+from gate_agent.sync_store import SyncStore
 from gate_agent.trusted_time import SignedTime, boot_clock_ms
 from hardware.pty_scanner import PtyScanner
 from tests.gate_agent.agent_process import AgentProcess, lane, running

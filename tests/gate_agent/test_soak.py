@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from gate_agent.sync_state import Enrolment, SyncStore
+from gate_agent.sync_state import Enrolment
+from gate_agent.sync_store import SyncStore
 from hardware.pty_scanner import PtyScanner
 from tests.gate_agent import lists
 from tests.gate_agent.agent_process import AgentProcess, lane, running

@@ -15,10 +15,12 @@ import msgspec
 import pytest
 
 from gate_agent import sync_requests
-from gate_agent.entries import NAME, REQUESTS_KEPT, Entries
+from gate_agent.entries import REQUESTS_KEPT, Entries
 from gate_agent.journal import Journal
+from gate_agent.journal_files import NAME
 from gate_agent.sync_requests import EnrolWish, RequestKind, Requests
-from gate_agent.sync_state import ANSWERS_KEPT, RequestAnswer, SyncState, SyncStore, SyncView
+from gate_agent.sync_state import RequestAnswer, SyncState, SyncView
+from gate_agent.sync_store import ANSWERS_KEPT, SyncStore
 from gate_agent.trusted_time import Now, boot_clock_ms, clocks_of_this_machine
 from gate_agent.world import BOOT_CHARACTERS, World
 from tests.gate_agent.boxes import HandSetClocks, box_at

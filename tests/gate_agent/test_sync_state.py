@@ -8,17 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gate_agent.sync_state import (
-    Enrolment,
-    Link,
-    SyncState,
-    SyncStore,
-    SyncView,
-    Task,
-    Trouble,
-    TroubleKind,
-    store_enrolment,
-)
+from gate_agent.sync_state import Enrolment, Link, SyncState, SyncView, Task, Trouble, TroubleKind
+from gate_agent.sync_store import SyncStore, store_enrolment
 from gate_agent.trusted_time import Evidence, SignedTime
 from tests.gate_agent.lists import CONFIG, KEY_SET
 from tests.wire import samples

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gate_agent import trusted_time
 from gate_agent.recognition import credentials
-from gate_agent.sync_state import Enrolment, SyncStore, store_enrolment
+from gate_agent.sync_state import Enrolment
+from gate_agent.sync_store import SyncStore, store_enrolment
 from gate_agent.trusted_time import SignedTime
 from hardware.card_reader import CardRead
 from tests.gate_agent import lists
