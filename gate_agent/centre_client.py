@@ -27,6 +27,10 @@ OPEN_LIMIT_MS = 5_000
 """A signed time is used only from a request that was open no longer."""
 CHUNK_BYTES = 65_536
 MAX_ERROR_BYTES = 4_096
+CENTRE_CA = "centre-ca.pem"
+"""In the data directory: the authorities that were named when the box was enrolled."""
+UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+"""How OpenSSL calls a certificate of somebody else, or for another name."""
 MAX_CENTRES = 2
 """Connections kept: the centre's own, and one to the cache in front of it."""
 
@@ -51,12 +55,16 @@ class Rest:
 
 
 class Centre:
-    """One connection to one centre, for one thread. No redirects, no proxies or passwords from the environment."""
+    """One connection to one centre, for one thread. No redirects, no proxies or passwords from the environment.
 
-    def __init__(self, url: str, clocks: Clocks) -> None:
+    `ca_file`: the only authorities (PEM) whose word on the centre's certificate counts; None: the public ones.
+    """
+
+    def __init__(self, url: str, clocks: Clocks, ca_file: Path | None = None) -> None:
         self.url = url
         self._clocks = clocks
         self._session = requests.Session()
+        self._session.verify = True if ca_file is None else str(ca_file)
         self._session.trust_env = False
         self._session.cookies.set_policy(
             DefaultCookiePolicy(allowed_domains=[])
@@ -84,7 +92,8 @@ class Centre:
             ) as response:
                 read = self._read(response, limit_bytes, asked_boot_ms + ANSWER_LIMIT_MS)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return Trouble(TroubleKind.UNREACHABLE, f"{method} {path}: {_cause(error)}")
+            kind = TroubleKind.NOT_THE_CENTRE if UNTRUSTED in str(error) else TroubleKind.UNREACHABLE
+            return Trouble(kind, f"{method} {path}: {_cause(error)}")
         if isinstance(read, Trouble):
             return read
         lower = {name.lower(): value for name, value in response.headers.items()}
@@ -155,7 +164,7 @@ class Caller:
         if url not in self._centres:
             if len(self._centres) == MAX_CENTRES:
                 self.close()
-            self._centres[url] = Centre(url, self._clocks)
+            self._centres[url] = Centre(url, self._clocks, ca_of(self._data_dir))
         return self._centres[url].exchange(method, path, limit_bytes, body, headers)
 
     def _signed_once(
@@ -180,6 +189,12 @@ class Caller:
         middle_boot_ms = (answer.asked_boot_ms + answer.answered_boot_ms) // 2
         self._store.keep_signed_time(SignedTime(at_ms, middle_boot_ms, self._clocks.boot_id))
         return True
+
+
+def ca_of(data_dir: Path) -> Path | None:
+    """The file with the authorities that were named when the box was enrolled, if any were."""
+    path = data_dir / CENTRE_CA
+    return path if path.exists() else None
 
 
 def error_word(answer: Answer) -> str | None:

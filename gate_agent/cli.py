@@ -20,6 +20,7 @@ import click
 from gate_agent import settings
 from gate_agent.close_command import close_journal
 from gate_agent.commission_command import commission
+from gate_agent.enrol_command import enrol
 from gate_agent.options import EXIT_FAILED, LANES, SETTINGS, chosen_lanes, fail, misconfigured
 from gate_agent.staff_commands import DATA, staff_commands
 
@@ -40,6 +41,7 @@ def main() -> None:
 main.add_command(staff_commands)
 main.add_command(commission)
 main.add_command(close_journal)
+main.add_command(enrol)
 
 
 @main.command()
@@ -117,27 +119,6 @@ def sync(data_dir: Path) -> None:
 
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     sys.exit(run_forever(data_dir))
-
-
-@main.command()
-@DATA
-@click.option("--url", required=True, help="Address of the centre, as https://HOST[:PORT].")
-@click.option("--code", required=True, help="The enrolment code the centre shows.")
-@click.option("--name", default=None, help="What operators see; this machine's name unless given.")
-@click.option("--replace", is_flag=True, help="Give up the enrolment this box has.")
-def enrol(data_dir: Path, url: str, code: str, name: str | None, replace: bool) -> None:
-    """Make this box a gate of a venue. Prints the six characters to compare on both screens."""
-    import socket
-
-    from gate_agent.enrolment import NotEnrolled
-    from gate_agent.enrolment import enrol as ask
-    from gate_agent.trusted_time import clocks_of_this_machine
-
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    answer = ask(data_dir, url, code, name or socket.gethostname(), clocks_of_this_machine(), replace=replace)
-    if isinstance(answer, NotEnrolled):
-        fail(answer.say)
-    click.echo(answer.line())
 
 
 @main.command()

@@ -123,6 +123,15 @@ class LaneTrouble(StrEnum):
     CROSSED = "crossed"
 
 
+class Enrolling(StrEnum):
+    """How far a box is on its way to being a gate; its lanes say so, closed."""
+
+    SHOW = "show"
+    ASKING = "asking"
+    COMPARE = "compare"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class FaceFacts:
     """What a sentence may fill in. Times are UTC ms; None or "" is unknown, and its fact line is then left out."""
@@ -155,6 +164,9 @@ class FaceFacts:
     """Why a card told nothing."""
     commission: str = ""
     """The number that a lane being commissioned shows, as digits and as a QR code."""
+    enrolling: Enrolling | None = None
+    check: str = ""
+    """The six characters that a person compares with those of the centre's screen."""
 
 
 NO_FACTS = FaceFacts()

@@ -95,4 +95,6 @@ def sentence_of(face: Face) -> Sentence:
     """The visitor's sentence of a face, in the variant its facts call for (reasons.md, Variants)."""
     if face.verdict is Reason.MALFORMED and face.facts.card is not None:
         return card_words.VISITOR[face.facts.card]
+    if face.facts.enrolling is not None:
+        return words.ENROLLING[face.facts.enrolling]
     return words.USED_UP[face.facts.limit] if face.verdict is Reason.USED_UP else words.VISITOR[face.verdict]

@@ -101,7 +101,7 @@ def view(lane: LaneStatus, shown: Shown, status: Status, now_ms: int | None) -> 
         lines=lines,
         width=_width(lines, way),
         en=english,
-        fact=face.facts.commission or ("" if family in (Family.RETRY, Family.GO) else fact),
+        fact=face.facts.commission or face.facts.check or ("" if _fact_is_in_the_band(face) else fact),
         band=_band(face, family, sentence, zh, en),
         place=SIDES[lane.side] if way or not status.venue.zh else f"{SIDES[lane.side]} · {status.venue.zh}",
         way=way,
@@ -131,7 +131,7 @@ def _headline(
 ) -> tuple[tuple[str, ...], str]:
     """The large lines and the English beneath. Who is sent away is told by the way panel, or else by the staff."""
     lines = tuple(sentence.zh.split(words.BREAK))
-    if family not in SENDS_AWAY:
+    if family not in SENDS_AWAY or facts.enrolling is not None:
         return lines, "" if family is Family.GO else sentence.en
     first = lines[:-1]
     if not first:
@@ -150,7 +150,13 @@ def _width(lines: tuple[str, ...], way: WayPanel | None) -> str:
     return f"w{min(max(least, *map(len, lines)), words.LONGEST_LINE)}"
 
 
+def _fact_is_in_the_band(face: Face) -> bool:
+    return FAMILY[face.verdict] in (Family.RETRY, Family.GO) or face.facts.enrolling is not None
+
+
 def _band(face: Face, family: Family, sentence: Sentence, zh: Speech, en: Speech) -> Band:
+    if face.facts.enrolling is not None:
+        return Band(sentence.fact_zh, sentence.fact_en, "lane")
     match family:
         case Family.GO if face.verdict is State.ADMITTED:
             return Band(zh.fill(admitted_line(face.facts, zh).zh, face.facts))

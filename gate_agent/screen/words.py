@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from gate_agent.faces import Limit, State, Verdict
+from gate_agent.faces import Enrolling, Limit, State, Verdict
 from wire.reasons import Reason
 
 BREAK = "¦"
@@ -162,6 +162,25 @@ USED_UP: Mapping[Limit, Sentence] = MappingProxyType(
     }
 )
 
+ENROLLING: Mapping[Enrolling, Sentence] = MappingProxyType(
+    {
+        Enrolling.SHOW: Sentence(
+            "请出示登记码",
+            "Show the enrolment code",
+            "中心“登记闸机”页面上的二维码",
+            "The centre's QR code",
+        ),
+        Enrolling.ASKING: Sentence("正在登记", "Enrolling", "请稍候", "One moment"),
+        Enrolling.COMPARE: Sentence(
+            "请核对六位码",
+            "Compare the characters",
+            "与中心页面上的一致才批准",
+            "Approve if they are alike",
+        ),
+        Enrolling.FAILED: Sentence("登记没有成功", "Not enrolled", "请重新生成登记码再试", "Try a new code"),
+    }
+)
+"""What the lanes of a box say that is on its way to being a gate; read by whoever enrols it."""
 NO_OTHER_LANE = Sentence("请工作人员协助", "Please wait for our staff")
 """Stands in for "please use lane {to}" when no other lane is open."""
 ASK_STAFF = Sentence("有疑问请找工作人员", "Questions? Please ask our staff")

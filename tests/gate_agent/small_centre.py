@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -48,8 +49,9 @@ class Fault(Enum):
 class SmallCentre:
     """Use as a context manager; `faults` are met one by one, `lists` is the feed it serves."""
 
-    def __init__(self, now_ms: Callable[[], int] = lambda: samples.NOW_MS) -> None:
+    def __init__(self, now_ms: Callable[[], int] = lambda: samples.NOW_MS, tls: ssl.SSLContext | None = None) -> None:
         self.now_ms = now_ms
+        self._scheme = "http" if tls is None else "https"
         self.lists = Feed()
         self.config: GateConfig = CONFIG
         self.approved = True
@@ -63,6 +65,8 @@ class SmallCentre:
         self.forks_allowed = False
         self.lock = threading.Lock()
         self._server = _Server(self)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
 
     def __enter__(self) -> SmallCentre:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -75,7 +79,7 @@ class SmallCentre:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
 
     def entries(self, device: bytes, incarnation: bytes) -> dict[int, tuple[bytes, bytes]]:
         """What is stored of one journal: seq → (bytes, hash)."""

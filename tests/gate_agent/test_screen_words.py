@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gate_agent.faces import FAMILY, Family, LaneTrouble, Limit, State
+from gate_agent.faces import FAMILY, Enrolling, Family, LaneTrouble, Limit, State
 from gate_agent.lane_state import LaneState
 from gate_agent.screen import alarm_words, card_words, staff_words, words
 from gate_agent.screen.staff_words import Telling
@@ -22,6 +22,7 @@ LARGE = [
     *words.VISITOR.values(),
     *words.USED_UP.values(),
     *card_words.VISITOR.values(),
+    *words.ENROLLING.values(),
     words.NO_OTHER_LANE,
     words.FROZEN,
 ]
@@ -35,6 +36,7 @@ def test_every_verdict_has_a_sentence_and_every_reason_a_telling() -> None:
     assert set(words.USED_UP) == set(staff_words.USED_UP) == set(Limit)
     assert set(alarm_words.TROUBLES) == set(LaneTrouble)
     assert set(alarm_words.ALARMS) == set(AlarmKind)
+    assert set(words.ENROLLING) == set(Enrolling)
     assert set(card_words.VISITOR) == set(card_words.STAFF) == set(CardTrouble)
 
 
@@ -62,7 +64,7 @@ def test_the_large_text_keeps_its_measure(sentence: Sentence) -> None:
 
 def test_facts_that_stand_in_the_lowest_band_fit_it() -> None:
     retry = [words.VISITOR[verdict] for verdict, family in FAMILY.items() if family is Family.RETRY]
-    for fact in (*retry, *card_words.VISITOR.values()):
+    for fact in (*retry, *card_words.VISITOR.values(), *words.ENROLLING.values()):
         assert len(fact.fact_zh) <= BAND_ZH
         assert 2 * len(fact.fact_zh) + len(fact.fact_en) <= 2 * BAND_ZH + BAND_EN
 
