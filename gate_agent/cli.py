@@ -21,8 +21,8 @@ from gate_agent import settings
 from gate_agent.close_command import close_journal
 from gate_agent.commission_command import commission
 from gate_agent.enrol_command import enrol
-from gate_agent.options import EXIT_FAILED, LANES, SETTINGS, chosen_lanes, fail, misconfigured
-from gate_agent.staff_commands import DATA, staff_commands
+from gate_agent.options import DATA, EXIT_FAILED, LANES, SETTINGS, chosen_lanes, fail, misconfigured
+from gate_agent.staff_commands import staff_commands
 
 if TYPE_CHECKING:
     from gate_agent.agent import Agent

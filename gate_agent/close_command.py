@@ -11,8 +11,7 @@ from pathlib import Path
 
 import click
 
-from gate_agent.options import EXIT_FAILED, fail, misconfigured
-from gate_agent.staff_commands import DATA
+from gate_agent.options import DATA, EXIT_FAILED, fail, misconfigured
 
 WAIT_FOR_CENTRE_S = 60.0
 LOOK_EVERY_S = 0.25

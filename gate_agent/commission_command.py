@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gate_agent.options import LANES, SETTINGS, chosen_lanes, fail, misconfigured
-from gate_agent.staff_commands import DATA
+from gate_agent.options import DATA, LANES, SETTINGS, chosen_lanes, fail, misconfigured
 
 if TYPE_CHECKING:
     from gate_agent.board import Board

@@ -13,6 +13,14 @@ from gate_agent import settings
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 78
 
+DATA = click.option(
+    "--data",
+    "data_dir",
+    required=True,
+    envvar="GATE_AGENT_DATA",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The data directory: journal, list, keys.",
+)
 SETTINGS = click.option(
     "--settings",
     "settings_path",

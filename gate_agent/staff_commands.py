@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import IO
 
 import click
 
-DATA = click.option(
-    "--data",
-    "data_dir",
-    required=True,
-    envvar="GATE_AGENT_DATA",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The data directory: journal, list, keys.",
-)
+from gate_agent.options import DATA, fail
+
 MAX_PIN_LINE = 64
 
 
@@ -40,7 +33,7 @@ def add_member(data_dir: Path, name: str, role: str, pin_file: IO[str] | None) -
     try:
         staff.add(data_dir, name, staff.Role(role), pin)
     except (staff.StaffError, OSError) as error:
-        _fail(error)
+        fail(str(error))
     click.echo(f"{name} may act here as {role}")
 
 
@@ -54,7 +47,7 @@ def list_members(data_dir: Path) -> None:
         for member in staff.load(data_dir).members:
             click.echo(f"{member.role}\t{member.name}")
     except staff.StaffError as error:
-        _fail(error)
+        fail(str(error))
 
 
 @staff_commands.command("remove")
@@ -67,10 +60,5 @@ def remove_member(data_dir: Path, name: str) -> None:
     try:
         staff.remove(data_dir, name)
     except (staff.StaffError, OSError) as error:
-        _fail(error)
+        fail(str(error))
     click.echo(f"{name} may do nothing here any more")
-
-
-def _fail(error: Exception) -> None:
-    click.echo(f"gate-agent: {error}", err=True)
-    sys.exit(1)

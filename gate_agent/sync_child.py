@@ -51,16 +51,27 @@ class SyncChild:
     def _run(self) -> None:
         backoff = Backoff(RESTART_FIRST_S, RESTART_LIMIT_S)
         while not self._stopping.is_set():
-            with self._lock:
-                if self._stopping.is_set():
-                    return
-                self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, env=self._environment)
-            steady = threading.Timer(STEADY_S, backoff.reset)
-            steady.daemon = True
-            steady.start()
-            code = self._child.wait()
-            steady.cancel()
+            child = self._started()
+            if child is not None:
+                steady = threading.Timer(STEADY_S, backoff.reset)
+                steady.daemon = True
+                steady.start()
+                code = child.wait()
+                steady.cancel()
             if not self._stopping.is_set():
                 pause_s = backoff.next_s()
-                log.warning("sync ended with exit code %d; it is started again in %.0f s", code, pause_s)
+                what = "could not be started" if child is None else f"ended with exit code {code}"
+                log.warning("sync %s; it is started again in %.0f s", what, pause_s)
                 self._stopping.wait(pause_s)
+
+    def _started(self) -> subprocess.Popen[bytes] | None:
+        """A new child; None when we are stopping, or the machine has no room for one."""
+        with self._lock:
+            if self._stopping.is_set():
+                return None
+            try:
+                self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, env=self._environment)
+            except OSError:
+                log.exception("the system started no process")
+                return None
+            return self._child

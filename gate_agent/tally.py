@@ -14,6 +14,7 @@ from wire.reasons import Reason
 LOOK_BACK_ENTRIES = 50_000
 """How far back a day that has just begun, or an agent that has just started, looks for the day's entries."""
 HOUR_MS = 3_600_000
+_KNOWN = frozenset(Reason)
 _GROUP = re.compile(r"group: (\d+) of \d+")
 _HELD_OPEN = re.compile(r"held_open_ended: (\d+) through, (\d+) back")
 
@@ -49,7 +50,7 @@ class Tally:
             self._entered[told.at_ms // HOUR_MS] += 1
         elif told.kind is EntryKind.RETURNED:
             self._entered[told.at_ms // HOUR_MS] -= 1
-        elif told.kind is EntryKind.REFUSED and told.reason is not None:
+        elif told.kind is EntryKind.REFUSED and told.reason in _KNOWN:  # a newer release may have written others
             self._refused[Reason(told.reason)] += 1
         elif told.kind is EntryKind.EVENT and told.reason is not None:
             name = told.reason.partition(":")[0]

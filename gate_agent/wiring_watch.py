@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,7 @@ class WiringWatch:
         self._journal = journal
         self._look = look
         self._kept = kept
+        self._lock = threading.Lock()
         self._crossed = CrossedLanes(windows_ns)
         self._name_trouble = name_trouble
 
@@ -57,11 +59,13 @@ class WiringWatch:
 
     def pulsed(self, lane: int, at_ns: int) -> None:
         """The lane's relay was pulsed."""
-        self._crossed.pulsed(lane, at_ns)
+        with self._lock:
+            self._crossed.pulsed(lane, at_ns)
 
     def passed(self, lane: int, at_ns: int) -> None:
         """Somebody passes at the lane, in its direction."""
-        pair = self._crossed.passed(lane, at_ns)
+        with self._lock:
+            pair = self._crossed.passed(lane, at_ns)
         if pair is None:
             return
         log.error("lanes %d and %d are crossed: exchange their wires, then commission both", *pair)

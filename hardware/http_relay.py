@@ -24,7 +24,6 @@ CONNECT_LIMIT_S = 0.5
 ANSWER_LIMIT_S = 1.0  # a visitor waits for it
 LOOK_EVERY_S = 5.0  # how soon a board that went away is missed
 ROUTES = Path("/proc/net")
-PLACEHOLDERS = ("{pulse_ms}", "{pulse_s}")
 
 _FLAG_UP = 0x1
 _FLAG_REJECT = 0x200

@@ -206,14 +206,6 @@ class SerialScanner:
             self._framer = LineFramer()  # a line cut by unplugging is not continued by the next one
 
 
-def by_path_name(device: Path, stable_names: Path = STABLE_NAMES) -> Path | None:
-    """The name of `device` that stays with its USB socket (`ttyUSB0` does not); None where it has none."""
-    for name in sorted(stable_names.glob("*")):
-        if name.resolve() == device.resolve():
-            return name
-    return None
-
-
 def _what_to_do(called: str, path: Path, error: Exception) -> str:
     if not path.exists():
         there = ", ".join(str(name) for name in sorted(STABLE_NAMES.glob("*"))) or "none"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gate_agent.lane_state import LaneState
+from gate_agent.machine import TOO_HOT_C
 from gate_agent.screen import alarm_words
 from gate_agent.screen.alarms import AlarmLine, alarm_lines
 from gate_agent.screen.speech import Speech
@@ -13,7 +14,7 @@ from wire.messages import ClockTrust
 
 LIST_OLD_MS = 60 * 60 * 1000
 DISK_WARN_PERCENT = 80
-WARM_C, HOT_C = 70, 80
+WARM_C = 70
 TRUST_LEVELS = {ClockTrust.TRUSTED: "", ClockTrust.HELD: "w", ClockTrust.UNKNOWN: "x"}
 CHIPS = {
     LaneState.OPEN: ("m-go", ""),
@@ -157,7 +158,7 @@ def _disk(percent: int, full: bool, speech: Speech) -> DeviceLine:
 
 
 def _temperature(celsius: int, speech: Speech) -> DeviceLine:
-    if celsius >= HOT_C:
+    if celsius >= TOO_HOT_C:
         return _item("temp", "temperature", speech.label("hot", c=celsius), "x", "hot", speech)
     level = "w" if celsius >= WARM_C else ""
     return _item("temp", "temperature", speech.label("degrees", c=celsius), level, "warm", speech)

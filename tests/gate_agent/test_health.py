@@ -261,6 +261,7 @@ def test_the_days_numbers(tmp_path: Path) -> None:
     assert numbers(entries, tally, tmp_path, 2513, NOW_MS) == Counters(3, 2, None, {Reason.EXPIRED: 1})
     write(EntryKind.REFUSED, reason="expired")
     write(EntryKind.REFUSED, reason="used_up")
+    write(EntryKind.REFUSED, reason="of_a_newer_release")
     refused = {Reason.EXPIRED: 2, Reason.USED_UP: 1}
     assert numbers(entries, tally, tmp_path, 2513, NOW_MS) == Counters(3, 2, None, refused)
     assert numbers(entries, Tally(), tmp_path, 2513, NOW_MS) == Counters(3, 2, None, refused)  # after a restart

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gate_agent import sync_child
 from gate_agent.sync_child import SyncChild
 from gate_agent.watchdog import Watchdog, notify
 from tests.gate_agent.agent_process import running
@@ -111,6 +112,21 @@ def test_a_sync_that_is_our_child_does_not_speak_in_our_name(systemd: Systemd, t
     until(told.exists)
     child.stop()
     assert systemd.heard() == []
+
+
+def test_a_sync_that_cannot_be_started_is_started_when_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sync_child, "RESTART_FIRST_S", 0.01)
+    program, told = tmp_path / "sync", tmp_path / "started"
+    child = SyncChild(tmp_path)
+    child._command = [str(program)]
+    child.start()
+    until(lambda: "sync could not be started" in caplog.text)
+    program.write_text(f"#!/bin/sh\ntouch {told}\n")
+    program.chmod(0o700)
+    until(told.exists)
+    child.stop()
 
 
 def test_without_systemd_nobody_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hardware.pty_scanner import PtyScanner
-from hardware.serial_scanner import MAX_LINE_CHARS, SerialScanner, by_path_name
+from hardware.serial_scanner import MAX_LINE_CHARS, SerialScanner
 from tests.waiting import until
 
 A_CODE = "GATE:" + "7K2" * 45
@@ -156,12 +156,3 @@ def test_a_missing_library_is_a_fault_that_says_so(monkeypatch: pytest.MonkeyPat
     assert scanner.next_line(0) is None
     assert "pyserial is missing" in str(scanner.fault)
     scanner.close()
-
-
-def test_the_name_that_stays_with_the_socket(tmp_path: Path) -> None:
-    device, names = tmp_path / "ttyUSB0", tmp_path / "by-path"
-    device.touch()
-    names.mkdir()
-    (names / "usb-0:2:1.0").symlink_to(device)
-    assert by_path_name(device, names) == names / "usb-0:2:1.0"
-    assert by_path_name(tmp_path / "ttyUSB1", names) is None
