@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from gate_agent.centre_client import Answer, Caller, Rest, trouble_of
+from gate_agent.heartbeat import Heartbeats
 from gate_agent.outbox import JournalBehind, Moment, Outbox, Ready
 from gate_agent.pass_list import PassListHolder
 from gate_agent.sync_state import Parting, SyncState, Trouble, TroubleKind
@@ -50,6 +51,7 @@ class EntryPush:
         self._lists = PassListHolder(data_dir)
         self._receipt_boot_ms: int | None = None
         self._vouched: _Vouched | None = None
+        self._heartbeats = Heartbeats(data_dir, boot_ms)
 
     def push_once(self) -> Rest | Trouble:
         """Send one batch if there is something to say. Only a receipt for this very batch moves the cursor."""
@@ -64,7 +66,8 @@ class EntryPush:
             return Trouble(TroubleKind.JOURNAL, str(error))
         if ready is not None and self._store.parting(ready.incarnation) is not None:
             return Trouble(TroubleKind.JOURNAL, PARTED)
-        if ready is None or not (ready.bodies or self._silent_for_long()):
+        self._heartbeats.look(state)
+        if ready is None or not (ready.bodies or self._silent_for_long() or self._heartbeats.is_news()):
             return Rest(LOOK_EVERY_S, asked=False)
         batch = self._batch(state, ready)
         body = messages.encode_batch(batch)
@@ -79,6 +82,7 @@ class EntryPush:
             return through_seq
         self._store.keep_receipt(ready.incarnation, through_seq, answer.body)
         self._receipt_boot_ms = self._boot_ms()
+        self._heartbeats.was_told()
         if batch.echo is not None or self._vouched is None or self._vouched.moment.incarnation != ready.incarnation:
             moment = self._outbox.moment()  # after the receipt came: whatever was done before it was given is in it
             self._vouched = None if moment is None else _Vouched(receipt.batch_digest, moment)
@@ -111,6 +115,7 @@ class EntryPush:
             complete_seq=0 if echo is None or ready.complete_seq is None else ready.complete_seq,
             supersedes=ready.before,
             closing=ready.closed and ready.waiting == 0,
+            health=self._heartbeats.untold(),
         )
 
     def _send(self, state: SyncState, body: bytes) -> Answer | Trouble:

@@ -17,7 +17,7 @@ from gate_agent.journal_files import damaged_journals, superseded_journals
 from gate_agent.lanes import LaneThreads
 from gate_agent.machine import Machine, Strain
 from gate_agent.standing import Standing
-from gate_agent.status import Alarm, AlarmKind, Status
+from gate_agent.status import Alarm, AlarmKind, DeviceKind, DeviceStatus, Status
 from gate_agent.sync_state import SyncView, sync_is_running
 from gate_agent.tally import Tally
 from gate_agent.world import World, WorldView
@@ -118,6 +118,12 @@ class Health:
             self._sync_seen_ms = now_ms
         return world.sync.device is not None and now_ms - self._sync_seen_ms >= SILENT_MS
 
+    def _devices(self) -> Iterator[DeviceStatus]:
+        for lane in self._lanes:
+            number = lane.lane.number
+            yield from (DeviceStatus(number, reader.kind, reader.fault or "") for reader in lane.readers)
+            yield DeviceStatus(number, DeviceKind.RELAY, lane.devices.turnstile.fault or "")
+
     def _status(self, world: World, computer: Machine) -> Status:
         held, sync, now = world.pass_list, world.sync, world.now
         contact_ms = sync.last_contact_ms
@@ -137,6 +143,7 @@ class Health:
             readers_all=len(readers),
             relays_ok=sum(lane.devices.turnstile.fault is None for lane in self._lanes),
             relays_all=len(self._lanes),
+            devices=tuple(self._devices()),
             temperature_c=computer.temperature_c,
         )
         if not self._journal.is_displaced():

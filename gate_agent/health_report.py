@@ -7,6 +7,7 @@ import json
 import os
 import urllib.request
 from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -65,20 +66,29 @@ def told_where(data_dir: Path, url: str) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def ask(data_dir: Path) -> dict[str, Any]:
-    """The report of the agent that runs in a data directory. NoAnswer: none does, or it says nothing."""
+def fetch(data_dir: Path, path: str, limit_bytes: int, limit_s: float = ASK_LIMIT_S) -> bytes:
+    """What the screen of the agent that runs in a data directory answers. NoAnswer: none does, or not in time."""
     try:
         url = (data_dir / ADDRESS).read_text(encoding="ascii").strip()
     except OSError:
         raise NoAnswer(f"no agent is running in {data_dir}") from None
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url + "/healthz", timeout=ASK_LIMIT_S) as answer:
-            told = json.loads(answer.read(MAX_REPORT_BYTES))
-    except (OSError, ValueError) as error:
+        with opener.open(url + path, timeout=limit_s) as answer:
+            told: bytes = answer.read(limit_bytes)
+    except (OSError, ValueError, HTTPException) as error:
         raise NoAnswer(f"the agent's screen at {url} does not answer ({error}): is it running?") from error
+    return told
+
+
+def ask(data_dir: Path) -> dict[str, Any]:
+    """The report of the agent that runs in a data directory. NoAnswer: none does, or it says nothing."""
+    try:
+        told = json.loads(fetch(data_dir, "/healthz", MAX_REPORT_BYTES))
+    except ValueError as error:
+        raise NoAnswer(f"what the agent's screen says of itself is no report ({error}): is it running?") from error
     if not isinstance(told, dict):
-        raise NoAnswer(f"what answers at {url} is no gate's screen")
+        raise NoAnswer("what answers in the agent's place is no gate's screen")
     return told
 
 

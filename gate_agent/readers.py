@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gate_agent.recognition import Raw
+from gate_agent.status import DeviceKind
 from hardware import Device
 from hardware.camera import Camera
-from hardware.card_reader import CardFault
+from hardware.card_reader import CardFault, CardReader
 from hardware.devices import LaneDevices
 
 Poll = Callable[[float], Raw | CardFault | None]
@@ -88,6 +89,7 @@ class Reader:
     ended: Callable[[], bool] = lambda: False
     spare: Callable[[bool], None] = lambda on: None
     failed: str | None = None
+    kind: DeviceKind = DeviceKind.SCANNER
 
     @property
     def fault(self) -> str | None:
@@ -100,9 +102,13 @@ def readers_of(devices: LaneDevices) -> list[Reader]:
     sights = Sights()
     cameras = [_camera(camera, sights) for camera in devices.cameras]
     scanners = [Reader(scanner, scanner.next_line) for scanner in devices.scanners]
-    return [*cameras, *scanners, *(Reader(card, card.next_read) for card in devices.card_readers)]
+    return [*cameras, *scanners, *map(_card_reader, devices.card_readers)]
 
 
 def _camera(camera: Camera, sights: Sights) -> Reader:
     reads = CodeCamera(camera, sights)
-    return Reader(camera, reads.poll, lambda: camera.ended, reads.spare)
+    return Reader(camera, reads.poll, lambda: camera.ended, reads.spare, kind=DeviceKind.CAMERA)
+
+
+def _card_reader(card: CardReader) -> Reader:
+    return Reader(card, card.next_read, kind=DeviceKind.CARD)

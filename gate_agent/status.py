@@ -78,6 +78,24 @@ class Alarm:
     other_lane: int | None = None
 
 
+class DeviceKind(StrEnum):
+    """What a device at a lane is."""
+
+    CAMERA = "camera"
+    SCANNER = "scanner"
+    CARD = "card"
+    RELAY = "relay"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """One device at a lane; `fault` is a sentence for staff, empty while it works."""
+
+    lane: int
+    kind: DeviceKind
+    fault: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Counters:
     """Today's numbers on the venue's calendar. `inside` None: exits are not counted here."""
@@ -114,6 +132,8 @@ class Status:
     readers_all: int = 0
     relays_ok: int = 0
     relays_all: int = 0
+    devices: tuple[DeviceStatus, ...] = ()
+    """The readers and relays one by one."""
     temperature_c: int | None = None
     counters: Counters = Counters()
 

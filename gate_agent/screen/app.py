@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Mapping
 from flask import Blueprint, Flask, Response, abort, jsonify, render_template, request
 from werkzeug.exceptions import NotFound
 
-from gate_agent import health_report
+from gate_agent import health_report, heartbeat
 from gate_agent.board import Board, Snapshot
 from gate_agent.screen import scans, strip, times, visitor, words
 from gate_agent.screen.server import HOST, REQUEST_BODY_LIMIT, Server
 from gate_agent.screen.sounds import Sounds
 from gate_agent.screen.speech import LANGUAGES, Speech
 from gate_agent.screen.streams import BEAT_S, Streams
+from wire.heartbeat import encode_heartbeat
 
 TRUSTED_HOSTS = [HOST, "localhost"]
 STAFF_PAUSE_S = 0.25
@@ -126,6 +127,11 @@ def _pages(screen: Screen, simulated: bool) -> Blueprint:
     @pages.get("/healthz")
     def healthz() -> Response:
         return jsonify(health_report.report(screen.board))
+
+    @pages.get(heartbeat.PATH)
+    def told_to_the_centre() -> Response:
+        told = heartbeat.heartbeat_of(screen.board, screen.now_ms(), screen.streams.taken)
+        return Response(encode_heartbeat(told), mimetype="application/msgpack")
 
     _staff_pages(pages, screen)
     return pages

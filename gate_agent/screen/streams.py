@@ -28,22 +28,38 @@ class Streams:
         self._board = board
         self._clock = clock
         self._beat_s = beat_s
-        self._free = threading.BoundedSemaphore(STREAMS_LIMIT)
+        self._lock = threading.Lock()
+        self._taken = 0
         self._closing = threading.Event()
         self._run = secrets.token_hex(4)
 
+    @property
+    def taken(self) -> int:
+        """How many pages listen."""
+        return self._taken
+
     def open(self, parts: Callable[[Snapshot], Mapping[str, str]], pause_s: float = 0.0) -> Response:
         """A stream of the named `parts` of a screen: each is sent when its HTML changed, at most every `pause_s`."""
-        if not self._free.acquire(blocking=False):
+        if not self._take():
             return Response("all streams are taken\n", 503, {"Retry-After": str(RETRY_AFTER_S)}, mimetype="text/plain")
         response = Response(stream_with_context(self._events(parts, pause_s)), mimetype="text/event-stream")
-        response.call_on_close(self._free.release)
+        response.call_on_close(self._release)
         return response
 
     def close(self) -> None:
         """Ends every stream at once."""
         self._closing.set()
         self._board.wake()
+
+    def _take(self) -> bool:
+        with self._lock:
+            free = self._taken < STREAMS_LIMIT
+            self._taken += free
+            return free
+
+    def _release(self) -> None:
+        with self._lock:
+            self._taken -= 1
 
     def _events(self, parts: Callable[[Snapshot], Mapping[str, str]], pause_s: float) -> Iterator[str]:
         yield f"retry: {RECONNECT_MS}\n\n"

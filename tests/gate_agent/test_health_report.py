@@ -12,13 +12,15 @@ import pytest
 
 from gate_agent.board import Board, Scan
 from gate_agent.faces import LaneTrouble
-from gate_agent.health_report import ADDRESS, FROZEN_MS, QUIET_S, NoAnswer, against_update, ask, report
+from gate_agent.health_report import ADDRESS, FROZEN_MS, QUIET_S, NoAnswer, against_update, ask, fetch, report
+from gate_agent.heartbeat import PATH
 from gate_agent.lane_state import LaneState
 from gate_agent.status import Alarm, AlarmKind, LaneStatus, Status
 from hardware.pty_scanner import PtyScanner
 from tests.gate_agent.agent_process import lane, running
 from tests.gate_agent.venue import Venue
 from tests.waiting import until
+from wire.heartbeat import MAX_HEARTBEAT_BYTES, AgentState, DeviceHealth, LaneHealth, read_heartbeat
 from wire.reasons import Reason
 
 
@@ -104,6 +106,10 @@ def test_the_command_asks_the_running_agent(tmp_path: Path) -> None:
         until(lambda: told(tmp_path)[0] == 0)
         said: dict[str, Any] = json.loads(told(tmp_path)[1])
         assert said["lanes"] == {"1": "open"}
+        beat = read_heartbeat(fetch(tmp_path, PATH, MAX_HEARTBEAT_BYTES))
+        assert beat is not None
+        assert (beat.agent, beat.lanes) == (AgentState.RUNNING, (LaneHealth(1, "open", "entry"),))
+        assert beat.devices == (DeviceHealth(1, "scanner"), DeviceHealth(1, "relay"))
         code, sentences = told(tmp_path, "--for-update")
         assert code == 1
         assert "wait for a quiet minute" in sentences
