@@ -12,12 +12,11 @@ import threading
 import time
 from pathlib import Path
 
-from demo.centre import Centre, running_centre
+from demo.centre import VENUE, Centre, running_centre
 from demo.gate import Gate, running_gate
 from demo.processes import ProgramFailed
 from demo.story import CARD, Story, StoryFailed
 
-VENUE = 1
 VISITOR_EVERY_S = 6.0
 CABLE_EVERY_VISITORS = 5
 LAST_WORDS_CHARS = 2_000

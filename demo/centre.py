@@ -13,12 +13,14 @@ from typing import Any
 
 import requests
 
+from demo.card_platform import CardPlatform
 from demo.processes import Program, run, run_json
 
 HTTP_TIMEOUT_S = 10.0
 DISTRIBUTOR = "3001"
 DISTRIBUTOR_FEN = 10_000_000
 MERCHANT = "platform"
+VENUE = 1
 VENUE_ACCOUNT = "venue-rainbow-bridge"
 
 
@@ -33,15 +35,19 @@ class Issued:
 
 @dataclass(slots=True)
 class Centre:
-    """A fresh centre with demo data, its worker and a sandbox provider, in a folder of its own."""
+    """A fresh centre with demo data, its worker and both stand-ins, in a folder of its own."""
 
     folder: Path
     url: str = ""
     provider_url: str = ""
     seeded: dict[str, Any] = field(default_factory=dict)
+    cards: CardPlatform = field(init=False)
     _env: dict[str, str] = field(default_factory=dict)
     _control_token: str = ""
     _programs: list[Program] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.cards = CardPlatform(self.folder)
 
     def start(self) -> None:
         """Set up, fill, and start the provider, the web process and the worker."""
@@ -53,7 +59,10 @@ class Centre:
         }
         made = run_json(["sync-server", "init"], self._env)
         self._start_provider(Path(made["merchant_key_file"]))
+        self.cards.start(MERCHANT)
+        self._env |= self.cards.env
         self.seeded = run_json(["sync-server", "demo-data"], self._env)
+        self._command("venue", "set", str(VENUE), "--electronic-cards")
         web = self._start(["sync-server", "run", "--port", str(port)], "centre")
         worker = self._start(["sync-server", "worker"], "worker")
         web.wait_ready()
@@ -63,6 +72,7 @@ class Centre:
         """Stop what was started, the last one first."""
         for program in reversed(self._programs):
             program.stop()
+        self.cards.stop()
 
     def product(self, name: str) -> int:
         """The number of a product of the demo data."""

@@ -21,15 +21,15 @@ class ProgramFailed(Exception):
     """A program ended, or did not get ready in time; the message has its last words."""
 
 
-def program(name: str) -> str:
-    """The console script `name` of the environment that runs this."""
-    return str(Path(sys.executable).with_name(name))
+def command(arguments: Sequence[str]) -> list[str]:
+    """How this environment starts one of the product's programs, named by its console script, from this checkout."""
+    return [sys.executable, "-m", arguments[0].replace("-", "_"), *arguments[1:]]
 
 
 def run(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> str:
     """What a command that ends by itself prints. Raises ProgramFailed when it does not exit with 0."""
     done = subprocess.run(
-        [program(arguments[0]), *arguments[1:]],
+        command(arguments),
         env={**os.environ, **(env or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -56,7 +56,7 @@ class Program:
         self._log = log
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [program(arguments[0]), *arguments[1:]],
+                command(arguments),
                 env={**os.environ, **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -73,6 +73,7 @@ class Story:
         self._admit("camera", 1, self.singles[0])
         copied = self._admit_by_phone(2)
         self._admit("card", 1, self.annual[1])
+        self._admit_by_electronic_card(2, self.annual[1], HOLDERS[1])
         self._refuse("a copy of the phone's code", 1, copied, "code_reused")
         self._refuse("a screenshot of that pass", 2, self.annual[0].code, "needs_rotating_code")
         self._refuse("a ticket that was used", 2, self.singles[0].code, "used_up")
@@ -92,6 +93,7 @@ class Story:
         self._admit("scanner", 2, self.singles[3])
         self._admit_by_phone(2)
         self._admit("card", 1, self.annual[1])
+        self._refuse("an electronic card, which only the centre can read", 2, self._draw(HOLDERS[1]), "needs_network")
         self._refuse("a ticket used at the other lane", 2, self.singles[2].code, "used_up")
         self.admitted_cut_off = self.admitted - before
 
@@ -164,6 +166,14 @@ class Story:
         self._phone_step, code = self.phone.step, self.phone.code()
         self._admit("scanner", lane, replace(holder, code=code))
         return code
+
+    def _admit_by_electronic_card(self, lane: int, issued: Issued, holder: str) -> None:
+        """The centre asks the card platform whose code it is, the gate its list what that person may do."""
+        self._admit("scanner", lane, replace(issued, code=self._draw(holder)))
+
+    def _draw(self, holder: str) -> str:
+        """A fresh code of the electronic card of NAME,ID,PHONE."""
+        return self.centre.cards.draw(holder.split(",")[1])
 
     def _balk_and_come_back(self, lane: int, issued: Issued) -> None:
         """Nobody walks through: the right is free again, and the visitor comes back."""

@@ -15,6 +15,7 @@ from types import TracebackType
 from gate_agent import judging
 from gate_agent.acting import Acts
 from gate_agent.board import Board
+from gate_agent.electronic_cards import CardQuestions
 from gate_agent.gate import Gate
 from gate_agent.health import Health
 from gate_agent.journal import CannotRecord, Journal
@@ -83,6 +84,8 @@ class Agent:
                 LaneThreads(self.gate, lane, devices, self.board, HeldUp(choice.settings.same_code_ms), monotonic_ns)
                 for choice, devices, lane in zip(chosen, self.devices, lanes, strict=True)
             ]
+            for lane in lanes:
+                lane.ask = CardQuestions(lane.number, data_dir, sync, clocks, self.time).ask
             self._health = Health(data_dir, gate_name, self.gate.standing, self._journal, self._world, sync, self.lanes)
             self._retention = Retention(self._journal, entries.incarnation, sync, self._world.look)
             reads_codes = any(devices.cameras for devices in self.devices)

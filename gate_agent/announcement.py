@@ -23,7 +23,11 @@ from wire.moments import WallTime
 from wire.presentation import STEP_MS
 from wire.reasons import Reason
 
-SHOWN_BY = {Presentation.CARD: ShownBy.CARD, Presentation.COUNTER: ShownBy.COUNTER}
+SHOWN_BY = {
+    Presentation.CARD: ShownBy.CARD,
+    Presentation.ELECTRONIC_CARD: ShownBy.ELECTRONIC_CARD,
+    Presentation.COUNTER: ShownBy.COUNTER,
+}
 """Everything else is a code."""
 
 
@@ -48,6 +52,7 @@ def announce(
     elif isinstance(verdict, Refuse):
         told = verdict.reason
         facts = _why(told, facts, known, product, uses, world)
+        facts = replace(facts, electronic_card=known.how is Presentation.ELECTRONIC_CARD)
     else:
         told = State.ADMITTED if verdict.persons == 1 else State.ADMITTED_GROUP
         facts = _welcome(verdict, facts, known, uses)

@@ -52,6 +52,7 @@ class ShownBy(StrEnum):
 
     CODE = "code"
     CARD = "card"
+    ELECTRONIC_CARD = "electronic_card"
     COUNTER = "counter"
 
 

@@ -18,11 +18,6 @@ from gate_agent.trusted_time import Clocks, SignedTime, TrustedTime
 from wire import envelope
 from wire.envelope import EnvelopeFlaw
 
-CONNECT_TIMEOUT_S = 5.0
-READ_TIMEOUT_S = 10.0
-"""The longest silence inside an answer."""
-ANSWER_LIMIT_MS = 60_000
-"""The longest an answer may take in all, however steadily it drips."""
 OPEN_LIMIT_MS = 5_000
 """A signed time is used only from a request that was open no longer."""
 CHUNK_BYTES = 65_536
@@ -33,6 +28,18 @@ UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 """How OpenSSL calls a certificate of somebody else, or for another name."""
 MAX_CENTRES = 2
 """Connections kept: the centre's own, and one to the cache in front of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait: for a connection, through the longest silence of an answer, for all of it, however it drips."""
+
+    connect_s: float = 5.0
+    read_s: float = 10.0
+    answer_ms: int = 60_000
+
+
+USUAL_PATIENCE = Patience()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +67,12 @@ class Centre:
     `ca_file`: the only authorities (PEM) whose word on the centre's certificate counts; None: the public ones.
     """
 
-    def __init__(self, url: str, clocks: Clocks, ca_file: Path | None = None) -> None:
+    def __init__(
+        self, url: str, clocks: Clocks, ca_file: Path | None = None, patience: Patience = USUAL_PATIENCE
+    ) -> None:
         self.url = url
         self._clocks = clocks
+        self._patience = patience
         self._session = requests.Session()
         self._session.verify = True if ca_file is None else str(ca_file)
         self._session.trust_env = False
@@ -86,11 +96,11 @@ class Centre:
                 self.url + path,
                 data=body or None,
                 headers=headers,
-                timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+                timeout=(self._patience.connect_s, self._patience.read_s),
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                read = self._read(response, limit_bytes, asked_boot_ms + ANSWER_LIMIT_MS)
+                read = self._read(response, limit_bytes, asked_boot_ms + self._patience.answer_ms)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             kind = TroubleKind.NOT_THE_CENTRE if UNTRUSTED in str(error) else TroubleKind.UNREACHABLE
             return Trouble(kind, f"{method} {path}: {_cause(error)}")
@@ -109,7 +119,7 @@ class Centre:
             if len(body) > limit_bytes:
                 return Trouble(TroubleKind.NOT_THE_CENTRE, f"the answer is longer than {limit_bytes} bytes")
             if self._clocks.boot_ms() > deadline_boot_ms:
-                return Trouble(TroubleKind.UNREACHABLE, f"the answer took longer than {ANSWER_LIMIT_MS // 1000} s")
+                return Trouble(TroubleKind.UNREACHABLE, f"the answer took longer than {self._patience.answer_ms} ms")
         return bytes(body)
 
 

@@ -162,6 +162,8 @@ class FaceFacts:
     trouble: LaneTrouble | None = None
     card: CardTrouble | None = None
     """Why a card told nothing."""
+    electronic_card: bool = False
+    """The code that was refused is that of an electronic card, not one of ours."""
     commission: str = ""
     """The number that a lane being commissioned shows, as digits and as a QR code."""
     enrolling: Enrolling | None = None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gate_agent import recognition
 from gate_agent.decision import Facts, Refuse, Rotating, decide
-from gate_agent.pass_list import ListedPass
-from gate_agent.recognition import CardTap, FlawedCode, NotOurs
+from gate_agent.pass_list import ListedPass, PassList
+from gate_agent.recognition import CardTap, ElectronicCard, FlawedCode, NotOurs
 from gate_agent.world import World
 from hardware.card_reader import CardAuth, CardRead
-from wire import presentation, token
+from wire import electronic_card, presentation, token
+from wire.electronic_card import Hashed
 from wire.feed import HolderKey
 from wire.messages import Presentation
 from wire.presentation import FullCode, ShortCode, StaticCode
@@ -49,6 +51,8 @@ def find_out(shown: recognition.Presentation, world: World, leaving: bool = Fals
     """Everything that can be known of a presentation without the journal; `leaving`: at a lane out of the venue."""
     if isinstance(shown, CardTap):
         return _of_card(shown.read, world)
+    if isinstance(shown, ElectronicCard):
+        return _of_electronic_card(shown, world)
     if isinstance(shown, NotOurs):
         return _unproven(Presentation.NONE, Reason.NOT_OURS, shown.text, world)
     if isinstance(shown, FlawedCode):
@@ -125,16 +129,31 @@ def _of_card(read: CardRead, world: World) -> Known:
     config = world.sync.config
     if config is None or world.pass_list is None:
         return unknown
-    for kind, hashed in recognition.credentials(read, config.credential_keys, config.deployment_salt):
-        evidence = bytes([AUTH_LEVEL[read.auth], kind]) + hashed
-        found = [
-            listed
-            for pass_id in world.pass_list.passes_of_credential(hashed)
-            if (listed := world.pass_list.find(pass_id))
-        ]
+    hashes = recognition.credentials(read, config.credential_keys, config.deployment_salt)
+    return _of_hashes(hashes, AUTH_LEVEL[read.auth], unknown, world, world.pass_list)
+
+
+def _of_electronic_card(card: ElectronicCard, world: World) -> Known:
+    """As a card: its platform vouches for it, no less than the ministry's module does for one that is tapped."""
+    how = Presentation.ELECTRONIC_CARD
+    if isinstance(card.resolved, Reason):
+        return _unproven(how, card.resolved, card.text, world)
+    unknown = Known(how, Facts(None, card=CardAuth.HSM))
+    if world.pass_list is None:
+        return unknown
+    return _of_hashes(card.resolved, electronic_card.AUTH_LEVEL, unknown, world, world.pass_list)
+
+
+def _of_hashes(hashes: Iterable[Hashed], level: int, unknown: Known, world: World, passes: PassList) -> Known:
+    """The pass that the first of these hashes finds that is in the list; `unknown` with evidence if none is."""
+    for kind, hashed in hashes:
+        evidence = bytes([level, kind]) + hashed
+        found = [listed for pass_id in passes.passes_of_credential(hashed) if (listed := passes.find(pass_id))]
         if found:
             listed = _best(found, unknown.facts, world)
-            return Known(Presentation.CARD, replace(unknown.facts, listed=listed), listed.pass_id, evidence)
+            return replace(
+                unknown, facts=replace(unknown.facts, listed=listed), pass_id=listed.pass_id, evidence=evidence
+            )
         if unknown.evidence is None:
             unknown = replace(unknown, evidence=evidence)
     return unknown

@@ -9,11 +9,12 @@ from gate_agent.faces import Face, State
 from gate_agent.judging import Event
 from gate_agent.passage import Ending, LanePassages
 from gate_agent.readers import Reader
-from gate_agent.recognition import Presentation
+from gate_agent.recognition import Presentation, Resolved
 from gate_agent.status import Side, Way
 from hardware.card_reader import CardFault
 from hardware.indicator import Indicator, Signal
 from hardware.turnstile import Direction, Turnstile
+from wire.reasons import Reason
 
 GROUP = Face(State.ADMITTED_GROUP)
 
@@ -70,6 +71,8 @@ class Lane:
     party: Party | None = None
     hold: Hold | None = None
     check: Check | None = None
+    ask: Callable[[str], Resolved] = lambda _: Reason.NEEDS_NETWORK
+    """Whose electronic card a code is: the centre's answer, or after 800 ms that there is no network."""
 
     @property
     def direction(self) -> Direction:

@@ -16,7 +16,7 @@ from gate_agent.journal import CannotRecord, Journal
 from gate_agent.judging import Event, Judged
 from gate_agent.lane import Check, Lane, Party
 from gate_agent.passage import Ending, Opening
-from gate_agent.recognition import Presentation
+from gate_agent.recognition import ElectronicCard, Presentation, Resolved, electronic_code
 from gate_agent.standing import Standing
 from gate_agent.uses import STAYED, UNUSED, PassUses
 from gate_agent.world import World
@@ -45,6 +45,12 @@ class Presenting:
         if self._standing.fire:
             return None
         world = self._look()
+        code = electronic_code(shown, world.card_shape)
+        if code is not None and (lane.check is None or lane.check.heard is None):
+            resolved = self._resolve(lane, code)
+            if resolved is None:
+                return None
+            shown, world = ElectronicCard(code, resolved), self._look()
         if lane.check is not None:
             return self._check(lane, lane.check, shown, world)
         if lane.direction is Direction.OUT:
@@ -143,6 +149,12 @@ class Presenting:
             return self._turn_away(lane, known, Reason.FAULT, world)
         self._door.show(lane, announce(lane.number, known, verdict, UNUSED, world, lane.passages.window_ms, None), seq)
         return verdict
+
+    def _resolve(self, lane: Lane, code: str) -> Resolved | None:
+        """Ask the centre, unless nobody gets through here anyway: asking uses the code up. None: a fire began."""
+        objection = None if lane.check is not None else self._standing.objection(lane.number)
+        resolved = objection or lane.ask(code)
+        return None if self._standing.fire else resolved
 
     def _check(self, lane: Lane, check: Check, shown: Presentation, world: World) -> Admit | Refuse | None:
         """For staff: judged by the rules of entry, or only told to whoever tries a reader; then None.

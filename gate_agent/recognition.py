@@ -9,6 +9,7 @@ from typing import TypeVar
 from hardware.card_reader import CardRead
 from wire import credential
 from wire.credential import CredentialKind
+from wire.electronic_card import CodeShape, Hashed
 from wire.presentation import FullCode, ShortCode, StaticCode, read_presentation
 from wire.reasons import Reason
 
@@ -42,8 +43,20 @@ class FlawedCode:
     reason: Reason
 
 
+Resolved = tuple[Hashed, ...] | Reason
+"""What the centre says of an electronic card: the hashes under which the list may know its holder, or why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ElectronicCard:
+    """A code of an electronic social-security card, and what the centre says of it. The code is written nowhere."""
+
+    text: str
+    resolved: Resolved
+
+
 Raw = str | CardRead
-Presentation = StaticCode | ShortCode | FullCode | FlawedCode | CardTap | NotOurs
+Presentation = StaticCode | ShortCode | FullCode | FlawedCode | CardTap | ElectronicCard | NotOurs
 
 
 def recognise(raw: Raw) -> Presentation:
@@ -54,6 +67,11 @@ def recognise(raw: Raw) -> Presentation:
     if isinstance(code, Reason):
         return NotOurs(raw) if code is Reason.NOT_OURS else FlawedCode(raw, code)
     return code
+
+
+def electronic_code(shown: Presentation, shape: CodeShape | None) -> str | None:
+    """The text that only the centre can read, if it looks as the venue says that electronic cards do (`shape`)."""
+    return shown.text if shape is not None and isinstance(shown, NotOurs) and shape.fits(shown.text) else None
 
 
 def credentials(

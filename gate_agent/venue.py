@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
+from msgspec import UNSET
+
 from wire.feed import Head, ProductDocument, VenueDocument
 from wire.token import Place
 
@@ -16,6 +18,8 @@ class Venue:
         self.head = head
         self.place = Place(document.venue, frozenset(document.groups))
         self.zone = ZoneInfo(document.zone)
+        self.card_shape = None if document.electronic_card is UNSET else document.electronic_card
+        """How codes of electronic cards look; None where none are taken."""
         self._products = {product.number: product for product in document.products}
         self.products = frozenset(self._products)
         """The numbers of the products that the list describes."""

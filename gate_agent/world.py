@@ -12,6 +12,7 @@ from gate_agent.trusted_time import Clocks, Now, TrustedTime
 from gate_agent.uses import Today
 from gate_agent.venue import Venue
 from wire import moments
+from wire.electronic_card import CodeShape
 from wire.keyset import KeySet
 from wire.token import Place
 
@@ -52,6 +53,11 @@ class World:
     def venue(self) -> Venue | None:
         """The rules that hold here, or None before the first list."""
         return None if self.pass_list is None else self.pass_list.venue
+
+    @property
+    def card_shape(self) -> CodeShape | None:
+        """How codes of electronic cards look here; None where the venue takes none."""
+        return None if self.venue is None else self.venue.card_shape
 
     @property
     def products(self) -> frozenset[int] | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from gate_agent.faces import Verdict
 from gate_agent.screen.staff_words import Telling
 from gate_agent.screen.words import Sentence
 from hardware.card_reader import CardTrouble
+from wire.reasons import Reason
 
 _OR_CODE = ("也可以出示年票码", "Or show your pass code")
 
@@ -41,6 +43,37 @@ VISITOR: Mapping[CardTrouble, Sentence] = MappingProxyType(
         ),
         CardTrouble.UNPROVEN: Sentence("此卡不能读¦请出示年票码", "This card cannot be read. Show your pass code."),
         CardTrouble.READER: Sentence("此卡不能读¦请出示年票码", "This card cannot be read. Show your pass code."),
+    }
+)
+
+ELECTRONIC: Mapping[Verdict, Sentence] = MappingProxyType(
+    {
+        Reason.CODE_TOO_OLD: Sentence("码已过时¦请刷新此码", "Code too old. Please refresh it.", *_OR_CODE),
+        Reason.CODE_REUSED: Sentence("此码刚用过¦请刷新此码", "Code already used. Please refresh it.", *_OR_CODE),
+    }
+)
+"""Of an electronic card's code, which is not drawn by 我的年票."""
+
+ELECTRONIC_STAFF: Mapping[Verdict, Telling] = MappingProxyType(
+    {
+        Reason.CODE_TOO_OLD: Telling(
+            "电子社保卡的码已过期，发卡平台不再认它。",
+            "请刷新电子社保卡再扫，或出示年票码。",
+            "The electronic card's code has run out; its platform takes it no longer.",
+            "Please refresh the electronic card and scan again, or show the pass code.",
+        ),
+        Reason.CODE_REUSED: Telling(
+            "电子社保卡的码每个只能验一次，这个已经验过。",
+            "请刷新电子社保卡再扫，或出示年票码。",
+            "An electronic card's code is good once; this one was checked before.",
+            "Please refresh the electronic card and scan again, or show the pass code.",
+        ),
+        Reason.CARD_UNKNOWN: Telling(
+            "持卡人没有办年票，或名单还没同步到本机。",
+            "电子社保卡没有查到年票，请出示年票码。",
+            "Its holder has no pass, or the list has not reached this gate yet.",
+            "No pass was found for the electronic card; please show the pass code.",
+        ),
     }
 )
 

@@ -173,6 +173,8 @@ def _meta(scan: Scan, family: Family, speech: Speech) -> str:
 def _telling(scan: Scan) -> Telling:
     if scan.verdict is Reason.USED_UP:
         return staff_words.USED_UP[scan.facts.limit]
+    if scan.facts.electronic_card and scan.verdict in card_words.ELECTRONIC_STAFF:
+        return card_words.ELECTRONIC_STAFF[scan.verdict]
     if scan.verdict is Reason.CODE_TOO_OLD and (scan.facts.age_s or 0) < 0:
         return staff_words.CODE_AHEAD
     if scan.facts.card is not None:

@@ -97,4 +97,6 @@ def sentence_of(face: Face) -> Sentence:
         return card_words.VISITOR[face.facts.card]
     if face.facts.enrolling is not None:
         return words.ENROLLING[face.facts.enrolling]
+    if face.facts.electronic_card and face.verdict in card_words.ELECTRONIC:
+        return card_words.ELECTRONIC[face.verdict]
     return words.USED_UP[face.facts.limit] if face.verdict is Reason.USED_UP else words.VISITOR[face.verdict]

@@ -343,6 +343,7 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "new_scans": ("↑ {n} 条新记录", "↑ {n} new"),
         "code": ("扫码", "code"),
         "card": ("刷卡", "card"),
+        "electronic_card": ("电子社保卡", "electronic card"),
         "counter": ("人工", "by staff"),
         "checked": ("仅查询", "Checked only"),
         "passed": ("已通过", "passed"),

@@ -16,7 +16,8 @@ import msgspec
 
 from tests.gate_agent.lists import CONFIG, KEY_SET, Feed
 from tests.wire import samples
-from wire import envelope, messages, signing
+from wire import electronic_card, envelope, messages, signing
+from wire.electronic_card import Finding, Hashed
 from wire.envelope import EnvelopeFlaw
 from wire.messages import EnrolmentCode, EnrolReply, EnrolRequest, GateConfig, Outcome, ReadBatch, Receipt
 
@@ -63,6 +64,9 @@ class SmallCentre:
         self.faults: deque[Fault | None] = deque()  # None: this request is answered well
         self.last_receipt = b""
         self.forks_allowed = False
+        self.cards: dict[str, tuple[Finding, tuple[Hashed, ...]]] = {}  # what is said of an electronic card's code
+        self.cards_wait = threading.Event()  # cleared: whoever asks about one is kept waiting
+        self.cards_wait.set()
         self.lock = threading.Lock()
         self._server = _Server(self)
         if tls is not None:
@@ -160,6 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/device/v1/config":
             sealed = messages.sign_config(centre.config, asked.device, samples.SERVICE_KEY_ID, samples.SERVICE)
             return 200, sealed, told
+        if self.path == "/device/v1/electronic-card":
+            return 200, self._card(body, asked.device, fault), told
         return 200, self._take_entries(gzip.decompress(body), fault), told
 
     def _enrol(self, body: bytes) -> tuple[int, bytes, dict[str, str]]:
@@ -169,6 +175,20 @@ class _Handler(BaseHTTPRequestHandler):
             return self._error(403, "code")
         centre.devices = {samples.DEVICE_ID: asked.public_key}
         return 200, msgspec.msgpack.encode(EnrolReply(samples.DEVICE_ID, KEY_SET)), {}
+
+    def _card(self, body: bytes, device: bytes, fault: Fault | None) -> bytes:
+        centre = self.server.centre
+        question = electronic_card.read_question(body)
+        assert question is not None
+        centre.cards_wait.wait()
+        said = electronic_card.Answer(device, electronic_card.digest_of(body), *centre.cards[question.code])
+        changed: dict[Fault | None, dict[str, object]] = {
+            Fault.WRONG_DIGEST: {"question": bytes(32)},
+            Fault.OTHER_DEVICE: {"device": bytes(16)},
+        }
+        key = samples.LIST if fault is Fault.OTHER_KEY else samples.SERVICE
+        key_id = 99 if fault is Fault.UNKNOWN_KEY else samples.SERVICE_KEY_ID
+        return electronic_card.sign_answer(msgspec.structs.replace(said, **changed.get(fault, {})), key_id, key)
 
     def _take_entries(self, body: bytes, fault: Fault | None) -> bytes:
         centre = self.server.centre

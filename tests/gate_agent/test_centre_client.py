@@ -64,11 +64,11 @@ def test_an_answer_is_read_up_to_its_limit_and_no_further(centre: SmallCentre, c
 
 def test_an_answer_that_drips_is_given_up(centre: SmallCentre) -> None:
     centre.lists.head = bytes(LIMIT)
-    hands = HandSetClocks(per_look_ms=centre_client.ANSWER_LIMIT_MS + 1)
+    hands = HandSetClocks(per_look_ms=centre_client.USUAL_PATIENCE.answer_ms + 1)
     with closing(Centre(centre.url, hands.clocks())) as client:
         refused = client.exchange("GET", _head_of(centre), LIMIT)
     assert isinstance(refused, Trouble)
-    assert "took longer than 60 s" in refused.detail
+    assert "took longer than 60000 ms" in refused.detail
 
 
 def test_nobody_there_is_told_without_the_insides_of_libraries() -> None:

@@ -23,6 +23,7 @@ LARGE = [
     *words.USED_UP.values(),
     *card_words.VISITOR.values(),
     *words.ENROLLING.values(),
+    *card_words.ELECTRONIC.values(),
     words.NO_OTHER_LANE,
     words.FROZEN,
 ]
@@ -44,6 +45,7 @@ def test_no_text_is_missing_in_either_language() -> None:
     assert all(sentence.zh and sentence.en for sentence in words.VISITOR.values())
     assert all(bool(sentence.fact_zh) == bool(sentence.fact_en) for sentence in words.VISITOR.values())
     tellings = [*staff_words.STAFF.values(), *staff_words.USED_UP.values(), *card_words.STAFF.values()]
+    tellings += card_words.ELECTRONIC_STAFF.values()
     assert all(t.what_zh and t.say_zh and t.what_en and t.say_en for t in tellings)
     assert all(zh and en for zh, en in staff_words.LABELS.values())
 
@@ -64,7 +66,8 @@ def test_the_large_text_keeps_its_measure(sentence: Sentence) -> None:
 
 def test_facts_that_stand_in_the_lowest_band_fit_it() -> None:
     retry = [words.VISITOR[verdict] for verdict, family in FAMILY.items() if family is Family.RETRY]
-    for fact in (*retry, *card_words.VISITOR.values(), *words.ENROLLING.values()):
+    variants = [*card_words.VISITOR.values(), *card_words.ELECTRONIC.values(), *words.ENROLLING.values()]
+    for fact in (*retry, *variants):
         assert len(fact.fact_zh) <= BAND_ZH
         assert 2 * len(fact.fact_zh) + len(fact.fact_en) <= 2 * BAND_ZH + BAND_EN
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import UNSET, UnsetType
 
 from gate_agent import trusted_time
 from gate_agent.recognition import credentials
@@ -22,6 +23,7 @@ from tests.gate_agent.phones import Phone
 from tests.wire import samples
 from wire import feed, moments, signing, token
 from wire.calendar import Calendar
+from wire.electronic_card import CodeShape
 from wire.entitlement import PassStatus, Rule
 from wire.feed import Credential, Mark, NameRow, Part, PassRow, ProductDocument, UseRow
 from wire.token import Claims, Scope
@@ -67,6 +69,7 @@ class Venue:
     """Everything the list of one venue says; `settle` writes it into a data directory."""
 
     accepts_plain_card: bool = True
+    electronic_card: CodeShape | UnsetType = UNSET
     calendar: Calendar = ALWAYS_OPEN
     passes: dict[bytes, PassRow] = field(default_factory=dict)
     uses: dict[bytes, UseRow] = field(default_factory=dict)
@@ -125,6 +128,7 @@ class Venue:
             products=self.products,
             calendar=self.calendar,
             accepts_plain_card=self.accepts_plain_card,
+            electronic_card=self.electronic_card,
         )
         names = [NameRow(pass_id, f"20261118{int.from_bytes(pass_id, 'big'):08}", "李*花") for pass_id in self.passes]
         parts: list[tuple[Part, Sequence[feed.Row]]] = [
