@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gate_agent.chain import Broken
+from gate_agent.disk import free_bytes
 from gate_agent.entries_view import EntriesView
 from gate_agent.machine import disk_percent
 from gate_agent.pass_list import PassList
@@ -112,11 +112,9 @@ def _clock(now: Now) -> Finding:
 
 
 def _disk(data_dir: Path) -> Finding:
-    disk = os.statvfs(data_dir)
-    free_bytes = disk.f_bavail * disk.f_frsize
-    percent = disk_percent(data_dir)
-    sentence = f"the disk is {percent} % full, {free_bytes // (1024 * 1024)} MB are free"
-    return Finding(free_bytes >= MIN_FREE_BYTES or percent < MAX_DISK_PERCENT, sentence)
+    free, percent = free_bytes(data_dir), disk_percent(data_dir)
+    sentence = f"the disk is {percent} % full, {free // (1024 * 1024)} MB are free"
+    return Finding(free >= MIN_FREE_BYTES or percent < MAX_DISK_PERCENT, sentence)
 
 
 def _journal(data_dir: Path) -> Finding:

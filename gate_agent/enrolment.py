@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import ssl
 import tempfile
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gate_agent.centre_client import CENTRE_CA, Answer, Centre, trouble_of
+from gate_agent.disk import write_whole
 from gate_agent.entries_view import EntriesView
 from gate_agent.entry_push import SOFTWARE
 from gate_agent.sync_state import Enrolment, SyncView, Trouble
@@ -141,12 +141,7 @@ def _keep_ca(data_dir: Path, pem: str) -> None:
     if not pem:
         (data_dir / CENTRE_CA).unlink(missing_ok=True)
         return
-    new = data_dir / f"{CENTRE_CA}.new"
-    with new.open("w", encoding="ascii") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(data_dir / CENTRE_CA)
+    write_whole(data_dir / CENTRE_CA, pem.encode("ascii"))
 
 
 def _what_must_stay(data_dir: Path, replace: bool) -> NotEnrolled | None:

@@ -17,6 +17,7 @@ import msgspec
 
 from gate_agent import entries_schema, lane_orders, pruning, topology
 from gate_agent.chain import Broken, ChainWalk
+from gate_agent.disk import BUSY_TIMEOUT_S, free_bytes
 from gate_agent.entries_schema import Before
 from gate_agent.journal_files import LOG_SUFFIX, NAME, create_journal, set_journal_aside
 from gate_agent.lane_state import Order
@@ -41,7 +42,6 @@ CHECKED_AT_START = 1_000
 """The newest entries whose chain is walked at every start; `gate-agent verify` walks all of it."""
 CHECK_STEPS = 20_000_000
 """Virtual-machine steps of SQLite that the check of the file's structure may take at start: well under a second."""
-BUSY_TIMEOUT_S = 5.0
 REQUESTS_KEPT = 4
 NOTHING_COUNTED = -(2**63)
 KEPT_FOR_ADMISSIONS_BYTES = 64 * 1024 * 1024
@@ -243,8 +243,7 @@ class Entries:
 
     def has_room(self) -> bool:
         """Whether the disk has more room than admissions should keep to themselves."""
-        disk = os.statvfs(self.path)
-        return disk.f_bavail * disk.f_frsize >= KEPT_FOR_ADMISSIONS_BYTES
+        return free_bytes(self.path) >= KEPT_FOR_ADMISSIONS_BYTES
 
     def counted_through(self, marks: Mapping[bytes, int]) -> int:
         """The last entry here that the centre has counted, by how far it says it has counted each journal of this gate.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gate_agent import chain, topology
 from gate_agent.chain import Broken, ChainWalk
-from gate_agent.entries import BUSY_TIMEOUT_S
+from gate_agent.disk import read_only
 from gate_agent.journal_files import NAME
 from gate_agent.topology import Wiring
 from wire.messages import Entry, EntryKind, decode_entry
@@ -36,7 +36,7 @@ class EntriesView:
     """A read-only connection to entries.db. Used by one thread; sees what was committed when each call is made."""
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
+        self._db = read_only(path)
         self.incarnation = bytes(self._db.execute("SELECT incarnation FROM meta").fetchone()[0])
 
     @classmethod

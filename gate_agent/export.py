@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from gate_agent import seams
+from gate_agent.disk import free_bytes, fsync, read_only
 from gate_agent.entries_view import EntriesView
 from gate_agent.journal_files import NAME
 
@@ -42,8 +43,7 @@ def write(data_dir: Path, folder: Path) -> None:
     building = folder.with_name(folder.name + PART)
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    source = f"{(data_dir / NAME).absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(source, uri=True)) as held, closing(sqlite3.connect(building / DATABASE)) as copy:
+    with closing(read_only(data_dir / NAME)) as held, closing(sqlite3.connect(building / DATABASE)) as copy:
         held.execute("BEGIN")  # one moment of the journal, however much is written meanwhile
         held.execute("SELECT seq FROM entry LIMIT 1").fetchone()
         held.backup(copy)
@@ -52,9 +52,9 @@ def write(data_dir: Path, folder: Path) -> None:
         for entry, chained in journal.entries():
             lines.write(seams.line(seams.exported(entry, chained)) + "\n")
     for path in (building / DATABASE, building / LINES):
-        _fsync(path)
+        fsync(path)
     building.rename(folder)
-    _fsync(folder.parent)
+    fsync(folder.parent)
 
 
 def write_to_medium(
@@ -68,8 +68,8 @@ def write_to_medium(
     if medium is None:
         return NotExported.NO_MEDIUM
     try:
-        disk, size = os.statvfs(medium), sum(path.stat().st_size for path in data_dir.glob(NAME + "*"))
-        if disk.f_bavail * disk.f_frsize < SPACE_FACTOR * size:
+        size = sum(path.stat().st_size for path in data_dir.glob(NAME + "*"))
+        if free_bytes(medium) < SPACE_FACTOR * size:
             return NotExported.MEDIUM_FULL
         command = [sys.executable, "-m", "gate_agent", "export", "--data", str(data_dir), "--to", str(medium / name)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=EXPORT_LIMIT_S, check=False)
@@ -82,11 +82,3 @@ def _candidates(pattern: str) -> list[Path]:
     """What the pattern names, then what lies in that: a medium is mounted at /media/NAME or /media/USER/NAME."""
     named = sorted(Path("/").glob(pattern.strip("/")))
     return [*named, *(path for folder in named if folder.is_dir() for path in sorted(folder.glob("*")))]
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

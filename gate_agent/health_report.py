@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import urllib.request
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gate_agent.board import Board
+from gate_agent.disk import free_bytes
 from gate_agent.lane_state import LaneState
 from gate_agent.status import AlarmKind, alarms_of
 
@@ -94,15 +94,14 @@ def ask(data_dir: Path) -> dict[str, Any]:
 
 def against_update(told: Mapping[str, Any], data_dir: Path) -> list[str]:
     """Why the gate should not be stopped for an update now, a sentence each; none: it may be."""
-    disk = os.statvfs(data_dir)
-    free_bytes = disk.f_bavail * disk.f_frsize
+    free = free_bytes(data_dir)
     reasons = {
         "the agent does not look after itself any more: its state is old": bool(told["frozen"]),
         f"{told['open_intents']} admissions wait for their visitor to pass": told["open_intents"] > 0,
         f"somebody presented {told['quiet_s']} s ago: wait for a quiet minute": told["quiet_s"] < QUIET_S,
         "the journal cannot be written": bool(NO_JOURNAL & set(told["alarms"])),
-        f"only {free_bytes // 2**20} MB of disk are free, {UPDATE_FREE_BYTES // 2**20} are needed": (
-            free_bytes < UPDATE_FREE_BYTES
+        f"only {free // 2**20} MB of disk are free, {UPDATE_FREE_BYTES // 2**20} are needed": (
+            free < UPDATE_FREE_BYTES
         ),
     }
     return [reason for reason, holds in reasons.items() if holds]

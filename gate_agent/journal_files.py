@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from pathlib import Path
 
-from gate_agent import entries_schema
+from gate_agent import disk, entries_schema
 from gate_agent.entries_schema import Before
 
 NAME = "entries.db"
@@ -24,7 +23,7 @@ def create_journal(path: Path, incarnation: bytes, before: Before) -> None:
         entries_schema.create(db, incarnation, before)
     building.chmod(0o600)
     building.rename(path)
-    fsync(path.parent)
+    disk.fsync(path.parent)
 
 
 def damaged_journals(data_dir: Path) -> list[Path]:
@@ -48,12 +47,3 @@ def set_journal_aside(path: Path) -> Path | None:
     for part in there:
         part.rename(aside.with_name(part.name.replace(path.name, aside.name)))
     return aside if there else None
-
-
-def fsync(path: Path) -> None:
-    """A file or folder, on disk when this returns."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

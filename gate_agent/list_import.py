@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gate_agent.list_install import Refused, install
+from gate_agent.list_install import NotInstalled, install
 from gate_agent.sync_state import SyncView
 from wire.feed import MAX_HEAD_BYTES, MAX_SEGMENT_BYTES, Head
 
@@ -28,7 +28,7 @@ def import_list(data_dir: Path, folder: Path) -> Head:
 
     head = _read(feed_folder / state.config.feed_id.hex() / "head", MAX_HEAD_BYTES)
     installed = install(data_dir, head, segment, state.key_set, state.config)
-    if isinstance(installed, Refused):
+    if isinstance(installed, NotInstalled):
         raise NotImported(f"the list is refused, the one held stays: {installed}")
     return installed
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -15,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from gate_agent.disk import fsync
 from gate_agent.pass_list import CURRENT, FOLDER, HOLDER_KEY, SCHEMA, PassList, name_in_force
 from wire import feed
 from wire.credential import HASH_BYTES
@@ -56,7 +56,7 @@ class ListFlaw(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class NotInstalled:
     """Why the list held stays in force."""
 
     part: Literal["head", "segment", "list"]
@@ -68,8 +68,8 @@ class Refused:
 
 def install(
     data_dir: Path, head: bytes, segments: Callable[[bytes], bytes], keys: KeySet, config: GateConfig
-) -> Head | Refused:
-    """Verify a list and put it in force; `segments` gives the bytes that bear a name. Refused changes nothing.
+) -> Head | NotInstalled:
+    """Verify a list and put it in force; `segments` gives the bytes that bear a name. NotInstalled changes nothing.
 
     Deltas are applied to the file in force, a snapshot is built beside it. A head of the version held only brings its
     newer time. Whatever `segments` raises leaves the old list in force too. Two processes do it one after the other.
@@ -83,22 +83,22 @@ def install(
 
 def _install(
     data_dir: Path, head: bytes, segments: Callable[[bytes], bytes], keys: KeySet, config: GateConfig
-) -> Head | Refused:
+) -> Head | NotInstalled:
     read = feed.read_head(head, keys, config.feed_id)
     if isinstance(read, SealFlaw):
-        return Refused("head", read)
+        return NotInstalled("head", read)
     if read.venue != config.venue:
-        return Refused("list", ListFlaw.WRONG_VENUE)
+        return NotInstalled("list", ListFlaw.WRONG_VENUE)
     held = PassList.open(data_dir)
     if held is not None and held.head.feed_id == read.feed_id:
         if (read.epoch, read.version) < (held.epoch, held.version):
-            return Refused("list", ListFlaw.ROLLED_BACK)
+            return NotInstalled("list", ListFlaw.ROLLED_BACK)
         if (read.epoch, read.version) == (held.epoch, held.version):
             if read.signed_at_ms - held.head.signed_at_ms >= RENEW_AFTER_MS:
                 _renew_head(held.path, read)
             return read
     if not _is_whole(read):
-        return Refused("list", ListFlaw.GAP)
+        return NotInstalled("list", ListFlaw.GAP)
     list_keys = dict(config.list_keys)
     folder = data_dir / FOLDER
     if held is not None and _goes_on_from(held.head, read):
@@ -127,7 +127,7 @@ def _goes_on_from(held: Head, head: Head) -> bool:
 
 def _apply(
     path: Path, fresh: list[SegmentRef], head: Head, segments: Callable[[bytes], bytes], list_keys: dict[int, bytes]
-) -> Refused | None:
+) -> NotInstalled | None:
     """A small delta, in one transaction on the live file: lanes see all of it or nothing.
 
     A power cut may take the newest lists: they are fetched again.
@@ -146,7 +146,7 @@ def _apply(
 
 def _apply_beside(
     path: Path, fresh: list[SegmentRef], head: Head, segments: Callable[[bytes], bytes], list_keys: dict[int, bytes]
-) -> Refused | None:
+) -> NotInstalled | None:
     """A large delta, on a copy that nobody reads yet, brought to the disk piece by piece."""
     with _building(path) as db:
         for ref in fresh:
@@ -155,24 +155,24 @@ def _apply_beside(
             if refused is not None:
                 return refused
             db.execute("COMMIT")
-            _fsync(path)
+            fsync(path)
         db.execute("UPDATE meta SET head = ?", (msgspec.msgpack.encode(head),))
-    _fsync(path)
+    fsync(path)
     return None
 
 
 def _bring(
     db: sqlite3.Connection, segment: bytes, ref: SegmentRef, head: Head, list_keys: dict[int, bytes]
-) -> Refused | None:
+) -> NotInstalled | None:
     """The rows of one segment of a delta, each in place of the one with its id."""
     opened = feed.open_segment(segment, ref.name, list_keys)
     if isinstance(opened, SegmentFlaw):
-        return Refused("segment", opened)
+        return NotInstalled("segment", opened)
     part, rows = opened
     _replace(db, part, rows, fresh=False)
     for document in (row for row in rows if isinstance(row, VenueDocument)):
         if document.venue != head.venue:
-            return Refused("list", ListFlaw.WRONG_VENUE)
+            return NotInstalled("list", ListFlaw.WRONG_VENUE)
         db.execute("UPDATE meta SET document = ?", (msgspec.msgpack.encode(document),))
     return None
 
@@ -181,7 +181,7 @@ def _copy(live: Path, path: Path) -> None:
     """The list in force as it stands, brought to the disk piece by piece."""
     _remove(path)
     with closing(sqlite3.connect(live)) as source, closing(sqlite3.connect(path)) as target:
-        source.backup(target, pages=COPIED_PAGES, progress=lambda *_: _fsync(path))
+        source.backup(target, pages=COPIED_PAGES, progress=lambda *_: fsync(path))
 
 
 @contextmanager
@@ -206,7 +206,9 @@ def _is_whole(head: Head) -> bool:
     return bool(head.snapshot) and rising and versions[-1] == head.version
 
 
-def _build(path: Path, head: Head, segments: Callable[[bytes], bytes], list_keys: dict[int, bytes]) -> Refused | None:
+def _build(
+    path: Path, head: Head, segments: Callable[[bytes], bytes], list_keys: dict[int, bytes]
+) -> NotInstalled | None:
     """A new file with everything the head names, on disk when this returns. One segment in memory at a time."""
     _remove(path)
     with _building(path) as db:
@@ -216,20 +218,20 @@ def _build(path: Path, head: Head, segments: Callable[[bytes], bytes], list_keys
         for ref, fresh in _in_order(head):
             opened = feed.open_segment(segments(ref.name), ref.name, list_keys)
             if isinstance(opened, SegmentFlaw):
-                return Refused("segment", opened)
+                return NotInstalled("segment", opened)
             part, rows = opened
             document = next((row for row in rows if isinstance(row, VenueDocument)), document)
             db.execute("BEGIN")
             _replace(db, part, rows, fresh)
             db.execute("COMMIT")
-            _fsync(path)  # little by little: a disk that gets it all at once lets an entry wait for a tenth of a second
+            fsync(path)  # little by little: a disk that gets it all at once lets an entry wait for a tenth of a second
         if document is None:
-            return Refused("list", ListFlaw.NO_DOCUMENT)
+            return NotInstalled("list", ListFlaw.NO_DOCUMENT)
         if document.venue != head.venue:
-            return Refused("list", ListFlaw.WRONG_VENUE)
+            return NotInstalled("list", ListFlaw.WRONG_VENUE)
         packed = (msgspec.msgpack.encode(head), msgspec.msgpack.encode(document))
         db.execute("INSERT INTO meta VALUES (1, ?, ?)", packed)
-    _fsync(path)
+    fsync(path)
     return None
 
 
@@ -277,7 +279,7 @@ def _put_in_force(folder: Path, name: str) -> None:
     before = name_in_force(folder)
     _remove(folder / name)
     (folder / BUILDING).rename(folder / name)
-    _fsync(folder)
+    fsync(folder)
     _point(folder, name)
     for path in folder.glob("*.db"):
         if path.name not in (name, before):
@@ -294,20 +296,12 @@ def _renew_head(path: Path, head: Head) -> None:
 def _point(folder: Path, name: str) -> None:
     scratch = folder / f"{CURRENT}.new"
     scratch.write_text(name, encoding="ascii")
-    _fsync(scratch)
+    fsync(scratch)
     scratch.replace(folder / CURRENT)
-    _fsync(folder)
+    fsync(folder)
 
 
 def _remove(path: Path) -> None:
     """A database and what SQLite keeps beside it: a log left behind would be played into the next file of that name."""
     for suffix in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

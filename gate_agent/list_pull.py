@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gate_agent import list_install, pass_list
 from gate_agent.centre_client import Answer, Caller, Rest, trouble_of
-from gate_agent.list_install import Refused
+from gate_agent.list_install import NotInstalled
 from gate_agent.sync_state import SyncState, Trouble, TroubleKind
 from gate_agent.sync_store import SyncStore
 from wire import feed, messages
@@ -170,7 +170,7 @@ class ListPull:
             )
         except SegmentMissing as problem:
             return problem.trouble
-        if isinstance(installed, Refused):
+        if isinstance(installed, NotInstalled):
             return Trouble(TroubleKind.BAD_LIST, f"the list is refused, the one held stays: {installed}")
         self._store.raise_floor(installed.signed_at_ms)
         if installed.signed_at_ms > self._newest_signed_ms:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gate_agent import chain, entries, entries_schema
+from gate_agent.disk import read_only
 from gate_agent.entries_schema import Before
 from gate_agent.journal_files import NAME
 from wire.messages import MAX_BATCH_ENTRIES
@@ -119,8 +120,7 @@ class Outbox:
     @contextmanager
     def _look(self) -> Iterator[sqlite3.Connection]:
         """One moment of the journal for all that is read inside."""
-        uri = f"{self._path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, timeout=entries.BUSY_TIMEOUT_S, isolation_level=None, uri=True)) as db:
+        with closing(read_only(self._path)) as db:
             db.execute("BEGIN")
             yield db
 

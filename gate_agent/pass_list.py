@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from gate_agent.disk import read_only
 from gate_agent.venue import Venue
 from wire.entitlement import PassStatus, Right
 from wire.feed import (
@@ -63,7 +64,7 @@ class PassList:
     def __init__(self, path: Path) -> None:
         """Raises sqlite3.DatabaseError or msgspec.DecodeError for a file that is no list of this release."""
         self.path = path
-        self._db = _open_read_only(path)
+        self._db = read_only(path, any_thread=True)
         weakref.finalize(self, self._db.close)
         self._lock = threading.Lock()
         if self._db.execute("PRAGMA user_version").fetchone() != (SCHEMA,):
@@ -124,7 +125,7 @@ class PassList:
         """Passes whose ticket number ends so. Reads all names, on a connection of its own: for staff, never a lane.
 
         Raises sqlite3.OperationalError when that takes more than SEARCH_STEPS."""
-        with closing(_open_read_only(self.path)) as db:
+        with closing(read_only(self.path)) as db:
             db.set_progress_handler(lambda: 1, SEARCH_STEPS)
             rows = db.execute(_FIND_BY_DIGITS, (len(last_digits), last_digits, MAX_FOUND_BY_DIGITS)).fetchall()
         found = (self.find(pass_id) for (pass_id,) in rows)
@@ -166,7 +167,3 @@ def _newest_first(folder: Path) -> list[Path]:
     """The list named by `current`, then any other on disk."""
     named = name_in_force(folder)
     return sorted(folder.glob("*.db"), key=lambda path: (path.name == named, path.stat().st_mtime_ns), reverse=True)
-
-
-def _open_read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)

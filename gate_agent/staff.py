@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import threading
 from enum import StrEnum
@@ -12,6 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import msgspec
+
+from gate_agent.disk import write_whole
 
 NAME = "staff.json"
 MIN_PIN_DIGITS, MAX_PIN_DIGITS = 4, 8
@@ -150,15 +151,5 @@ def _hash(pin: str, salt: str) -> str:
 
 
 def _write(data_dir: Path, roll: Roll) -> None:
-    """The new file in place of the old one, on disk before this returns; for this user alone."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    building = data_dir / f"{NAME}.new"
-    building.unlink(missing_ok=True)
-    with os.fdopen(os.open(building, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(roll), indent=1))
-        file.flush()
-        os.fsync(file.fileno())
-    building.replace(data_dir / NAME)
-    folder = os.open(data_dir, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+    write_whole(data_dir / NAME, msgspec.json.format(msgspec.json.encode(roll), indent=1))

@@ -25,9 +25,10 @@ import msgspec
 from gate_agent import chain, entries_schema
 from gate_agent.board import Board
 from gate_agent.chain import Broken, ChainWalk
-from gate_agent.entries import BUSY_TIMEOUT_S, Entries, JournalDamaged
+from gate_agent.disk import BUSY_TIMEOUT_S, fsync, read_only
+from gate_agent.entries import Entries, JournalDamaged
 from gate_agent.entries_schema import Before
-from gate_agent.journal_files import CLOSED, LOG_SUFFIX, NAME, NEW_SUFFIX, SUPERSEDED, damaged_journals, fsync
+from gate_agent.journal_files import CLOSED, LOG_SUFFIX, NAME, NEW_SUFFIX, SUPERSEDED, damaged_journals
 from gate_agent.sync_state import Parting
 from wire.messages import FIRST_HASH, INCARNATION_BYTES, LOST, Superseded, decode_entry, encode_entry, entry_hash
 
@@ -239,7 +240,7 @@ def _readable_end(damaged: Path) -> Superseded | None:
     """How far a damaged journal can be followed; None when it does not even say which it is."""
     incarnation, walk = b"", ChainWalk()
     try:
-        with closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        with closing(read_only(damaged)) as db:
             (incarnation,) = db.execute("SELECT incarnation FROM meta").fetchone()
             first = chain.anchor(db)
             walk = ChainWalk(first.seq, first.hash)

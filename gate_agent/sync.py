@@ -44,20 +44,20 @@ LOOK_FOR_REQUESTS_EVERY_S = 0.3
 log = logging.getLogger(__name__)
 
 
-class BackOff:
-    """How long to wait after failures: exponential, with full jitter above a fixed gap."""
+class JitteredBackoff:
+    """How long to leave the centre alone after a failure: exponential, with full jitter above a fixed gap."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self._failures = 0
 
-    def failed(self) -> float:
+    def next_s(self) -> float:
         """Seconds until the next attempt."""
         self._failures += 1
         ceiling_s = min(RETRY_CEILING_S, RETRY_BASE_S * 2 ** min(self._failures, 16))
         return RETRY_GAP_S + self._chance.uniform(0, ceiling_s)
 
-    def succeeded(self) -> None:
+    def reset(self) -> None:
         """The next failure is a first one again."""
         self._failures = 0
 
@@ -77,7 +77,7 @@ class Loop:
         self._attempt = attempt
         self._store = store
         self._time = time
-        self._back_off = BackOff(chance)
+        self._backoff = JitteredBackoff(chance)
         self._noted: tuple[Trouble | None, int] | None = None
         self._wake = threading.Event()
         self.turns = 0
@@ -111,9 +111,9 @@ class Loop:
         """Write down how it went; the pause that follows from it."""
         if isinstance(result, Trouble):
             self._note(result)
-            return self._back_off.failed()
+            return self._backoff.next_s()
         if result.asked:
-            self._back_off.succeeded()
+            self._backoff.reset()
             self._note(None)
         return result.pause_s
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from gate_agent import entries
+from gate_agent.disk import read_only
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.journal_files import NAME
 from gate_agent.sync_state import RequestAnswer, SyncView
@@ -81,7 +80,6 @@ class Requests:
     def _new(self) -> list[tuple[bytes, RequestKind, bytes]]:
         if not self._path.exists():
             return []
-        uri = f"{self._path.absolute().as_uri()}?mode=ro"
         fresh = (self._clocks.boot_id[:BOOT_CHARACTERS], self._clocks.boot_ms() - GOOD_FOR_MS)
-        with closing(sqlite3.connect(uri, timeout=entries.BUSY_TIMEOUT_S, uri=True)) as db:
+        with closing(read_only(self._path)) as db:
             return db.execute(_NEW, fresh).fetchall()

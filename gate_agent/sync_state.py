@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from gate_agent.disk import read_only
 from gate_agent.pruning import Acknowledged
 from gate_agent.trusted_time import NO_EVIDENCE, Evidence, SignedTime
 from wire import keyset, signing
@@ -23,7 +24,6 @@ SYNC_DB, DEVICE_KEY = "sync.db", "device.key"
 LOCK = "sync.lock"
 """Held by the one sync that writes here."""
 SCHEMA = 1
-BUSY_TIMEOUT_S = 10
 MAX_DETAIL_CHARACTERS = 300
 
 
@@ -263,7 +263,7 @@ class SyncView:
         except FileNotFoundError:
             return None
         if self._reader is None or inode != self._inode:
-            db = connect(self._path, "ro")
+            db = read_only(self._path, any_thread=True)
             weakref.finalize(self, db.close)
             self._reader, self._inode, self._changes = Reader(db), inode, None
         return self._reader
@@ -279,9 +279,3 @@ def sync_is_running(data_dir: Path) -> bool:
     except BlockingIOError:
         return True
     return False
-
-
-def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection to sync.db; `mode` is SQLite's: ro or rw."""
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(uri, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from gate_agent.disk import BUSY_TIMEOUT_S, write_whole
 from gate_agent.sync_state import (
     DEVICE_KEY,
     SCHEMA,
@@ -22,7 +22,6 @@ from gate_agent.sync_state import (
     SyncState,
     Task,
     Trouble,
-    connect,
 )
 from gate_agent.trusted_time import SignedTime
 from wire.messages import GateConfig
@@ -66,7 +65,7 @@ class SyncStore:
         path.touch(mode=0o600)
         self._path, self._inode = path, path.stat().st_ino
         self._lock = threading.Lock()
-        self._db = connect(path, "rw")
+        self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         self._reader = Reader(self._db)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is fetched or sent again
@@ -165,12 +164,7 @@ class SyncStore:
 def store_enrolment(data_dir: Path, enrolment: Enrolment, private_key: bytes, config: GateConfig | None = None) -> None:
     """Make a data directory that of an enrolled box; with `config` also an approved one. The key file is 0600."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key_file = data_dir / DEVICE_KEY
-    key_file.unlink(missing_ok=True)
-    with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(private_key)
-        file.flush()
-        os.fsync(file.fileno())
+    write_whole(data_dir / DEVICE_KEY, private_key)
     with closing(SyncStore(data_dir)) as store:
         store.keep_enrolment(enrolment)
         if config is not None:

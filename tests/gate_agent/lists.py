@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gate_agent import list_install
-from gate_agent.list_install import Refused
+from gate_agent.list_install import NotInstalled
 from tests.wire import samples
 from wire import feed, keyset
 from wire.feed import Head, Part, Row, SegmentRef
@@ -69,7 +69,7 @@ class Feed:
         self.read = head
         self.head = feed.sign_head(head, *signer)
 
-    def install(self, data_dir: Path) -> Head | Refused:
+    def install(self, data_dir: Path) -> Head | NotInstalled:
         """Give the list to a data directory without HTTP."""
         return list_install.install(data_dir, self.head, self.segments.__getitem__, samples.KEY_SET, CONFIG)
 

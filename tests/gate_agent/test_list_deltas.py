@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gate_agent import list_install
-from gate_agent.list_install import ListFlaw, Refused
+from gate_agent.list_install import ListFlaw, NotInstalled
 from gate_agent.pass_list import FOLDER, PassList, PassListHolder
 from tests.gate_agent.lists import Feed
 from tests.waiting import until
@@ -92,18 +92,18 @@ def test_a_gate_older_than_the_snapshot_builds_anew(tmp_path: Path) -> None:
     assert files(tmp_path) == ["1-42.db", "1-51.db"]
 
 
-def cut_segment(source: Feed) -> Refused:
+def cut_segment(source: Feed) -> NotInstalled:
     assert source.read is not None
     name = source.read.deltas[-1].name
     source.segments[name] = source.segments[name][:-1]
-    return Refused("segment", SegmentFlaw.WRONG_NAME)
+    return NotInstalled("segment", SegmentFlaw.WRONG_NAME)
 
 
-def other_venue(source: Feed) -> Refused:
+def other_venue(source: Feed) -> NotInstalled:
     assert source.read is not None
     document = msgspec.structs.replace(samples.DOCUMENT, venue=9)
     source.publish(44, deltas=(*FIRST, (44, Part.DOCUMENT, (document,))), snapshot_version=42)
-    return Refused("list", ListFlaw.WRONG_VENUE)
+    return NotInstalled("list", ListFlaw.WRONG_VENUE)
 
 
 FIRST: tuple[Delta, ...] = ((43, Part.PASSES, (a_pass(IDS[1], PassStatus.REVOKED),)),)
@@ -113,7 +113,7 @@ SECOND: tuple[Delta, ...] = (*FIRST, (44, Part.NAMES, (NameRow(IDS[1], "20261118
 @pytest.mark.parametrize("in_place_bytes", [list_install.IN_PLACE_BYTES, 0])
 @pytest.mark.parametrize("spoil", [cut_segment, other_venue])
 def test_a_flaw_in_the_last_of_several_deltas_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Feed], Refused], in_place_bytes: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Feed], NotInstalled], in_place_bytes: int
 ) -> None:
     monkeypatch.setattr(list_install, "IN_PLACE_BYTES", in_place_bytes)
     source = Feed()

@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace as replaced
 
 from gate_agent import list_install, pass_list
-from gate_agent.list_install import ListFlaw, Refused
+from gate_agent.list_install import ListFlaw, NotInstalled
 from gate_agent.pass_list import PassList, PassListHolder
 from tests.gate_agent.lists import CONFIG, SAMPLE_PARTS, Feed
 from tests.waiting import until
@@ -152,7 +152,7 @@ def test_a_new_epoch_counts_above_any_version(tmp_path: Path, venue_feed: Feed) 
     venue_feed.install(tmp_path)
     assert (held(tmp_path).epoch, held(tmp_path).version) == (2, 7)
     venue_feed.publish(43, epoch=1)
-    assert venue_feed.install(tmp_path) == Refused("list", ListFlaw.ROLLED_BACK)
+    assert venue_feed.install(tmp_path) == NotInstalled("list", ListFlaw.ROLLED_BACK)
 
 
 def test_a_holder_keeps_its_list_object_until_there_is_another(tmp_path: Path, venue_feed: Feed) -> None:
@@ -260,27 +260,27 @@ def swapped_segments(venue_feed: Feed) -> None:
 @pytest.mark.parametrize(
     ("spoil", "refused"),
     [
-        (rolled_back, Refused("list", ListFlaw.ROLLED_BACK)),
-        (gap, Refused("list", ListFlaw.GAP)),
-        (falling_deltas, Refused("list", ListFlaw.GAP)),
-        (no_snapshot, Refused("list", ListFlaw.GAP)),
-        (no_document, Refused("list", ListFlaw.NO_DOCUMENT)),
-        (another_venue, Refused("list", ListFlaw.WRONG_VENUE)),
-        (list_of_another_venue, Refused("list", ListFlaw.WRONG_VENUE)),
-        (document_of_another_venue, Refused("list", ListFlaw.WRONG_VENUE)),
-        (forged_head, Refused("head", SealFlaw.FORGED)),
-        (head_of_an_unknown_key, Refused("head", SealFlaw.UNKNOWN_KEY)),
-        (head_signed_by_a_key_of_another_purpose, Refused("head", SealFlaw.UNKNOWN_KEY)),
-        (changed_head, Refused("head", SealFlaw.FORGED)),
-        (portal_page_for_a_head, Refused("head", SealFlaw.NEEDS_UPDATE)),
-        (another_list_key, Refused("segment", SegmentFlaw.WRONG_KEY)),
-        (list_key_not_held, Refused("segment", SegmentFlaw.WRONG_KEY)),
-        (corrupted_segment, Refused("segment", SegmentFlaw.WRONG_NAME)),
-        (swapped_segments, Refused("segment", SegmentFlaw.WRONG_NAME)),
+        (rolled_back, NotInstalled("list", ListFlaw.ROLLED_BACK)),
+        (gap, NotInstalled("list", ListFlaw.GAP)),
+        (falling_deltas, NotInstalled("list", ListFlaw.GAP)),
+        (no_snapshot, NotInstalled("list", ListFlaw.GAP)),
+        (no_document, NotInstalled("list", ListFlaw.NO_DOCUMENT)),
+        (another_venue, NotInstalled("list", ListFlaw.WRONG_VENUE)),
+        (list_of_another_venue, NotInstalled("list", ListFlaw.WRONG_VENUE)),
+        (document_of_another_venue, NotInstalled("list", ListFlaw.WRONG_VENUE)),
+        (forged_head, NotInstalled("head", SealFlaw.FORGED)),
+        (head_of_an_unknown_key, NotInstalled("head", SealFlaw.UNKNOWN_KEY)),
+        (head_signed_by_a_key_of_another_purpose, NotInstalled("head", SealFlaw.UNKNOWN_KEY)),
+        (changed_head, NotInstalled("head", SealFlaw.FORGED)),
+        (portal_page_for_a_head, NotInstalled("head", SealFlaw.NEEDS_UPDATE)),
+        (another_list_key, NotInstalled("segment", SegmentFlaw.WRONG_KEY)),
+        (list_key_not_held, NotInstalled("segment", SegmentFlaw.WRONG_KEY)),
+        (corrupted_segment, NotInstalled("segment", SegmentFlaw.WRONG_NAME)),
+        (swapped_segments, NotInstalled("segment", SegmentFlaw.WRONG_NAME)),
     ],
 )
 def test_what_is_not_whole_and_genuine_is_refused_and_the_list_held_stays(
-    tmp_path: Path, venue_feed: Feed, spoil: Callable[[Feed], None], refused: Refused
+    tmp_path: Path, venue_feed: Feed, spoil: Callable[[Feed], None], refused: NotInstalled
 ) -> None:
     venue_feed.publish(42)
     venue_feed.install(tmp_path)

@@ -18,7 +18,7 @@ import pytest
 from gate_agent import sync, sync_state
 from gate_agent.centre_client import Rest
 from gate_agent.pass_list import PassList
-from gate_agent.sync import BackOff, Loop
+from gate_agent.sync import JitteredBackoff, Loop
 from gate_agent.sync_state import SyncView, Task, Trouble, TroubleKind
 from tests.gate_agent.boxes import Box, bodies, box_at, write
 from tests.gate_agent.small_centre import Fault, SmallCentre
@@ -57,14 +57,14 @@ def loop(box: Box, *results: Rest | Trouble | Exception) -> Loop:
 def test_while_the_centre_is_away_it_is_asked_at_most_once_a_second(box: Box) -> None:
     """Both tasks together, over an hour of pauses; and often enough to see within ten seconds that it is back."""
     for seed in range(20):
-        back_off = BackOff(random.Random(seed))
-        pauses_s = [back_off.failed() for _ in range(500)]
+        backoff = JitteredBackoff(random.Random(seed))
+        pauses_s = [backoff.next_s() for _ in range(500)]
         assert min(pauses_s) >= 2.0
         assert max(pauses_s) <= 10.0
 
 
 def test_pauses_differ_so_that_gates_do_not_come_back_all_at_once() -> None:
-    first = {BackOff(random.Random(seed)).failed() for seed in range(50)}
+    first = {JitteredBackoff(random.Random(seed)).next_s() for seed in range(50)}
     assert len(first) == 50
 
 
@@ -73,10 +73,10 @@ def test_pauses_grow_with_failures_and_are_short_again_after_a_success() -> None
         def uniform(self, a: float, b: float) -> float:
             return b
 
-    back_off = BackOff(Last())
-    assert [back_off.failed() for _ in range(5)] == [4.0, 6.0, 10.0, 10.0, 10.0]
-    back_off.succeeded()
-    assert back_off.failed() == 4.0
+    backoff = JitteredBackoff(Last())
+    assert [backoff.next_s() for _ in range(5)] == [4.0, 6.0, 10.0, 10.0, 10.0]
+    backoff.reset()
+    assert backoff.next_s() == 4.0
 
 
 def test_how_a_task_stands_is_written_down(box: Box) -> None:
