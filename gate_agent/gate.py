@@ -156,7 +156,11 @@ class Gate:
         kept = self._journal.perform(
             lambda entries: staff_entries.append_order(entries, lane.number, order, why, world)
         )
-        if isinstance(kept, CannotRecord):
+        if isinstance(kept, CannotRecord):  # a slow disk may have taken it all the same: after a start it would stand
+            stands = self.standing.order(lane.number)
+            self._journal.post(
+                lambda entries: staff_entries.append_order(entries, lane.number, stands, Reason.CANNOT_RECORD, world)
+            )
             return NotNow.CANNOT_RECORD
         self.standing.give(lane.number, kept)
         self.standing.attended(lane.number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from gate_agent.decision import LetOut, Refuse
 from gate_agent.faces import IDLE, LaneTrouble, State
 from gate_agent.gate import MINUTE_MS
-from gate_agent.lane_state import LaneState, Word
+from gate_agent.lane_state import LaneState, Order, Word
 from gate_agent.staff_entries import NotNow
 from gate_agent.status import LaneStatus
+from gate_agent.trusted_time import Now
 from hardware import DeviceFault
 from hardware.indicator import Signal
 from hardware.simulated_turnstile import WINDOW_MS, TurnstileTrouble, Walk
@@ -19,6 +21,7 @@ from hardware.timeline import StepTimeline
 from hardware.turnstile import Direction, Note
 from tests.gate_agent.stage import WHO, Stage, admitted, stage_at
 from tests.gate_agent.venue import NOW_MINUTE, SINGLE, Venue
+from tests.waiting import until
 from wire.messages import EntryKind
 from wire.reasons import Reason
 
@@ -204,6 +207,28 @@ def test_a_restart_never_lengthens_a_hold(
         stage.wait(200)
         assert stage.states()[0] is OPEN
         assert stage.told()[-1] == "event held_open_ended: 0 through, 0 back"
+
+
+def test_an_order_that_a_slow_disk_took_too_late_does_not_stand_after_a_start(
+    stage: Stage, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Staff were told that it could not be recorded, and nobody watches an arm that opens by itself an hour later."""
+    venue.settle(stage.data_dir)
+    stage.look()
+    go_on, keep = threading.Event(), stage.entries.keep_lane_order
+
+    def slowly(lane: int, order: Order, boot: str, now: Now) -> None:
+        keep(lane, order, boot, now)
+        assert order.word is Word.OPEN or go_on.wait(10)
+
+    monkeypatch.setattr(stage.entries, "keep_lane_order", slowly)
+    monkeypatch.setattr(stage.journal, "_patience_s", 0.05)
+    assert stage.gate.set_order(stage.lanes[0], Word.HELD_OPEN, WHO, minutes=60) is NotNow.CANNOT_RECORD
+    go_on.set()
+    until(lambda: len(stage.told()) == 2, what="both orders in the journal")
+    assert stage.told() == ["event lane_held_open: 60 min", "event lane_opened: cannot_record"]
+    world = stage.clock.look()
+    assert stage.journal.perform(lambda entries: entries.lane_orders(world.boot, world.now)) == {}
 
 
 def test_a_lane_out_of_order_names_the_nearest_other_of_its_side(stage: Stage, venue: Venue) -> None:
