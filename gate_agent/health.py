@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -71,7 +70,7 @@ class Health:
         try:
             self.look()
             self._cut_short = 0
-        except (OSError, sqlite3.Error):
+        except Exception:  # whatever it was: a thread that ends would leave the last good state on the screens
             log.exception("something could not be read")
             self._cut_short += 1
             if self._cut_short >= CUT_SHORT_LIMIT:

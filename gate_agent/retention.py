@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 from collections.abc import Callable
 
@@ -32,7 +31,7 @@ class Retention:
         while not stop.wait(LOOK_EVERY_S):
             try:
                 self.look()
-            except (OSError, sqlite3.Error):  # what cannot be read now can be pruned later
+            except Exception:  # what cannot be read now can be pruned later
                 log.exception("sync.db could not be read")
 
     def look(self) -> None:

@@ -6,7 +6,6 @@ Any thread may call. What takes its time, devices and the disk, is looked at bef
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -71,7 +70,7 @@ class Standing:
         """The world now, or as it was while its files cannot be read: fire and orders do not wait for them."""
         try:
             self._seen = self._look()
-        except (OSError, sqlite3.Error):
+        except Exception:  # whatever a damaged file does to its reader
             log.exception("the world could not be looked at")
         return self._seen
 

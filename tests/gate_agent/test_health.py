@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -172,6 +173,28 @@ def test_what_cannot_be_read_is_no_lane_in_order(ward: Ward) -> None:
     lanes = ward.stage.board.snapshot().status.lanes
     assert [(lane.state, lane.trouble) for lane in lanes] == [(LaneState.OUT_OF_ORDER, LaneTrouble.RECORD)] * 2
     assert ward.rest(1) is Reason.CANNOT_RECORD
+
+
+def test_a_file_that_says_nonsense_does_not_leave_the_last_good_state_on_the_screens(ward: Ward) -> None:
+    Venue().settle(ward.stage.data_dir)
+    assert ward.states() == [OPEN, OPEN]
+    with closing(sqlite3.connect(ward.stage.data_dir / "sync.db")) as db, db:
+        db.execute("UPDATE enrolment SET config = x'c1'")
+    for _ in range(CUT_SHORT_LIMIT):
+        ward.clocks.advance(LOOK_AGAIN_MS)
+        ward.health.look_as_far_as_possible()
+    lanes = ward.stage.board.snapshot().status.lanes
+    assert [(lane.state, lane.trouble) for lane in lanes] == [(LaneState.OUT_OF_ORDER, LaneTrouble.RECORD)] * 2
+
+
+def test_a_fire_is_noticed_whatever_a_damaged_file_says(ward: Ward) -> None:
+    stage = ward.stage
+    Venue().settle(stage.data_dir)
+    assert ward.states() == [OPEN, OPEN]
+    with closing(sqlite3.connect(stage.data_dir / "sync.db")) as db, db:
+        db.execute("UPDATE enrolment SET config = x'c1'")
+    stage.arms[0].trouble(TurnstileTrouble.FIRE)
+    assert stage.gate.standing.fire
 
 
 def test_on_line_is_what_sync_said_lately(ward: Ward) -> None:

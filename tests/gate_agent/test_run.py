@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -264,6 +266,18 @@ def test_a_wrong_setting_ends_it_with_a_sentence(tmp_path: Path, options: list[s
     assert told.returncode == 78
     assert says in told.stderr
     assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize("damage", ["no database", "nonsense in it"])
+def test_a_damaged_sync_db_ends_a_start_with_a_sentence_that_names_it(tmp_path: Path, damage: str) -> None:
+    venue_module.enrol(tmp_path)
+    if damage == "no database":
+        (tmp_path / "sync.db").write_bytes(b"no database" * 1_000)
+    else:
+        with closing(sqlite3.connect(tmp_path / "sync.db")) as db, db:
+            db.execute("UPDATE enrolment SET config = x'c1'")
+    told = gate_agent("run", "--data", str(tmp_path), "--simulate", "--no-sync")
+    assert (told.returncode, "remove a damaged sync.db" in told.stderr, "Traceback" in told.stderr) == (1, True, False)
 
 
 def gate_agent(*arguments: str) -> subprocess.CompletedProcess[str]:
