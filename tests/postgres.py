@@ -34,12 +34,16 @@ class Cluster:
             self._as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
         self._databases = 0
 
-    def start(self) -> None:
-        """Returns when the server answers; RuntimeError with its own words when it does not start."""
+    def start(self, *, durable: bool = False) -> None:
+        """Returns when the server answers; RuntimeError with its own words when it does not start.
+
+        `durable`: commits reach the disk, as where something is measured.
+        """
         self._run(
             "initdb", "--auth=trust", "--username=test", "--encoding=UTF8", "--locale=C", "--no-sync", "-D", "data"
         )
-        options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+        settings = {name: value for name, value in SETTINGS.items() if not durable or name == "max_connections"}
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         self._run(
             "pg_ctl", "start", "--wait", "-D", "data", "-l", "log",
             "-o", f"-c listen_addresses='' -k {self._folder} {options}",

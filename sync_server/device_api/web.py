@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from sync_server.centre import Centre
+from sync_server.commits import SharedCommits
 from sync_server.device_api.callers import SENTENCES, Caller, Refusal, Request, identify, spend
 from sync_server.device_api.electronic_card import answer_card, may_ask
 from sync_server.device_api.heads import HeadCache
@@ -76,7 +77,7 @@ def register(app: Flask, centre: Centre) -> None:
 
 def _device_routes(centre: Centre) -> Blueprint:
     routes = Blueprint("device_api", __name__, url_prefix="/device/v1")
-    service_key, rulebook = ServiceKey(centre), Rulebook(centre)
+    service_key = ServiceKey(centre)
 
     @routes.after_request
     def tell_the_time(response: Response) -> Response:
@@ -122,12 +123,7 @@ def _device_routes(centre: Centre) -> Blueprint:
         caller = identify(centre, _signed(), ACTIVE)
         return _refuse_caller(caller) if isinstance(caller, Refusal) else _take_entries(centre, caller, service_key)
 
-    @routes.post("/redeem")
-    def check_on_line() -> Response:
-        request.max_content_length = MAX_REDEEM_BYTES
-        caller = identify(centre, _signed(), ACTIVE, rulebook.caller)
-        return _refuse_caller(caller) if isinstance(caller, Refusal) else _redeem(centre, caller, rulebook, service_key)
-
+    _add_redeem_route(routes, centre, service_key)
     _add_card_route(routes, centre, service_key)
 
     return routes
@@ -169,19 +165,27 @@ def _take_entries(centre: Centre, caller: Caller, service_key: ServiceKey) -> Re
     return Response(receipt, mimetype=OCTETS)
 
 
-def _redeem(centre: Centre, caller: Caller, rulebook: Rulebook, service_key: ServiceKey) -> Response:
-    """No nonce is spent: the request's own id does its work, and for longer."""
-    body = request.get_data()
-    asked = read_redeem(body)
-    if isinstance(asked, RedeemFlaw):
-        return _refuse(400, asked, REDEEM_SENTENCES[asked])
-    answer = redeem(centre, rulebook, caller.device, asked, body, service_key.current())
-    if isinstance(answer, RedeemFlaw):
-        return _refuse(409, answer, REDEEM_SENTENCES[answer])
-    if answer is None:
-        rulebook.forget(caller.device.id)
-        return _refuse_caller(Refusal.REVOKED)
-    return Response(answer, mimetype=OCTETS)
+def _add_redeem_route(routes: Blueprint, centre: Centre, service_key: ServiceKey) -> None:
+    rulebook, commits = Rulebook(centre), SharedCommits(centre.engine)
+
+    @routes.post("/redeem")
+    def check_on_line() -> Response:
+        """No nonce is spent: the request's own id does its work, and for longer."""
+        request.max_content_length = MAX_REDEEM_BYTES
+        caller = identify(centre, _signed(), ACTIVE, rulebook.caller)
+        if isinstance(caller, Refusal):
+            return _refuse_caller(caller)
+        body = request.get_data()
+        asked = read_redeem(body)
+        if isinstance(asked, RedeemFlaw):
+            return _refuse(400, asked, REDEEM_SENTENCES[asked])
+        answer = redeem(centre, commits, rulebook, caller.device, asked, body, service_key.current())
+        if isinstance(answer, RedeemFlaw):
+            return _refuse(409, answer, REDEEM_SENTENCES[answer])
+        if answer is None:
+            rulebook.forget(caller.device.id)
+            return _refuse_caller(Refusal.REVOKED)
+        return Response(answer, mimetype=OCTETS)
 
 
 def _add_card_route(routes: Blueprint, centre: Centre, service_key: ServiceKey) -> None:

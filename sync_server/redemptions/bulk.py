@@ -1,4 +1,4 @@
-"""Many rows into one table by one statement: the only place where the two dialects take entries in differently."""
+"""Rows into tables by few statements: the only place where the two dialects take entries in differently."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from sync_server.db import MAX_BIND_VALUES, batches, is_sqlite
 
 Value = bytes | int | str | UUID | None
+Part = tuple[sa.Table, Sequence[Mapping[str, Value]]]
 
 
 def insert_missing(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Value]]) -> int:
@@ -24,6 +25,15 @@ def insert_missing(connection: Connection, table: sa.Table, rows: Sequence[Mappi
         parts = batches(rows, MAX_BIND_VALUES // len(names))
         return sum(_insert_sqlite(connection, table, names, part) for part in parts)
     return _insert_postgres(connection, table, names, rows)
+
+
+def insert_few(connection: Connection, parts: Sequence[Part]) -> list[int]:
+    """A few rows into several tables, as `insert_missing`: on PostgreSQL by one statement."""
+    if is_sqlite(connection):
+        return [insert_missing(connection, table, rows) for table, rows in parts]
+    shapes = tuple((table, tuple(rows[0]), len(rows)) for table, rows in parts)
+    values = tuple(value for _, rows in parts for row in rows for value in row.values())
+    return list(connection.exec_driver_sql(_postgres_few(shapes), values).one())
 
 
 def _insert_sqlite(
@@ -53,6 +63,18 @@ def _postgres_statement(table: sa.Table, names: tuple[str, ...]) -> str:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
     arrays = ", ".join(f"%s::{table.c[name].type.compile(dialect)}[]" for name in names)
     return " ".join([_into(table, names), "SELECT * FROM", f"unnest({arrays})", "ON CONFLICT DO NOTHING"])
+
+
+@lru_cache(maxsize=64)
+def _postgres_few(shapes: tuple[tuple[sa.Table, tuple[str, ...], int], ...]) -> str:
+    """One common table expression per table, and how many rows each took."""
+    inserts, counts = [], []
+    for number, (table, names, count) in enumerate(shapes):
+        row = "(" + ", ".join(["%s"] * len(names)) + ")"
+        into = " ".join([_into(table, names), "VALUES", ", ".join([row] * count), "ON CONFLICT DO NOTHING RETURNING 1"])
+        inserts.append(f"part_{number} AS ({into})")
+        counts.append(f"(SELECT count(*) FROM part_{number})")  # noqa: S608  a number of ours
+    return " ".join(["WITH", ", ".join(inserts), "SELECT", ", ".join(counts)])
 
 
 def _into(table: sa.Table, names: tuple[str, ...]) -> str:

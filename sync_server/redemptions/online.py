@@ -1,22 +1,22 @@
 """The on-line check: one presentation judged, written down as a gate would have, and counted, in one transaction.
 
 The entries go into a journal that the centre keeps for the device (`gates.journals.KEPT_HERE`), so that uses,
-settlement, inboxes and exports see nothing special. Six statements: numbers and locks, everything known, entries,
-claim, redemption, answer.
+settlement, inboxes and exports see nothing special. Six statements at most: numbers and locks, everything known, then
+entries, answer, claim and redemption (these four by one on PostgreSQL).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre
-from sync_server.db import insert_new
+from sync_server.commits import SharedCommits
 from sync_server.gates import registry
 from sync_server.gates.journals import KEPT_HERE, lock_journal
 from sync_server.gates.registry import Device
@@ -26,7 +26,7 @@ from sync_server.issuance.tables import issued_pass
 from sync_server.keys.pairs import SigningKey
 from sync_server.orders.tables import item_claim
 from sync_server.redemptions.admissions import Admission
-from sync_server.redemptions.bulk import insert_missing
+from sync_server.redemptions.bulk import Part, Value, insert_few
 from sync_server.redemptions.cases import Case, answer_of, entries_of, judge_shown, known_of
 from sync_server.redemptions.counting import Judged, judge_admission, redemption_row
 from sync_server.redemptions.deciding import OnItem
@@ -55,7 +55,13 @@ class _Undone(Exception):
 
 
 def redeem(
-    centre: Centre, rulebook: Rulebook, device: Device, asked: Redeem, body: bytes, signer: SigningKey
+    centre: Centre,
+    commits: SharedCommits,
+    rulebook: Rulebook,
+    device: Device,
+    asked: Redeem,
+    body: bytes,
+    signer: SigningKey,
 ) -> bytes | RedeemFlaw | None:
     """The sealed answer; the same request again gets the same. None: the device may not ask any more."""
     rules = rulebook.venue(device.venue_id)
@@ -63,16 +69,16 @@ def redeem(
         now_ms = centre.now_ms()
         shown = read_shown(asked.shown, rulebook.keys, rules, now_ms)
         check = _Check(centre, device, rules, asked, shown, now_ms)
+        answer: bytes | RedeemFlaw | None
         try:
-            with centre.write() as connection:
-                last_seq = check.take_numbers(connection)
-                if last_seq is not None:
-                    return check.answer(connection, last_seq, body, signer)
-                if not _begin_journal(connection, device, now_ms):
-                    return None
+            answer = commits.run(partial(check.answer, body=body, signer=signer))
         except _Undone as undone:
-            if undone.answer is not None:
-                return undone.answer
+            answer = undone.answer
+        if answer is not None:
+            return answer
+        with centre.write() as connection:
+            if not _may_go_on(connection, device, now_ms):
+                return None
     raise RuntimeError(f"an on-line check did not get through in {MAX_TRIES} tries")
 
 
@@ -116,8 +122,8 @@ _ONE_BACK = (
 )
 
 
-def _begin_journal(connection: Connection, device: Device, now_ms: int) -> bool:
-    """Make the journal of a device's first on-line check; False when the registry does not let it act."""
+def _may_go_on(connection: Connection, device: Device, now_ms: int) -> bool:
+    """Whether the registry lets the device act; its journal is there then."""
     found = registry.find_device(connection, device.id)
     if found is None or found.state != "active" or found.venue_id != device.venue_id:
         return False
@@ -134,20 +140,19 @@ class _Check:
     shown: Shown
     now_ms: int
 
-    def take_numbers(self, connection: Connection) -> int | None:
-        """The number of the last entry so far; None without a journal, or for a device that may not act."""
+    def answer(self, connection: Connection, body: bytes, signer: SigningKey) -> bytes | None:
+        """Judge, write down, count, and keep the answer; None without a journal, or for a device that may not act."""
         parameters = {
             "device": self.device.id,
             "venue": self.device.venue_id,
             "now_ms": self.now_ms,
             **meant(self.centre, self.shown),
         }
-        statement = _NUMBERS[self.shown.card is not None]
-        through: int | None = connection.execute(statement, parameters).scalar_one_or_none()
-        return None if through is None else through - ENTRIES_OF_ADMISSION
-
-    def answer(self, connection: Connection, last_seq: int, body: bytes, signer: SigningKey) -> bytes:
-        """Judge, write down, count, and keep the answer."""
+        numbers = connection.execute(_NUMBERS[self.shown.card is not None], parameters)
+        through: int | None = numbers.scalar_one_or_none()
+        if through is None:
+            return None
+        last_seq = through - ENTRIES_OF_ADMISSION
         journal = (KEPT_HERE, last_seq)
         found = find(
             connection, self.centre, self.device, journal, self.asked.request_id, self.shown, self.rules, self.now_ms
@@ -159,51 +164,56 @@ class _Check:
         entries = entries_of(case, self.asked, self.rules, last_seq + 1, self.now_ms)
         if case.reason is not None:
             connection.execute(_ONE_BACK, {"device": self.device.id})  # a refusal is one entry
-        self.write_down(connection, entries, found.head or FIRST_HASH)
-        if case.reason is None:
-            self.count(connection, case, entries[0])
         told = answer_of(case, self.rules, self.device.id, digest, last_seq + 1, self.now_ms)
         said = sign_answer(told, signer.id, signer.private)
-        row = {
+        kept: dict[str, Value] = {
             "device_id": self.device.id,
             "request_id": self.asked.request_id,
             "request_digest": digest,
             "body": said,
             "given_at_ms": self.now_ms,
         }
-        insert_new(redeem_answer, ["device_id", "request_id"], [row], connection)
+        parts: list[Part] = [(entry, self.written(entries, found.head or FIRST_HASH)), (redeem_answer, [kept])]
+        if case.reason is None:
+            parts += self.counted(case, entries[0])
+        for (table, rows), inserted in zip(parts, insert_few(connection, parts), strict=True):
+            if inserted < len(rows):
+                assert table is item_claim, f"the journal is locked: table {table.name} has no other row of this check"
+                raise _Undone  # refunded meanwhile
         return said
 
-    def write_down(self, connection: Connection, entries: Sequence[Entry], head: bytes) -> None:
-        """Append to the journal, hashed onto what is there."""
+    def written(self, entries: Sequence[Entry], head: bytes) -> list[dict[str, Value]]:
+        """The entries as rows, hashed onto what is there."""
         rows = []
         for one in entries:
             body = encode_entry(one)
             head = entry_hash(head, body)
             rows.append(entry_row(self.device, KEPT_HERE, one, body, head, self.now_ms))
-        insert_missing(connection, entry, rows)
+        return rows
 
-    def count(self, connection: Connection, case: Case, intent: Entry) -> None:
-        """The redemption of an admission, classified as a batch's."""
+    def counted(self, case: Case, intent: Entry) -> list[Part]:
+        """The redemption of an admission, classified as a batch's, and the claim where it is the first on its item."""
         judged = judge_admission(self.device.id, KEPT_HERE, Admission(intent, self.now_ms), known_of(case, intent))
-        outcome = judged.verdict.outcome
+        outcome, parts = judged.verdict.outcome, list[Part]()
         if outcome is None:
-            assert case.standing is not None and case.standing.item is not None, "else the verdict stands"
-            outcome = self._claim(connection, case.standing.item, judged, case.standing.product)
-        row = redemption_row(self.device, KEPT_HERE, judged, outcome, self.now_ms)
-        insert_missing(connection, redemption, [row])
+            standing = case.standing
+            assert standing is not None and standing.item is not None, "else the verdict stands"
+            item = standing.item
+            if item.claim_kind is None:
+                outcome = Outcome.CLAIMED
+                parts.append((item_claim, [_claim(item, judged, self.now_ms)]))
+            else:
+                allowed = self.rules.products[standing.product].rule.total
+                outcome = next_outcome(allowed, item.repeats, item.returned, item.given_back)
+        parts.append((redemption, [redemption_row(self.device, KEPT_HERE, judged, outcome, self.now_ms)]))
+        return parts
 
-    def _claim(self, connection: Connection, item: OnItem, judged: Judged, product: int) -> Outcome:
-        if item.claim_kind is not None:
-            allowed = self.rules.products[product].rule.total
-            return next_outcome(allowed, item.repeats, item.returned, item.given_back)
-        claim: dict[str, Any] = {
-            "item_id": item.id,
-            "kind": "REDEEM",
-            "ref": judged.id.hex(),
-            "at_ms": judged.at_ms,
-            "recorded_at_ms": self.now_ms,
-        }
-        if insert_missing(connection, item_claim, [claim]) == 0:
-            raise _Undone  # refunded meanwhile
-        return Outcome.CLAIMED
+
+def _claim(item: OnItem, judged: Judged, now_ms: int) -> dict[str, Value]:
+    return {
+        "item_id": item.id,
+        "kind": "REDEEM",
+        "ref": judged.id.hex(),
+        "at_ms": judged.at_ms,
+        "recorded_at_ms": now_ms,
+    }

@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from sync_server.centre import Centre
 from sync_server.checks import flaws_of
 from sync_server.create_app import app_of
+from sync_server.db import is_sqlite
 from sync_server.gates import registry
 from sync_server.gates.watermarks import complete_through_ms
 from sync_server.issuance.credentials import bind_card, bind_id_numbers
@@ -288,10 +289,11 @@ def test_six_statements_whatever_is_shown(town: Town, device: Handheld) -> None:
         with statements(town.centre) as seen:
             device.show(one)
         counts.append(len(seen))
-    assert counts == [6, 5, 6, 5, 6, 5]
+    on_sqlite = is_sqlite(town.centre.engine)
+    assert counts == ([6, 5, 6, 5, 6, 5] if on_sqlite else [3, 4, 3, 3, 3, 4])
     town.clock.pass_ms(DAY_MS)
     device.show("nothing of ours")
-    for most in (5, 2):  # it is claimed already; it is answered already
+    for most in (5 if on_sqlite else 3, 2):  # it is claimed already; it is answered already
         with statements(town.centre) as seen:
             device.show(doubles[0].token, request_id=7)
         assert len(seen) == most, seen

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sync_server import crypto
 from sync_server.centre import Centre
 from sync_server.checks import flaws_of
+from sync_server.commits import SharedCommits
 from sync_server.gates.registry import Device
 from sync_server.keys.pairs import open_service_key
 from sync_server.redemptions.ingest import take_in
@@ -43,7 +44,7 @@ def contend(
 ) -> None:  # fmt: skip
     """One process: every thread is a device of its own that shows each code, all at the same instant."""
     centre = centre_at(url, folder, secrets, Clock(now_ms))
-    rulebook = Rulebook(centre)
+    rulebook, commits = Rulebook(centre), SharedCommits(centre.engine)
     with centre.read() as connection:
         signer = open_service_key(connection, centre.secrets)
     heard: list[Said] = []
@@ -53,7 +54,7 @@ def contend(
             asked = Redeem(REDEEM_FORMAT, os.urandom(16), code)
             body = encode_redeem(asked)
             begin.wait()
-            answer = redeem(centre, rulebook, device, asked, body, signer)
+            answer = redeem(centre, commits, rulebook, device, asked, body, signer)
             assert isinstance(answer, bytes)
             read = read_answer(answer, device.id, body, rulebook.keys, now_ms)
             assert isinstance(read, RedeemAnswer)
@@ -134,7 +135,7 @@ def test_gates_report_the_tickets_that_are_being_checked(any_centre: Centre, tim
     for gate in gates:
         for one in sold:
             gate.admit(one, START_MS)
-    rulebook = Rulebook(any_centre)
+    rulebook, commits = Rulebook(any_centre), SharedCommits(any_centre.engine)
     with any_centre.read() as connection:
         signer = open_service_key(connection, any_centre.secrets)
 
@@ -147,7 +148,7 @@ def test_gates_report_the_tickets_that_are_being_checked(any_centre: Centre, tim
     def check() -> None:
         for number, one in enumerate(reversed(sold)):
             asked = Redeem(REDEEM_FORMAT, number.to_bytes(16, "big"), one.token)
-            assert isinstance(redeem(any_centre, rulebook, device, asked, encode_redeem(asked), signer), bytes)
+            assert isinstance(redeem(any_centre, commits, rulebook, device, asked, encode_redeem(asked), signer), bytes)
 
     assert at_once([check, *(partial(upload, gate) for gate in gates)]) == []
     with any_centre.read() as connection:

@@ -1,0 +1,218 @@
+"""On-line checks over HTTP: requests a second and the centre's processor time, against the bare SQL of them (P8).
+
+`./dev bench redeem [--checks 300] [--databases sqlite,postgres]`
+
+The peer of quality.md, a Django ticketing system, is not installed here: its figures are quoted, 17–19 requests/s at
+45–51 ms processor time with 20–29 statements. The floor measured beside is the statements of the same checks alone,
+recorded from the centre and played back to a copy of its database by the bare driver, each check with its commit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import socket
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from benchmarks import rounds
+from benchmarks.centre import Enrolled, Ticket, databases, enrol, keys_of, new_centre, sell, web
+from sync_server import crypto, db
+from sync_server.centre import Centre
+from sync_server.commits import SharedCommits
+from sync_server.keys.pairs import open_service_key
+from sync_server.redemptions.online import redeem
+from sync_server.redemptions.rulebook import Rulebook
+from sync_server.settings import Settings
+from wire.envelope import sign_request
+from wire.keyset import KeySet
+from wire.redeem import REDEEM_FORMAT, Redeem, RedeemAnswer, encode_redeem, read_answer
+
+PATH = "/device/v1/redeem"
+CLIENTS = 8
+PEER_PER_S, PEER_CPU_MS = (17, 19), (45, 51)
+Statement = tuple[str, Any]
+
+
+def requests_for(device: Enrolled, tickets: Sequence[Ticket]) -> list[tuple[bytes, bytes]]:
+    """Each ticket's request as it goes over the wire, and its body; signed now."""
+    made = []
+    for one in tickets:
+        body = encode_redeem(Redeem(REDEEM_FORMAT, secrets.token_bytes(16), one.token))
+        now_ms = time.time_ns() // 1_000_000
+        headers = sign_request(device.private, device.device.id, "POST", PATH, body, now_ms, secrets.token_bytes(16))
+        lines = [f"POST {PATH} HTTP/1.1", "Host: centre", f"Content-Length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        made.append((("\r\n".join(lines) + "\r\n\r\n").encode() + body, body))
+    return made
+
+
+def ask_all(port: int, requests: Sequence[tuple[bytes, bytes]], clients: int) -> list[bytes]:
+    """The answers' bodies, asked for by so many clients at once, each on one connection."""
+    answers: list[bytes] = [b""] * len(requests)
+
+    def ask(first: int) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as stream:
+            for number in range(first, len(requests), clients):
+                connection.sendall(requests[number][0])
+                assert stream.readline().startswith(b"HTTP/1.1 200"), stream.readline()
+                length = 0
+                while (line := stream.readline()) != b"\r\n":
+                    if line.lower().startswith(b"content-length:"):
+                        length = int(line.partition(b":")[2])
+                answers[number] = stream.read(length)
+
+    threads = [threading.Thread(target=ask, args=(first,)) for first in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def all_admitted(
+    answers: Sequence[bytes], requests: Sequence[tuple[bytes, bytes]], device: bytes, keys: KeySet
+) -> bool:
+    """Whether every answer is signed and admits."""
+    read = [read_answer(data, device, body, keys, None) for data, (_, body) in zip(answers, requests, strict=True)]
+    return all(isinstance(one, RedeemAnswer) and one.reason is None for one in read)
+
+
+def record(centre: Centre, device: Enrolled, tickets: Sequence[Ticket]) -> list[list[Statement]]:
+    """The statements of each check as the driver gets them."""
+    said: list[list[Statement]] = []
+
+    def note(_c: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
+        if not statement.startswith("BEGIN") and said:
+            said[-1].append((statement, parameters))
+
+    rulebook, commits = Rulebook(centre), SharedCommits(centre.engine)
+    with centre.read() as connection:
+        signer = open_service_key(connection, centre.secrets)
+    rulebook.venue(device.device.venue_id)
+    sa.event.listen(centre.engine, "before_cursor_execute", note)
+    for one in tickets:
+        asked = Redeem(REDEEM_FORMAT, secrets.token_bytes(16), one.token)
+        said.append([])
+        assert isinstance(redeem(centre, commits, rulebook, device.device, asked, encode_redeem(asked), signer), bytes)
+        begin = next(number for number, (statement, _) in enumerate(said[-1]) if statement.startswith("UPDATE incarn"))
+        del said[-1][:begin]  # before it the rulebook was read anew, as once a second
+    return said
+
+
+class Floor:
+    """The bare driver on a copy of the database."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = db.open_engine(url)
+        pooled = self._engine.raw_connection()
+        self._driver: Any = pooled.driver_connection
+        self._is_sqlite = db.is_sqlite(self._engine)
+
+    def play(self, checks: Sequence[Sequence[Statement]]) -> None:
+        """Each check's statements and a commit that reaches the disk."""
+        cursor = self._driver.cursor()
+        for statements in checks:
+            if self._is_sqlite:
+                cursor.execute("BEGIN IMMEDIATE")
+            for statement, parameters in statements:
+                cursor.execute(statement, parameters)
+                if cursor.description is not None:
+                    cursor.fetchall()
+            self._driver.commit()
+
+
+def measure(kind: str, checks: int, folder: Path) -> dict[str, float]:
+    """One database's figures."""
+    folder.mkdir()
+    total = checks * (rounds.ROUNDS + 1)
+    with databases(kind, folder) as make:
+        base = make.url("base")
+        centre = new_centre(base, folder)
+        device, tickets = enrol(centre, "H1"), sell(centre, total + 1)
+        first = requests_for(device, tickets[-1:])
+        secret_file = centre.settings.secret_file
+        with web(base, secret_file) as begun:  # its first check begins the device's journal
+            ask_all(begun.port, first, 1)
+        keys = keys_of(centre)
+        centre.engine.dispose()
+        recorded = _at(make.copy(base, "recorded"), secret_file)
+        statements = record(recorded, device, tickets[:total])
+        recorded.engine.dispose()
+        [count] = {len(each) for each in statements}
+        floor, served = Floor(make.copy(base, "floor")), make.copy(base, "served")
+        with web(served, secret_file) as centre_web:
+            figures = _rounds(checks, device, tickets, statements, floor, keys, centre_web)
+    return {"statements": count, **figures}
+
+
+def _rounds(
+    checks: int, device: Enrolled, tickets: Sequence[Ticket], statements: Sequence[Sequence[Statement]], floor: Floor,
+    keys: KeySet, centre_web: Any,
+) -> dict[str, float]:  # fmt: skip
+    seconds: dict[str, list[float]] = {"http": [], "floor": [], "cpu": [], "alone": []}
+    for number in range(rounds.ROUNDS + 1):
+        part = slice(number * checks, (number + 1) * checks)
+        asked = requests_for(device, tickets[part])
+        floor_s = rounds.seconds(partial(floor.play, statements[part])) / checks
+        cpu_before = centre_web.cpu_s()
+        began = time.perf_counter()
+        answers = ask_all(centre_web.port, asked, CLIENTS)
+        http_s = (time.perf_counter() - began) / checks
+        cpu_s = (centre_web.cpu_s() - cpu_before) / checks
+        assert all_admitted(answers, asked, device.device.id, keys)
+        if number:
+            for name, value in (("http", http_s), ("floor", floor_s), ("cpu", cpu_s)):
+                seconds[name].append(value)
+    return {
+        "per_s": round(1 / statistics.median(seconds["http"]), 1),
+        "cpu_ms": round(rounds.median_ms(seconds["cpu"]), 2),
+        "floor_ms": round(rounds.median_ms(seconds["floor"]), 2),
+        "floor_ratio": round(rounds.ratio(seconds, "http", "floor"), 2),
+    }
+
+
+def _at(url: str, secret_file: Path) -> Centre:
+    return Centre(
+        Settings(database_url=url, secret_file=secret_file), db.open_engine(url), crypto.read_secrets(secret_file)
+    )
+
+
+def main(kinds: Sequence[str], checks: int, folder: Path) -> None:
+    """Print the table and the JSON line."""
+    load = os.getloadavg()[0]
+    measured = {kind: measure(kind, checks, folder / kind) for kind in kinds}
+    rows: list[tuple[str, ...]] = []
+    for kind, found in measured.items():
+        rows += [
+            ("P8", f"{kind}: requests/s, {CLIENTS} clients", f"{found['per_s']}", f"≥ 20 × {PEER_PER_S[1]} = 380"),
+            (
+                "P8",
+                f"{kind}: processor time of the web process, ms",
+                f"{found['cpu_ms']}",
+                f"≤ {PEER_CPU_MS[0]} / 20 = 2.25",
+            ),
+            ("P8", f"{kind}: SQL statements", f"{found['statements']}", "≤ 6"),
+            ("", f"{kind}: over HTTP ÷ the bare statements with their commit", f"{found['floor_ratio']}", ""),
+            ("", f"{kind}: the bare statements with their commit, ms", f"{found['floor_ms']}", ""),
+        ]
+    rounds.table(rows, ("#", f"{checks} checks a round, load {load:.1f}", "measured", "bar (peer as quoted)"))
+    rounds.last_line({"benchmark": "redeem", "load": round(load, 1), **measured})
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(prog="./dev bench redeem")
+    options.add_argument("--checks", type=int, default=300)
+    options.add_argument("--databases", default="sqlite,postgres")
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        main(chosen.databases.split(","), chosen.checks, Path(scratch))
