@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+import sync_server.backups
 import sync_server.checks
 import sync_server.demo_data
 import sync_server.exports
@@ -41,6 +42,7 @@ FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
     sync_server.issuance.commands.COMMANDS,
     sync_server.payments.commands.COMMANDS,
     sync_server.checks.COMMANDS,
+    sync_server.backups.COMMANDS,
     sync_server.exports.COMMANDS,
 )
 

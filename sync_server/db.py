@@ -15,6 +15,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -120,6 +121,11 @@ def new_id(now_ms: int, token_bytes: Callable[[int], bytes] = secrets.token_byte
     chance = int.from_bytes(token_bytes(10), "big")
     high, low = chance >> 68, chance & ((1 << 62) - 1)
     return UUID(int=(now_ms & ((1 << 48) - 1)) << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
+
+
+def derived_id(cause: UUID, key: str) -> UUID:
+    """The one id that `key` has, lying where `cause` (a UUIDv7) does: the same again from a restored backup."""
+    return new_id(cause.int >> 80, lambda count: sha256(key.encode()).digest()[:count])
 
 
 def id_column(name: str = "id") -> sa.Column[UUID]:

@@ -21,6 +21,7 @@ ACTION_WORDS = {
     "venue.set": _("更改景区设置"),
     "pass.codes": _("导出年票码"),
     "demo-data": _("写入演示数据"),
+    "lists.new_epoch": _("名单重新起版"),
     "pass.suspend": _("冻结年票"),
     "pass.resume": _("恢复年票"),
     "pass.revoke": _("作废年票"),

@@ -18,7 +18,7 @@ from sync_server.gates.venue_keys import ensure_venue_keys, list_key
 from sync_server.keys import key_set
 from sync_server.keys.pairs import SigningKey, open_list_key
 from sync_server.parties.tables import venue
-from wire import signing
+from wire import moments, signing
 from wire.feed import (
     FEED_ID_BYTES,
     HEAD_KIND,
@@ -104,9 +104,21 @@ def resign_heads(centre: Centre) -> int:
         rows = connection.execute(sa.select(feed).where(stale).with_for_update()).all()
         dates = {"signed_at_ms": now_ms, "not_after_ms": now_ms + HEAD_NOT_AFTER_MS}
         for row in rows:
-            said = msgspec.structs.replace(_content_of(row.head), key_set_version=newest, **dates)
+            said = msgspec.structs.replace(_content_of(row.head), epoch=row.epoch, key_set_version=newest, **dates)
             _keep(connection, row.venue_id, said, signer)
     return len(rows)
+
+
+def begin_epoch(connection: Connection, now_ms: int) -> int:
+    """Begin a new epoch of every list, and with it versions anew; the worker signs the heads with its next turn.
+
+    After a restore: gates hold newer versions of the epoch before, and would refuse what is published from the backup.
+    The time is in the number, so that two restores from one backup do not begin the same.
+    """
+    newest: int = connection.scalar(sa.select(sa.func.max(feed.c.epoch))) or 0
+    epoch = max(newest + 1, moments.minute_floor(now_ms))
+    connection.execute(feed.update().values(epoch=epoch, signed_at_ms=0))
+    return epoch
 
 
 def forget_segments(centre: Centre) -> int:

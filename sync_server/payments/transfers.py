@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from sync_server import outbox
 from sync_server.audit import log
 from sync_server.centre import Centre
-from sync_server.db import insert_new, new_id
+from sync_server.db import derived_id, insert_new
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger import book
 from sync_server.payments.provider import (
@@ -69,9 +69,10 @@ def request(
 ) -> dict[str, UUID]:
     """Book the transfers as pending and promise them, in the caller's transaction; their ids by subject key.
 
-    A subject key that has its transfer already keeps it: nothing is requested twice. `posted` are transactions that
-    belong to the same act: they are written in the same call so that all accounts are locked in one order.
-    `caller_sends`: somebody waits for the answer and will call `move_now` after committing.
+    A subject key that has its transfer already keeps it: nothing is requested twice. Its number at the provider follows
+    from the key, so that a centre restored from a backup moves nothing again that was moved since. `posted` are
+    transactions that belong to the same act: they are written in the same call so that all accounts are locked in one
+    order. `caller_sends`: somebody waits for the answer and will call `move_now` after committing.
     """
     pending = [book.Txn(each.subject_key, each.legs, now_ms, actor, pending=True) for each in requests]
     book.post(connection, [*posted, *pending], now_ms)
@@ -79,7 +80,7 @@ def request(
         return {}
     rows = [
         {
-            "id": new_id(now_ms),
+            "id": derived_id(each.subject_id, each.subject_key),
             "kind": each.kind,
             "subject_key": each.subject_key,
             "subject_id": each.subject_id,

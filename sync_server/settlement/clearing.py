@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre
-from sync_server.db import exclusive, new_id
+from sync_server.db import derived_id, exclusive
 from sync_server.gates.tables import incarnation
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
@@ -89,7 +89,7 @@ def _settle(connection: Connection, due: Sequence[sa.Row[*tuple[Any, ...]]], now
     lines, payouts, redeemed, wanted = [], [], [], []
     for row in due:
         cleared = clear(row.venue_price_fen, row.payout_fee_fen)
-        payout_id = new_id(now_ms)
+        payout_id = derived_id(row.item_id, f"payout of redemption {row.redemption_id.hex()}")
         number = payout_number(payout_id)
         lines.append(
             {
