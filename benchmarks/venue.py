@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gate_agent import list_install, sync_store, trusted_time
 from gate_agent.sync_state import Enrolment, SyncView
 from gate_agent.sync_store import SyncStore
-from gate_agent.trusted_time import SignedTime
+from gate_agent.time_trust import SignedTime
 from wire import feed, holder_proof, keyset, moments, signing, token
 from wire.entitlement import PassStatus, Rule
 from wire.feed import Part

@@ -14,12 +14,12 @@ from gate_agent.gate import Gate
 from gate_agent.journal import Journal
 from gate_agent.lane_acts import AtLane, LaneActs
 from gate_agent.list_find import Finder, NotSought
-from gate_agent.pass_list import ListedPass
 from gate_agent.pins import NoStaff, Pins, PinsBusy, PinsPaused, WrongPin
 from gate_agent.settings import Settings
 from gate_agent.sheets import Sheets
 from gate_agent.staff import Member, StaffError
 from gate_agent.sync_state import SyncView
+from gate_agent.venue import ListedPass
 from gate_agent.world import World
 from wire.credential import mask_name
 

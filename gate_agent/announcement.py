@@ -11,7 +11,6 @@ from gate_agent.board import EarlierUse, Scan, ShownBy
 from gate_agent.decision import Admit, LetOut, Refuse
 from gate_agent.faces import NO_FACTS, NO_LABEL, Face, FaceFacts, Label, State, Verdict
 from gate_agent.facts import Known
-from gate_agent.pass_list import LAST_DIGITS
 from gate_agent.uses import UNUSED, PassUses
 from gate_agent.world import World
 from wire import calendar, entitlement, moments
@@ -86,7 +85,7 @@ def _both(
         facts=facts,
         holder=holder,
         product=label,
-        ticket_last6="" if listed is None else listed.ticket_number[-LAST_DIGITS:],
+        ticket_last6="" if listed is None else listed.last_digits,
         earlier=() if last is None or last.at_ms is None else (EarlierUse(last.at_ms, last.lane),),
     )
     return Announcement(Face(told, facts, holder, label, window_ms), scan)

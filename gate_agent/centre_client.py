@@ -14,7 +14,8 @@ import urllib3
 
 from gate_agent.sync_state import DEVICE_KEY, SyncState, Trouble, TroubleKind
 from gate_agent.sync_store import SyncStore
-from gate_agent.trusted_time import Clocks, SignedTime, TrustedTime
+from gate_agent.time_trust import SignedTime
+from gate_agent.trusted_time import Clocks, TrustedTime
 from wire import envelope
 from wire.envelope import EnvelopeFlaw
 

@@ -15,7 +15,7 @@ from gate_agent.machine import disk_percent
 from gate_agent.pass_list import PassList
 from gate_agent.settings import LaneChoice
 from gate_agent.sync_state import SyncView
-from gate_agent.trusted_time import Now
+from gate_agent.time_trust import Now
 from gate_agent.wiring_watch import again, what_moved
 from hardware import DeviceFault
 from hardware.devices import open_lane

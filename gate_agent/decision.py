@@ -6,22 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gate_agent.pass_list import ListedPass
-from gate_agent.trusted_time import Now
+from gate_agent.time_trust import Now
 from gate_agent.uses import UNUSED, PassUses
-from gate_agent.venue import Venue
+from gate_agent.venue import ListedPass, Venue
 from hardware.card_reader import CardAuth
 from wire import entitlement, moments
 from wire.feed import CodePolicy, ProductDocument
 from wire.messages import ClockTrust
-from wire.moments import WallTime
+from wire.moments import HOUR_MS, WallTime
 from wire.presentation import step_at
 from wire.reasons import Reason
 from wire.token import Claims
 
 ANNUAL_KIND = "PASS"
 """Kind of the products that go on when the list is past its end, and on a clock that is not known (wire.md §5)."""
-HOUR_MS = 3_600_000
 FAR_FROM_EDGE_MS = 30 * 24 * HOUR_MS
 """A box may have been without power for this long before a date could have passed unseen (gate.md, Clock)."""
 

@@ -22,8 +22,8 @@ from gate_agent.entries_schema import Before
 from gate_agent.journal_files import LOG_SUFFIX, NAME, create_journal, set_journal_aside
 from gate_agent.lane_state import Order
 from gate_agent.pruning import Acknowledged
+from gate_agent.time_trust import Now
 from gate_agent.topology import Wiring
-from gate_agent.trusted_time import Now
 from gate_agent.uses import Step
 from wire.messages import (
     CLOSING,

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from gate_agent import recognition
 from gate_agent.decision import Facts, Refuse, Rotating, decide
-from gate_agent.pass_list import ListedPass, PassList
+from gate_agent.pass_list import PassList
 from gate_agent.recognition import CardTap, ElectronicCard, FlawedCode, NotOurs
+from gate_agent.venue import ListedPass
 from gate_agent.world import World
 from hardware.card_reader import CardAuth, CardRead
 from wire import electronic_card, presentation, token

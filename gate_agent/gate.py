@@ -30,11 +30,11 @@ from hardware.card_reader import CardFault
 from hardware.turnstile import Direction, Edge
 from wire import messages
 from wire.messages import EntryKind
+from wire.moments import MINUTE_MS
 from wire.reasons import Reason
 
 CHECK_MS = 60_000
 """How long `check_next` waits for the presentation to check."""
-MINUTE_MS = 60_000
 SHUT = {
     LaneState.FIRE: NotNow.FIRE,
     LaneState.STARTING: NotNow.STARTING,

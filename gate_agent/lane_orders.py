@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from gate_agent.lane_state import Order, Word
-from gate_agent.trusted_time import Now
+from gate_agent.time_trust import Now
 from wire.messages import ClockTrust
 
 _KEEP = "INSERT OR REPLACE INTO lane_order VALUES (?, ?, ?, ?, ?, ?, ?, ?)"

@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gate_agent.pass_list import LAST_DIGITS, ListedPass
+from gate_agent.venue import LAST_DIGITS, ListedPass
 from gate_agent.world import World
 from wire import credential
 

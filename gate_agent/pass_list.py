@@ -7,13 +7,12 @@ import struct
 import threading
 import weakref
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from gate_agent.disk import read_only
-from gate_agent.venue import Venue
+from gate_agent.venue import ListedPass, Venue
 from wire.entitlement import PassStatus, Right
 from wire.feed import (
     HOLDER_KEY_BYTES,
@@ -29,7 +28,6 @@ MAX_PASSES_PER_CARD = 8
 MAX_FOUND_BY_DIGITS = 20
 SEARCH_STEPS = 50_000_000
 """Virtual-machine steps of SQLite that a search may take: enough for 10 million names, four to each."""
-LAST_DIGITS = 6
 FOLDER, CURRENT = "lists", "current"
 
 _FIND = """
@@ -42,20 +40,6 @@ SELECT pass_id FROM credential JOIN pass USING (pass_id) WHERE hash = ? ORDER BY
 """
 HOLDER_KEY = struct.Struct(f">H{HOLDER_KEY_BYTES}s")
 _FIND_BY_DIGITS = "SELECT pass_id FROM name WHERE substr(ticket_number, -?) = ? LIMIT ?"
-
-
-@dataclass(frozen=True, slots=True)
-class ListedPass:
-    """What the list says of one pass. The name is masked; empty where the list carries none."""
-
-    pass_id: bytes
-    product: int
-    right: Right
-    ticket_number: str
-    masked_name: str
-    centre_uses: UseRow | None
-    holder_keys: tuple[HolderKey, ...] = ()
-    """The phones that may draw codes for it, the newest first."""
 
 
 class PassList:

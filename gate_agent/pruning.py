@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from gate_agent import chain
 from wire.messages import EntryKind
+from wire.moments import DAY_MS
 
-DAY_MS = 86_400_000
 KEPT_MS = 30 * DAY_MS
 """How long acknowledged entries stay, for a centre that lost them (wire.md §6)."""
 NEWEST_KEPT = 10_000

@@ -15,7 +15,7 @@ from gate_agent.facts import find_out
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.recognition import recognise
 from gate_agent.sync_state import SyncState
-from gate_agent.trusted_time import Now
+from gate_agent.time_trust import Now
 from gate_agent.venue import Venue
 from gate_agent.world import World
 from hardware import DeviceFault

@@ -15,7 +15,7 @@ import msgspec
 
 from gate_agent.disk import read_only
 from gate_agent.pruning import Acknowledged
-from gate_agent.trusted_time import NO_EVIDENCE, Evidence, SignedTime
+from gate_agent.time_trust import NO_EVIDENCE, Evidence, SignedTime
 from wire import keyset, signing
 from wire.keyset import KeySet
 from wire.messages import GateConfig

@@ -23,7 +23,7 @@ from gate_agent.sync_state import (
     Task,
     Trouble,
 )
-from gate_agent.trusted_time import SignedTime
+from gate_agent.time_trust import SignedTime
 from wire.messages import GateConfig
 
 MAX_DETAIL_CHARACTERS = 300

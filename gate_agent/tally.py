@@ -9,11 +9,11 @@ from gate_agent.entries_view import EntriesView, Told
 from gate_agent.status import Counters
 from gate_agent.uses import EXIT, STAYED
 from wire.messages import COUNTING, EntryKind
+from wire.moments import HOUR_MS
 from wire.reasons import Reason
 
 LOOK_BACK_ENTRIES = 50_000
 """How far back a day that has just begun, or an agent that has just started, looks for the day's entries."""
-HOUR_MS = 3_600_000
 _KNOWN = frozenset(Reason)
 _GROUP = re.compile(r"group: (\d+) of \d+")
 _HELD_OPEN = re.compile(r"held_open_ended: (\d+) through, (\d+) back")

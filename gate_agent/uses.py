@@ -9,8 +9,8 @@ from wire import moments
 from wire.entitlement import Uses
 from wire.feed import UseRow
 from wire.messages import EntryKind
+from wire.moments import DAY_MS
 
-DAY_MS = 24 * 3_600_000
 SAME_USE_MS = 60_000
 """How far the centre's time of an entry may lie after the gate's own."""
 EXIT = "exit"

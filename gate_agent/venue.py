@@ -1,13 +1,17 @@
-"""The venue as its list describes it, made ready once for each list and not for each scan."""
+"""What the list says, read: the venue with its products, made ready once for each list, and one pass of it (pure)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from msgspec import UNSET
 
-from wire.feed import Head, ProductDocument, VenueDocument
+from wire.entitlement import Right
+from wire.feed import Head, HolderKey, ProductDocument, UseRow, VenueDocument
 from wire.token import Place
+
+LAST_DIGITS = 6
 
 
 class Venue:
@@ -27,3 +31,22 @@ class Venue:
     def product(self, number: int) -> ProductDocument | None:
         """The product's document, if the list has it."""
         return self._products.get(number)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPass:
+    """What the list says of one pass. The name is masked; empty where the list carries none."""
+
+    pass_id: bytes
+    product: int
+    right: Right
+    ticket_number: str
+    masked_name: str
+    centre_uses: UseRow | None
+    holder_keys: tuple[HolderKey, ...] = ()
+    """The phones that may draw codes for it, the newest first."""
+
+    @property
+    def last_digits(self) -> str:
+        """The end of its number: what people read out."""
+        return self.ticket_number[-LAST_DIGITS:]

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from gate_agent.pass_list import PassList, PassListHolder
 from gate_agent.sync_state import SyncState, SyncView
-from gate_agent.trusted_time import Clocks, Now, TrustedTime
+from gate_agent.time_trust import Now
+from gate_agent.trusted_time import Clocks, TrustedTime
 from gate_agent.uses import Today
 from gate_agent.venue import Venue
 from wire import moments

@@ -9,12 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hardware import DeviceFault
+from hardware.file_turnstile import FileTurnstile
 from hardware.gpiod_pins import GpiodPins
 from hardware.gpiozero_pins import GpiozeroPins
 from hardware.http_relay import HttpRelay
 from hardware.serial_relay import MAX_LCUS_CHANNEL, MAX_MODBUS_CHANNEL, RELAY_BAUD, LcusRelay, ModbusRelay
 from hardware.serial_scanner import BAUD_RATES
-from hardware.turnstile import Direction, FileTurnstile, Role, Turnstile
+from hardware.turnstile import Direction, Role, Turnstile
 from hardware.wired_turnstile import USUAL_CONTACT, Contact, InputPin, RelayPin, WiredTurnstile
 
 MAX_PIN = 1_023

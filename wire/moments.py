@@ -10,6 +10,8 @@ EPOCH = date(2020, 1, 1)
 _EPOCH_ORDINAL = EPOCH.toordinal()
 EPOCH_MS = 1_577_836_800_000
 MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
 MAX_MINUTE = (1 << 24) - 1
 """The last minute three bytes can name: in November 2051."""
 

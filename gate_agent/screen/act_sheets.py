@@ -11,7 +11,6 @@ from gate_agent.board import Scan
 from gate_agent.faces import Face, FaceFacts
 from gate_agent.lane_state import HOLD_MINUTES, PARTY_LIMIT
 from gate_agent.list_find import MAX_TYPED_CHARACTERS, NotSought
-from gate_agent.pass_list import LAST_DIGITS
 from gate_agent.recognition import CardTap, NotOurs, Presentation
 from gate_agent.screen import act_words, times
 from gate_agent.screen.act_words import Pair
@@ -167,7 +166,7 @@ def _found(one: Listed, speech: Speech) -> FoundPass:
     if speech.lang == "en":
         product = one.product.en or product
     until = times.last_day(moments.minute_ms(listed.right.not_after), speech.zone)
-    last6 = f"…{listed.ticket_number[-LAST_DIGITS:]}"
+    last6 = f"…{listed.last_digits}"
     meta = " · ".join(filter(None, (product, speech.label("until", until=until))))
     return FoundPass(listed.pass_id.hex(), " · ".join(filter(None, (listed.masked_name, last6))), meta)
 

@@ -6,7 +6,7 @@ from gate_agent.acting import Acts, Listed
 from gate_agent.acts import Act, Came, Result, Wish
 from gate_agent.faces import Label
 from gate_agent.list_find import NotSought
-from gate_agent.pass_list import ListedPass
+from gate_agent.venue import ListedPass
 from wire.entitlement import PassStatus, Right
 
 PIN = "250817"

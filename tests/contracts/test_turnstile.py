@@ -12,13 +12,14 @@ from typing import ClassVar
 import pytest
 
 from hardware import DeviceFault
+from hardware.file_turnstile import FileTurnstile
 from hardware.gpiod_pins import GpiodPins
 from hardware.gpiozero_pins import GpiozeroPins
 from hardware.http_relay import HttpRelay
 from hardware.serial_relay import LcusRelay, ModbusRelay
 from hardware.simulated_turnstile import SimulatedTurnstile, TurnstileTrouble
 from hardware.timeline import History, RealTimeline
-from hardware.turnstile import MAX_PULSE_MS, MIN_PULSE_MS, Direction, Edge, FileTurnstile, Role, Turnstile
+from hardware.turnstile import MAX_PULSE_MS, MIN_PULSE_MS, Direction, Edge, Role, Turnstile
 from hardware.wired_turnstile import Contact, InputPin, RelayPin, WiredTurnstile
 from tests.hardware import gpiochip
 from tests.hardware.header import HeaderPins, pi_factory

@@ -26,7 +26,7 @@ from tests.gate_agent import first_release, lists
 from tests.gate_agent.test_entries import PLACED, entry
 from tests.gate_agent.venue import enrol
 from tests.wire import samples
-from wire import feed, keyset
+from wire import feed, keyset, moments
 from wire.feed import Part
 from wire.messages import EntryKind
 
@@ -97,7 +97,7 @@ def live(data_dir: Path, days: int, mode: str | None) -> None:
         entries._db.execute(f"PRAGMA synchronous = {mode}")
     with closing(entries), closing(SyncStore(data_dir)) as store:
         for day in range(days):
-            now_ms = samples.NOW_MS + day * pruning.DAY_MS
+            now_ms = samples.NOW_MS + day * moments.DAY_MS
             for _ in range(chance.randint(1, 3)):
                 visit(entries, chance, mark)
             if chance.random() < 0.5:

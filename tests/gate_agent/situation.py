@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from gate_agent.decision import Admit, Facts, LetOut, Refuse, Rotating, decide, decide_exit
-from gate_agent.pass_list import ListedPass
-from gate_agent.trusted_time import Now
+from gate_agent.time_trust import Now
 from gate_agent.uses import UNUSED, PassUses, UsedCode
-from gate_agent.venue import Venue
+from gate_agent.venue import ListedPass, Venue
 from hardware.card_reader import CardAuth
 from tests.gate_agent import lists
 from tests.gate_agent.venue import DAY_MIN, NOW_MINUTE, NOW_MS, VERSION, ZONE

@@ -27,7 +27,7 @@ from gate_agent.seams import exported
 from gate_agent.staff_entries import NotNow
 from gate_agent.status import Status
 from gate_agent.sync_state import SyncView
-from gate_agent.trusted_time import Now
+from gate_agent.time_trust import Now
 from gate_agent.world import World
 from hardware.indicator import Signal
 from hardware.simulated_readers import RecordedIndicator

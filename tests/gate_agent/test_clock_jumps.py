@@ -15,7 +15,7 @@ from gate_agent.pass_list import PassListHolder
 from gate_agent.recognition import recognise
 from gate_agent.sync_state import SyncView
 from gate_agent.sync_store import SyncStore
-from gate_agent.trusted_time import SignedTime
+from gate_agent.time_trust import SignedTime
 from gate_agent.world import LOOK_AGAIN_MS, WorldView
 from tests.gate_agent.boxes import HandSetClocks, box_at
 from tests.gate_agent.small_centre import SmallCentre

@@ -7,18 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from gate_agent.decision import (
-    FAR_FROM_EDGE_MS,
-    HOUR_MS,
-    Admit,
-    Cover,
-    Facts,
-    LetOut,
-    Refuse,
-    Rotating,
-    decide,
-    may_be_reused,
-)
+from gate_agent.decision import FAR_FROM_EDGE_MS, Admit, Cover, Facts, LetOut, Refuse, Rotating, decide, may_be_reused
 from gate_agent.uses import PassUses
 from hardware.card_reader import CardAuth
 from tests.gate_agent.situation import AFTER_MIDNIGHT, OLD_HEAD, ONLY_TODAY, STEP, TODAY, USED, Situation
@@ -28,6 +17,7 @@ from wire.calendar import Closure, DayRange
 from wire.entitlement import PassStatus
 from wire.feed import CodePolicy
 from wire.messages import ClockTrust
+from wire.moments import HOUR_MS
 from wire.reasons import Reason
 
 ORDER = list(Reason)

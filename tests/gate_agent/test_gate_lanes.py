@@ -9,11 +9,10 @@ import pytest
 
 from gate_agent.decision import LetOut, Refuse
 from gate_agent.faces import IDLE, LaneTrouble, State
-from gate_agent.gate import MINUTE_MS
 from gate_agent.lane_state import LaneState, Order, Word
 from gate_agent.staff_entries import NotNow
 from gate_agent.status import LaneStatus
-from gate_agent.trusted_time import Now
+from gate_agent.time_trust import Now
 from hardware import DeviceFault
 from hardware.indicator import Signal
 from hardware.simulated_turnstile import WINDOW_MS, TurnstileTrouble, Walk
@@ -23,6 +22,7 @@ from tests.gate_agent.stage import WHO, Stage, admitted, stage_at
 from tests.gate_agent.venue import NOW_MINUTE, SINGLE, Venue
 from tests.waiting import until
 from wire.messages import EntryKind
+from wire.moments import MINUTE_MS
 from wire.reasons import Reason
 
 OPEN, CLOSED, HELD = LaneState.OPEN, LaneState.CLOSED, LaneState.HELD_OPEN

@@ -24,7 +24,7 @@ from gate_agent.recognition import HeldUp
 from gate_agent.status import AlarmKind, Counters, Status, Way
 from gate_agent.sync_state import LOCK, SyncView, Task, Trouble, TroubleKind
 from gate_agent.sync_store import SyncStore
-from gate_agent.tally import HOUR_MS, Tally
+from gate_agent.tally import Tally
 from gate_agent.world import LOOK_AGAIN_MS, WorldView
 from hardware.devices import LaneDevices
 from hardware.simulated_turnstile import TurnstileTrouble
@@ -35,6 +35,7 @@ from tests.gate_agent.test_entries import entry, opened
 from tests.gate_agent.test_lanes import PlayedReader
 from tests.gate_agent.venue import NOW_MS, VERSION, Venue
 from wire.messages import EntryKind
+from wire.moments import HOUR_MS
 from wire.reasons import Reason
 
 

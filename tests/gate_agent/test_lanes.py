@@ -21,7 +21,8 @@ from gate_agent.trusted_time import device_clock_ns
 from hardware import DeviceFault
 from hardware.card_reader import PULLED, CardFault, CardRead
 from hardware.devices import LaneDevices
-from hardware.turnstile import Direction, Edge, FileTurnstile, Role
+from hardware.file_turnstile import FileTurnstile
+from hardware.turnstile import Direction, Edge, Role
 from tests.gate_agent.phones import Phone
 from tests.waiting import until
 from tests.wire import samples

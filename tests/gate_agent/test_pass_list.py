@@ -13,9 +13,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace as replaced
 
-from gate_agent import list_install, pass_list
+from gate_agent import list_install
 from gate_agent.list_install import ListFlaw, NotInstalled
 from gate_agent.pass_list import PassList, PassListHolder
+from gate_agent.venue import ListedPass
 from tests.gate_agent.lists import CONFIG, SAMPLE_PARTS, Feed
 from tests.waiting import until
 from tests.wire import samples
@@ -54,7 +55,7 @@ def test_a_list_tells_everything_about_a_pass(tmp_path: Path, venue_feed: Feed) 
     venue_feed.publish(42)
     assert venue_feed.install(tmp_path) == venue_feed.read
     listed = held(tmp_path).find(PASS_ID)
-    assert listed == pass_list.ListedPass(
+    assert listed == ListedPass(
         PASS_ID,
         7,
         Right(PassStatus.ACTIVE, 3_600_000, 4_100_000, 1, True),

@@ -19,11 +19,12 @@ from gate_agent.entries_view import EntriesView
 from gate_agent.journal import Journal
 from gate_agent.journal_files import NAME
 from gate_agent.outbox import Outbox
-from gate_agent.pruning import DAY_MS, KEPT_MS, NEWEST_KEPT, Acknowledged
+from gate_agent.pruning import KEPT_MS, NEWEST_KEPT, Acknowledged
 from gate_agent.retention import Retention
 from gate_agent.sync_state import SyncView
 from gate_agent.sync_store import SyncStore
-from gate_agent.trusted_time import Now, os_clock_ms
+from gate_agent.time_trust import Now
+from gate_agent.trusted_time import os_clock_ms
 from gate_agent.world import World
 from tests.gate_agent import first_release
 from tests.gate_agent.agent_process import running
@@ -32,6 +33,7 @@ from tests.gate_agent.venue import Venue, set_time
 from tests.waiting import until
 from tests.wire import samples
 from wire.messages import ClockTrust, EntryKind, decode_entry
+from wire.moments import DAY_MS
 
 NOW_MS = samples.NOW_MS
 PASSES = tuple(bytes([number]) * 8 for number in range(3))

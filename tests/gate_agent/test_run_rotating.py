@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from gate_agent.sync_store import SyncStore
-from gate_agent.trusted_time import SignedTime, boot_clock_ms
+from gate_agent.time_trust import SignedTime
+from gate_agent.trusted_time import boot_clock_ms
 from hardware.pty_scanner import PtyScanner
 from tests.gate_agent.agent_process import AgentProcess, lane, running
 from tests.gate_agent.phones import Phone

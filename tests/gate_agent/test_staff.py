@@ -17,7 +17,7 @@ from gate_agent.journal import Journal
 from gate_agent.pins import TRY_WEIGHS_MS, WEIGHT_LIMIT_MS, Attempts, NoStaff, Pins, PinsPaused, WrongPin
 from gate_agent.staff import Member, Role, Staff, StaffError
 from gate_agent.sync_state import SyncState
-from gate_agent.trusted_time import Now
+from gate_agent.time_trust import Now
 from gate_agent.world import World
 from tests.wire import samples
 from wire.messages import ClockTrust

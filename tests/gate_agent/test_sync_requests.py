@@ -21,7 +21,8 @@ from gate_agent.journal_files import NAME
 from gate_agent.sync_requests import EnrolWish, RequestKind, Requests
 from gate_agent.sync_state import RequestAnswer, SyncState, SyncView
 from gate_agent.sync_store import ANSWERS_KEPT, SyncStore
-from gate_agent.trusted_time import Now, boot_clock_ms, clocks_of_this_machine
+from gate_agent.time_trust import Now
+from gate_agent.trusted_time import boot_clock_ms, clocks_of_this_machine
 from gate_agent.world import BOOT_CHARACTERS, World
 from tests.gate_agent.boxes import HandSetClocks, box_at
 from tests.gate_agent.small_centre import Fault, SmallCentre

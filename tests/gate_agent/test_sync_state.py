@@ -10,7 +10,7 @@ import pytest
 
 from gate_agent.sync_state import Enrolment, Link, SyncState, SyncView, Task, Trouble, TroubleKind
 from gate_agent.sync_store import SyncStore, store_enrolment
-from gate_agent.trusted_time import Evidence, SignedTime
+from gate_agent.time_trust import Evidence, SignedTime
 from tests.gate_agent.lists import CONFIG, KEY_SET
 from tests.wire import samples
 from wire import signing

@@ -11,17 +11,8 @@ from pathlib import Path
 import pytest
 
 from gate_agent import trusted_time
-from gate_agent.trusted_time import (
-    NO_EVIDENCE,
-    RTC_GOOD_FOR_MS,
-    RTC_PATIENCE_MS,
-    Evidence,
-    Judgement,
-    RtcReading,
-    SignedTime,
-    TrustedTime,
-    judge,
-)
+from gate_agent.time_trust import NO_EVIDENCE, RTC_GOOD_FOR_MS, Evidence, Judgement, RtcReading, SignedTime, judge
+from gate_agent.trusted_time import RTC_PATIENCE_MS, TrustedTime
 from tests.gate_agent.boxes import BOOT, HandSetClocks
 from wire.messages import ClockTrust
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gate_agent.uses import DAY_MS, EXIT, SAME_USE_MS, LastUse, PassUses, Step, Today, count
+from gate_agent.uses import EXIT, SAME_USE_MS, LastUse, PassUses, Step, Today, count
 from wire.feed import UseRow
 from wire.messages import EntryKind
+from wire.moments import DAY_MS
 
 BOOT = "this"
 NOW_MONOTONIC_MS, NOW_MS = 90_000, 10_000_000

@@ -11,7 +11,7 @@ import pytest
 from gate_agent.pass_list import PassListHolder
 from gate_agent.sync_state import SyncView
 from gate_agent.sync_store import SyncStore
-from gate_agent.trusted_time import SignedTime
+from gate_agent.time_trust import SignedTime
 from gate_agent.uses import Today
 from gate_agent.world import LOOK_AGAIN_MS, NO_KEYS, World, WorldView
 from tests.gate_agent import lists

@@ -16,7 +16,7 @@ from gate_agent import trusted_time
 from gate_agent.recognition import credentials
 from gate_agent.sync_state import Enrolment
 from gate_agent.sync_store import SyncStore, store_enrolment
-from gate_agent.trusted_time import SignedTime
+from gate_agent.time_trust import SignedTime
 from hardware.card_reader import CardRead
 from tests.gate_agent import lists
 from tests.gate_agent.phones import Phone

@@ -11,11 +11,12 @@ import pytest
 from hardware import DeviceFault
 from hardware.camera import Region
 from hardware.devices import LaneSpec, open_lane, parse_lane
+from hardware.file_turnstile import FileTurnstile
 from hardware.indicator import Signal
 from hardware.pty_scanner import PtyScanner
 from hardware.reader_spec import DeviceSpec
 from hardware.simulated_turnstile import SimulatedTurnstile
-from hardware.turnstile import Direction, FileTurnstile, Role
+from hardware.turnstile import Direction, Role
 from hardware.turnstile_spec import TurnstileSpec
 from hardware.wired_turnstile import Contact, InputPin, RelayPin, WiredTurnstile
 

@@ -83,6 +83,8 @@ def copy(tmp_path: Path) -> Path:
         ("hardware/turnstile.py", "import wire.token", "hardware knows no tickets"),
         ("gate_agent/decision.py", "import sync_server.money", "the gate never imports the centre"),
         ("gate_agent/decision.py", "import flask", "Flask stands only at the edge"),
+        ("gate_agent/uses.py", "import time", "the gate's core looks at no clock"),
+        ("gate_agent/venue.py", "import gate_agent.journal", "the gate's core looks at no clock"),
         ("sync_server/ledger/__init__.py", "import sync_server.orders", "each importing only from those before it"),
         ("sync_server/money.py", "import gate_agent", "the centre never imports the gate"),
         ("demo/__init__.py", "import sync_server", "demo and provisioning talk HTTP"),
