@@ -135,7 +135,9 @@ class Caller:
         clocks: Clocks,
         time: TrustedTime,
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        patience: Patience = USUAL_PATIENCE,
     ) -> None:
+        self._patience = patience
         self._data_dir = data_dir
         self._store = store
         self._clocks = clocks
@@ -175,7 +177,7 @@ class Caller:
         if url not in self._centres:
             if len(self._centres) == MAX_CENTRES:
                 self.close()
-            self._centres[url] = Centre(url, self._clocks, ca_of(self._data_dir))
+            self._centres[url] = Centre(url, self._clocks, ca_of(self._data_dir), self._patience)
         return self._centres[url].exchange(method, path, limit_bytes, body, headers)
 
     def _signed_once(

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gate_agent.centre_client import Caller
+from gate_agent.centre_client import USUAL_PATIENCE, Caller, Patience
 from gate_agent.entries import Entries, Placed
 from gate_agent.entry_push import EntryPush
 from gate_agent.list_pull import ListPull
@@ -95,7 +95,9 @@ class Box:
 
 
 @contextmanager
-def box_at(data_dir: Path, url: str | None, clocks: HandSetClocks | None = None) -> Iterator[Box]:
+def box_at(
+    data_dir: Path, url: str | None, clocks: HandSetClocks | None = None, patience: Patience = USUAL_PATIENCE
+) -> Iterator[Box]:
     """A box enrolled at `url`, its configuration not yet fetched; None: the box as the data directory has it."""
     if url is not None:
         enrolment = Enrolment(url, samples.DEVICE_ID, signing.public_key_of(samples.ROOT), KEY_SET)
@@ -104,7 +106,7 @@ def box_at(data_dir: Path, url: str | None, clocks: HandSetClocks | None = None)
     machine = hands.clocks()
     store = SyncStore(data_dir)
     time = TrustedTime(lambda: store.read().evidence, machine)
-    caller = Caller(data_dir, store, machine, time)
+    caller = Caller(data_dir, store, machine, time, patience=patience)
     pull = ListPull(data_dir, store, caller, machine.boot_ms, random.Random(1))
     push = EntryPush(data_dir, store, caller, machine.boot_ms, time)
     box = Box(data_dir, store, pull, push, time, hands)

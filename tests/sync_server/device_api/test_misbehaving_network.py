@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from gate_agent import centre_client
+from gate_agent.centre_client import Patience
 from gate_agent.enrolment import Enrolled, enrol
 from gate_agent.entries import Entries, Placed
 from gate_agent.pass_list import PassListHolder
@@ -42,7 +42,7 @@ SHARE = 0.6
 NEW_LISTS = 0.2
 """In how many slices tickets are sold, so that there is a newer list."""
 LEVEL_WITHIN_S = 300
-READ_TIMEOUT_S = 0.2
+PATIENCE = Patience(read_s=0.2)
 """What the gate waits here for a silent answer: the proxy holds some back for longer."""
 SECOND_MS = 1000
 
@@ -143,7 +143,7 @@ def gate_at(town: Town, url: str, folder: Path, chance: random.Random) -> Iterat
         with town.centre.write() as connection:
             registry.approve(connection, enrolled.device, town.clock.now_ms, "test")
         publish_feeds(town.centre)
-        with box_at(folder, None, hands) as box:
+        with box_at(folder, None, hands, PATIENCE) as box:
             yield Gate(town, box, box.journal(), proxy, chance)
 
 
@@ -178,9 +178,8 @@ def stored(town: Town, device: bytes) -> dict[int, tuple[bytes, bytes]]:
 
 @pytest.mark.slow("scale")
 def test_whatever_the_network_does_the_centre_gets_exactly_what_the_gate_wrote(
-    town: Town, url: str, tmp_path: Path, times: Callable[[int], int], monkeypatch: pytest.MonkeyPatch
+    town: Town, url: str, tmp_path: Path, times: Callable[[int], int]
 ) -> None:
-    monkeypatch.setattr(centre_client, "READ_TIMEOUT_S", READ_TIMEOUT_S)
     sold = [one for _ in range(3) for one in town.sell("single", 10)]
     met: set[Mischief] = set()
     with gate_at(town, url, tmp_path / "calm", random.Random(0)) as calm:
