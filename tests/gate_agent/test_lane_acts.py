@@ -28,6 +28,8 @@ from tests.waiting import until
 from wire.messages import Entry, EntryKind, Presentation
 from wire.reasons import Reason
 
+pytestmark = pytest.mark.slow  # each hashes PINs
+
 STEWARD, OTHER_STEWARD, SUPERVISOR = "4071", "7318", "583920"
 LIMIT = 4
 CARD = CardRead("410200", "A12345678", "0123456789ABCDEF", id_number="41020319900307773X")

@@ -164,6 +164,7 @@ list_install.install(Path(sys.argv[1]), feed.head, segments, samples.KEY_SET, CO
 """
 
 
+@pytest.mark.slow
 def test_killed_while_applying_nothing_of_it_happened(tmp_path: Path) -> None:
     source = Feed()
     source.publish(42)
@@ -199,6 +200,7 @@ CHANGES = st.lists(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_place", [True, False])
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=CHANGES, stops=st.sets(st.integers(0, 7)))

@@ -100,6 +100,7 @@ def small_limits(piece: int) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(HAPPENINGS, st.integers(0, 60), st.integers(1, 9))
 def test_every_fact_is_the_same_before_and_after(

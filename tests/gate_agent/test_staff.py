@@ -106,6 +106,7 @@ def test_three_wrong_then_a_pause_that_doubles_to_ten_minutes() -> None:
     assert Attempts(10**9, "boot", 0).wait_ms("boot", 600_000) == 0
 
 
+@pytest.mark.slow
 def test_no_right_pin_between_lets_anybody_guess_at_another_for_ever(tmp_path: Path) -> None:
     staff.add(tmp_path, "李", Role.STEWARD, GOOD)
     guesses = [pin for n in range(1_000, 1_060) if (pin := str(n)) not in (GOOD, OTHER)]

@@ -34,6 +34,7 @@ def lane(time: StepTimeline) -> SimulatedLane:
     return SimulatedLane(2, time)
 
 
+@pytest.mark.slow
 def test_phones_are_drawn_alike_for_the_same_seed_and_can_be_read() -> None:
     for seed in range(40):
         picture = draw_phone(A_CODE, Look.by_chance(seed))

@@ -17,6 +17,8 @@ from tests.sync_server.feed.fetching import compact, fetch
 from tests.sync_server.town import Town, build_town
 from wire.entitlement import PassStatus
 
+pytestmark = pytest.mark.slow  # each publishes again and again
+
 
 @pytest.fixture
 def town(centre: Centre) -> Town:

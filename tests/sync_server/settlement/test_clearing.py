@@ -29,6 +29,7 @@ def test_net_and_fee_are_the_whole_price(price_fen: int, fee_fen: int) -> None:
     assert min(cleared) >= 0
 
 
+@pytest.mark.slow
 def test_workers_side_by_side_clear_each_redemption_once(world: World) -> None:
     order_id = world.buy(30)
     world.turn()
