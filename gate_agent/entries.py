@@ -24,7 +24,7 @@ from gate_agent.lane_state import Order
 from gate_agent.pruning import Acknowledged
 from gate_agent.time_trust import Now
 from gate_agent.topology import Wiring
-from gate_agent.uses import Step
+from gate_agent.uses import PassEntry
 from wire.messages import (
     CLOSING,
     INCARNATION_BYTES,
@@ -60,7 +60,7 @@ INSERT INTO entry (seq, body, hash, kind, lane, at_ms, trust, pass_id, ref_seq, 
                    monotonic_ms, boot, day, product, without_list_ms, step)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_STEPS = """
+_ENTRIES_OF = """
 SELECT seq, kind, ref_seq, lane, at_ms, day, boot, monotonic_ms, step, reason
 FROM entry WHERE pass_id = ? AND kind <> 7
 """
@@ -233,7 +233,7 @@ class Entries:
         """Whether an ending of this kind would be one too many: the intent is closed, or was passed late already."""
         if kind in CLOSING:
             return self._db.execute("SELECT 1 FROM open_intent WHERE seq = ?", (intent_seq,)).fetchone() is None
-        return any((step.ref_seq, step.kind) == (intent_seq, kind) for step in self.steps_of(pass_id))
+        return any((entry.ref_seq, entry.kind) == (intent_seq, kind) for entry in self.entries_of(pass_id))
 
     def displaced(self) -> str | None:
         """A sentence when the file or SQLite's log beside it was deleted or replaced under us: then nothing lasts."""
@@ -255,9 +255,11 @@ class Entries:
         kept = self._db.execute("SELECT incarnation, shift FROM superseded WHERE shift IS NOT NULL ORDER BY number")
         return next((min(0, marks[before] - shift) for before, shift in kept if before in marks), NOTHING_COUNTED)
 
-    def steps_of(self, pass_id: bytes) -> list[Step]:
+    def entries_of(self, pass_id: bytes) -> list[PassEntry]:
         """What the journal holds of a pass, refusals left out."""
-        return [Step(seq, EntryKind(kind), *rest) for seq, kind, *rest in self._db.execute(_STEPS, (pass_id,))]
+        return [
+            PassEntry(seq, EntryKind(kind), *rest) for seq, kind, *rest in self._db.execute(_ENTRIES_OF, (pass_id,))
+        ]
 
     def used_without_list(self, lane: int, product: int, head_signed_at_ms: int) -> int:
         """Admissions of a product at a lane that rested on no list, under the head signed at that time."""

@@ -110,7 +110,7 @@ CREATE TABLE superseded (       -- the journals before this one, the newest firs
     shift INTEGER               -- its entry n stands here as entry n - shift, up to 0; NULL: nothing of it does
 ) STRICT;
 
-CREATE TABLE request (          -- what staff ask of sync, which answers in sync.db (gate_agent.staff_requests)
+CREATE TABLE request (          -- what staff ask of sync, which answers in sync.db (gate_agent.sync_requests)
     number INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,    -- random: a new journal's first request is not the old one's
     kind TEXT NOT NULL,

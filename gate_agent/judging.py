@@ -131,8 +131,8 @@ def append_exit(entries: Entries, lane: int, known: Known, world: World, who: st
 
 def _is_annulled_often(entries: Entries, lane: int, pass_id: bytes, world: World) -> bool:
     """Whether nobody walked through for this pass too often today; then an event says so."""
-    today = (step for step in entries.steps_of(pass_id) if (step.day or step.boot) == (world.today.day or world.boot))
-    if sum(step.kind is EntryKind.ANNULLED and step.reason is None for step in today) <= ANNULLED_A_DAY:
+    today = (one for one in entries.entries_of(pass_id) if (one.day or one.boot) == (world.today.day or world.boot))
+    if sum(one.kind is EntryKind.ANNULLED and one.reason is None for one in today) <= ANNULLED_A_DAY:
         return False
     append_event(entries, Sighting.ANNULLED_OFTEN, world, lane, pass_id=pass_id)
     return True
@@ -148,7 +148,7 @@ def _uses(entries: Entries, known: Known, world: World) -> PassUses:
     through = entries.counted_through(
         {mark.incarnation: mark.seq for mark in marks if mark.device == world.sync.device}
     )
-    return count(entries.steps_of(known.pass_id), world.today, centre, through)
+    return count(entries.entries_of(known.pass_id), world.today, centre, through)
 
 
 def entry(

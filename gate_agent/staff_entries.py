@@ -50,7 +50,7 @@ def append_returned(entries: Entries, lane: int, intent_seq: int, staff: Event, 
     pass_id = entries.pass_of_intent(intent_seq)
     if pass_id is None:
         return NotNow.NO_SUCH_ENTRY
-    kinds = [step.kind for step in entries.steps_of(pass_id) if intent_seq in (step.seq, step.ref_seq)]
+    kinds = [entry.kind for entry in entries.entries_of(pass_id) if intent_seq in (entry.seq, entry.ref_seq)]
     last = [kind for kind in kinds if kind in COUNTS_AFTER][-1]
     if last is EntryKind.INTENT:
         return NotNow.STILL_OPEN

@@ -20,7 +20,7 @@ STAYED = "exit_annulled"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PassEntry:
     """One entry of a pass in the journal. `day` None: the time was not known; `boot` and `monotonic_ms` always are."""
 
     seq: int
@@ -31,7 +31,7 @@ class Step:
     day: int | None
     boot: str
     monotonic_ms: int
-    code_step: int | None = None
+    step: int | None = None
     """Of the rotating code that was shown."""
     reason: str | None = None
 
@@ -99,26 +99,26 @@ COUNTS_AFTER: dict[EntryKind, bool] = {
 class _Counted:
     """How an intent stands by its last word: now, and as far as the centre's row has counted this journal."""
 
-    intent: Step
+    intent: PassEntry
     now: bool = False
     then: bool = False
 
 
-def count(steps: Iterable[Step], today: Today, centre: UseRow | None, counted_through: int) -> PassUses:
+def count(entries: Iterable[PassEntry], today: Today, centre: UseRow | None, counted_through: int) -> PassUses:
     """Uses of one pass. The centre's row includes the entries of this journal up to `counted_through`; 0: none."""
-    in_order = sorted(steps, key=lambda step: step.seq)
+    in_order = sorted(entries, key=lambda entry: entry.seq)
     standing: dict[int, _Counted] = {}
     left = [0]
-    for step in in_order:
-        if step.kind is EntryKind.EVENT and step.reason == EXIT:
-            left.append(step.seq)
-        elif step.kind is EntryKind.EVENT and step.reason == STAYED and len(left) > 1:
+    for entry in in_order:
+        if entry.kind is EntryKind.EVENT and entry.reason == EXIT:
+            left.append(entry.seq)
+        elif entry.kind is EntryKind.EVENT and entry.reason == STAYED and len(left) > 1:
             left.pop()
-        if step.kind not in COUNTS_AFTER:
+        if entry.kind not in COUNTS_AFTER:
             continue
-        one = standing.setdefault(step.seq if step.ref_seq is None else step.ref_seq, _Counted(step))
-        one.now = COUNTS_AFTER[step.kind]
-        if step.seq <= counted_through:
+        one = standing.setdefault(entry.seq if entry.ref_seq is None else entry.ref_seq, _Counted(entry))
+        one.now = COUNTS_AFTER[entry.kind]
+        if entry.seq <= counted_through:
             one.then = one.now
     used = {intent_seq: one.intent for intent_seq, one in standing.items() if one.now}
     newest = used[max(used)] if used else None
@@ -153,7 +153,7 @@ def _days_before(today: Today) -> tuple[int, int]:
     return date.day - 1, date.timetuple().tm_yday - 1
 
 
-def _is_within(intent: Step, today: Today, days_before: int) -> bool:
+def _is_within(intent: PassEntry, today: Today, days_before: int) -> bool:
     """Whether it was today or on one of so many days before."""
     if today.day is not None and intent.day is not None:
         return today.day - days_before <= intent.day <= today.day
@@ -164,8 +164,8 @@ def _is_within(intent: Step, today: Today, days_before: int) -> bool:
     return began_ms is None or intent.monotonic_ms >= began_ms - days_before * DAY_MS
 
 
-def _last_code(steps: list[Step]) -> UsedCode | None:
-    shown = [UsedCode(step.code_step, step.at_ms, step.lane) for step in steps if step.code_step is not None]
+def _last_code(entries: list[PassEntry]) -> UsedCode | None:
+    shown = [UsedCode(entry.step, entry.at_ms, entry.lane) for entry in entries if entry.step is not None]
     return max(shown, key=lambda code: code.step, default=None)
 
 
@@ -185,7 +185,7 @@ def _of_centre(centre: UseRow | None, today: Today) -> tuple[int, int, int, int]
     )
 
 
-def _since_last_ms(newest: Step | None, today: Today, centre: UseRow | None) -> int | None:
+def _since_last_ms(newest: PassEntry | None, today: Today, centre: UseRow | None) -> int | None:
     """The time since the newest use of which it is known."""
     ago: list[int] = []
     if newest is not None and newest.boot == today.boot:
@@ -197,14 +197,14 @@ def _since_last_ms(newest: Step | None, today: Today, centre: UseRow | None) -> 
     return max(0, min(ago)) if ago else None
 
 
-def _last(newest: Step | None, centre: UseRow | None) -> LastUse | None:
+def _last(newest: PassEntry | None, centre: UseRow | None) -> LastUse | None:
     """The newest use, here or as the centre says."""
     if newest is not None and (centre is None or not _is_later(centre, newest)):
         return LastUse(newest.at_ms, newest.lane)
     return LastUse(centre.last_ms, None) if centre is not None and centre.total else None
 
 
-def _is_later(centre: UseRow, newest: Step) -> bool:
+def _is_later(centre: UseRow, newest: PassEntry) -> bool:
     if newest.day is None or newest.at_ms is None or newest.day != centre.day or centre.last_ms is None:
         return newest.day is not None and centre.day > newest.day
     return centre.last_ms - newest.at_ms > SAME_USE_MS

@@ -99,7 +99,7 @@ def test_what_fails_leaves_nothing(entries: Entries) -> None:
             entries.append(entry(), PLACED)
             raise RuntimeError
         assert entries.append(entry(), PLACED) == 2
-    assert [step.seq for step in entries.steps_of(PASS)] == [1, 2]
+    assert [entry.seq for entry in entries.entries_of(PASS)] == [1, 2]
 
 
 def test_nothing_written_is_ever_changed(entries: Entries) -> None:
@@ -122,7 +122,7 @@ def test_refusals_are_no_uses(entries: Entries) -> None:
     with entries.transaction():
         entries.append(entry(EntryKind.REFUSED, reason="used_up"), PLACED)
         entries.append(entry(pass_id=bytes(8)), PLACED)
-    assert entries.steps_of(PASS) == []
+    assert entries.entries_of(PASS) == []
 
 
 def test_admissions_without_a_list_are_counted_by_lane_product_and_head(entries: Entries) -> None:

@@ -46,7 +46,7 @@ def test_update_and_rollback_with_entries_that_still_have_to_be_sent(tmp_path: P
     assert [seq for seq, _ in first_release.steps(tmp_path, PASS)] == [1, 2, 3, 4, 5, 6]
 
     with closing(opened(tmp_path)) as updated:
-        assert [step.seq for step in updated.steps_of(PASS)] == [1, 2, 3, 4, 5, 6]
+        assert [entry.seq for entry in updated.entries_of(PASS)] == [1, 2, 3, 4, 5, 6]
         with updated.transaction():
             assert updated.append(entry(EntryKind.REFUSED, reason="used_up"), PLACED) == 7
     ready = Outbox(tmp_path).ready(lambda _: 0)

@@ -44,7 +44,7 @@ def test_a_rotating_code_opens_and_leaves_its_proof_in_the_journal(stage: Stage,
     assert intent.evidence is not None
     assert presentation.step_of(intent.evidence) == presentation.step_at(NOW_MS)
     assert presentation.proves(intent.evidence, ticket.pass_id, phone.generation, phone.key.public)
-    assert stage.entries.steps_of(ticket.pass_id)[0].code_step == presentation.step_at(NOW_MS)
+    assert stage.entries.entries_of(ticket.pass_id)[0].step == presentation.step_at(NOW_MS)
 
 
 def test_a_copy_is_dead_once_its_owner_used_it(stage: Stage, venue: Venue) -> None:

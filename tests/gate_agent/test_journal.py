@@ -39,7 +39,7 @@ def journal(entries: Entries) -> Iterator[Journal]:
 
 def admit_once(entries: Entries) -> bool:
     """A right that is used once: whether it was free."""
-    if entries.steps_of(PASS):
+    if entries.entries_of(PASS):
         return False
     entries.append(entry(), PLACED)
     return True
@@ -182,7 +182,7 @@ def test_what_reaches_the_disk_too_late_is_taken_back_before_anybody_elses_work(
     assert journal.trouble is not None
     assert "does not answer" in journal.trouble
     seen: list[list[EntryKind]] = []
-    journal.post(lambda entries: seen.append([step.kind for step in entries.steps_of(PASS)]))
+    journal.post(lambda entries: seen.append([entry.kind for entry in entries.entries_of(PASS)]))
     disk.answers.set()
     until(lambda: seen)
     assert seen == [[EntryKind.INTENT, EntryKind.ANNULLED]]

@@ -60,7 +60,7 @@ def append(entries: Entries, kind: EntryKind, number: int, back: int, listed: bo
 def facts(entries: Entries) -> list[object]:
     """Everything a rule can ask of the journal."""
     return [
-        *(entries.steps_of(pass_id) for pass_id in PASSES),
+        *(entries.entries_of(pass_id) for pass_id in PASSES),
         *(entries.used_without_list(lane, 8, 100) for lane in (1, 2)),
         entries.open_intents(),
         entries.newest_trusted_ms(),
@@ -136,7 +136,7 @@ def test_what_was_pruned_has_left_the_file(tmp_path: Path) -> None:
             entries.append(entry(EntryKind.PASSED, ref_seq=admitted), PLACED)
             entries.append(entry(EntryKind.EVENT, pass_id=None), PLACED)
         assert prune_all(entries, 23) == 22
-        assert [step.seq for step in entries.steps_of(samples.PASS_ID)] == [21, 22]
+        assert [entry.seq for entry in entries.entries_of(samples.PASS_ID)] == [21, 22]
     with closing(sqlite3.connect(tmp_path / NAME)) as db:
         assert db.execute("SELECT seq, body, hash FROM entry LIMIT 2").fetchall() == [(21, b"", b""), (22, b"", b"")]
         assert db.execute("SELECT count(*) FROM entry").fetchone() == (3,)

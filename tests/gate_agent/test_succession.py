@@ -133,9 +133,9 @@ def test_every_fact_that_rules_count_by_comes_along(data_dir: Path) -> None:
     opened = open_journal(data_dir, lambda: NEW, Learnt({OLD: 6}, {OLD: Parting(7, 40)}))
     with closing(opened.entries) as entries:
         for nth in range(1, 6):
-            assert [step.kind for step in entries.steps_of(passed(nth))] == [EntryKind.INTENT, EntryKind.PASSED]
-            assert [step.code_step for step in entries.steps_of(passed(nth))] == [nth, None]
-        assert [step.seq for step in entries.steps_of(passed(3))] == [-1, 0]
+            assert [entry.kind for entry in entries.entries_of(passed(nth))] == [EntryKind.INTENT, EntryKind.PASSED]
+            assert [entry.step for entry in entries.entries_of(passed(nth))] == [nth, None]
+        assert [entry.seq for entry in entries.entries_of(passed(3))] == [-1, 0]
         assert entries.pin_attempts() == (3, BOOT, 77, 5)
         nothing = entries.counted_through({})
         assert nothing < -10, "the list has not heard of the old journal: all of it is counted here"
@@ -144,7 +144,7 @@ def test_every_fact_that_rules_count_by_comes_along(data_dir: Path) -> None:
         assert entries.counted_through({OLD: 40, NEW: 2}) == 2
         assert entries.counted_through({b"a stranger": 40}) == nothing
         admit(entries, 9)
-        assert [step.seq for step in entries.steps_of(passed(9))] == [5, 6]
+        assert [entry.seq for entry in entries.entries_of(passed(9))] == [5, 6]
 
 
 def test_an_open_intent_stays_open(data_dir: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_copy_that_only_lacks_its_end_brings_facts_alone(data_dir: Path) -> No
     opened = open_journal(data_dir, lambda: NEW, Learnt({OLD: 12}))
     with closing(opened.entries) as entries:
         assert (entries.incarnation, entries.last_seq) == (NEW, 0)
-        assert [step.seq for step in entries.steps_of(passed(5))] == [-1, 0]
+        assert [entry.seq for entry in entries.entries_of(passed(5))] == [-1, 0]
         admit(entries, 7)
     assert before(data_dir) == Superseded(OLD, 12, b"")
     with EntriesView.open(data_dir) as view:
@@ -173,7 +173,7 @@ def test_facts_come_along_through_several_journals(data_dir: Path) -> None:
     open_again(data_dir, Learnt({OLD: 8}, {OLD: Parting(9, 40)}))
     opened = open_journal(data_dir, lambda: NEWER, Learnt({NEW: 3}))
     with closing(opened.entries) as entries:
-        assert [step.seq for step in entries.steps_of(passed(1))] == [-9, -8]
+        assert [entry.seq for entry in entries.entries_of(passed(1))] == [-9, -8]
         assert entries.counted_through({OLD: 8}) == -2
         assert entries.counted_through({OLD: 8, NEW: 2}) == 0
     assert before(data_dir) == Superseded(NEW, 3, b"")

@@ -239,7 +239,7 @@ def test_an_old_copy_of_a_gates_card_costs_no_entry_and_no_money(place: Place) -
     box.stop()
     box.start()
     assert box.entries.incarnation != old and box.opened.event == "journal_superseded"
-    assert {step.seq for step in box.entries.steps_of(twice.pass_id)} == {-7, -6}, "what was used stays used"
+    assert {entry.seq for entry in box.entries.entries_of(twice.pass_id)} == {-7, -6}, "what was used stays used"
     later = admitted(2)
     assert place.round() == []
     with place.centre.read() as connection:
