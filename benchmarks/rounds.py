@@ -6,8 +6,10 @@ import json
 import os
 import platform
 import statistics
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 ROUNDS = 5
 
@@ -59,3 +61,24 @@ def table(rows: Sequence[Sequence[object]], head: Sequence[str]) -> None:
 def last_line(figures: Mapping[str, object]) -> None:
     """The figures as one JSON object: the last line of every benchmark."""
     print(json.dumps({"machine": machine(), **figures}, ensure_ascii=False))
+
+
+def until(condition: Callable[[], object], limit_s: float, what: str, every_s: float = 0.05) -> float:
+    """Seconds until `condition` was true; AssertionError with `what` after `limit_s`."""
+    began, pause = time.perf_counter(), threading.Event()
+    while not condition():
+        assert time.perf_counter() - began < limit_s, f"did not happen within {limit_s} s: {what}"
+        pause.wait(every_s)
+    return time.perf_counter() - began
+
+
+def memory_mb(pid: int) -> tuple[float, float]:
+    """What a process holds now, and the most it ever held."""
+    words = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines())
+    now, most = (int(words[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+    return now, most
+
+
+def load() -> float:
+    """How many processes wanted the processors in the last minute, this benchmark's own included."""
+    return os.getloadavg()[0]

@@ -51,6 +51,11 @@ class Centre:
 
     def start(self) -> None:
         """Set up, fill, and start the provider, the web process and the worker."""
+        self.set_up()
+        self.serve()
+
+    def set_up(self) -> None:
+        """A database with demo data, and the provider that answers for its accounts."""
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._env = {
@@ -63,7 +68,10 @@ class Centre:
         self._env |= self.cards.env
         self.seeded = run_json(["sync-server", "demo-data"], self._env)
         self._command("venue", "set", str(VENUE), "--electronic-cards")
-        web = self._start(["sync-server", "run", "--port", str(port)], "centre")
+
+    def serve(self) -> None:
+        """Start the web process and the worker."""
+        web = self._start(["sync-server", "run", "--port", self.url.rpartition(":")[2]], "centre")
         worker = self._start(["sync-server", "worker"], "worker")
         web.wait_ready()
         worker.wait_ready()
@@ -117,6 +125,10 @@ class Centre:
     def approve(self, device: str) -> None:
         """Two people compared six characters."""
         self._command("gate", "approve", device)
+
+    def revoke(self, device: str) -> None:
+        """Its box was stolen."""
+        self._command("gate", "revoke", device, "--reason", "demo")
 
     def redemptions(self) -> list[dict[str, Any]]:
         """Every admission it counted, and how."""

@@ -68,6 +68,11 @@ class Program:
         self._listener = threading.Thread(target=self._listen, name=f"log-{self.name}", daemon=True)
         self._listener.start()
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> dict[str, Any]:
         """What follows READY on its line. Raises ProgramFailed with its last words when that does not come."""
         if not self._is_ready.wait(timeout_s) or self._ready is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -41,14 +41,20 @@ LISTED_AFTER_END_MINUTES = 7 * 24 * 60  # "expired" is a better answer than "not
 
 
 class Chunk(NamedTuple):
-    """The rows of one segment each, in the order of the pass ids."""
+    """The rows of one segment each."""
 
     passes: list[PassRow]
     names: list[NameRow]
 
 
+class After(NamedTuple):
+    """All passes with ids after this one, in the order of their ids."""
+
+    pass_id: bytes = b""
+
+
 class Listed(NamedTuple):
-    """Passes whose newest listing is in versions (after, to].
+    """Passes whose newest listing is in versions (after, to], in any order.
 
     With `in_force`, the feed's version, also those not listed as they are now: a span that is read again after it was
     published must not lose the rows that have changed since and are not in a later delta yet.
@@ -58,17 +64,13 @@ class Listed(NamedTuple):
     to: int
     in_force: int | None = None
 
-    def condition(self, version: sa.Column[int]) -> sa.ColumnElement[bool]:
-        """On the column that says in which version a row was listed."""
-        inside = sa.and_(version > self.after, version <= self.to)
-        return inside if self.in_force is None else sa.or_(inside, version.is_(None), version > self.in_force)
-
-
-class Which(NamedTuple):
-    """Which passes of a venue: those with ids after this one, and of them those listed so; None: all."""
-
-    after_pass_id: bytes = b""
-    listed: Listed | None = None
+    def condition(self, table: sa.Table, venue_id: UUID) -> sa.ColumnElement[bool]:
+        """On the rows of a table that says in which version each was listed: a look into its index for each part."""
+        version, here = table.c.listed_version, table.c.venue_id == venue_id
+        inside = sa.and_(here, version > self.after, version <= self.to)
+        if self.in_force is None:
+            return inside
+        return sa.or_(inside, sa.and_(here, version.is_(None)), sa.and_(here, version > self.in_force))
 
 
 class Stated(NamedTuple):
@@ -145,28 +147,28 @@ def _products(connection: Connection) -> defaultdict[UUID, list[ProductDocument]
 
 
 def chunks(
-    connection: Connection, centre: Centre, venue_id: UUID, which: Which, *, with_id_numbers: bool
+    connection: Connection, centre: Centre, venue_id: UUID, which: After | Listed, *, with_id_numbers: bool
 ) -> Iterator[Chunk]:
     """The passes of the venue that a gate may still be shown, PASSES_PER_SEGMENT at a time.
 
     Suspended and revoked ones stay in: leaving a row out would say less than the code itself still says.
     """
-    after = which.after_pass_id
     kinds = [kind for kind in CredentialKind if with_id_numbers or kind is not CredentialKind.ID_NUMBER]
     key = credential_key(connection, centre.secrets, venue_id).key
     ended_before = moments.minute_floor(centre.now_ms()) - LISTED_AFTER_END_MINUTES
-    listed = (
+    shown = (
         sa.select(issued_pass, product.c.number.label("product"), holder.c.name_masked)
         .join(entitlement, entitlement.c.pass_id == issued_pass.c.id)
         .join(product, product.c.id == issued_pass.c.product_id)
         .outerjoin(holder, holder.c.ticket_id == issued_pass.c.ticket_id)
-        .where(entitlement.c.venue_id == venue_id, issued_pass.c.not_after > ended_before)
-        .order_by(issued_pass.c.id)
-        .limit(PASSES_PER_SEGMENT)
+        .where(issued_pass.c.not_after > ended_before)
     )
-    if which.listed is not None:
-        listed = listed.where(which.listed.condition(entitlement.c.listed_version))
-    while rows := connection.execute(listed.where(issued_pass.c.id > after)).all():
+    pages = (
+        _after(connection, shown, venue_id, which)
+        if isinstance(which, After)
+        else _listed(connection, shown.where(which.condition(entitlement, venue_id)))
+    )
+    for rows in pages:
         ids = [row.id for row in rows]
         cards, phones = _cards(connection, centre, ids, kinds, key), _phones(connection, ids)
         yield Chunk(
@@ -185,21 +187,29 @@ def chunks(
             ],
             [NameRow(row.id, row.number, row.name_masked or "") for row in rows],
         )
+
+
+def _after(
+    connection: Connection, shown: sa.Select[Any], venue_id: UUID, which: After
+) -> Iterator[Sequence[sa.Row[Any]]]:
+    """A walk along the ids, each page found by itself: nobody reads a million rows to begin with the last ones."""
+    here = entitlement.c.venue_id == venue_id
+    page = shown.where(here).order_by(entitlement.c.pass_id).limit(PASSES_PER_SEGMENT)
+    after = which.pass_id
+    while rows := connection.execute(page.where(entitlement.c.pass_id > after)).all():
+        yield rows
         after = rows[-1].id
+
+
+def _listed(connection: Connection, wanted: sa.Select[Any]) -> Iterator[Sequence[sa.Row[Any]]]:
+    """One statement, which no order keeps from its index, read page by page."""
+    return connection.execute(wanted, execution_options={"yield_per": PASSES_PER_SEGMENT}).partitions()
 
 
 def use_chunks(connection: Connection, venue_id: UUID, listed: Listed) -> Iterator[list[UseRow]]:
     """The uses listed in a span of versions, PASSES_PER_SEGMENT at a time; those of a snapshot come with its passes."""
-    after = b""
-    wanted = (
-        sa.select(pass_use.c.pass_id, pass_use.c.row)
-        .where(pass_use.c.venue_id == venue_id, listed.condition(pass_use.c.listed_version))
-        .order_by(pass_use.c.pass_id)
-        .limit(PASSES_PER_SEGMENT)
-    )
-    while rows := connection.execute(wanted.where(pass_use.c.pass_id > after)).all():
+    for rows in _listed(connection, sa.select(pass_use.c.row).where(listed.condition(pass_use, venue_id))):
         yield [msgspec.msgpack.decode(row.row, type=UseRow) for row in rows]
-        after = rows[-1].pass_id
 
 
 def uses_of(connection: Connection, venue_id: UUID, pass_ids: Sequence[bytes]) -> list[UseRow]:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre
-from sync_server.feed.contents import Listed, Stated, Which, chunks, stated_by_venue, use_chunks
+from sync_server.feed.contents import Listed, Stated, chunks, stated_by_venue, use_chunks
 from sync_server.feed.heads import forget_segments, open_feed, resign_heads, write_head
 from sync_server.feed.segments import Sealed, drop, keep, seal_chunk, seal_document, seal_uses
 from sync_server.feed.snapshots import begin_snapshot, build_snapshots, mark_listed
@@ -87,8 +87,7 @@ def _seal(
     """The segments of what was listed in a span of versions; always one, so that a head can name the version."""
     key = list_key(connection, centre.secrets, venue_id)
     sealed = [] if document is None else [seal_document(document, key)]
-    which = Which(listed=listed)
-    for chunk in chunks(connection, centre, venue_id, which, with_id_numbers=stated.with_id_numbers):
+    for chunk in chunks(connection, centre, venue_id, listed, with_id_numbers=stated.with_id_numbers):
         sealed += seal_chunk(chunk, key)
     for rows in use_chunks(connection, venue_id, listed):
         sealed += seal_uses(rows, key)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre
-from sync_server.feed.contents import Stated, Which, chunks, stated_by_venue, uses_of
+from sync_server.feed.contents import After, Stated, chunks, stated_by_venue, uses_of
 from sync_server.feed.heads import write_head
 from sync_server.feed.segments import Sealed, drop, keep, seal_chunk, seal_document, seal_uses
 from sync_server.feed.tables import feed, feed_building, feed_segment, pass_use
@@ -21,8 +21,8 @@ from sync_server.gates.venue_keys import list_key
 from sync_server.issuance.tables import entitlement
 from sync_server.issuance.versions import allot_version
 
-CHUNKS_PER_TURN = 4
-"""About half a second: deltas of other venues wait that long."""
+ROWS_PER_TURN = 5_000
+"""Some tenths of a second: that long deltas wait."""
 OUTGROWN_ROWS = 20_000
 OUTGROWN_SHARE = 0.1
 """A snapshot is made anew when the deltas after it hold more rows than both of these allow."""
@@ -47,7 +47,7 @@ def mark_listed(connection: Connection, venue_id: UUID, version: int) -> None:
 
 
 def build_snapshots(centre: Centre) -> int:
-    """Begin the snapshots that are due and build each a little further; how many were touched."""
+    """Begin the snapshots that are due and build a little further, the shortest first; how many are being built."""
     with centre.read() as connection:
         outgrown = _outgrown(connection, centre)
     for venue_id in outgrown:
@@ -55,9 +55,12 @@ def build_snapshots(centre: Centre) -> int:
             if not _is_building(connection, venue_id):
                 _begin(connection, centre, venue_id, stated_by_venue(connection, centre.settings)[venue_id])
     with centre.read() as connection:
-        building = list(connection.scalars(sa.select(feed_building.c.venue_id).order_by(feed_building.c.begun_at_ms)))
+        shortest = sa.select(feed_building.c.venue_id).order_by(feed_building.c.position, feed_building.c.begun_at_ms)
+        building = list(connection.scalars(shortest))
+    rows_left = ROWS_PER_TURN
     for venue_id in building:
-        _build_on(centre, venue_id)
+        if rows_left > 0:
+            rows_left -= _build_on(centre, venue_id, rows_left)
     return len(building)
 
 
@@ -104,23 +107,25 @@ def _outgrown(connection: Connection, centre: Centre) -> list[UUID]:
     return due
 
 
-def _build_on(centre: Centre, venue_id: UUID) -> None:
-    """The next segments of a building; the last of them puts it in force."""
+def _build_on(centre: Centre, venue_id: UUID, rows: int) -> int:
+    """The next segments of a building, of so many passes or a few more; the last of them puts it in force.
+
+    Gives how many there were.
+    """
     with centre.read() as connection:
         building = connection.execute(sa.select(feed_building).where(feed_building.c.venue_id == venue_id)).one()
         stated = stated_by_venue(connection, centre.settings)[venue_id]
         key = list_key(connection, centre.secrets, venue_id)
         sealed: list[Sealed] = []
-        after, ended = building.after_pass_id, True
-        which = Which(after_pass_id=after)
-        for done, chunk in enumerate(
-            chunks(connection, centre, venue_id, which, with_id_numbers=stated.with_id_numbers), 1
-        ):
+        after, done, ended = building.after_pass_id, 0, True
+        rest = chunks(connection, centre, venue_id, After(after), with_id_numbers=stated.with_id_numbers)
+        for chunk in rest:
             sealed += seal_chunk(chunk, key)
             uses = uses_of(connection, venue_id, [row.pass_id for row in chunk.passes])
             sealed += seal_uses(uses, key)
             after = chunk.passes[-1].pass_id
-            if done == CHUNKS_PER_TURN:
+            done += len(chunk.passes)
+            if done >= rows:
                 ended = False
                 break
         if ended:
@@ -129,10 +134,10 @@ def _build_on(centre: Centre, venue_id: UUID) -> None:
         mine = feed_building.c.venue_id == venue_id
         now = connection.execute(sa.select(feed_building).where(mine).with_for_update()).one_or_none()
         if now is None or (now.version, now.position) != (building.version, building.position):
-            return  # another worker was quicker
+            return done  # another worker was quicker
         if building.basis_digest != stated.basis_digest:  # the keys changed under it: all over again
             _abandon(connection, centre, building)
-            return
+            return done
         versions = (0, building.version)
         count = keep(connection, venue_id, "SNAPSHOT", versions, sealed, centre.now_ms(), building.position)
         if ended:
@@ -140,6 +145,7 @@ def _build_on(centre: Centre, venue_id: UUID) -> None:
         else:
             further = {"after_pass_id": after, "position": building.position + count}
             connection.execute(feed_building.update().where(mine).values(further))
+    return done
 
 
 def _put_in_force(connection: Connection, centre: Centre, building: sa.Row[Any], stated: Stated) -> None:

@@ -59,6 +59,7 @@ entitlement = sa.Table(
     link("item_id", "order_item.id", nullable=True, unique=True),  # what an entry there ends; null for annual passes
     sa.Column("listed_version", sa.BigInteger()),  # the list version that says it as it is now; null: not yet said
     sa.Index("ix_entitlement_venue", "venue_id", "listed_version"),
+    sa.Index("ix_entitlement_walk", "venue_id", "pass_id"),  # the passes of a venue in the order of their ids
     partial_index("ix_entitlement_unlisted", "venue_id", where="listed_version IS NULL"),
 )
 

@@ -1,13 +1,14 @@
 """The worker: turns all steps again and again. Each step finds its own work in the tables and says how much it did.
 
 A step is a plain function `(centre) -> int`: safe to run twice, beside itself in another process, and to be killed. New
-work of later folders is one more line in STEPS, in the order in which an order lives.
+work of later folders is one more line in STEPS, in the order in which an order lives. The lists have a thread of their
+own: a slow provider or two hundred orders must not keep a suspension from the gates (wire.md §5: ≤ 5 s).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -31,6 +32,7 @@ from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.payouts import follow_transfers
 
 IDLE_S = 0.5  # pause after a turn that found nothing; also how long a stop may take
+LISTS_IDLE_S = 0.25
 FAILED_S = 5.0  # pause after a turn in which a step failed
 
 Step = Callable[[Centre], int]
@@ -53,10 +55,8 @@ STEPS: tuple[Step, ...] = (
     issue_paid_orders,
     bind_id_numbers,
     bind_phones,
-    rotate_venue_keys,
     reissue_revoked,
     count_uses,
-    publish_feeds,
     clear_redemptions,
     follow_transfers,
     forget_old_nonces,
@@ -66,12 +66,14 @@ STEPS: tuple[Step, ...] = (
     watch_silent_gates,
 )
 
+LIST_STEPS: tuple[Step, ...] = (rotate_venue_keys, publish_feeds)
+
 _log = structlog.get_logger("worker")
 
 
 def turn(centre: Centre) -> int:
     """Every step once; how much was done in all."""
-    return sum(step(centre) for step in STEPS)
+    return sum(step(centre) for step in (*STEPS, *LIST_STEPS))
 
 
 def run_dry(centre: Centre) -> int:
@@ -84,9 +86,16 @@ def run_dry(centre: Centre) -> int:
 
 def run(centre: Centre, stopped: threading.Event) -> None:
     """Turn until stopped. A step that fails is logged and tried again with the next turn; the others go on."""
+    lists = threading.Thread(target=_turn_on, args=(centre, stopped, LIST_STEPS, LISTS_IDLE_S), name="lists")
+    lists.start()
+    _turn_on(centre, stopped, STEPS, IDLE_S)
+    lists.join()
+
+
+def _turn_on(centre: Centre, stopped: threading.Event, steps: Sequence[Step], idle_s: float) -> None:
     while not stopped.is_set():
         done, failed = 0, False
-        for step in STEPS:
+        for step in steps:
             try:
                 done += step(centre)
             except Exception:  # one step's failure must not hold up the others' money; it is logged
@@ -95,4 +104,4 @@ def run(centre: Centre, stopped: threading.Event) -> None:
         if failed:
             stopped.wait(FAILED_S)
         elif done == 0:
-            stopped.wait(IDLE_S)
+            stopped.wait(idle_s)

@@ -127,6 +127,9 @@ def upgrade() -> None:
             postgresql_where=sa.text("listed_version IS NULL"),
         )
 
+    with op.batch_alter_table("entitlement", schema=None) as batch_op:
+        batch_op.create_index("ix_entitlement_walk", ["venue_id", "pass_id"], unique=False)
+
     with op.batch_alter_table("feed", schema=None) as batch_op:
         batch_op.add_column(sa.Column("snapshot_version", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("basis_digest", sa.LargeBinary(length=32), nullable=True))

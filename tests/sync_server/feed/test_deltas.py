@@ -113,9 +113,9 @@ def test_deltas_go_on_while_a_large_snapshot_is_built_over_many_turns(
     publish_feeds(town.centre)
     held = fetch(town)
     monkeypatch.setattr(contents, "PASSES_PER_SEGMENT", 2)
-    monkeypatch.setattr(snapshots, "CHUNKS_PER_TURN", 1)
+    monkeypatch.setattr(snapshots, "ROWS_PER_TURN", 2)
     compact(town)
-    for turn, one in enumerate(sorted(sold, key=lambda one: one.pass_id)[:4]):
+    for turn, one in enumerate(sorted(sold, key=lambda one: one.pass_id)[:3]):
         assert fetch(town).head.snapshot == held.head.snapshot, f"turn {turn}: still being built"
         with town.centre.write() as connection:
             change_status(connection, one.number, "suspend", "lost", town.clock.now_ms, "test")
@@ -126,7 +126,7 @@ def test_deltas_go_on_while_a_large_snapshot_is_built_over_many_turns(
     after = fetch(town)
     assert after.head.snapshot_version > held.head.snapshot_version
     assert len(after.head.snapshot) == 1 + 5 * 2
-    assert sum(row.status is PassStatus.SUSPENDED for row in after.passes.values()) == 4
+    assert sum(row.status is PassStatus.SUSPENDED for row in after.passes.values()) == 3
     assert len(after.passes) == 9
 
 
@@ -134,7 +134,7 @@ def test_a_snapshot_whose_keys_change_under_it_begins_again(town: Town, monkeypa
     town.sell("single", 5)
     publish_feeds(town.centre)
     monkeypatch.setattr(contents, "PASSES_PER_SEGMENT", 2)
-    monkeypatch.setattr(snapshots, "CHUNKS_PER_TURN", 1)
+    monkeypatch.setattr(snapshots, "ROWS_PER_TURN", 2)
     compact(town)
     reader = town.gate(name="R", approved=False)
     with town.centre.write() as connection:  # another basis: ID numbers are to be in the list
