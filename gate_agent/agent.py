@@ -23,7 +23,7 @@ from gate_agent.lane import Lane
 from gate_agent.lanes import LaneThreads
 from gate_agent.pass_list import PassListHolder
 from gate_agent.passage import LanePassages
-from gate_agent.pins import Pins
+from gate_agent.pins import Attempts, Pins
 from gate_agent.recognition import HeldUp
 from gate_agent.retention import Retention
 from gate_agent.selfcheck import SelfCheck
@@ -78,7 +78,7 @@ class Agent:
             self.board = Board(tuple(one.number for one in self.devices), lambda: monotonic_ns() // 1_000_000)
             lanes = [_lane(choice, devices) for choice, devices in zip(chosen, self.devices, strict=True)]
             now = self._world.look()
-            orders = entries.lane_orders(now.boot, now.now)
+            orders, self._attempts = entries.lane_orders(now.boot, now.now), Attempts(*entries.pin_attempts())
             self.gate = Gate(self._journal, self._world.look, self.board, lanes, monotonic_ns, orders, entries.wiring())
             self.lanes = [
                 LaneThreads(self.gate, lane, devices, self.board, HeldUp(choice.settings.same_code_ms), monotonic_ns)
@@ -116,7 +116,7 @@ class Agent:
 
     def acts(self, held: Settings) -> Acts:
         """What staff may do at this box, by the settings."""
-        pins = Pins(Staff(self.data_dir), self._journal, self._world.look)
+        pins = Pins(Staff(self.data_dir), self._journal, self._world.look, self._attempts)
         lanes = {lane.lane.number: lane for lane in self.lanes}
         return Acts(self.data_dir, pins, self._journal, self._world.look, self.gate, lanes, self._sync, held)
 

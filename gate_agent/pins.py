@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gate_agent import judging
-from gate_agent.entries import Entries
-from gate_agent.journal import CannotRecord, Journal
+from gate_agent.journal import Journal
 from gate_agent.staff import MAX_PIN_DIGITS, Member, Staff, StaffError
 from gate_agent.world import World
 
@@ -62,9 +61,6 @@ class Attempts:
         return int(min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2**doublings))
 
 
-NO_ATTEMPTS = Attempts()
-
-
 @dataclass(frozen=True, slots=True)
 class WrongPin:
     """Nobody has this PIN. `left` tries remain before a pause; 0: `wait_ms` begins now."""
@@ -91,14 +87,17 @@ class PinsBusy:
 
 
 class Pins:
-    """One try at a time. `look` gives the world of the moment. Any thread may try."""
+    """One try at a time. `attempts`: as they stood when the agent ended. `look` gives the world of the moment.
 
-    def __init__(self, staff: Staff, journal: Journal, look: Callable[[], World]) -> None:
+    Any thread may try. Attempts are kept in memory too, so that staff can export what is there when the disk takes
+    nothing; they are never read again, or a disk that answers nothing would forget wrong tries."""
+
+    def __init__(self, staff: Staff, journal: Journal, look: Callable[[], World], attempts: Attempts) -> None:
         self._staff = staff
         self._journal = journal
         self._look = look
         self._trying = threading.Lock()
-        self._held: Attempts | None = None
+        self._held = attempts
 
     def has_staff(self) -> bool:
         """False while nobody may act here at all; a file that cannot be read is told when a PIN is tried."""
@@ -110,7 +109,7 @@ class Pins:
     def wait_ms(self) -> int:
         """How long no try is taken; 0 when one is."""
         world = self._look()
-        return self._attempts().wait_ms(world.boot, world.now.monotonic_ms)
+        return self._held.wait_ms(world.boot, world.now.monotonic_ms)
 
     def recognise(self, pin: str, lane: int) -> Member | WrongPin | PinsPaused | NoStaff | PinsBusy:
         """Who has this PIN. A try counts as wrong, on disk, before it is looked at: no kill gives it back.
@@ -124,7 +123,7 @@ class Pins:
             return PinsBusy()
         try:
             world = self._look()
-            held = self._attempts()
+            held = self._held
             wait_ms = held.wait_ms(world.boot, world.now.monotonic_ms)
             if wait_ms:
                 return PinsPaused(wait_ms)
@@ -138,13 +137,6 @@ class Pins:
             self._trying.release()
         self._journal.post(lambda entries: judging.append_event(entries, "wrong_pin", world, lane))
         return WrongPin(counted.left, counted.wait_ms(world.boot, world.now.monotonic_ms))
-
-    def _attempts(self) -> Attempts:
-        """As last written. Kept in memory too, so that staff can export what is there when the disk takes nothing."""
-        if self._held is None:
-            read = self._journal.perform(Entries.pin_attempts)
-            self._held = NO_ATTEMPTS if isinstance(read, CannotRecord) else Attempts(*read)
-        return self._held
 
     def _keep(self, attempts: Attempts) -> None:
         self._held = attempts

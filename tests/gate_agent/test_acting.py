@@ -11,7 +11,7 @@ import pytest
 from gate_agent import staff, sync_requests
 from gate_agent.acting import Acts
 from gate_agent.acts import Act, Came, Result, Wish
-from gate_agent.pins import Pins
+from gate_agent.pins import Attempts, Pins
 from gate_agent.settings import Settings, StaffSettings
 from gate_agent.sheets import SHEETS_LIMIT, Sheets
 from gate_agent.staff import Role, Staff
@@ -26,7 +26,7 @@ STEWARD, SUPERVISOR, WRONG = "4071", "583920", "9138"
 def acts(stage: Stage) -> Acts:
     staff.add(stage.data_dir, "李小芳", Role.STEWARD, STEWARD)
     staff.add(stage.data_dir, "张国", Role.SUPERVISOR, SUPERVISOR)
-    pins = Pins(Staff(stage.data_dir), stage.journal, stage.clock.look)
+    pins = Pins(Staff(stage.data_dir), stage.journal, stage.clock.look, Attempts())
     held = Settings(staff=StaffSettings(let_in_per_day=3, export_to=str(stage.data_dir / "media")))
     sync, lanes = SyncView.open(stage.data_dir), {1: Here(stage.lanes[0]), 2: Here(stage.lanes[1])}
     return Acts(stage.data_dir, pins, stage.journal, stage.clock.look, stage.gate, lanes, sync, held)

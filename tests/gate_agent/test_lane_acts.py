@@ -13,7 +13,7 @@ from gate_agent.acting import Acts
 from gate_agent.acts import Act, Came, Result, Wish
 from gate_agent.faces import State
 from gate_agent.lane_state import LaneState, lane_state
-from gate_agent.pins import Pins
+from gate_agent.pins import Attempts, Pins
 from gate_agent.recognition import CardTap, NotOurs
 from gate_agent.settings import Settings, StaffSettings
 from gate_agent.staff import Role, Staff
@@ -43,7 +43,7 @@ class Staffed:
         self.stage = stage
         stage.gate.standing.look()  # the lanes have started
         self.lanes = {lane.number: Here(lane) for lane in stage.lanes}
-        pins = Pins(Staff(stage.data_dir), stage.journal, stage.clock.look)
+        pins = Pins(Staff(stage.data_dir), stage.journal, stage.clock.look, Attempts())
         held = Settings(staff=StaffSettings(let_in_per_day=LIMIT))
         sync = SyncView.open(stage.data_dir)
         self.acts = Acts(stage.data_dir, pins, stage.journal, stage.clock.look, stage.gate, self.lanes, sync, held)

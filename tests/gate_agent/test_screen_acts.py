@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from gate_agent import staff, sync_requests
 from gate_agent.acting import Acts
 from gate_agent.lane_state import LaneState
-from gate_agent.pins import Pins
+from gate_agent.pins import Attempts, Pins
 from gate_agent.screen.acts import act_pages
 from gate_agent.screen.app import create_app
 from gate_agent.settings import Settings
@@ -30,7 +30,7 @@ STEWARD, SUPERVISOR, WRONG = "4071", "583920", "9138"
 def client(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlaskClient]:
     monkeypatch.setattr(sync_requests, "ask", lambda *_: RequestAnswer(True))
     staff.add(stage.data_dir, "李小芳", Role.STEWARD, STEWARD)
-    pins = Pins(Staff(stage.data_dir), stage.journal, stage.clock.look)
+    pins = Pins(Staff(stage.data_dir), stage.journal, stage.clock.look, Attempts())
     sync, lanes = SyncView.open(stage.data_dir), {1: Here(stage.lanes[0]), 2: Here(stage.lanes[1])}
     acts = Acts(stage.data_dir, pins, stage.journal, stage.clock.look, stage.gate, lanes, sync, Settings())
     stage.board.status(Status(lanes=(LaneStatus(1, LaneState.OPEN), LaneStatus(2, LaneState.OPEN))))

@@ -135,9 +135,10 @@ def test_a_pause_goes_on_in_another_boot_from_the_machines_start() -> None:
 class Box:
     """Pins of a box whose clock a test moves."""
 
-    def __init__(self, data_dir: Path, journal: Journal) -> None:
+    def __init__(self, data_dir: Path, journal: Journal, entries: Entries) -> None:
         self.boot, self.boot_ms = "boot", 100_000
-        self.pins = Pins(Staff(data_dir), journal, self.look)
+        self.entries, self.journal = entries, journal
+        self.pins = Pins(Staff(data_dir), journal, self.look, Attempts(*entries.pin_attempts()))
 
     def look(self) -> World:
         now = Now(None, ClockTrust.UNKNOWN, self.boot_ms, 0, None)
@@ -150,7 +151,7 @@ def box_at(data_dir: Path) -> Iterator[Box]:
     journal = Journal(entries)
     journal.start()
     with closing(journal):
-        yield Box(data_dir, journal)
+        yield Box(data_dir, journal, entries)
 
 
 def test_tries_are_told_and_counted_over_restarts(tmp_path: Path) -> None:
@@ -181,6 +182,20 @@ def test_a_try_is_on_disk_before_it_is_looked_at(tmp_path: Path, monkeypatch: py
             box.pins.recognise(WRONG, 1)
     with box_at(tmp_path) as box:
         assert box.pins.recognise(WRONG, 1) == WrongPin(1, 0)
+
+
+def test_a_disk_that_takes_nothing_at_the_first_try_forgets_no_wrong_one(tmp_path: Path) -> None:
+    staff.add(tmp_path, "李", Role.STEWARD, GOOD)
+    with box_at(tmp_path) as box:
+        assert box.pins.recognise(WRONG, 1) == WrongPin(2, 0)
+    with box_at(tmp_path) as box:
+        box.entries._db.execute("PRAGMA query_only = ON")
+        assert box.pins.recognise(WRONG, 1) == WrongPin(1, 0)
+        box.journal.perform(lambda _: None)
+        box.entries._db.execute("PRAGMA query_only = OFF")
+        assert box.pins.recognise(WRONG, 1) == WrongPin(0, 30_000)
+    with box_at(tmp_path) as box:
+        assert box.pins.recognise(GOOD, 1) == PinsPaused(30_000)
 
 
 def test_without_members_the_acts_can_say_so(tmp_path: Path) -> None:
