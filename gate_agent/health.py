@@ -25,6 +25,8 @@ LOOK_EVERY_S = 1.0
 SILENT_MS = 60_000
 """Sync writes down every 15 s how it stands: one that has not for this long is not running."""
 DISK_FULL_PERCENT = 95
+HANGS_MS = 10_000
+"""A lane makes a turn at least every `lanes.IDLE_S`; one that has made none for so long is held by a driver."""
 CUT_SHORT_LIMIT = 3
 """Looks in a row that could not read everything before the lanes are said to be out of order."""
 
@@ -57,6 +59,7 @@ class Health:
         self._strain = Strain()
         self._sync_seen_ms: int | None = None
         self._alarmed_ms: dict[AlarmKind, int] = {}
+        self._turned: dict[int, tuple[int, int]] = {}  # by lane: its turns, and since when they are so many
         self._cut_short = 0
 
     def run(self, stop: threading.Event) -> None:
@@ -89,7 +92,17 @@ class Health:
         strained = self._strain.judge(computer, world.now.monotonic_ms)
         for threads in self._lanes:
             threads.spare(strained)
+            threads.lane.hangs = self._hangs(threads, world.now.monotonic_ms)
         self._standing.look(self._status(world, computer))
+
+    def _hangs(self, threads: LaneThreads, now_ms: int) -> bool:
+        """Whether a lane that was at work makes no turns any more."""
+        number, turns = threads.lane.number, threads.turns
+        before, since_ms = self._turned.get(number, (turns, now_ms))
+        if turns != before:
+            since_ms = now_ms
+        self._turned[number] = (turns, since_ms)
+        return turns > 0 and now_ms - since_ms >= HANGS_MS
 
     def _alarms(self, world: World) -> tuple[Alarm, ...]:
         """What is wrong with the box; what stops a lane is the lane's own trouble."""
@@ -121,7 +134,7 @@ class Health:
         for lane in self._lanes:
             number = lane.lane.number
             yield from (DeviceStatus(number, reader.kind, reader.fault or "") for reader in lane.readers)
-            yield DeviceStatus(number, DeviceKind.RELAY, lane.devices.turnstile.fault or "")
+            yield DeviceStatus(number, DeviceKind.RELAY, _turnstile_fault(lane) or "")
 
     def _status(self, world: World, computer: Machine) -> Status:
         held, sync, now = world.pass_list, world.sync, world.now
@@ -140,7 +153,7 @@ class Health:
             disk_full=self._journal.trouble is not None and percent >= DISK_FULL_PERCENT,
             readers_ok=sum(reader.fault is None for reader in readers),
             readers_all=len(readers),
-            relays_ok=sum(lane.devices.turnstile.fault is None for lane in self._lanes),
+            relays_ok=sum(_turnstile_fault(lane) is None for lane in self._lanes),
             relays_all=len(self._lanes),
             devices=tuple(self._devices()),
             temperature_c=computer.temperature_c,
@@ -163,3 +176,7 @@ class Health:
             list_at_ms=held.head.signed_at_ms,
             list_expired=now.at_ms is not None and now.at_ms >= held.head.not_after_ms,
         )
+
+
+def _turnstile_fault(threads: LaneThreads) -> str | None:
+    return threads.devices.turnstile.fault or ("its driver does not answer" if threads.lane.hangs else None)

@@ -71,6 +71,7 @@ class Lane:
     party: Party | None = None
     hold: Hold | None = None
     check: Check | None = None
+    hangs: bool = False  # its thread waits for a device that does not answer
     ask: Callable[[str], Resolved] = lambda _: Reason.NEEDS_NETWORK
     """Whose electronic card a code is: the centre's answer, or after 800 ms that there is no network."""
 

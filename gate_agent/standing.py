@@ -289,6 +289,6 @@ def allows_pulse(standing: Standing, lane: int) -> bool:
 
 def _trouble(lane: Lane) -> LaneTrouble | None:
     """What keeps a lane from working: its turnstile, or no reader left that reads."""
-    if lane.turnstile.fault is not None:
+    if lane.hangs or lane.turnstile.fault is not None:
         return LaneTrouble.TURNSTILE
     return LaneTrouble.READER if lane.readers and all(reader.fault is not None for reader in lane.readers) else None

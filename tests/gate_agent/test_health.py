@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -15,7 +16,8 @@ from gate_agent import machine
 from gate_agent.entries import Entries, Placed
 from gate_agent.entries_view import EntriesView
 from gate_agent.faces import IDLE, LaneTrouble
-from gate_agent.health import CUT_SHORT_LIMIT, SILENT_MS, Health
+from gate_agent.health import CUT_SHORT_LIMIT, HANGS_MS, SILENT_MS, Health
+from gate_agent.health_report import report
 from gate_agent.lane_state import LaneState
 from gate_agent.lanes import LaneThreads
 from gate_agent.machine import Machine
@@ -34,6 +36,7 @@ from tests.gate_agent.stage import Stage, stage_at
 from tests.gate_agent.test_entries import entry, opened
 from tests.gate_agent.test_lanes import PlayedReader
 from tests.gate_agent.venue import NOW_MS, VERSION, Venue
+from tests.waiting import until
 from wire.messages import EntryKind
 from wire.moments import HOUR_MS
 from wire.reasons import Reason
@@ -61,6 +64,7 @@ class Ward:
         ]
         stage.lanes[0].way = Way.LEFT
         standing = stage.gate.standing
+        self.lanes = lanes
         self.health = Health(stage.data_dir, "东门", standing, stage.journal, self.world, sync, lanes)
 
     def look(self) -> Status:
@@ -125,6 +129,35 @@ def test_a_lane_without_a_turnstile_is_out_of_order(ward: Ward) -> None:
     Venue().settle(ward.stage.data_dir, knows_time=False)
     ward.stage.arms[1].trouble(TurnstileTrouble.RELAY_GONE)
     assert ward.states() == [OPEN, (LaneState.OUT_OF_ORDER, LaneTrouble.TURNSTILE)]
+
+
+def test_a_lane_whose_driver_never_returns_is_out_of_order_until_it_does(ward: Ward) -> None:
+    Venue().settle(ward.stage.data_dir, knows_time=False)
+    lane, held, entered = ward.lanes[0], threading.Event(), threading.Event()
+
+    def hang() -> None:
+        entered.set()
+        held.wait()
+
+    lane.start()
+    asker = threading.Thread(target=lane.command, args=(hang,))
+    asker.start()
+    try:
+        assert entered.wait(10)
+        assert ward.states() == [OPEN, OPEN]
+        ward.clocks.advance(HANGS_MS)
+        assert ward.states() == [(LaneState.OUT_OF_ORDER, LaneTrouble.TURNSTILE), OPEN]
+        told = report(ward.stage.board)
+        assert (told["ok"], told["alarms"]) == (False, [AlarmKind.TURNSTILE])
+        assert [device.fault for device in ward.look().devices if device.lane == 1][-1] == "its driver does not answer"
+        turns = lane.turns
+        held.set()
+        until(lambda: lane.turns > turns)
+        assert ward.states() == [OPEN, OPEN]
+    finally:
+        held.set()
+        asker.join()
+        lane.stop()
 
 
 def test_since_when_is_remembered(ward: Ward) -> None:
