@@ -107,6 +107,6 @@ class WorldView:
         """The world now; list and keys as they were at most LOOK_AGAIN_MS ago."""
         boot_ms = self._clocks.boot_ms()
         if boot_ms >= self._look_again_ms:
-            self._look_again_ms = boot_ms + LOOK_AGAIN_MS
             self._held = (self._lists.current(), self._sync.read())
+            self._look_again_ms = boot_ms + LOOK_AGAIN_MS  # not before: what could not be read is not known
         return World(self.time.now(), *self._held, self._boot, self._spare_key)

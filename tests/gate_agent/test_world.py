@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -74,6 +75,19 @@ def test_a_change_is_seen_at_the_next_look_at_the_files_and_not_before(
     assert view.look().list_version == (1, VERSION)
     clocks.advance(1)
     assert view.look().list_version == (1, VERSION + 1)
+
+
+def test_what_could_not_be_read_is_not_given_as_it_was_to_whoever_asks_next(
+    view: WorldView, clocks: HandSetClocks, tmp_path: Path
+) -> None:
+    Venue().settle(tmp_path, knows_time=False)
+    assert later(view, clocks).list_version == (1, VERSION)
+    (tmp_path / "garbage").write_bytes(b"no database" * 1_000)
+    (tmp_path / "garbage").rename(tmp_path / "sync.db")
+    clocks.advance(LOOK_AGAIN_MS)
+    for _ in range(2):
+        with pytest.raises(sqlite3.DatabaseError):
+            view.look()
 
 
 def test_the_day_is_the_venues_and_began_at_its_midnight(
