@@ -18,6 +18,8 @@ from wire.heartbeat import encode_heartbeat
 
 TRUSTED_HOSTS = [HOST, "localhost"]
 STAFF_PAUSE_S = 0.25
+FOREIGN = frozenset({"cross-site", "same-site"})
+"""What browsers call another host, and another port of this one (Sec-Fetch-Site)."""
 ALL_HEARD = Sounds()
 
 HEADERS = {
@@ -174,9 +176,13 @@ def _language() -> str:
 
 
 def _same_origin() -> None:
-    """A page of another origin may neither act here nor hold a stream. Host is checked by TRUSTED_HOSTS."""
-    origin = request.headers.get("Origin")
+    """A page of another origin may neither act here nor hold a stream. Host is checked by TRUSTED_HOSTS.
+
+    Browsers name no Origin when a page only loads something; a link from elsewhere that somebody follows is welcome."""
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
     if origin is not None and origin != request.host_url.rstrip("/"):
+        abort(403)
+    if site in FOREIGN and request.headers.get("Sec-Fetch-Dest") != "document":
         abort(403)
 
 

@@ -18,6 +18,8 @@ THREADS = 32
 REQUEST_BODY_LIMIT = 64 * 1024
 UNSENT_LIMIT = 1024 * 1024
 """Bytes kept for a browser that does not read, before its stream has to wait."""
+IDLE_LIMIT_S, LOOK_FOR_IDLE_S, POLL_S = 10, 5, 1.0
+"""How long a connection may ask nothing before it makes room for another; a stream that is open has asked."""
 
 
 class Server:
@@ -37,6 +39,8 @@ class Server:
             ident=None,
             max_request_body_size=REQUEST_BODY_LIMIT,
             outbuf_high_watermark=UNSENT_LIMIT,
+            channel_timeout=IDLE_LIMIT_S,
+            cleanup_interval=LOOK_FOR_IDLE_S,
         )
         self._closing = threading.Event()
         self._woken = threading.Event()
@@ -57,6 +61,6 @@ class Server:
     def _poll(self) -> None:
         """What waitress's own `run` does, with an end: only the thread that polls the sockets may close them."""
         while not self._closing.is_set():
-            wasyncore.loop(use_poll=True, map=self._sockets, count=1)
+            wasyncore.loop(POLL_S, use_poll=True, map=self._sockets, count=1)
         self._woken.wait()
         wasyncore.close_all(self._sockets, ignore_all=True)

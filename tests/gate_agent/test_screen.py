@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -99,6 +101,17 @@ def test_another_host_name_is_refused(client: FlaskClient, host: str) -> None:
 def test_a_page_of_another_origin_may_not_even_hold_a_stream(client: FlaskClient, origin: str) -> None:
     assert client.get("/events/staff", headers={"Origin": origin}).status_code == 403
     assert client.get("/staff", headers={"Origin": "http://localhost"}).status_code == 200
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_from_elsewhere_holds_no_stream_whose_origin_the_browser_does_not_name(
+    client: FlaskClient, site: str
+) -> None:
+    foreign = {"Sec-Fetch-Site": site, "Sec-Fetch-Dest": "image"}
+    assert client.get("/events/staff", headers=foreign).status_code == 403
+    assert client.get("/staff", headers=foreign | {"Sec-Fetch-Dest": "document"}).status_code == 200, "a link"
+    for own in ("same-origin", "none"):
+        assert client.get("/staff", headers=foreign | {"Sec-Fetch-Site": own}).status_code == 200
 
 
 def test_a_lane_s_page_shows_its_face_at_once_and_has_no_clock_of_its_own(client: FlaskClient, board: Board) -> None:
@@ -242,3 +255,20 @@ def test_it_listens_on_this_machine_alone_and_a_taken_port_is_said(app: Flask, u
     assert urlsplit(url).hostname == "127.0.0.1"
     with pytest.raises(OSError):
         serve(app, urlsplit(url).port or 0)
+
+
+@pytest.mark.slow
+def test_connections_that_ask_nothing_make_room_and_streams_live_on(url: str) -> None:
+    at, patience_s = urlsplit(url), 20
+    with ExitStack() as opened:
+        stream = opened.enter_context(requests.get(url + "/events/lane/1", stream=True, timeout=patience_s))
+        heard = stream.iter_lines()
+        for _ in range(100):
+            idle = opened.enter_context(socket.create_connection((at.hostname, at.port)))
+            idle.sendall(b"GET /hea")
+        began_s = time.monotonic()
+        assert requests.get(url + "/healthz", timeout=patience_s).status_code == 200
+        waited_s = time.monotonic() - began_s
+        assert waited_s > 1, "they were never in the way"
+        beats = [line for line, _ in zip(heard, range(20), strict=False)]
+        assert len(beats) == 20
