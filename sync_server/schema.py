@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 if TYPE_CHECKING:
     from alembic.config import Config
 
+import sync_server.approvals.tables
 import sync_server.audit.tables
 import sync_server.catalog.tables
 import sync_server.electronic_cards.tables

@@ -145,6 +145,8 @@ PERMISSION_WORDS = {
     Permission.GATES_VIEW: _("查看闸机"),
     Permission.GATES_ENROL: _("登记闸机"),
     Permission.GATES_REVOKE: _("吊销闸机"),
+    Permission.JOURNALS_RETIRE: _("不再等候闸机记录"),
+    Permission.JOURNALS_UNFREEZE: _("解冻闸机记录"),
     Permission.SETTLEMENT_VIEW: _("查看结算"),
     Permission.LEDGER_VIEW: _("查看记账分录"),
     Permission.USERS_MANAGE: _("管理用户"),

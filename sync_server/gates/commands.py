@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from sync_server.centre import Opener
-from sync_server.gates import enrolment, fleet, registry
+from sync_server.gates import enrolment, fleet, journal_commands, registry
 from sync_server.gates.enrolment_qr import enrolment_svg
 from sync_server.keys import key_set
 from sync_server.parties.parties import venue_by_number
@@ -83,5 +83,8 @@ def revoke(opener: Opener, gate_id: str, reason: str) -> None:
         registry.revoke(connection, device_id, reason, centre.now_ms(), ACTOR)
     click.echo(json.dumps({"id": device_id.hex(), "state": "revoked"}))
 
+
+for journal_command in journal_commands.COMMANDS:
+    gate.add_command(journal_command)
 
 COMMANDS = (enrolment_code, gate)

@@ -1,7 +1,8 @@
 """What an operator may do: the permissions, and the seeded roles that bundle them.
 
-A permission stands here only if a page asks for it. Roles live in the database (`people.operators` seeds them), so
-that an installation can change what a role holds; user administration, finance and audit exclude each other (web.md).
+A permission stands here only if a page or a command asks for it. Roles live in the database (`people.operators` seeds
+them), so that an installation can change what a role holds; user administration, finance and audit exclude each other
+(web.md).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ class Permission(StrEnum):
     GATES_VIEW = "gates.view"
     GATES_ENROL = "gates.enrol"  # make enrolment codes, compare the six characters, approve or refuse
     GATES_REVOKE = "gates.revoke"
+    JOURNALS_RETIRE = "journals.retire"  # of two persons: wait no longer for what a lost gate may still hold
+    JOURNALS_UNFREEZE = "journals.unfreeze"  # of two persons: settle a journal again that could not be true
     SETTLEMENT_VIEW = "settlement.view"
     LEDGER_VIEW = "ledger.view"
     USERS_MANAGE = "users.manage"
@@ -60,6 +63,8 @@ SEEDED_ROLES = (
                 Permission.GATES_VIEW,
                 Permission.GATES_ENROL,
                 Permission.GATES_REVOKE,
+                Permission.JOURNALS_RETIRE,
+                Permission.JOURNALS_UNFREEZE,
                 Permission.SETTLEMENT_VIEW,
             }
         ),
@@ -75,6 +80,8 @@ SEEDED_ROLES = (
                 Permission.STOCK_VIEW,
                 Permission.ENTRIES_VIEW,
                 Permission.SETTLEMENT_VIEW,
+                Permission.JOURNALS_RETIRE,
+                Permission.JOURNALS_UNFREEZE,
                 Permission.LEDGER_VIEW,
             }
         ),

@@ -74,9 +74,7 @@ def find_session(connection: Connection, token: str, now_ms: int) -> SignedIn | 
     ).one_or_none()
     if row is None:
         return None
-    held = sa.select(role_permission.c.permission).where(role_permission.c.role_code == row.role_code)
-    known = {permission.value for permission in Permission}
-    permissions = frozenset(Permission(name) for name in connection.execute(held).scalars() if name in known)
+    permissions = permissions_of(connection, row.role_code)
     return SignedIn(
         token,
         row.id,
@@ -89,6 +87,13 @@ def find_session(connection: Connection, token: str, now_ms: int) -> SignedIn | 
         row.name_en,
         permissions,
     )
+
+
+def permissions_of(connection: Connection, role_code: str) -> frozenset[Permission]:
+    """What the installation lets a role do; what a later release knows is left out."""
+    held = sa.select(role_permission.c.permission).where(role_permission.c.role_code == role_code)
+    known = {permission.value for permission in Permission}
+    return frozenset(Permission(name) for name in connection.execute(held).scalars() if name in known)
 
 
 def end_session(connection: Connection, token: str, now_ms: int) -> None:

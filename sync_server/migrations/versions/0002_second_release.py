@@ -14,6 +14,34 @@ depends_on = None
 def upgrade() -> None:
     """From '0001' to '0002'."""
     op.create_table(
+        "approval",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("act", sa.String(length=64), nullable=False),
+        sa.Column("subject", sa.String(length=100), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("state", sa.String(length=32), nullable=False),
+        sa.Column("requested_by", sa.Uuid(), nullable=False),
+        sa.Column("requested_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("decided_by", sa.Uuid(), nullable=True),
+        sa.Column("decided_at_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("state <> 'CONFIRMED' OR decided_by <> requested_by", name=op.f("ck_approval_two_persons")),
+        sa.CheckConstraint("state <> 'CONFIRMED' OR decided_by IS NOT NULL", name=op.f("ck_approval_confirmed_by")),
+        sa.ForeignKeyConstraint(["decided_by"], ["operator.id"], name=op.f("fk_approval_decided_by")),
+        sa.ForeignKeyConstraint(["requested_by"], ["operator.id"], name=op.f("fk_approval_requested_by")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_approval")),
+    )
+    with op.batch_alter_table("approval", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_approval_requested_at_ms"), ["requested_at_ms"], unique=False)
+        batch_op.create_index(
+            "uq_approval_requested",
+            ["act", "subject"],
+            unique=True,
+            sqlite_where=sa.text("state = 'REQUESTED'"),
+            postgresql_where=sa.text("state = 'REQUESTED'"),
+        )
+
+    op.create_table(
         "feed_building",
         sa.Column("venue_id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
