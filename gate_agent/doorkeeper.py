@@ -9,6 +9,7 @@ from dataclasses import replace
 from gate_agent import judging, staff_entries
 from gate_agent.announcement import Announcement, next_of_group
 from gate_agent.board import Board
+from gate_agent.events import EXIT, STAYED, group_over, hold_over
 from gate_agent.faces import FAMILY, Face, Family, State, shown_ms
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.judging import Event
@@ -17,7 +18,6 @@ from gate_agent.lane_state import Word
 from gate_agent.passage import NS_PER_MS, Ending, Opening, Sighting
 from gate_agent.standing import OPEN, Standing, allows_pulse
 from gate_agent.status import AlarmKind
-from gate_agent.uses import EXIT, STAYED
 from gate_agent.wiring_watch import WiringWatch
 from gate_agent.world import World
 from hardware import DeviceFault
@@ -226,8 +226,8 @@ class Doorkeeper:
         if order.word is Word.HELD_OPEN:  # its time is over, and nobody has said another word since
             self._standing.give(lane.number, OPEN)
             self._journal.post(lambda entries: entries.keep_lane_order(lane.number, OPEN, world.boot, world.now))
-        counts = f"{lane.hold.through} through, {lane.hold.back} back" if lane.passages.has_sensor else "not counted"
-        lane.owed.append(Event(f"held_open_ended: {counts}"))
+        hold = lane.hold
+        lane.owed.append(Event(hold_over(hold.through, hold.back, counted=lane.passages.has_sensor)))
         lane.hold = None
 
     def _go_on(self, lane: Lane) -> None:
@@ -269,8 +269,9 @@ class Doorkeeper:
             self._party_over(lane, party)
 
     def _party_over(self, lane: Lane, party: Party) -> None:
-        name, who = ("group", None) if party.by_hand is None else ("group_by_hand", party.by_hand.who)
-        lane.owed.append(Event(f"{name}: {party.passed} of {party.persons}", party.pass_id, who))
+        by_hand = party.by_hand
+        told = group_over(party.passed, party.persons, by_hand=by_hand is not None)
+        lane.owed.append(Event(told, party.pass_id, None if by_hand is None else by_hand.who))
         lane.party = None
 
     def _light(self, lane: Lane, face: Face) -> None:

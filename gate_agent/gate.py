@@ -10,6 +10,7 @@ from gate_agent.board import Board, Scan, ShownBy
 from gate_agent.decision import Facts, Refuse, decide
 from gate_agent.doorkeeper import Doorkeeper
 from gate_agent.entries import OpenIntent
+from gate_agent.events import STAYED
 from gate_agent.faces import NO_FACTS, Face, FaceFacts, State
 from gate_agent.facts import Known
 from gate_agent.journal import CannotRecord, Journal
@@ -22,7 +23,6 @@ from gate_agent.recognition import Presentation
 from gate_agent.staff_entries import NotNow
 from gate_agent.standing import Standing
 from gate_agent.topology import Wiring
-from gate_agent.uses import STAYED
 from gate_agent.wiring_watch import WiringWatch
 from gate_agent.world import World
 from hardware import DeviceFault

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from gate_agent.decision import Admit, Cover, Refuse, decide
 from gate_agent.entries import Entries, Placed
+from gate_agent.events import EXIT
 from gate_agent.facts import Known
 from gate_agent.passage import Ending, Sighting
-from gate_agent.uses import EXIT, UNUSED, PassUses, count
+from gate_agent.uses import UNUSED, PassUses, count
 from gate_agent.world import World
 from wire.messages import Entry, EntryKind, Presentation
 from wire.reasons import Reason

@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gate_agent import events
 from hardware.turnstile import Direction
 from wire.messages import CLOSING, EntryKind
 from wire.reasons import Reason
@@ -39,7 +40,7 @@ class Sighting(StrEnum):
     BACKWARDS = "backwards"
     FORCED = "forced"
     ANNULLED_OFTEN = "annulled_often"
-    EXIT = "exit"
+    EXIT = events.EXIT
     """Not an alarm: the way that needs no pulse."""
 
 

@@ -10,6 +10,7 @@ from gate_agent.announcement import Announcement, announce, announce_again
 from gate_agent.board import Scan, ShownBy
 from gate_agent.decision import Admit, LetOut, Refuse, decide, decide_exit, may_be_reused
 from gate_agent.doorkeeper import Doorkeeper
+from gate_agent.events import STAYED
 from gate_agent.faces import Face, FaceFacts, State
 from gate_agent.facts import Known, find_out
 from gate_agent.journal import CannotRecord, Journal
@@ -18,7 +19,7 @@ from gate_agent.lane import Check, Lane, Party
 from gate_agent.passage import Ending, Opening
 from gate_agent.recognition import ElectronicCard, Presentation, Resolved, electronic_code
 from gate_agent.standing import Standing
-from gate_agent.uses import STAYED, UNUSED, PassUses
+from gate_agent.uses import UNUSED, PassUses
 from gate_agent.world import World
 from hardware import DeviceFault
 from hardware.card_reader import CardFault

@@ -8,10 +8,11 @@ from enum import StrEnum
 from gate_agent import judging
 from gate_agent.decision import Admit
 from gate_agent.entries import Entries, Placed
+from gate_agent.events import EXIT
 from gate_agent.facts import Known
 from gate_agent.judging import Event, Judged
 from gate_agent.lane_state import Order, Word
-from gate_agent.uses import COUNTS_AFTER, EXIT
+from gate_agent.uses import COUNTS_AFTER
 from gate_agent.world import World
 from hardware.turnstile import Direction
 from wire.messages import MAX_WORD_CHARACTERS, EntryKind

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 from gate_agent.entries_view import EntriesView, Told
+from gate_agent.events import came_and_went
 from gate_agent.status import Counters
-from gate_agent.uses import EXIT, STAYED
 from wire.messages import COUNTING, EntryKind
 from wire.moments import HOUR_MS
 from wire.reasons import Reason
@@ -15,8 +14,6 @@ from wire.reasons import Reason
 LOOK_BACK_ENTRIES = 50_000
 """How far back a day that has just begun, or an agent that has just started, looks for the day's entries."""
 _KNOWN = frozenset(Reason)
-_GROUP = re.compile(r"group: (\d+) of \d+")
-_HELD_OPEN = re.compile(r"held_open_ended: (\d+) through, (\d+) back")
 
 
 class Tally:
@@ -53,10 +50,6 @@ class Tally:
         elif told.kind is EntryKind.REFUSED and told.reason in _KNOWN:  # a newer release may have written others
             self._refused[Reason(told.reason)] += 1
         elif told.kind is EntryKind.EVENT and told.reason is not None:
-            name = told.reason.partition(":")[0]
-            self._left += (name == EXIT) - (name == STAYED)
-            if group := _GROUP.fullmatch(told.reason):
-                self._entered[told.at_ms // HOUR_MS] += max(0, int(group[1]) - 1)  # the first is the intent's own
-            elif held := _HELD_OPEN.fullmatch(told.reason):
-                self._entered[told.at_ms // HOUR_MS] += int(held[1])
-                self._left += int(held[2])
+            came, left = came_and_went(told.reason)
+            self._entered[told.at_ms // HOUR_MS] += came
+            self._left += left

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gate_agent.events import EXIT, STAYED
 from wire import moments
 from wire.entitlement import Uses
 from wire.feed import UseRow
@@ -13,10 +14,6 @@ from wire.moments import DAY_MS
 
 SAME_USE_MS = 60_000
 """How far the centre's time of an entry may lie after the gate's own."""
-EXIT = "exit"
-"""The reason of the event by which a lane out of the venue says that a pass left (its pass id stands beside it)."""
-STAYED = "exit_annulled"
-"""Of the event which says that nobody walked out on the newest of these: who only shows his pass has not left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gate_agent.uses import EXIT, SAME_USE_MS, LastUse, PassEntry, PassUses, Today, count
+from gate_agent.events import EXIT
+from gate_agent.uses import SAME_USE_MS, LastUse, PassEntry, PassUses, Today, count
 from wire.feed import UseRow
 from wire.messages import EntryKind
 from wire.moments import DAY_MS
