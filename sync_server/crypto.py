@@ -11,9 +11,10 @@ from pathlib import Path
 
 import msgspec
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sync_server.errors import ConfigurationError
 
@@ -93,6 +94,11 @@ def unseal(value: Secrets, field: str, row: str | bytes, sealed: bytes) -> str:
         return AESGCM(value.encryption_key).decrypt(nonce, body, _binding(field, row)).decode()
     except InvalidTag as error:
         raise ValueError(f"{field} of {row!r} was changed, or sealed for another row or with another key") from error
+
+
+def derive_key(value: Secrets, purpose: str) -> bytes:
+    """A key of 32 bytes for one purpose, the same whenever it is asked for."""
+    return HKDF(hashes.SHA256(), 32, salt=None, info=purpose.encode()).derive(value.encryption_key)
 
 
 def blind_index(value: Secrets, kind: str, plain: str) -> bytes:

@@ -121,6 +121,8 @@ class NameRow(msgspec.Struct, frozen=True, array_like=True):
     pass_id: bytes
     ticket_number: str
     masked_name: str
+    photo: bytes = b""
+    """The name of the holder's photo (wire.photo); empty: there is none, or this venue shows none."""
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):

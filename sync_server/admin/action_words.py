@@ -24,6 +24,8 @@ ACTION_WORDS = {
     "approval.confirm": _("复核通过"),
     "approval.withdraw": _("撤回复核申请"),
     "venue.set": _("更改景区设置"),
+    "pass.photo": _("存入照片"),
+    "pass.photo_removed": _("删除照片"),
     "pass.codes": _("导出年票码"),
     "demo-data": _("写入演示数据"),
     "lists.new_epoch": _("名单重新起版"),

@@ -21,6 +21,7 @@ from sync_server.device_api.heads import HeadCache
 from sync_server.device_api.service_key import ServiceKey
 from sync_server.electronic_cards.platform_client import verifier_of
 from sync_server.feed.heads import open_feed
+from sync_server.feed.photos import photo_keys, photo_named
 from sync_server.feed.reading import list_key_ids, segment
 from sync_server.gates.enrolment import EnrolFlaw, enrol
 from sync_server.gates.journals import KEPT_HERE, MAX_SEQ
@@ -43,6 +44,7 @@ from wire.messages import (
     read_batch,
     sign_config,
 )
+from wire.photo import PhotoKeys, sign_photo_keys
 from wire.redeem import MAX_REDEEM_BYTES, RedeemFlaw, read_redeem
 
 MAX_ENROL_BYTES = 4096
@@ -125,6 +127,7 @@ def _device_routes(centre: Centre) -> Blueprint:
 
     _add_redeem_route(routes, centre, service_key)
     _add_card_route(routes, centre, service_key)
+    _add_photo_keys_route(routes, centre, service_key)
 
     return routes
 
@@ -211,6 +214,22 @@ def _add_card_route(routes: Blueprint, centre: Centre, service_key: ServiceKey) 
         return Response(answer, mimetype=OCTETS)
 
 
+def _add_photo_keys_route(routes: Blueprint, centre: Centre, service_key: ServiceKey) -> None:
+    """What opens the photos: apart from the configuration, which gates keep on disk."""
+
+    @routes.get("/photo-keys")
+    def tell_photo_keys() -> Response:
+        caller = identify(centre, _signed(), ACTIVE)
+        if isinstance(caller, Refusal):
+            return _refuse_caller(caller)
+        with centre.write() as connection:
+            if not spend(connection, caller, centre.now_ms()):
+                return _refuse_caller(Refusal.REPLAYED)
+            keys = photo_keys(connection, centre, caller.device.venue_id)
+        told, signer = PhotoKeys(caller.device.id, caller.nonce, keys), service_key.current()
+        return Response(sign_photo_keys(told, signer.id, signer.private), mimetype=OCTETS)
+
+
 def _feed_routes(centre: Centre) -> Blueprint:
     """Plain cacheable GETs without a session, a row or a signature of the asker: what is served is signed itself."""
     routes = Blueprint("feed", __name__, url_prefix="/feed")
@@ -235,12 +254,25 @@ def _feed_routes(centre: Centre) -> Blueprint:
             data = None if name is None else segment(connection, name)
         if data is None:
             return _refuse(404, "unknown_segment", "there is no such segment (any more); fetch the head again")
-        response = Response(data, mimetype=OCTETS)
-        response.set_etag(segment_name)
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-        return response
+        return _immutable(data, segment_name)
+
+    @routes.get("/photos/<name_hex>")
+    def photo(name_hex: str) -> Response:
+        name = _unhex(name_hex)
+        with centre.read() as connection:
+            data = None if name is None else photo_named(connection, name)
+        if data is None:
+            return _refuse(404, "unknown_photo", "there is no such photo (any more)")
+        return _immutable(data, name_hex)
 
     return routes
+
+
+def _immutable(data: bytes, name: str) -> Response:
+    response = Response(data, mimetype=OCTETS)
+    response.set_etag(name)
+    response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    return response
 
 
 def _signed() -> Request:

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from sync_server.catalog.tables import product, product_item
 from sync_server.centre import Centre
-from sync_server.feed.tables import pass_use
+from sync_server.feed.tables import gate_photo, pass_use
 from sync_server.gates.tables import device, venue_key
 from sync_server.gates.venue_keys import credential_key
 from sync_server.issuance.credentials import credential_hash, open_credentials
@@ -171,6 +171,7 @@ def chunks(
     for rows in pages:
         ids = [row.id for row in rows]
         cards, phones = _cards(connection, centre, ids, kinds, key), _phones(connection, ids)
+        photos = _photos(connection, venue_id, ids)
         yield Chunk(
             [
                 PassRow(
@@ -185,7 +186,7 @@ def chunks(
                 )
                 for row in rows
             ],
-            [NameRow(row.id, row.number, row.name_masked or "") for row in rows],
+            [NameRow(row.id, row.number, row.name_masked or "", photos.get(row.id, b"")) for row in rows],
         )
 
 
@@ -232,6 +233,15 @@ def _cards(
     for bound in open_credentials(connection, centre.secrets, wanted):
         found[bound.pass_id].append(Credential(bound.kind, credential_hash(bound, key)))
     return {pass_id: tuple(cards) for pass_id, cards in found.items()}
+
+
+def _photos(connection: Connection, venue_id: UUID, pass_ids: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The names of these passes' photos as far as the venue's gates may have them."""
+    mine = sa.and_(gate_photo.c.venue_id == venue_id, gate_photo.c.pass_id.in_(pass_ids))
+    return {
+        row.pass_id: row.name
+        for row in connection.execute(sa.select(gate_photo.c.pass_id, gate_photo.c.name).where(mine))
+    }
 
 
 def _phones(connection: Connection, pass_ids: Sequence[bytes]) -> dict[bytes, tuple[HolderKey, ...]]:

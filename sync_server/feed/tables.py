@@ -35,6 +35,18 @@ pass_use = sa.Table(
     partial_index("ix_pass_use_unlisted", "venue_id", where="listed_version IS NULL"),
 )
 
+# Copies of holders' photos for one venue's gates (wire.photo), served by their names.
+gate_photo = sa.Table(
+    "gate_photo",
+    metadata,
+    sa.Column("name", sa.LargeBinary(16), primary_key=True),
+    link("venue_id", "venue.id"),
+    sa.Column("pass_id", sa.LargeBinary(8), sa.ForeignKey("pass.id"), nullable=False),
+    sa.Column("key_id", sa.Integer(), nullable=False),
+    sa.Column("data", sa.LargeBinary(), nullable=False),
+    sa.UniqueConstraint("venue_id", "pass_id"),
+)
+
 feed_segment = sa.Table(
     "feed_segment",
     metadata,

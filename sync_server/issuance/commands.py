@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import BinaryIO
 
 import click
 
 from sync_server.audit.log import record
 from sync_server.centre import Opener
-from sync_server.issuance import credentials, holder_keys, passes
+from sync_server.issuance import credentials, holder_keys, passes, photos
 
 ACTOR = "command-line"
 
@@ -87,6 +88,22 @@ def phone_lost(opener: Opener, number: str, reason: str) -> None:
     with centre.write() as connection:
         retired = holder_keys.retire_all(connection, number, reason, centre.now_ms(), ACTOR)
     click.echo(json.dumps({"number": number, "retired": retired}))
+
+
+@pass_.command()
+@click.argument("number")
+@click.argument("file", type=click.File("rb"), required=False)
+@click.option("--remove", is_flag=True, help="forget the photo, here and at every gate")
+@click.pass_obj
+def photo(opener: Opener, number: str, file: BinaryIO | None, *, remove: bool) -> None:
+    """Keep the holder's photo, a JPEG or PNG, for the pass with this NUMBER; gates show it to their staff alone."""
+    if (file is None) is not remove:
+        raise click.UsageError("name a FILE, or --remove")
+    if file is None:
+        click.echo(json.dumps({"number": number, "removed": photos.remove_photo(opener(), number, ACTOR)}))
+        return
+    size = photos.put_photo(opener(), number, file.read(photos.MAX_FILE_BYTES + 1), ACTOR)
+    click.echo(json.dumps({"number": number, "bytes": size}))
 
 
 @click.group()

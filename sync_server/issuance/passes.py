@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection, Row
 
 from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError, NotFoundError
-from sync_server.issuance.tables import entitlement, issued_pass, pass_token
+from sync_server.issuance.tables import entitlement, issued_pass, pass_photo, pass_token
 from sync_server.orders.tables import order, ticket
 
 # From status and event to status (money.md §2.6); what is not here is refused.
@@ -65,6 +65,10 @@ def change_status(connection: Connection, number: str, event: str, reason: str, 
     if after is None or connection.execute(changed.values(status=after)).rowcount != 1:
         raise NotAllowedError(f"the pass {row.number} is {row.status}: you cannot {event} it")
     relist(connection, [row.id])
+    if after == "REVOKED":
+        connection.execute(
+            pass_photo.update().where(pass_photo.c.pass_id == row.id).values(photo_sealed=None, due=True)
+        )
     record(connection, now_ms, actor, f"pass.{event}", f"pass:{row.number}", {"reason": reason})
     return after
 

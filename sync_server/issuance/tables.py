@@ -87,6 +87,19 @@ credential = sa.Table(
     partial_unique("uq_credential_live", "kind", "value_index", "pass_id", where="removed_at_ms IS NULL"),
 )
 
+# The holder's photo, sealed as a JPEG in base64. Null: forgotten, and the copies for the gates are still to go.
+pass_photo = sa.Table(
+    "pass_photo",
+    metadata,
+    sa.Column("pass_id", sa.LargeBinary(8), sa.ForeignKey("pass.id"), primary_key=True),
+    sa.Column("id", sa.Uuid(), nullable=False),  # another one with every picture
+    sa.Column("photo_sealed", sa.LargeBinary()),
+    sa.Column("delete_at_minute", sa.Integer(), nullable=False, index=True),  # some days after the pass ends
+    ms_column("put_at_ms"),
+    sa.Column("due", sa.Boolean(), nullable=False),  # the gates' copies are to be made or removed (feed.photos)
+    partial_index("ix_pass_photo_due", "put_at_ms", where="due"),
+)
+
 # Phones that may draw rotating codes for a pass (wire.md §3). Retired keys stay: they prove the entries made with them.
 holder_key = sa.Table(
     "holder_key",

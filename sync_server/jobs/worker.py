@@ -14,12 +14,14 @@ import structlog
 
 from sync_server.centre import Centre
 from sync_server.electronic_cards.resolving import forget_old_reads
+from sync_server.feed.photos import prepare_photos
 from sync_server.feed.publishing import publish_feeds
 from sync_server.gates.registry import forget_old_nonces
 from sync_server.gates.venue_keys import rotate_venue_keys
 from sync_server.issuance.credentials import bind_id_numbers
 from sync_server.issuance.holder_keys import bind_phones
 from sync_server.issuance.issuing import issue_paid_orders
+from sync_server.issuance.photos import forget_ended_photos
 from sync_server.issuance.reissuing import reissue_revoked
 from sync_server.jobs.silent_gates import watch_silent_gates
 from sync_server.orders.progress import take_payments
@@ -56,6 +58,8 @@ STEPS: tuple[Step, ...] = (
     bind_id_numbers,
     bind_phones,
     reissue_revoked,
+    forget_ended_photos,
+    prepare_photos,
     count_uses,
     clear_redemptions,
     follow_transfers,

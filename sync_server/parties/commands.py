@@ -28,17 +28,20 @@ def list_(opener: Opener) -> None:
     rows = sa.select(table, party.c.name_zh).join(party, party.c.id == table.c.id).order_by(table.c.number)
     with opener().read() as connection:
         for row in connection.execute(rows):
-            told = {"number": row.number, "name_zh": row.name_zh, "electronic_cards": row.electronic_cards}
+            told = {"number": row.number, "name_zh": row.name_zh}
+            told |= {"electronic_cards": row.electronic_cards, "photos": row.photos}
             click.echo(json.dumps(told, ensure_ascii=False))
 
 
 @venue.command(name="set")
 @click.argument("number", type=int)
 @click.option("--electronic-cards/--no-electronic-cards", default=None, help="take electronic social-security cards")
+@click.option("--photos/--no-photos", default=None, help="show holders' photos to the staff at its gates")
 @click.pass_obj
-def set_(opener: Opener, number: int, *, electronic_cards: bool | None) -> None:
+def set_(opener: Opener, number: int, *, electronic_cards: bool | None, photos: bool | None) -> None:
     """Change what is named; its gates follow with their next list."""
-    changes = {} if electronic_cards is None else {"electronic_cards": electronic_cards}
+    named = {"electronic_cards": electronic_cards, "photos": photos}
+    changes = {name: value for name, value in named.items() if value is not None}
     if not changes:
         raise click.UsageError("nothing to set: name what is to change, as --electronic-cards")
     centre = opener()

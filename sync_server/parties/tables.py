@@ -35,6 +35,9 @@ venue = sa.Table(
     sa.Column("zone", sa.String(64), nullable=False),
     # Whether its gates take codes of electronic social-security cards 电子社保卡.
     sa.Column("electronic_cards", sa.Boolean(), nullable=False, server_default="0"),
+    # Whether its staff see holders' photos, and under which of its list keys those copies were made (feed.photos).
+    sa.Column("photos", sa.Boolean(), nullable=False, server_default="0"),
+    sa.Column("photos_made_with", sa.Integer()),  # null: there are none
     sa.CheckConstraint("number BETWEEN 1 AND 65535", name="number"),
 )
 

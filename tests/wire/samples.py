@@ -15,6 +15,7 @@ from wire import (
     invitation,
     keyset,
     messages,
+    photo,
     presentation,
     signing,
     stranger,
@@ -81,7 +82,9 @@ PASS_ROWS = (
     ),
     feed.PassRow(bytes(8), 8, PassStatus.REVOKED, 3_600_000, 3_700_000, 2),
 )
-NAME_ROWS = (feed.NameRow(PASS_ID, "2026111800000017", "李*花"),)
+PHOTO = photo.seal_photo(b"a picture", PASS_ID, 21, LIST_KEY, bytes(12))
+PHOTO_KEYS = photo.PhotoKeys(DEVICE_ID, bytes(16), ((21, LIST_KEY),))
+NAME_ROWS = (feed.NameRow(PASS_ID, "2026111800000017", "李*花", photo.photo_name(PHOTO)),)
 USE_ROWS = (feed.UseRow(PASS_ID, 3, 2513, 1, (feed.Mark(DEVICE_ID, INCARNATION, 9),), 2, 3, NOW_MS, 1),)
 DOCUMENT = feed.VenueDocument(
     venue=3,
@@ -239,6 +242,8 @@ def exact_bytes() -> dict[str, str]:
         ).hex(),
         "electronic_card.question": QUESTION.hex(),
         "electronic_card.answer": electronic_card.sign_answer(ANSWER, SERVICE_KEY_ID, SERVICE).hex(),
+        "photo": PHOTO.hex(),
+        "photo.keys": photo.sign_photo_keys(PHOTO_KEYS, SERVICE_KEY_ID, SERVICE).hex(),
         "credential.card": credential.card_credential(bytes(32), "410200", "A12345678").hex(),
         "heartbeat": heartbeat.encode_heartbeat(HEARTBEAT).hex(),
         "enrolment.code": messages.make_enrolment_code(bytes(range(10)), signing.public_key_of(ROOT)).text(),

@@ -106,6 +106,18 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_redeem_answer_given_at_ms"), ["given_at_ms"], unique=False)
 
     op.create_table(
+        "gate_photo",
+        sa.Column("name", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("venue_id", sa.Uuid(), nullable=False),
+        sa.Column("pass_id", sa.LargeBinary(length=8), nullable=False),
+        sa.Column("key_id", sa.Integer(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["pass_id"], ["pass.id"], name=op.f("fk_gate_photo_pass_id")),
+        sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_gate_photo_venue_id")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_gate_photo")),
+        sa.UniqueConstraint("venue_id", "pass_id", name=op.f("uq_gate_photo_venue_id_pass_id")),
+    )
+    op.create_table(
         "holder_key",
         sa.Column("pass_id", sa.LargeBinary(length=8), nullable=False),
         sa.Column("generation", sa.Integer(), autoincrement=False, nullable=False),
@@ -133,6 +145,27 @@ def upgrade() -> None:
             unique=True,
             sqlite_where=sa.text("retired_at_ms IS NULL"),
             postgresql_where=sa.text("retired_at_ms IS NULL"),
+        )
+
+    op.create_table(
+        "pass_photo",
+        sa.Column("pass_id", sa.LargeBinary(length=8), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("photo_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("delete_at_minute", sa.Integer(), nullable=False),
+        sa.Column("put_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("due", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["pass_id"], ["pass.id"], name=op.f("fk_pass_photo_pass_id")),
+        sa.PrimaryKeyConstraint("pass_id", name=op.f("pk_pass_photo")),
+    )
+    with op.batch_alter_table("pass_photo", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_pass_photo_delete_at_minute"), ["delete_at_minute"], unique=False)
+        batch_op.create_index(
+            "ix_pass_photo_due",
+            ["put_at_ms"],
+            unique=False,
+            sqlite_where=sa.text("due"),
+            postgresql_where=sa.text("due"),
         )
 
     op.create_table(
@@ -204,3 +237,5 @@ def upgrade() -> None:
 
     with op.batch_alter_table("venue", schema=None) as batch_op:
         batch_op.add_column(sa.Column("electronic_cards", sa.Boolean(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("photos", sa.Boolean(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("photos_made_with", sa.Integer(), nullable=True))
