@@ -9,6 +9,7 @@ from pathlib import Path
 from gate_agent import judging
 from gate_agent.acts import TERMS, Act, Came, Result, Wish
 from gate_agent.box_acts import BoxActs
+from gate_agent.enrol_scan import EnrolScan
 from gate_agent.faces import NO_LABEL, Label
 from gate_agent.gate import Gate
 from gate_agent.journal import Journal
@@ -23,7 +24,7 @@ from gate_agent.venue import ListedPass
 from gate_agent.world import World
 from wire.credential import mask_name
 
-NOTED = frozenset({Act.TEST_CARD, Act.SYNC, Act.EXPORT, Act.ENROL})
+NOTED = frozenset({Act.TEST_CARD, Act.SYNC, Act.EXPORT, Act.ENROL, Act.ENROL_SCAN})
 """Acts of which no lane writes an entry of its own."""
 
 
@@ -72,6 +73,7 @@ class Acts:
             Act.SYNC: box.sync_now,
             Act.EXPORT: box.export,
             Act.ENROL: box.enrol,
+            Act.ENROL_SCAN: EnrolScan(gate, lane, journal, look, sync).begin,
         }
 
     @property

@@ -33,6 +33,7 @@ class Act(StrEnum):
     SYNC = "sync"
     EXPORT = "export"
     ENROL = "enrol"
+    ENROL_SCAN = "enrol_scan"
 
 
 class Ask(StrEnum):
@@ -72,6 +73,7 @@ TERMS: Mapping[Act, Terms] = MappingProxyType(
         Act.SYNC: Terms(Role.STEWARD, at_lane=False),
         Act.EXPORT: Terms(Role.SUPERVISOR, at_lane=False),
         Act.ENROL: Terms(Role.SUPERVISOR, at_lane=False, asks=Ask.CENTRE),
+        Act.ENROL_SCAN: Terms(Role.SUPERVISOR),
     }
 )
 

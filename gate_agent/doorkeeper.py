@@ -165,6 +165,7 @@ class Doorkeeper:
         """Staff have seen the pass they wanted to check, or wait no longer for one."""
         lane.check = None
         self._standing.check(lane.number, on=False)
+        self._standing.await_no_code(lane.number)
 
     def begin_party(self, lane: Lane, party: Party) -> None:
         """The arm was unlocked for the first of several; the others follow as the arm gets free."""

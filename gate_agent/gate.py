@@ -11,7 +11,7 @@ from gate_agent.decision import Facts, Refuse, decide
 from gate_agent.doorkeeper import Doorkeeper
 from gate_agent.entries import OpenIntent
 from gate_agent.events import STAYED
-from gate_agent.faces import NO_FACTS, Face, FaceFacts, State
+from gate_agent.faces import NO_FACTS, Enrolling, Face, FaceFacts, State
 from gate_agent.facts import Known
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.judging import Event
@@ -175,13 +175,23 @@ class Gate:
         return None
 
     def test_next(
-        self, lane: Lane, who: str, heard: Callable[[Presentation | CardFault], None], wait_ms: int
+        self, lane: Lane, who: str, heard: Callable[[Presentation | CardFault], bool], wait_ms: int
     ) -> NotNow | None:
-        """Whatever is held to a reader within `wait_ms` is told to `heard`, and neither judged nor opened for."""
+        """What is held to a reader within `wait_ms` is told to `heard` until it says yes; nothing is judged."""
         if self.standing.fire:
             return NotNow.FIRE
         lane.check = Check(who, self._monotonic_ns() + wait_ms * NS_PER_MS, heard)
         self.standing.check(lane.number, on=True)
+        return None
+
+    def enrol_next(
+        self, lane: Lane, who: str, heard: Callable[[Presentation | CardFault], bool], wait_ms: int
+    ) -> NotNow | None:
+        """The same for the code that makes this box a gate; the lane's screen asks for it."""
+        if self.standing.fire:
+            return NotNow.FIRE
+        lane.check = Check(who, self._monotonic_ns() + wait_ms * NS_PER_MS, heard, enrols=True)
+        self.standing.enrol(lane.number, Enrolling.SHOW)
         return None
 
     def return_entry(self, lane: Lane, seq: int, who: str, reason: str) -> int | NotNow:

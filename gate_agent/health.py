@@ -17,9 +17,10 @@ from gate_agent.lanes import LaneThreads
 from gate_agent.machine import Machine, Strain
 from gate_agent.standing import Standing
 from gate_agent.status import Alarm, AlarmKind, DeviceKind, DeviceStatus, Status
-from gate_agent.sync_state import SyncView, sync_is_running
+from gate_agent.sync_state import DEVICE_KEY, SyncView, sync_is_running
 from gate_agent.tally import Tally
 from gate_agent.world import World, WorldView
+from wire.signing import check_characters, public_key_of
 
 LOOK_EVERY_S = 1.0
 SILENT_MS = 60_000
@@ -130,6 +131,10 @@ class Health:
             self._sync_seen_ms = now_ms
         return world.sync.device is not None and now_ms - self._sync_seen_ms >= SILENT_MS
 
+    def _check(self) -> str:
+        """What an operator compares before a gate is approved."""
+        return check_characters(public_key_of((self._data_dir / DEVICE_KEY).read_bytes()))
+
     def _devices(self) -> Iterator[DeviceStatus]:
         for lane in self._lanes:
             number = lane.lane.number
@@ -146,6 +151,7 @@ class Health:
             alarms=self._alarms(world),
             gate=self._gate_name,
             enrolled=sync.device is not None,
+            check=self._check() if sync.device is not None and sync.config is None else "",
             online=online,
             offline_since_ms=None if online else sync.offline_since_ms or contact_ms,
             clock=now.trust,

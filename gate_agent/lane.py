@@ -46,11 +46,15 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The next presentation opens nothing: it is judged for staff, or with `heard` told unjudged, to try a reader."""
+    """The next presentation opens nothing: it is judged for staff, or told to `heard` unjudged, to try a reader.
+
+    `heard` says whether it was what is waited for; `enrols`: it waits for an enrolment code.
+    """
 
     who: str
     until_ns: int
-    heard: Callable[[Presentation | CardFault], None] | None = None
+    heard: Callable[[Presentation | CardFault], bool] | None = None
+    enrols: bool = False
 
 
 @dataclass(slots=True)

@@ -83,7 +83,7 @@ class LaneActs:
             counted = 0 if leaving else wish.count
             if left is not None and counted > left:
                 return Result(Came.DAY_LIMIT, used=used, left=left)
-            came = self._at(wish, lambda lane: self._gate.let_in(lane, member.name, wish.reason, wish.count))
+            came = self.at(wish, lambda lane: self._gate.let_in(lane, member.name, wish.reason, wish.count))
         finally:
             self._counting.release()
         left = None if left is None else left - counted
@@ -91,17 +91,17 @@ class LaneActs:
 
     def return_entry(self, member: Member, wish: Wish) -> Result:
         """The right that an entry used is free again."""
-        came = self._at(wish, lambda lane: self._gate.return_entry(lane, wish.entry_seq, member.name, wish.reason))
+        came = self.at(wish, lambda lane: self._gate.return_entry(lane, wish.entry_seq, member.name, wish.reason))
         return came or Result(Came.DONE)
 
     def admit_by_counter(self, member: Member, wish: Wish) -> Result:
         """A pass found by a number, judged by its own rules."""
-        came = self._at(wish, lambda lane: self._gate.admit_by_counter(lane, wish.pass_id, member.name, wish.reason))
+        came = self.at(wish, lambda lane: self._gate.admit_by_counter(lane, wish.pass_id, member.name, wish.reason))
         return came or Result(Came.DONE)
 
     def check(self, member: Member, wish: Wish) -> Result:
         """The next pass shown is only judged; the staff's list says how."""
-        return self._at(wish, lambda lane: self._gate.check_next(lane, member.name)) or Result(Came.DONE)
+        return self.at(wish, lambda lane: self._gate.check_next(lane, member.name)) or Result(Came.DONE)
 
     def open(self, member: Member, wish: Wish) -> Result:
         """The lane checks passes again."""
@@ -117,21 +117,26 @@ class LaneActs:
 
     def test_card(self, member: Member, wish: Wish) -> Result:
         """What the next card, or whatever else is held to a reader, gives away; nobody is let in."""
-        heard: queue.SimpleQueue[Presentation | CardFault] = queue.SimpleQueue()
+        came_in: queue.SimpleQueue[Presentation | CardFault] = queue.SimpleQueue()
         wait_ms = round(TEST_CARD_S * 1000)
-        came = self._at(wish, lambda lane: self._gate.test_next(lane, member.name, heard.put, wait_ms))
+
+        def heard(shown: Presentation | CardFault) -> bool:
+            came_in.put(shown)
+            return True
+
+        came = self.at(wish, lambda lane: self._gate.test_next(lane, member.name, heard, wait_ms))
         if came is not None:
             return came
         try:
-            return Result(Came.DONE, shown=heard.get(timeout=TEST_CARD_S))
+            return Result(Came.DONE, shown=came_in.get(timeout=TEST_CARD_S))
         except queue.Empty:
             return Result(Came.NOTHING_SHOWN)
 
     def _order(self, member: Member, wish: Wish, word: Word) -> Result:
-        came = self._at(wish, lambda lane: self._gate.set_order(lane, word, member.name, wish.reason, wish.minutes))
+        came = self.at(wish, lambda lane: self._gate.set_order(lane, word, member.name, wish.reason, wish.minutes))
         return came or Result(Came.DONE, count=wish.minutes)
 
-    def _at(self, wish: Wish, work: Callable[[Lane], object]) -> Result | None:
+    def at(self, wish: Wish, work: Callable[[Lane], object]) -> Result | None:
         """Do it on the lane's thread; None when it was done, else why not."""
         threads = self._lanes[wish.lane]
         try:

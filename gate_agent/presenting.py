@@ -63,8 +63,8 @@ class Presenting:
         """A card was held to the reader and told nothing: the visitor hears what to do, the staff what happened."""
         heard = None if lane.check is None else lane.check.heard
         if heard is not None:
-            self._door.end_check(lane)
-            heard(fault)
+            if heard(fault):
+                self._door.end_check(lane)
             return
         facts = FaceFacts(card=fault.trouble)
         scan = Scan(lane.number, Reason.MALFORMED, self._look().now.at_ms, ShownBy.CARD, facts)
@@ -161,11 +161,13 @@ class Presenting:
         """For staff: judged by the rules of entry, or only told to whoever tries a reader; then None.
 
         The visitor only sees that a pass is being checked, whatever the answer is."""
-        self._door.end_check(lane)
         if check.heard is not None:
-            self._door.face(lane, Face(State.CHECK_ONLY))
-            check.heard(shown)
+            if not check.enrols:
+                self._door.face(lane, Face(State.CHECK_ONLY))
+            if check.heard(shown):
+                self._door.end_check(lane)
             return None
+        self._door.end_check(lane)
         known = find_out(shown, world)
         judged = self._journal.perform(
             lambda entries: staff_entries.append_check(entries, lane.number, known, check.who, world)

@@ -14,7 +14,7 @@ from typing import TypeVar
 from gate_agent import judging
 from gate_agent.board import Board
 from gate_agent.entries import Entries
-from gate_agent.faces import IDLE, Face, FaceFacts, LaneTrouble, State
+from gate_agent.faces import IDLE, Enrolling, Face, FaceFacts, LaneTrouble, State
 from gate_agent.journal import Journal
 from gate_agent.judging import NO_LANE, Event
 from gate_agent.lane import Lane
@@ -56,6 +56,8 @@ class Standing:
         self._burning: set[int] = set()
         self._unwritten: list[tuple[str, int]] = []
         self._checking: set[int] = set()
+        self._enrolling: dict[int, Enrolling] = {}
+        self._check_characters = ""
         self._named: dict[int, tuple[LaneTrouble, int | None]] = {}  # the other lane, when it is crossed with one
         self._troubles: dict[int, LaneTrouble | None] = {}
         self._alarms: dict[tuple[AlarmKind, int], tuple[int, int]] = {}  # since: by the boot clock, and for people
@@ -109,6 +111,17 @@ class Standing:
     def check(self, lane: int, on: bool) -> None:
         """Whether staff check a pass at the lane, so that its face says so."""
         self._change(lambda: (self._checking.add if on else self._checking.discard)(lane))
+
+    def enrol(self, lane: int, step: Enrolling | None) -> None:
+        """How far the enrolment by a code shown at this lane is, so that its face says so; None: it is over."""
+        self._change(
+            lambda: self._enrolling.pop(lane, None) if step is None else self._enrolling.__setitem__(lane, step)
+        )
+
+    def await_no_code(self, lane: int) -> None:
+        """Nobody waits for an enrolment code at this lane any more."""
+        if self._enrolling.get(lane) is Enrolling.SHOW:
+            self.enrol(lane, None)
 
     def name_trouble(self, lane: int, trouble: LaneTrouble | None, crossed_with: int | None = None) -> None:
         """A lane whose devices moved, or that is crossed with another, until it was commissioned again."""
@@ -189,6 +202,7 @@ class Standing:
         def change() -> None:
             self._troubles, self._has_list = troubles, world.pass_list is not None
             self._box_alarms = self._box_alarms if status is None else status.alarms
+            self._check_characters = self._check_characters if status is None else status.check
             overdue_ms = world.now.monotonic_ms - ALARM_MS
             self._drop(lambda kind, _, since_ms: kind not in LASTING and since_ms < overdue_ms)
 
@@ -243,7 +257,7 @@ class Standing:
             case LaneState.STARTING:
                 return Face(State.STARTING, facts)
             case LaneState.CLOSED:
-                return Face(Reason.LANE_CLOSED, facts)
+                return self._at_rest_closed(lane, facts)
             case LaneState.OUT_OF_ORDER:
                 return Face(Reason.CANNOT_RECORD if lane.trouble is LaneTrouble.RECORD else Reason.FAULT, facts)
         if lane.lane in self._checking:
@@ -252,6 +266,16 @@ class Standing:
             return Face(State.HELD_OPEN)
         own = self._lanes[lane.lane]
         return Face(State.EXIT) if own.direction in own.passages.free_ways else IDLE
+
+    def _at_rest_closed(self, lane: LaneStatus, facts: FaceFacts) -> Face:
+        """A box that is not a gate yet says how far it is; without a list its lanes are closed."""
+        step = self._enrolling.get(lane.lane)
+        if step is not None:
+            return Face(Reason.LANE_CLOSED, FaceFacts(enrolling=step))
+        if self._check_characters:
+            compare = FaceFacts(enrolling=Enrolling.COMPARE, check=self._check_characters)
+            return Face(Reason.LANE_CLOSED, compare)
+        return Face(Reason.LANE_CLOSED, facts)
 
     def _alarms_now(self) -> tuple[Alarm, ...]:
         """Those of the lanes and of the rest of the gate."""

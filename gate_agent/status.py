@@ -117,6 +117,8 @@ class Status:
     gate: str = ""
     zone: str = "Asia/Shanghai"
     enrolled: bool = False
+    check: str = ""
+    """The six characters of a box that waits for an operator's approval."""
     online: bool = False
     offline_since_ms: int | None = None
     waiting: int = 0

@@ -27,6 +27,7 @@ from gate_agent.sync_state import LOCK, RequestAnswer, Task, Trouble, TroubleKin
 from gate_agent.sync_store import SyncStore
 from gate_agent.trusted_time import Clocks, TrustedTime, clocks_of_this_machine
 from gate_agent.watchdog import Watchdog, notify
+from wire.invitation import read_invitation
 
 RETRY_GAP_S = 2.0
 RETRY_BASE_S, RETRY_CEILING_S = 1.0, 8.0
@@ -223,8 +224,12 @@ def _requests(
         return RequestAnswer(True) if trouble is None else RequestAnswer(False, trouble.kind, trouble.detail)
 
     def enrol(body: bytes) -> RequestAnswer:
-        wish = msgspec.msgpack.decode(body, type=EnrolWish)
-        answer = enrolment.enrol(data_dir, wish.url, wish.code, socket.gethostname(), clocks)
+        wish, name = msgspec.msgpack.decode(body, type=EnrolWish), socket.gethostname()
+        invitation = read_invitation(wish.scanned)
+        if invitation is not None:
+            answer = enrolment.accept(data_dir, invitation, name, clocks)
+        else:
+            answer = enrolment.enrol(data_dir, wish.url, wish.code, name, clocks)
         if isinstance(answer, NotEnrolled):
             return RequestAnswer(False, TroubleKind.NOT_ENROLLED, answer.say)
         for loop in loops:

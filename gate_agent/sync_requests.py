@@ -36,10 +36,11 @@ class RequestKind(StrEnum):
 
 
 class EnrolWish(msgspec.Struct, frozen=True, array_like=True):
-    """The body of an enrolment: the centre's address and the one-time code it shows."""
+    """The body of an enrolment: the centre's address and the one-time code it shows, or the QR code that was read."""
 
     url: str
     code: str
+    scanned: str = ""
 
 
 Carry = Callable[[bytes], RequestAnswer]

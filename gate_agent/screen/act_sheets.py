@@ -37,6 +37,7 @@ ICONS = {
     Act.SYNC: "link",
     Act.EXPORT: "disk",
     Act.ENROL: "lock",
+    Act.ENROL_SCAN: "lock",
 }
 STATUS = {
     Came.DONE: 200,

@@ -25,6 +25,7 @@ EFFECTS: Mapping[Act, Pair] = MappingProxyType(
         Act.SYNC: ("马上上传记录、取名单", "Sends entries and fetches the list now"),
         Act.EXPORT: ("把全部记录写到 U 盘", "Writes the whole journal to a USB stick"),
         Act.ENROL: ("用中心给的登记码登记本机", "Makes this box a gate of the centre by its code"),
+        Act.ENROL_SCAN: ("两分钟内由通道的读头读登记二维码", "For two minutes the lane reads the centre's QR code"),
     }
 )
 
@@ -42,6 +43,7 @@ DO: Mapping[Act, Pair] = MappingProxyType(
         Act.SYNC: ("同步", "Sync"),
         Act.EXPORT: ("导出", "Export"),
         Act.ENROL: ("登记", "Enrol"),
+        Act.ENROL_SCAN: ("开始扫码", "Scan"),
     }
 )
 
@@ -182,6 +184,10 @@ DONE: Mapping[Act, Pair] = MappingProxyType(
         Act.ENROL: (
             "已登记，核对码 {detail}，请在中心核对后批准",
             "Enrolled, check characters {detail}: compare them at the centre, then approve",
+        ),
+        Act.ENROL_SCAN: (
+            "请在两分钟内出示登记二维码，核对码显示在通道屏上",
+            "Show the QR code within two minutes; the lane's screen then shows the check characters",
         ),
     }
 )

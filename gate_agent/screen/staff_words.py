@@ -383,6 +383,7 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "act_sync": ("立即同步", "Sync now"),
         "act_export": ("导出到 U 盘", "Export to USB"),
         "act_enrol": ("登记本机", "Enrol this box"),
+        "act_enrol_scan": ("扫码登记", "Enrol by QR"),
         "cancel": ("取消", "Cancel"),
         "backspace": ("退格", "Backspace"),
         "one_moment": ("请稍候…", "One moment …"),

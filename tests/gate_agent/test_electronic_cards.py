@@ -182,7 +182,12 @@ def test_a_check_asks_and_opens_nothing_and_trying_a_reader_asks_nobody(
     issue_to_li(venue)
     venue.settle(stage.data_dir)
     heard: list[object] = []
-    stage.gate.test_next(stage.lanes[0], WHO, heard.append, 10_000)
+
+    def hear(shown: object) -> bool:
+        heard.append(shown)
+        return True
+
+    stage.gate.test_next(stage.lanes[0], WHO, hear, 10_000)
     assert stage.show(CODE) is None
     assert (heard, ministry.asked) == ([NotOurs(CODE)], [])
     stage.gate.check_next(stage.lanes[0], WHO)

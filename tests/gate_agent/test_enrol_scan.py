@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import pytest
+import requests
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -16,19 +18,28 @@ from gate_agent import enrol_lane
 from gate_agent.agent import AlreadyRunning, only_one
 from gate_agent.board import Board
 from gate_agent.cli import main
+from gate_agent.decision import Refuse
 from gate_agent.enrol_lane import enrol_at
 from gate_agent.enrolment import Enrolled, NotEnrolled
 from gate_agent.faces import Enrolling, FaceFacts
+from gate_agent.recognition import FlawedCode
 from gate_agent.screen.visitor import view
+from gate_agent.staff import Role, add
 from gate_agent.sync_state import SyncView
+from hardware.card_reader import CardFault, CardTrouble
 from hardware.devices import parse_lane
 from hardware.phone_screen import qr_picture
 from hardware.pty_scanner import PtyScanner
 from tests.certificates import Authority
+from tests.gate_agent.agent_process import lane, running
 from tests.gate_agent.small_centre import SmallCentre
+from tests.gate_agent.stage import Stage, stage_at
+from tests.gate_agent.test_sync_requests import syncing
+from tests.gate_agent.venue import Venue
+from tests.waiting import until
 from tests.wire import samples
 from wire import signing
-from wire.invitation import invitation_text
+from wire.invitation import invitation_text, read_invitation
 from wire.reasons import Reason
 
 ROOT = signing.public_key_of(samples.ROOT)
@@ -163,3 +174,100 @@ def test_the_lanes_screen_says_it_in_words(tmp_path: Path) -> None:
     assert seen(Enrolling.COMPARE, "K7Q-2MA") == (
         ("请核对六位码",), "Compare the characters", "K7Q-2MA", "与中心页面上的一致才批准",
     )  # fmt: skip
+
+
+# --- at a running gate: a supervisor opens the mode
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with stage_at(tmp_path) as opened:
+        yield opened
+
+
+CODE = invitation_text("https://gates.example", bytes(10), ROOT)
+
+
+def test_in_normal_operation_such_a_code_is_one_for_another_purpose(stage: Stage) -> None:
+    Venue().settle(stage.data_dir)
+    assert stage.show(CODE) == Refuse(Reason.WRONG_PURPOSE)
+    assert stage.pulses() == []
+    [refused] = stage.written()
+    assert refused.reason == "wrong_purpose"
+    assert CODE.encode() not in (refused.evidence or b"")
+
+
+def waiting_for_code(stage: Stage) -> tuple[list[object], Callable[[], Enrolling | None]]:
+    """The mode is open at lane 1: what was heard there, and what its screen asks for."""
+    heard: list[object] = []
+
+    def hear(shown: object) -> bool:
+        heard.append(shown)
+        return isinstance(shown, FlawedCode) and read_invitation(shown.text) is not None
+
+    assert stage.gate.enrol_next(stage.lanes[0], "张国", hear, 120_000) is None
+    return heard, lambda: stage.gate.standing.rest(1).facts.enrolling
+
+
+def test_the_mode_takes_one_code_passes_over_the_rest_and_opens_nothing(stage: Stage) -> None:
+    stage.look()
+    heard, asks = waiting_for_code(stage)
+    assert asks() is Enrolling.SHOW
+    for raw in ("https://pay.example", samples.exact_bytes()["token.static"]):
+        assert stage.show(raw) is None
+    stage.gate.unreadable(stage.lanes[0], CardFault(CardTrouble.MUTE))
+    assert asks() is Enrolling.SHOW
+    assert stage.show(CODE) is None
+    assert (len(heard), asks()) == (4, None)
+    assert stage.show(CODE) == Refuse(Reason.WRONG_PURPOSE)
+    assert (len(heard), stage.pulses()) == (4, [])
+
+
+def test_the_mode_ends_by_itself(stage: Stage) -> None:
+    stage.look()
+    heard, asks = waiting_for_code(stage)
+    stage.wait(119_000)
+    assert asks() is Enrolling.SHOW
+    stage.wait(1_000)
+    assert asks() is None
+    assert stage.show(CODE) == Refuse(Reason.WRONG_PURPOSE)
+    assert heard == []
+
+
+@pytest.mark.story
+def test_a_supervisor_lets_a_running_gate_scan_its_code(tmp_path: Path, scanner: PtyScanner) -> None:
+    add(tmp_path, "张国", Role.SUPERVISOR, "583920")
+    add(tmp_path, "李小芳", Role.STEWARD, "4071")
+    lanes = [lane(1, scanner.path, tmp_path)]
+    with SmallCentre() as centre, running(tmp_path, lanes) as agent, syncing(tmp_path):
+        centre.approved = False
+        screen = str(agent.ready["screen"])
+
+        def send(pin: str) -> requests.Response:
+            page = requests.get(f"{screen}/staff/sheet/enrol_scan", params={"lane": "1"}, timeout=10)
+            fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.text))
+            return requests.post(f"{screen}/staff/act/enrol_scan", data={**fields, "pin": pin}, timeout=30)
+
+        def shown() -> str:
+            return requests.get(f"{screen}/lane/1", timeout=10).text
+
+        scanner.type(code_of(centre))  # nobody has opened the mode
+        until(lambda: [entry.reason for entry in agent.entries()] == ["wrong_purpose"], what="it is refused")
+        assert send("4071").status_code == 403
+        assert "请在两分钟内出示" in send("583920").text
+        until(lambda: "请出示登记码" in shown(), what="the lane asks for the code")
+        scanner.type("https://pay.example/1")
+        scanner.type(code_of(centre))
+        until(lambda: "请核对六位码" in shown(), what="the lane shows the characters")
+        public_key = next(iter(centre.devices.values()))
+        assert signing.check_characters(public_key) in shown()
+        again = send("583920")
+        assert (again.status_code, "--replace" in again.text) == (409, True)
+        centre.lists.publish(42)
+        centre.approved = True
+        until(lambda: "请核对六位码" not in shown(), 30.0, what="the lane opens")
+        told = [(entry.reason, entry.who) for entry in agent.entries() if entry.who]
+        assert told[:3] == [
+            ("enrol_scan refused: not_allowed", "李小芳"), ("enrol_scan", "张国"), ("enrolled", "张国"),
+        ]  # fmt: skip
+        assert agent.pulses() == []
