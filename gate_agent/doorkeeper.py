@@ -173,6 +173,12 @@ class Doorkeeper:
             self._party_over(lane, lane.party)
         lane.party = party
 
+    def drop_party(self, lane: Lane, seq: int) -> None:
+        """The arm did not move for entry `seq`: its own party never began, one that was under way ends."""
+        if lane.party is not None and lane.party.seq != seq:
+            self._party_over(lane, lane.party)
+        lane.party = None
+
     def _needs_pulse(self, lane: Lane) -> bool:
         """Whether nobody can walk through now without one of their own."""
         return not self._standing.fire and lane.hold is None and lane.direction not in lane.passages.free_ways
@@ -241,6 +247,9 @@ class Doorkeeper:
             except DeviceFault as fault:
                 log.warning("lane %d cannot be held open: %s", lane.number, fault)
                 lane.again_ns = self._monotonic_ns() + AGAIN_MS * NS_PER_MS
+            except Exception:  # a driver's mistake is no reason to try at every tick
+                lane.again_ns = self._monotonic_ns() + AGAIN_MS * NS_PER_MS
+                raise
         elif lane.party is not None:
             self._next_of_party(lane, lane.party)
             self.end(lane)
@@ -262,6 +271,9 @@ class Doorkeeper:
             self.unlock(lane, party.seq, party.pass_id, free=True)
         except DeviceFault:
             self._party_over(lane, party)
+        except Exception:  # a driver's mistake: every tick would write, and try to let in, one more
+            self._party_over(lane, party)
+            raise
         return None
 
     def _of_party(self, lane: Lane, party: Party, kind: EntryKind) -> None:

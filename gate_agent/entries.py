@@ -43,6 +43,8 @@ CHECKED_AT_START = 1_000
 CHECK_STEPS = 20_000_000
 """Virtual-machine steps of SQLite that the check of the file's structure may take at start: well under a second."""
 REQUESTS_KEPT = 4
+MANUAL_ENTRIES_KEPT = 2_000
+"""Of each member of staff, the newest: more than any limit of a day, whatever days a clock that was set gave them."""
 NOTHING_COUNTED = -(2**63)
 KEPT_FOR_ADMISSIONS_BYTES = 64 * 1024 * 1024
 """When the disk has less, refusals are no longer written: admissions go on for some 300,000 entries more."""
@@ -59,6 +61,10 @@ _INSERT = """
 INSERT INTO entry (seq, body, hash, kind, lane, at_ms, trust, pass_id, ref_seq, reason,
                    monotonic_ms, boot, day, product, without_list_ms, step)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_FORGET_MANUAL = """
+DELETE FROM manual_entry WHERE who = ?1 AND seq <= (
+    SELECT seq FROM manual_entry WHERE who = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)
 """
 _ENTRIES_OF = """
 SELECT seq, kind, ref_seq, lane, at_ms, day, boot, monotonic_ms, step, reason
@@ -204,8 +210,8 @@ class Entries:
         elif entry.kind is EntryKind.RETURNED:
             self._db.execute("DELETE FROM manual_entry WHERE seq = ?", (entry.ref_seq,))
         elif entry.kind is EntryKind.MANUAL and entry.who is not None:
-            self._db.execute("DELETE FROM manual_entry WHERE who = ? AND day < ?", (entry.who, placed.day))
             self._db.execute("INSERT INTO manual_entry VALUES (?, ?, ?, ?)", (seq, entry.who, placed.day, placed.boot))
+            self._db.execute(_FORGET_MANUAL, (entry.who, MANUAL_ENTRIES_KEPT))
         self._seq, self._hash = seq, chained
         if entry.trust is ClockTrust.TRUSTED:
             self._newest_trusted_ms = max(entry.device_at_ms, self._newest_trusted_ms or 0)

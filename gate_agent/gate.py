@@ -129,10 +129,13 @@ class Gate:
         try:
             self._door.unlock(lane, seq, free=True)
         except DeviceFault:
-            lane.party = None
+            self._door.drop_party(lane, seq)
             undone = Ending(EntryKind.RETURNED, seq, b"", Reason.FAULT)
             self._door.end(lane, (undone if lane.direction is Direction.IN else Event(STAYED, who=who),))
             return NotNow.TURNSTILE
+        except Exception:  # a driver's mistake hides whether the arm moved: the entry counts, nobody follows on it
+            self._door.drop_party(lane, seq)
+            raise
         verdict, facts = State.ADMITTED if lane.direction is Direction.IN else State.EXIT, NO_FACTS
         if persons > 1 and lane.direction is Direction.IN:
             verdict, facts = State.ADMITTED_GROUP, FaceFacts(count=1, of_count=persons)

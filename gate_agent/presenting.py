@@ -99,11 +99,11 @@ class Presenting:
         try:
             self._door.unlock(lane, seq, known.pass_id)
         except DeviceFault:
-            lane.party = None
+            self._door.drop_party(lane, seq)
             lane.owed.append(Ending(EntryKind.ANNULLED, seq, known.pass_id, Reason.FAULT))
             verdict = self._turn_away(lane, known, Reason.FAULT, world, judged.uses)
         except Exception:  # a driver's mistake hides whether the relay moved; an entry without end holds up the upload
-            lane.party = None
+            self._door.drop_party(lane, seq)
             lane.owed.append(Ending(EntryKind.UNRESOLVED, seq, known.pass_id))
             raise
         else:  # before the outcome is written: the visitor waits for this

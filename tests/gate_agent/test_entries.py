@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gate_agent import entries as entries_module
 from gate_agent.chain import Broken
 from gate_agent.entries import Entries, Placed
 from gate_agent.entries_view import EntriesView
@@ -233,3 +234,24 @@ def test_a_start_that_died_while_making_the_journal_is_forgotten(tmp_path: Path)
 
 def test_it_keeps_to_itself(entries: Entries, tmp_path: Path) -> None:
     assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_clock_that_goes_forward_and_back_gives_nobody_another_day(tmp_path: Path) -> None:
+    entries = opened(tmp_path)
+    with entries.transaction():
+        for day in (100, 100, 101):
+            entries.append(entry(EntryKind.MANUAL, who="李"), Placed("boot", day))
+    assert [entries.let_in_by("李", day, "boot") for day in (100, 101)] == [2, 1]
+    entries.close()
+
+
+def test_of_each_member_the_newest_entries_by_hand_are_kept_to_count_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entries_module, "MANUAL_ENTRIES_KEPT", 3)
+    entries = opened(tmp_path)
+    with entries.transaction():
+        for who in ("李", "王", "李", "李", "李", "李"):
+            entries.append(entry(EntryKind.MANUAL, who=who), Placed("boot", 100))
+    assert [entries.let_in_by(who, 100, "boot") for who in ("李", "王")] == [3, 1]
+    entries.close()

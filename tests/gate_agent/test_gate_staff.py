@@ -120,6 +120,54 @@ def test_who_of_a_group_does_not_come_ends_it(stage: Stage, venue: Venue) -> Non
     assert stage.pulses() == [1, 2]
 
 
+def fail(*_: object) -> None:
+    """What no driver should do."""
+    raise ZeroDivisionError
+
+
+def test_after_a_driver_s_mistake_at_the_first_nobody_follows(
+    stage: Stage, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venue.settle(stage.data_dir)
+    stage.look()
+    with monkeypatch.context() as broken:
+        broken.setattr(stage.arms[0], "open_for", fail)
+        with pytest.raises(ZeroDivisionError):
+            let_in(stage, 3)
+    stage.wait(WINDOW_MS + 5_000)
+    assert stage.told() == ["manual booked"], "it counts until staff give it back: the arm may have moved"
+    assert stage.pulses() == []
+
+
+def test_a_driver_s_mistake_within_a_group_ends_it_and_is_told(
+    stage: Stage, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venue.settle(stage.data_dir)
+    stage.look()
+    stage.arms[0].walk(Walk.THROUGH)
+    let_in(stage, 4)
+    with monkeypatch.context() as broken:
+        broken.setattr(stage.arms[0], "open_for", fail)
+        with pytest.raises(ZeroDivisionError):
+            stage.wait(5_000)
+    stage.wait(5_000)
+    assert stage.told() == [*["manual booked"] * 2, "event group_by_hand: 1 of 4"]
+    assert stage.pulses() == [1]
+
+
+def test_a_pass_that_the_arm_does_not_move_for_leaves_a_group_its_event(stage: Stage, venue: Venue) -> None:
+    ticket = venue.issue()
+    venue.settle(stage.data_dir)
+    stage.look()
+    stage.arms[0].walk(Walk.THROUGH)
+    let_in(stage, 3)
+    stage.wait(700)
+    stage.arms[0].trouble(TurnstileTrouble.RELAY_GONE)
+    assert stage.show(ticket.text) == Refuse(Reason.FAULT)
+    stage.wait(10_000)
+    assert "event group_by_hand: 1 of 3" in stage.told()
+
+
 @pytest.mark.parametrize("persons", [0, PARTY_LIMIT + 1])
 def test_a_group_has_a_limit(stage: Stage, persons: int) -> None:
     with pytest.raises(ValueError, match="a party is 1 to"):
