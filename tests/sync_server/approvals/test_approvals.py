@@ -142,6 +142,7 @@ def test_a_request_is_for_one_act_and_has_to_exist(desk: Desk) -> None:
         desk.confirm(desk.wang, uuid4())
 
 
+@pytest.mark.slow
 def test_a_wrong_password_is_nobody_and_slows_down(desk: Desk) -> None:
     for account in ("lihua", "nobody"):
         for _ in range(5):
