@@ -64,8 +64,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _FORGET_MANUAL = """
 DELETE FROM manual_entry WHERE who = ?1 AND seq <= (
-    SELECT seq FROM manual_entry WHERE who = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)
-"""
+    SELECT seq FROM manual_entry WHERE who = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)"""
 _ENTRIES_OF = """
 SELECT seq, kind, ref_seq, lane, at_ms, day, boot, monotonic_ms, step, reason
 FROM entry WHERE pass_id = ? AND kind <> 7
@@ -113,6 +112,7 @@ class Entries:
             schema = _checked_schema(self._db)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA secure_delete = FAST")  # a request may hold a one-time code; exports copy the file
             self.incarnation = _incarnation(self._db)
             self._seq, self._hash = _checked_tail(self._db)
             self._newest_trusted_ms = _newest_trusted_ms(self._db)
@@ -323,6 +323,10 @@ class Entries:
         columns = "INSERT INTO request (id, kind, body, boot, boot_ms) VALUES (?, ?, ?, ?, ?)"
         number = self._db.execute(columns, (request_id, kind, body, boot, boot_ms)).lastrowid or 0
         self._db.execute("DELETE FROM request WHERE number <= ?", (number - REQUESTS_KEPT,))
+
+    def forget_request(self, request_id: bytes) -> None:
+        """Nobody waits for it any more."""
+        self._db.execute("DELETE FROM request WHERE id = ?", (request_id,))
 
     def prune(self, held: Acknowledged, now_ms: int) -> int:
         """See `pruning.prune`."""

@@ -52,13 +52,10 @@ def ask(journal: Journal, sync: SyncView, kind: RequestKind, body: bytes, world:
     columns = (request_id, kind, body, world.boot, world.now.monotonic_ms)
     if isinstance(journal.perform(lambda held: held.ask_sync(*columns)), CannotRecord):
         return None
-    pause = threading.Event()
-    for _ in range(round(ANSWER_LIMIT_S / LOOK_EVERY_S)):
-        answer = sync.answer(request_id)
-        if answer is not None:
-            return answer
-        pause.wait(LOOK_EVERY_S)
-    return None
+    try:
+        return _answer(sync, request_id)
+    finally:
+        journal.post(lambda held: held.forget_request(request_id))
 
 
 class Requests:
@@ -84,3 +81,13 @@ class Requests:
         fresh = (self._clocks.boot_id[:BOOT_CHARACTERS], self._clocks.boot_ms() - GOOD_FOR_MS)
         with closing(read_only(self._path)) as db:
             return db.execute(_NEW, fresh).fetchall()
+
+
+def _answer(sync: SyncView, request_id: bytes) -> RequestAnswer | None:
+    pause = threading.Event()
+    for _ in range(round(ANSWER_LIMIT_S / LOOK_EVERY_S)):
+        answer = sync.answer(request_id)
+        if answer is not None:
+            return answer
+        pause.wait(LOOK_EVERY_S)
+    return None

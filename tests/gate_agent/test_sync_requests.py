@@ -118,6 +118,18 @@ def test_rows_do_not_pile_up(both: Both) -> None:
         assert db.execute("SELECT count(*) FROM answer").fetchone() == (ANSWERS_KEPT,)
 
 
+def test_a_code_that_was_typed_in_stays_in_no_copy_of_the_journal(
+    both: Both, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sync_requests, "ANSWER_LIMIT_S", sync_requests.LOOK_EVERY_S)
+    view, copy = SyncView.open(both.data_dir), tmp_path / "copy.db"
+    sync_requests.ask(both.journal, view, RequestKind.ENROL, b"one-time-code-4711", world(both.clocks))
+    both.journal.perform(lambda _: None)
+    with closing(sqlite3.connect(both.data_dir / NAME)) as held, closing(sqlite3.connect(copy)) as other:
+        held.backup(other)
+    assert b"one-time-code-4711" not in copy.read_bytes()
+
+
 def test_a_sync_that_is_not_running_gives_no_answer(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sync_requests, "ANSWER_LIMIT_S", 0.2)
     view = SyncView.open(both.data_dir)
