@@ -48,7 +48,7 @@ class Ready:
     waiting: int
     pruned_through: int = 0
     complete_seq: int | None = None
-    """Everything that happened up to the moment asked for lies at or before this entry; None: not all of it ended."""
+    """Everything that had begun by the moment asked for lies at or before this entry; None: none was asked for."""
     before: Before = None
     closed: bool = False
     """The journal's last entry says that nothing more will come."""
@@ -125,10 +125,8 @@ class Outbox:
             yield db
 
 
-def _complete(db: sqlite3.Connection, last_seq: int) -> int | None:
-    """The last entry that belongs to what had begun with entry `last_seq`; None while one of its intents is open."""
-    if db.execute("SELECT 1 FROM open_intent WHERE seq <= ?", (last_seq,)).fetchone() is not None:
-        return None
+def _complete(db: sqlite3.Connection, last_seq: int) -> int:
+    """The last entry that belongs to what had begun with entry `last_seq`; no batch reaches it past an open intent."""
     sql = "SELECT max(seq) FROM entry WHERE seq > ? AND ref_seq <= ?"
     return max(last_seq, db.execute(sql, (last_seq, last_seq)).fetchone()[0] or 0)
 
