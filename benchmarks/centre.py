@@ -9,9 +9,10 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -37,6 +38,7 @@ from wire.token import Claims, Scope, evidence_of, sign_token
 VENUE_PRICE_FEN = 5_000
 ROWS_AT_ONCE = 500
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+Statement = tuple[str, Any]
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,27 @@ def new_centre(url: str, folder: Path) -> Centre:
     key_set.create_first(centre)
     add_demo_data(centre)
     return centre
+
+
+def opened(url: str, secret_file: Path) -> Centre:
+    """A centre on a copy of the database of another."""
+    return Centre(
+        Settings(database_url=url, secret_file=secret_file), db.open_engine(url), crypto.read_secrets(secret_file)
+    )
+
+
+@contextlib.contextmanager
+def statements_of(centre: Centre) -> Iterator[list[Statement]]:
+    """What the centre says to its driver meanwhile, but for the beginning and end of transactions."""
+    seen: list[Statement] = []
+
+    def note(_c: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
+        if not statement.startswith("BEGIN"):
+            seen.append((statement, parameters))
+
+    sa.event.listen(centre.engine, "before_cursor_execute", note)
+    yield seen
+    sa.event.remove(centre.engine, "before_cursor_execute", note)
 
 
 def keys_of(centre: Centre) -> KeySet:
@@ -157,6 +180,28 @@ def _rows(
         },
         entitlement: {"pass_id": claims.pass_id, "venue_id": venue_id, "item_id": item_id},
     }  # fmt: skip
+
+
+class Floor:
+    """The bare driver on a copy of the database."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = db.open_engine(url)
+        pooled = self._engine.raw_connection()
+        self._driver: Any = pooled.driver_connection
+        self._is_sqlite = db.is_sqlite(self._engine)
+
+    def play(self, transactions: Sequence[Sequence[Statement]]) -> None:
+        """Each one's statements and a commit that reaches the disk."""
+        cursor = self._driver.cursor()
+        for statements in transactions:
+            if self._is_sqlite:
+                cursor.execute("BEGIN IMMEDIATE")
+            for statement, parameters in statements:
+                cursor.execute(statement, parameters)
+                if cursor.description is not None:
+                    cursor.fetchall()
+            self._driver.commit()
 
 
 @dataclass(frozen=True)

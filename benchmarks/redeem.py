@@ -20,19 +20,28 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import sqlalchemy as sa
 
 from benchmarks import rounds
-from benchmarks.centre import Enrolled, Ticket, databases, enrol, keys_of, new_centre, sell, web
-from sync_server import crypto, db
+from benchmarks.centre import (
+    Enrolled,
+    Floor,
+    Statement,
+    Ticket,
+    Web,
+    databases,
+    enrol,
+    keys_of,
+    new_centre,
+    opened,
+    sell,
+    statements_of,
+    web,
+)
 from sync_server.centre import Centre
 from sync_server.commits import SharedCommits
 from sync_server.keys.pairs import open_service_key
 from sync_server.redemptions.online import redeem
 from sync_server.redemptions.rulebook import Rulebook
-from sync_server.settings import Settings
 from wire.envelope import sign_request
 from wire.keyset import KeySet
 from wire.redeem import REDEEM_FORMAT, Redeem, RedeemAnswer, encode_redeem, read_answer
@@ -40,7 +49,6 @@ from wire.redeem import REDEEM_FORMAT, Redeem, RedeemAnswer, encode_redeem, read
 PATH = "/device/v1/redeem"
 CLIENTS = 8
 PEER_PER_S, PEER_CPU_MS = (17, 19), (45, 51)
-Statement = tuple[str, Any]
 
 
 def requests_for(device: Enrolled, tickets: Sequence[Ticket]) -> list[tuple[bytes, bytes]]:
@@ -90,45 +98,18 @@ def all_admitted(
 def record(centre: Centre, device: Enrolled, tickets: Sequence[Ticket]) -> list[list[Statement]]:
     """The statements of each check as the driver gets them."""
     said: list[list[Statement]] = []
-
-    def note(_c: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
-        if not statement.startswith("BEGIN") and said:
-            said[-1].append((statement, parameters))
-
     rulebook, commits = Rulebook(centre), SharedCommits(centre.engine)
     with centre.read() as connection:
         signer = open_service_key(connection, centre.secrets)
     rulebook.venue(device.device.venue_id)
-    sa.event.listen(centre.engine, "before_cursor_execute", note)
     for one in tickets:
         asked = Redeem(REDEEM_FORMAT, secrets.token_bytes(16), one.token)
-        said.append([])
-        assert isinstance(redeem(centre, commits, rulebook, device.device, asked, encode_redeem(asked), signer), bytes)
-        begin = next(number for number, (statement, _) in enumerate(said[-1]) if statement.startswith("UPDATE incarn"))
-        del said[-1][:begin]  # before it the rulebook was read anew, as once a second
+        with statements_of(centre) as seen:
+            answer = redeem(centre, commits, rulebook, device.device, asked, encode_redeem(asked), signer)
+        assert isinstance(answer, bytes)
+        begin = next(number for number, (statement, _) in enumerate(seen) if statement.startswith("UPDATE incarnation"))
+        said.append(seen[begin:])  # before it the rulebook was read anew, as once a second
     return said
-
-
-class Floor:
-    """The bare driver on a copy of the database."""
-
-    def __init__(self, url: str) -> None:
-        self._engine = db.open_engine(url)
-        pooled = self._engine.raw_connection()
-        self._driver: Any = pooled.driver_connection
-        self._is_sqlite = db.is_sqlite(self._engine)
-
-    def play(self, checks: Sequence[Sequence[Statement]]) -> None:
-        """Each check's statements and a commit that reaches the disk."""
-        cursor = self._driver.cursor()
-        for statements in checks:
-            if self._is_sqlite:
-                cursor.execute("BEGIN IMMEDIATE")
-            for statement, parameters in statements:
-                cursor.execute(statement, parameters)
-                if cursor.description is not None:
-                    cursor.fetchall()
-            self._driver.commit()
 
 
 def measure(kind: str, checks: int, folder: Path) -> dict[str, float]:
@@ -145,7 +126,7 @@ def measure(kind: str, checks: int, folder: Path) -> dict[str, float]:
             ask_all(begun.port, first, 1)
         keys = keys_of(centre)
         centre.engine.dispose()
-        recorded = _at(make.copy(base, "recorded"), secret_file)
+        recorded = opened(make.copy(base, "recorded"), secret_file)
         statements = record(recorded, device, tickets[:total])
         recorded.engine.dispose()
         [count] = {len(each) for each in statements}
@@ -157,7 +138,7 @@ def measure(kind: str, checks: int, folder: Path) -> dict[str, float]:
 
 def _rounds(
     checks: int, device: Enrolled, tickets: Sequence[Ticket], statements: Sequence[Sequence[Statement]], floor: Floor,
-    keys: KeySet, centre_web: Any,
+    keys: KeySet, centre_web: Web,
 ) -> dict[str, float]:  # fmt: skip
     seconds: dict[str, list[float]] = {"http": [], "floor": [], "cpu": [], "alone": []}
     for number in range(rounds.ROUNDS + 1):
@@ -179,12 +160,6 @@ def _rounds(
         "floor_ms": round(rounds.median_ms(seconds["floor"]), 2),
         "floor_ratio": round(rounds.ratio(seconds, "http", "floor"), 2),
     }
-
-
-def _at(url: str, secret_file: Path) -> Centre:
-    return Centre(
-        Settings(database_url=url, secret_file=secret_file), db.open_engine(url), crypto.read_secrets(secret_file)
-    )
 
 
 def main(kinds: Sequence[str], checks: int, folder: Path) -> None:

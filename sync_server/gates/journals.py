@@ -7,12 +7,12 @@ that it may go on (wire.md §7).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.db import insert_new
+from sync_server.bulk import Value, insert_missing
 from sync_server.gates.tables import incarnation
 from wire.messages import LOST, Batch
 
@@ -57,7 +57,7 @@ class Confirmed(NamedTuple):
 
 def lock_journal(connection: Connection, device_id: bytes, incarnation_id: bytes, now_ms: int) -> Journal:
     """Where this journal stands; made known with its first batch."""
-    row = {
+    row: dict[str, Value] = {
         "device_id": device_id,
         "incarnation": incarnation_id,
         "through_seq": 0,
@@ -65,18 +65,8 @@ def lock_journal(connection: Connection, device_id: bytes, incarnation_id: bytes
         "first_seen_ms": now_ms,
         "last_seen_ms": now_ms,
     }
-    insert_new(incarnation, ["device_id", "incarnation"], [row], connection)
-    successor = incarnation.alias("successor")
-    followed_at = (
-        sa.select(sa.func.min(successor.c.supersedes_seq))
-        .where(successor.c.device_id == device_id, successor.c.supersedes == incarnation_id)
-        .scalar_subquery()
-    )
-    found = connection.execute(
-        sa.select(incarnation, followed_at.label("followed_at"))
-        .where(_is(device_id, incarnation_id))
-        .with_for_update(of=incarnation)
-    ).one()
+    insert_missing(connection, incarnation, [row])
+    found = connection.execute(_LOCKED, {"device": device_id, "journal": incarnation_id}).one()
     return Journal(
         device_id,
         incarnation_id,
@@ -85,6 +75,24 @@ def lock_journal(connection: Connection, device_id: bytes, incarnation_id: bytes
         knows_its_place=found.supersedes is not None,
         ended_seq=min((seq for seq in (found.followed_at, found.closed_seq) if seq is not None), default=None),
     )
+
+
+def _locked() -> sa.Select[Any]:
+    """A journal's row, and after which entry of it another goes on; made once, as every batch asks it."""
+    successor = incarnation.alias("successor")
+    followed_at = (
+        sa.select(sa.func.min(successor.c.supersedes_seq))
+        .where(successor.c.device_id == sa.bindparam("device"), successor.c.supersedes == sa.bindparam("journal"))
+        .scalar_subquery()
+    )
+    return (
+        sa.select(incarnation, followed_at.label("followed_at"))
+        .where(incarnation.c.device_id == sa.bindparam("device"), incarnation.c.incarnation == sa.bindparam("journal"))
+        .with_for_update(of=incarnation)
+    )
+
+
+_LOCKED = _locked()
 
 
 def place(connection: Connection, journal: Journal, batch: Batch) -> None:

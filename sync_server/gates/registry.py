@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from sync_server.audit.log import record
+from sync_server.bulk import Value, insert_missing
 from sync_server.centre import Centre
-from sync_server.db import insert_new
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.gates.health import keep_health
 from sync_server.gates.tables import device, device_nonce
@@ -54,8 +54,8 @@ def find_device(connection: Connection, device_id: bytes) -> Device | None:
 
 def first_use(connection: Connection, device_id: bytes, nonce: bytes, now_ms: int) -> bool:
     """Remember a request's nonce; False when this device has used it before."""
-    row = {"device_id": device_id, "nonce": nonce, "forget_at_ms": now_ms + NONCE_KEPT_MS}
-    return insert_new(device_nonce, ["device_id", "nonce"], [row], connection) == 1
+    row: dict[str, Value] = {"device_id": device_id, "nonce": nonce, "forget_at_ms": now_ms + NONCE_KEPT_MS}
+    return insert_missing(connection, device_nonce, [row]) == 1
 
 
 def forget_old_nonces(centre: Centre) -> int:

@@ -9,7 +9,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.db import MAX_BIND_VALUES, batches, insert_new
+from sync_server.bulk import Value, insert_missing
+from sync_server.db import MAX_BIND_VALUES, batches
 from sync_server.orders.tables import item_claim
 
 
@@ -30,10 +31,11 @@ def claim_items(connection: Connection, claims: Sequence[Claim], now_ms: int) ->
     wanted = {claim.item_id: claim for claim in claims}
     if len(wanted) != len(claims):
         raise ValueError("an item is claimed twice in one call: decide which claim is the first")
-    rows = [
+    rows: list[dict[str, Value]] = [
         {**claim._asdict(), "recorded_at_ms": now_ms} for claim in sorted(claims, key=lambda claim: claim.item_id.bytes)
     ]
-    insert_new(item_claim, ["item_id"], rows, connection)
+    if insert_missing(connection, item_claim, rows) == len(rows):
+        return set(wanted)
     standing = claims_of(connection, list(wanted))
     return {item for item, kept in standing.items() if (kept.kind, kept.ref) == (wanted[item].kind, wanted[item].ref)}
 

@@ -57,10 +57,6 @@ def known_passes(
     ids = sorted({one.pass_id for one in entries if one.pass_id is not None})
     if not ids:
         return {}
-    evidence: defaultdict[bytes, set[bytes]] = defaultdict(set)
-    tokens = sa.select(pass_token.c.pass_id, pass_token.c.evidence).where(pass_token.c.pass_id.in_(ids))
-    for row in connection.execute(tokens):
-        evidence[row.pass_id].add(row.evidence)
     phones = _phones(connection, [one.pass_id for one in entries if one.presentation in ROTATING and one.pass_id])
     by_card = {one.pass_id for one in entries if one.presentation in BY_CARD and one.pass_id is not None}
     on_line = [one for one in entries if one.presentation is Presentation.ELECTRONIC_CARD and one.evidence is not None]
@@ -75,10 +71,16 @@ def known_passes(
             issued_pass.c.not_after,
             entitlement.c.pass_id.is_not(None).label("admits_here"),
             entitlement.c.item_id,
+            pass_token.c.evidence,
         )
+        .outerjoin(pass_token, pass_token.c.pass_id == issued_pass.c.id)
         .outerjoin(entitlement, here)
         .where(issued_pass.c.id.in_(ids))
-    )
+    ).all()
+    evidence: defaultdict[bytes, set[bytes]] = defaultdict(set)
+    for row in rows:
+        if row.evidence is not None:
+            evidence[row.id].add(row.evidence)
     return {
         row.id: KnownPass(
             ticket_id=row.ticket_id,

@@ -7,14 +7,15 @@ redemptions; only which of two rivals holds an item's claim may differ (money.md
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.bulk import Value, append
 from sync_server.catalog.tables import product
 from sync_server.centre import Centre
 from sync_server.db import is_sqlite
@@ -22,7 +23,6 @@ from sync_server.gates.registry import Device
 from sync_server.issuance.tables import entitlement, issued_pass
 from sync_server.orders.claims import Claim, claim_items, claims_of
 from sync_server.redemptions.admissions import Admission, complete_admissions, known_passes
-from sync_server.redemptions.bulk import Value, insert_missing
 from sync_server.redemptions.judge import (
     KnownPass,
     Use,
@@ -53,6 +53,13 @@ class Judged:
         return None if self.known is None or self.verdict.outcome is not None else self.known.item_id
 
 
+class Counted(NamedTuple):
+    """What came of new entries, by the number of the intent: outcomes that nothing moved since, and what is none."""
+
+    outcomes: Mapping[int, Outcome]
+    nothing: Set[int]
+
+
 def count_admissions(
     connection: Connection,
     centre: Centre,
@@ -61,7 +68,7 @@ def count_admissions(
     new: Sequence[Entry],
     highest_before: int,
     now_ms: int,
-) -> None:
+) -> Counted:
     """Make redemptions of the admissions that the new entries complete, and give each its one outcome."""
     admissions = complete_admissions(connection, device.id, incarnation, new, highest_before, now_ms)
     known = known_passes(connection, centre, device, [one.entry for one in admissions])
@@ -75,33 +82,36 @@ def count_admissions(
     claims = [Claim(item, "REDEEM", first.id.hex(), first.at_ms) for item, (first, *_) in by_item.items()]
     won = claim_items(connection, claims, now_ms) if claims else set()
     winners = {by_item[item][0].id for item in won}
-    insert_missing(
-        connection,
-        redemption,
-        [redemption_row(device, incarnation, one, _outcome(one, winners), now_ms) for one in judged],
-    )
+    rows = [redemption_row(device, incarnation, one, _outcome(one, winners), now_ms) for one in judged]
+    append(connection, redemption, rows)
     contested = {item for item, rivals in by_item.items() if item not in won or len(rivals) > 1}
     _settle_outcomes(connection, contested | given_back)
+    outcomes = {one.admission.entry.seq: _outcome(one, winners) for one in judged}
+    return Counted({} if contested or given_back else outcomes, {one.seq for one in new} - outcomes.keys())
 
 
 def verdicts(
-    connection: Connection, device: bytes, incarnation: bytes, entries: Iterable[Entry]
+    connection: Connection, device: bytes, incarnation: bytes, entries: Iterable[Entry], counted: Counted
 ) -> tuple[tuple[int, Outcome], ...]:
-    """How the admissions that these entries belong to count now, by the number of their intent."""
+    """How the admissions that these entries belong to count now, by the number of their intent.
+
+    `counted` is what was just counted of them; the tables are asked for the others.
+    """
     seqs: set[int] = set()
     for one in entries:
         if one.kind in (EntryKind.INTENT, EntryKind.MANUAL):
             seqs.add(one.seq)
         elif one.kind in COUNTING and one.ref_seq is not None:
             seqs.add(one.ref_seq)
-    if not seqs:
-        return ()
-    rows = connection.execute(
-        sa.select(redemption.c.seq, redemption.c.outcome)
-        .where(in_journal(redemption, device, incarnation), redemption.c.seq.in_(sorted(seqs)))
-        .order_by(redemption.c.seq)
-    )
-    return tuple((row.seq, Outcome[row.outcome]) for row in rows)
+    outcomes = {seq: counted.outcomes[seq] for seq in seqs & counted.outcomes.keys()}
+    if others := seqs - outcomes.keys() - counted.nothing:
+        rows = connection.execute(
+            sa.select(redemption.c.seq, redemption.c.outcome).where(
+                in_journal(redemption, device, incarnation), redemption.c.seq.in_(sorted(others))
+            )
+        )
+        outcomes |= {row.seq: Outcome[row.outcome] for row in rows}
+    return tuple(sorted(outcomes.items()))
 
 
 def judge_admission(device: bytes, incarnation: bytes, one: Admission, known: KnownPass | None) -> Judged:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.bulk import Value, insert_missing
 from sync_server.centre import Centre
-from sync_server.db import insert_new
 from sync_server.gates.journals import Confirmed, advance, lock_journal, place
 from sync_server.gates.registry import MAX_NUMBER, Device, note_seen
 from sync_server.keys.pairs import SigningKey
@@ -37,7 +37,7 @@ def take_in(
     place(connection, journal, batch)
     stored = store(connection, device, read, journal, now_ms)
     highest_before = journal.progress.highest_seq
-    count_admissions(connection, centre, device, batch.incarnation, stored.new, highest_before, now_ms)
+    counted = count_admissions(connection, centre, device, batch.incarnation, stored.new, highest_before, now_ms)
     confirmed = _confirmed(connection, batch, stored.progress.through_seq)
     advance(connection, journal, stored.progress, confirmed, now_ms)
     said = Receipt(
@@ -45,12 +45,12 @@ def take_in(
         incarnation=batch.incarnation,
         through_seq=stored.progress.through_seq,
         batch_digest=digest,
-        verdicts=verdicts(connection, device.id, batch.incarnation, stored.ours),
+        verdicts=verdicts(connection, device.id, batch.incarnation, stored.ours, counted),
         through_hash=stored.through_hash,
         forked_seq=stored.forked_seq,
     )
     body = sign_receipt(said, signer.id, signer.private)
-    row = {
+    row: dict[str, Value] = {
         "device_id": device.id,
         "batch_digest": digest,
         "body": body,
@@ -59,7 +59,7 @@ def take_in(
         "held_epoch": min(max(batch.held_epoch, 0), MAX_NUMBER),
         "held_version": min(max(batch.held_version, 0), MAX_NUMBER),
     }
-    insert_new(receipt, ["device_id", "batch_digest"], [row], connection)
+    insert_missing(connection, receipt, [row])
     return body
 
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.bulk import Value, append, insert_missing
 from sync_server.gates.journals import MAX_SEQ, Journal, Progress, freeze, freeze_what_goes_on
 from sync_server.gates.registry import Device
-from sync_server.redemptions.bulk import Value, insert_missing
 from sync_server.redemptions.judge import occurred_at_ms
 from sync_server.redemptions.tables import entry, forked_entry, in_journal
 from wire.messages import FIRST_HASH, MAX_WORD_CHARACTERS, Entry, ReadBatch, entry_hash
@@ -42,7 +42,7 @@ def store(connection: Connection, device: Device, read: ReadBatch, journal: Jour
     shared = _shared_length(read, held)
     ours, forked = sent[:shared], sent[shared:]
     new = [(one, body, digest) for one, body, digest in ours if one.seq not in held]
-    insert_missing(connection, entry, [entry_row(device, batch.incarnation, *part, now_ms) for part in new])
+    append(connection, entry, [entry_row(device, batch.incarnation, *part, now_ms) for part in new])
     rows = [_forked_row(device, batch.incarnation, *part, now_ms) for part in forked]
     meet = None
     if insert_missing(connection, forked_entry, rows):

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
+from sync_server.bulk import Part, Value, insert_few
 from sync_server.centre import Centre
 from sync_server.commits import SharedCommits
 from sync_server.gates import registry
@@ -26,7 +27,6 @@ from sync_server.issuance.tables import issued_pass
 from sync_server.keys.pairs import SigningKey
 from sync_server.orders.tables import item_claim
 from sync_server.redemptions.admissions import Admission
-from sync_server.redemptions.bulk import Part, Value, insert_few
 from sync_server.redemptions.cases import Case, answer_of, entries_of, judge_shown, known_of
 from sync_server.redemptions.counting import Judged, judge_admission, redemption_row
 from sync_server.redemptions.deciding import OnItem
