@@ -15,6 +15,7 @@ from gate_agent.gate import Gate
 from gate_agent.journal import Journal
 from gate_agent.lane_acts import AtLane, LaneActs
 from gate_agent.list_find import Finder, NotSought
+from gate_agent.pairing import Pairing
 from gate_agent.pins import NoStaff, Pins, PinsBusy, PinsPaused, WrongPin
 from gate_agent.settings import Settings
 from gate_agent.sheets import Sheets
@@ -24,7 +25,7 @@ from gate_agent.venue import ListedPass
 from gate_agent.world import World
 from wire.credential import mask_name
 
-NOTED = frozenset({Act.TEST_CARD, Act.SYNC, Act.EXPORT, Act.ENROL, Act.ENROL_SCAN})
+NOTED = frozenset({Act.TEST_CARD, Act.SYNC, Act.EXPORT, Act.ENROL, Act.ENROL_SCAN, Act.PAIR})
 """Acts of which no lane writes an entry of its own."""
 
 
@@ -37,7 +38,10 @@ class Listed:
 
 
 class Acts:
-    """Everything staff may do at one box. Any thread may ask; a lane does its part on its own thread."""
+    """Everything staff may do at one box. Any thread may ask; a lane does its part on its own thread.
+
+    `pairing`: of tablets, where the settings let any in.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class Acts:
         lanes: Mapping[int, AtLane],
         sync: SyncView,
         settings: Settings,
+        pairing: Pairing | None = None,
     ) -> None:
         self._pins = pins
         self._journal = journal
@@ -74,6 +79,7 @@ class Acts:
             Act.EXPORT: box.export,
             Act.ENROL: box.enrol,
             Act.ENROL_SCAN: EnrolScan(gate, lane, journal, look, sync).begin,
+            **({} if pairing is None else {Act.PAIR: pairing.start}),
         }
 
     @property
@@ -128,15 +134,20 @@ class Acts:
         """The result, and whether the sheet is used up: whatever may have moved something is not done again."""
         member = self._member(pin, wish.lane)
         if isinstance(member, Result):
+            if wish.browser and member.left is not None:  # a try that was looked at
+                self._event(f"by_browser: wrong_pin, {wish.browser}", wish.lane)
             return member, False
+        if wish.browser:
+            self._event(f"by_browser: {wish.act}, {wish.browser}", wish.lane, member.name)
         if not member.may(TERMS[wish.act].role):
             result = Result(Came.NOT_ALLOWED)
         else:
             result = self._do[wish.act](member, wish)
         if result.came is Came.DONE and wish.act in NOTED:
-            self._note(member, wish)
+            self._event(wish.act, wish.lane, member.name)
         elif result.came is not Came.DONE:
-            self._note(member, wish, f" refused: {result.word or result.reason or result.came}")
+            why = result.word or result.reason or result.came
+            self._event(f"{wish.act} refused: {why}", wish.lane, member.name)
         used_up = result.came in (Came.DONE, Came.LANE_SILENT, Came.SYNC_SILENT)
         return replace(result, who=mask_name(member.name)), used_up
 
@@ -156,11 +167,10 @@ class Acts:
                 return Result(Came.BUSY)
         return tried
 
-    def _note(self, member: Member, wish: Wish, what: str = "") -> None:
-        """An event of the journal, by whom: the act's word, and what became of it."""
+    def _event(self, name: str, lane: int, who: str | None = None) -> None:
+        """Written down in turn: before what is asked of the journal after it."""
         world = self._look()
-        name = f"{wish.act}{what}"
-        self._journal.post(lambda entries: judging.append_event(entries, name, world, wish.lane, who=member.name))
+        self._journal.post(lambda entries: judging.append_event(entries, name, world, lane, who=who))
 
 
 def _named(listed: ListedPass, world: World) -> Listed:

@@ -34,6 +34,7 @@ class Act(StrEnum):
     EXPORT = "export"
     ENROL = "enrol"
     ENROL_SCAN = "enrol_scan"
+    PAIR = "pair"
 
 
 class Ask(StrEnum):
@@ -74,6 +75,7 @@ TERMS: Mapping[Act, Terms] = MappingProxyType(
         Act.EXPORT: Terms(Role.SUPERVISOR, at_lane=False),
         Act.ENROL: Terms(Role.SUPERVISOR, at_lane=False, asks=Ask.CENTRE),
         Act.ENROL_SCAN: Terms(Role.SUPERVISOR),
+        Act.PAIR: Terms(Role.SUPERVISOR, at_lane=False),
     }
 )
 
@@ -132,7 +134,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A sheet as it was sent. `once` is the sheet's one-time number; the PIN is nobody's to keep."""
+    """A sheet as it was sent. `once` is the sheet's one-time number; the PIN is nobody's to keep.
+
+    `browser`: what the paired browser is called that sent it; empty at the box's own screen.
+    """
 
     act: Act
     once: str
@@ -144,6 +149,7 @@ class Wish:
     pass_id: bytes = b""
     url: str = ""
     code: str = ""
+    browser: str = ""
 
 
 class Unfit(StrEnum):

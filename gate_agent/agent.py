@@ -21,6 +21,7 @@ from gate_agent.health import Health
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.lane import Lane
 from gate_agent.lanes import LaneThreads
+from gate_agent.pairing import Pairing
 from gate_agent.pass_list import PassListHolder
 from gate_agent.passage import LanePassages
 from gate_agent.pins import Attempts, Pins
@@ -114,11 +115,15 @@ class Agent:
         threading.Thread(target=watchdog.run, args=(self._stopping,), name="watchdog", daemon=True).start()
         threading.Thread(target=self._retention.run, args=(self._stopping,), name="retention", daemon=True).start()
 
-    def acts(self, held: Settings) -> Acts:
+    def acts(self, held: Settings, pairing: Pairing | None = None) -> Acts:
         """What staff may do at this box, by the settings."""
         pins = Pins(Staff(self.data_dir), self._journal, self._world.look, self._attempts)
         lanes = {lane.lane.number: lane for lane in self.lanes}
-        return Acts(self.data_dir, pins, self._journal, self._world.look, self.gate, lanes, self._sync, held)
+        return Acts(self.data_dir, pins, self._journal, self._world.look, self.gate, lanes, self._sync, held, pairing)
+
+    def pairing(self, address: str) -> Pairing:
+        """How tablets are paired that reach the screen at `address`."""
+        return Pairing(self.data_dir, self._journal, self._world.look, address)
 
     def watch_journal(self, start_anew: Callable[[], None]) -> None:
         """Call `start_anew`, once, when the journal cannot go on: the next start begins another."""

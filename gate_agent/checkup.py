@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gate_agent import tls
 from gate_agent.chain import Broken
 from gate_agent.disk import free_bytes
 from gate_agent.entries_view import EntriesView
 from gate_agent.machine import disk_percent
 from gate_agent.pass_list import PassList
-from gate_agent.settings import LaneChoice
+from gate_agent.settings import LaneChoice, ScreenSettings, listening
 from gate_agent.sync_state import SyncView
 from gate_agent.time_trust import Now
 from gate_agent.wiring_watch import again, what_moved
@@ -24,6 +25,7 @@ from wire.messages import ClockTrust
 MIN_FREE_BYTES = 256 * 1024 * 1024
 MAX_DISK_PERCENT = 80
 READER_PATIENCE_S = 1.0
+CERTIFICATE_SPARE_DAYS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,24 @@ def check(data_dir: Path, chosen: Sequence[LaneChoice], now: Now, devices: bool)
         for choice in chosen:
             yield from _lane(choice)
     yield from _wiring(data_dir, chosen)
+
+
+def tablets(screen: ScreenSettings, now: Now) -> Iterator[Finding]:
+    """Whether the staff's tablets reach this box, where they may."""
+    where = listening(screen)
+    if where is None:
+        return
+    if not tls.is_of_this_machine(where[0]):
+        yield Finding(False, f"screen.listen: {where[0]} is no address of this machine now; no tablet reaches it")
+    try:
+        tls.load(Path(screen.tls_cert), Path(screen.tls_key))
+        ends = tls.ends_at(Path(screen.tls_cert))
+    except tls.TlsFault as fault:
+        yield Finding(False, str(fault))
+        return
+    left_days = (ends - datetime.fromtimestamp(now.record_ms / 1000, UTC)).days
+    good = f"the certificate for tablets is good until {ends:%Y-%m-%d}"
+    yield Finding(left_days >= CERTIFICATE_SPARE_DAYS, good if left_days >= 0 else f"{good}: make a new one")
 
 
 def status(data_dir: Path) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import json
 import logging
@@ -25,8 +26,11 @@ from gate_agent.options import DATA, EXIT_FAILED, LANES, SETTINGS, chosen_lanes,
 from gate_agent.staff_commands import staff_commands
 
 if TYPE_CHECKING:
+    import ssl
+
     from gate_agent.agent import Agent
-    from gate_agent.screen.server import Server
+
+log = logging.getLogger(__name__)
 
 SIMULATED_LANES = ("1:reader=sim,turnstile=sim", "2:reader=sim,turnstile=sim")
 """What `--simulate` runs when no lane is named."""
@@ -80,6 +84,7 @@ def run(
     chosen, held = chosen_lanes(data_dir, settings_path, lanes or (SIMULATED_LANES if simulate else ()))
     if not chosen:
         misconfigured("no lane is named: add a [[lane]] to the settings, or use --lane (docs/settings.md)")
+    context = _tls(held.screen)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         agent = Agent(data_dir, held.gate_name, chosen, device_clock_ns)
@@ -92,21 +97,17 @@ def run(
     with agent:
         agent.start()
         port = held.screen.port if screen_port is None else screen_port
-        try:
-            screen = _serve(agent, chosen, held, port, simulate)
-        except OSError as error:
-            misconfigured(f"the screen cannot be served on port {port} ({error.strerror}): choose another screen.port")
+        url, screens = _serve(agent, chosen, held, port, simulate, context)
         if held.sync and not no_sync:
             agent.keep_syncing()
         lane_numbers = [lane.lane.number for lane in agent.lanes]
-        with told_where(data_dir, screen.url):
+        with screens, told_where(data_dir, url):
             notify("READY=1", "STATUS=started")
-            click.echo("READY " + json.dumps({"screen": screen.url, "lanes": lane_numbers}))
+            click.echo("READY " + json.dumps({"screen": url, "lanes": lane_numbers}))
             agent.watch_journal(start_anew)
             stop.wait()
-        if not anew.is_set():
-            notify("STOPPING=1")
-        screen.close()
+            if not anew.is_set():
+                notify("STOPPING=1")
     if anew.is_set():  # the same program, from its beginning: nothing that it still held in memory outlives the journal
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted
 
@@ -133,7 +134,7 @@ def check(data_dir: Path, settings_path: Path | None, lanes: tuple[str, ...]) ->
     from gate_agent.trusted_time import TrustedTime, clocks_of_this_machine
 
     _existing(data_dir)
-    chosen, _ = chosen_lanes(data_dir, settings_path, lanes)
+    chosen, held = chosen_lanes(data_dir, settings_path, lanes)
     time = TrustedTime(SyncView.open(data_dir).evidence, clocks_of_this_machine())
     time.look_at_rtc()
     now = time.now()
@@ -142,7 +143,7 @@ def check(data_dir: Path, settings_path: Path | None, lanes: tuple[str, ...]) ->
         idle = True
     except AlreadyRunning:
         idle = False
-    findings = list(checkup.check(data_dir, chosen, now, devices=idle))
+    findings = [*checkup.check(data_dir, chosen, now, devices=idle), *checkup.tablets(held.screen, now)]
     for finding in findings:
         click.echo(str(finding))
     sys.exit(0 if all(finding.fit for finding in findings) else EXIT_FAILED)
@@ -285,9 +286,14 @@ def _moment_ms(text: str) -> int:
 
 
 def _serve(
-    agent: Agent, chosen: Sequence[settings.LaneChoice], held: settings.Settings, port: int, simulate: bool
-) -> Server:
-    """The status screen. Flask is loaded here, when the lanes work already."""
+    agent: Agent,
+    chosen: Sequence[settings.LaneChoice],
+    held: settings.Settings,
+    port: int,
+    simulate: bool,
+    context: ssl.SSLContext | None,
+) -> tuple[str, contextlib.ExitStack]:
+    """The status screen: its address, and what ends it when left. Flask is loaded here, when the lanes work already."""
     from gate_agent.screen.acts import act_pages
     from gate_agent.screen.app import create_app, serve
     from gate_agent.screen.simulation import simulation
@@ -298,13 +304,45 @@ def _serve(
     def now_ms() -> int | None:
         return agent.time.now().at_ms
 
-    acts = agent.acts(held)
+    pairing = agent.pairing(settings.tablets_url(held.screen)) if context else None
+    acts = agent.acts(held, pairing)
     pages = act_pages(acts, agent.board, now_ms)
     silent = frozenset(choice.spec.number for choice in chosen if not choice.settings.sound)
     sounds = Sounds(silent, settings.quiet_hours(held))
     simulated = simulation(lanes) if simulate else None
     app = create_app(agent.board, now_ms, simulated, acts=pages, can=acts.can, sounds=sounds)
-    return serve(app, port)[0]
+    opened = contextlib.ExitStack()
+    try:
+        screen, url = serve(app, port)
+    except OSError as error:
+        misconfigured(f"the screen cannot be served on port {port} ({error.strerror}): choose another screen.port")
+    opened.callback(screen.close)
+    if context and pairing:
+        from gate_agent.screen.tablets import serve_tablets
+
+        try:
+            opened.callback(serve_tablets(agent.board, now_ms, acts, pairing, held.screen, sounds, context))
+        except OSError as error:
+            misconfigured(
+                f"screen.listen: {held.screen.listen} cannot be served ({error.strerror}): choose another port"
+            )
+    return url, opened
+
+
+def _tls(screen: settings.ScreenSettings) -> ssl.SSLContext | None:
+    """By what tablets know this box; None where none are let in. An address that is not there does not keep a gate
+    from starting: a cable may be out."""
+    from gate_agent import tls
+
+    where = settings.listening(screen)
+    if where is None:
+        return None
+    if not tls.is_of_this_machine(where[0]):
+        log.warning("screen.listen: %s is no address of this machine now; no tablet reaches it until it is", where[0])
+    try:
+        return tls.load(Path(screen.tls_cert), Path(screen.tls_key))
+    except tls.TlsFault as error:
+        misconfigured(str(error))
 
 
 def _existing(data_dir: Path) -> None:

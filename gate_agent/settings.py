@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,10 @@ class ScreenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     port: int = 8020
     quiet_hours: str = ""
+    listen: str = ""
+    listen_names: tuple[str, ...] = ()
+    tls_cert: str = ""
+    tls_key: str = ""
 
 
 class StaffSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -77,6 +82,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "lane.same_code_ms": (200, 10_000),
 }
 """Smallest and largest value of each number."""
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -116,6 +122,7 @@ def read(text: str, name: str) -> Settings:
     if settings.screen.quiet_hours and quiet_hours(settings) is None:
         where = _line_of(text, "quiet_hours")
         raise SettingsError(f'{name}, line {where}: screen.quiet_hours: write it as "21:30-07:30"')
+    _check_listening(settings.screen, name, text)
     lanes(settings, (), name, text)
     return settings
 
@@ -145,6 +152,45 @@ def quiet_hours(settings: Settings) -> tuple[int, int] | None:
         return None
     hours, minutes, until_hours, until_minutes = map(int, found.groups())
     return hours * 60 + minutes, until_hours * 60 + until_minutes
+
+
+def listening(screen: ScreenSettings) -> tuple[str, int] | None:
+    """The address and port at which tablets reach the screen; None: no browser but this machine's own does."""
+    host, _, port = screen.listen.rpartition(":")
+    return (host, int(port)) if screen.listen else None
+
+
+def tablets_url(screen: ScreenSettings) -> str:
+    """What a tablet opens: by the first name where there is one, as its certificate says."""
+    host, _, port = screen.listen.rpartition(":")
+    return f"https://{(*screen.listen_names, host)[0]}:{port}"
+
+
+def _check_listening(screen: ScreenSettings, name: str, text: str) -> None:
+    """Nobody reaches the screen over a network without TLS."""
+    if not screen.listen:
+        return
+    if not _is_endpoint(screen.listen):
+        what = "write one address of this machine and a port, as 192.168.1.20:8443"
+        raise SettingsError(f"{name}, line {_line_of(text, 'listen')}: screen.listen: {what}")
+    for key in ("tls_cert", "tls_key"):
+        if not getattr(screen, key).startswith("/"):
+            what = "screen.listen needs it: the whole path of a PEM file (docs/operate.md, A tablet of the staff)"
+            raise SettingsError(f"{name}, line {_line_of(text, key)}: screen.{key}: {what}")
+    for known in screen.listen_names:
+        if not _NAME.fullmatch(known):
+            what = f"{known!r} is no name of a machine; write it as gate-1.example, without port"
+            raise SettingsError(f"{name}, line {_line_of(text, 'listen_names')}: screen.listen_names: {what}")
+
+
+def _is_endpoint(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    try:
+        address = ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    one = not (address.is_unspecified or address.is_multicast or int(address) == 2**32 - 1)
+    return one and re.fullmatch(r"[0-9]{1,5}", port) is not None and 0 < int(port) <= 65_535
 
 
 def _numbers(settings: Settings) -> list[tuple[str, int]]:

@@ -1,7 +1,8 @@
-"""`gate-agent staff add | list | remove`: who may act at this box."""
+"""`gate-agent staff add | list | remove | browsers | forget`: who may act at this box, and from which tablets."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -14,7 +15,7 @@ MAX_PIN_LINE = 64
 
 @click.group("staff")
 def staff_commands() -> None:
-    """Who may act at this box: members, each with a PIN of 4 to 8 digits."""
+    """Who may act at this box: members, each with a PIN of 4 to 8 digits; and the paired browsers of tablets."""
 
 
 @staff_commands.command("add")
@@ -62,3 +63,31 @@ def remove_member(data_dir: Path, name: str) -> None:
     except (staff.StaffError, OSError) as error:
         fail(str(error))
     click.echo(f"{name} may do nothing here any more")
+
+
+@staff_commands.command("browsers")
+@DATA
+def list_browsers(data_dir: Path) -> None:
+    """Print every paired browser: when it was paired, by whom, its name; one a line."""
+    from gate_agent import browsers
+
+    try:
+        for browser in browsers.every(data_dir):
+            at = datetime.fromtimestamp(browser.paired_at_ms / 1000, UTC)
+            click.echo(f"{at:%Y-%m-%d %H:%M} UTC\t{browser.by}\t{browser.name}")
+    except OSError as error:
+        fail(str(error))
+
+
+@staff_commands.command("forget")
+@DATA
+@click.argument("name")
+def forget_browser(data_dir: Path, name: str) -> None:
+    """Let the paired browser NAME do nothing any more, from this moment on."""
+    from gate_agent import browsers
+
+    try:
+        browsers.forget(data_dir, name)
+    except (browsers.BrowsersError, OSError) as error:
+        fail(str(error))
+    click.echo(f"{name} may do nothing here any more until it is paired again")

@@ -38,6 +38,7 @@ ICONS = {
     Act.EXPORT: "disk",
     Act.ENROL: "lock",
     Act.ENROL_SCAN: "lock",
+    Act.PAIR: "link",
 }
 STATUS = {
     Came.DONE: 200,
@@ -131,6 +132,7 @@ def answer(act: Act, result: Result, speech: Speech) -> str:
         more="" if result.left is None else speech.pick(act_words.MORE).format(left=result.left),
         wait=-(-result.wait_ms // 1000),
         detail=result.detail,
+        word=result.word,
         reason="" if result.reason is None else short(result.reason, speech),
         shown="" if result.shown is None else _shown(result.shown, speech),
     )

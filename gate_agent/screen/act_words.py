@@ -26,6 +26,7 @@ EFFECTS: Mapping[Act, Pair] = MappingProxyType(
         Act.EXPORT: ("把全部记录写到 U 盘", "Writes the whole journal to a USB stick"),
         Act.ENROL: ("用中心给的登记码登记本机", "Makes this box a gate of the centre by its code"),
         Act.ENROL_SCAN: ("两分钟内由通道的读头读登记二维码", "For two minutes the lane reads the centre's QR code"),
+        Act.PAIR: ("让一台平板可以操作本机，每次操作仍需 PIN", "Lets a tablet act here; each act still needs a PIN"),
     }
 )
 
@@ -44,6 +45,7 @@ DO: Mapping[Act, Pair] = MappingProxyType(
         Act.EXPORT: ("导出", "Export"),
         Act.ENROL: ("登记", "Enrol"),
         Act.ENROL_SCAN: ("开始扫码", "Scan"),
+        Act.PAIR: ("显示配对码", "Show a code"),
     }
 )
 
@@ -188,6 +190,10 @@ DONE: Mapping[Act, Pair] = MappingProxyType(
         Act.ENROL_SCAN: (
             "请在两分钟内出示登记二维码，核对码显示在通道屏上",
             "Show the QR code within two minutes; the lane's screen then shows the check characters",
+        ),
+        Act.PAIR: (
+            "配对码 {word} · 五分钟内有效，用一次。在平板的浏览器里打开 {detail} 输入",
+            "Code {word} · good for five minutes, once. Open {detail} in the tablet's browser and type it",
         ),
     }
 )

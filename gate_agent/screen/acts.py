@@ -10,6 +10,7 @@ POST /staff/find                              what it found; posted, so that no 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from flask import Blueprint, Response, abort, make_response, render_template, request, url_for
 
@@ -28,8 +29,11 @@ FIELD_LIMIT = 256
 FORM_PARTS = 16
 
 
-def act_pages(acts: Acts, board: Board, now_ms: Callable[[], int | None]) -> Blueprint:
-    """The pages by which staff act. `now_ms` is the gate's time (UTC), None while it does not know it."""
+def act_pages(
+    acts: Acts, board: Board, now_ms: Callable[[], int | None], browser: Callable[[], str] = lambda: ""
+) -> Blueprint:
+    """The pages by which staff act. `now_ms` is the gate's time (UTC), None while it does not know it; `browser` tells
+    what the paired browser is called that asks, empty on this machine."""
     pages = Blueprint("acts", __name__, url_prefix="/staff")
 
     def speak(lang: str | None) -> Speech:
@@ -49,7 +53,7 @@ def act_pages(acts: Acts, board: Board, now_ms: Callable[[], int | None]) -> Blu
         wish = read_wish(known, form, acts.lanes)
         if isinstance(wish, Unfit):
             return _said(act_sheets.objection(wish, speech), 400)
-        return _told(known, acts.carry_out(wish, form.get("pin", "")), speech)
+        return _told(known, acts.carry_out(replace(wish, browser=browser()), form.get("pin", "")), speech)
 
     @pages.get("/find")
     def find() -> str:
@@ -128,7 +132,15 @@ def _told(act: Act, result: Result, speech: Speech) -> Response:
         return told
     title = speech.label(f"act_{act}")
     return make_response(
-        render_template("staff_done.html", speech=speech, label=speech.label, title=title, text=said, icon=Family.GO)
+        render_template(
+            "staff_done.html",
+            speech=speech,
+            label=speech.label,
+            title=title,
+            text=said,
+            icon=Family.GO,
+            stays=act is Act.PAIR,
+        )
     )
 
 

@@ -1,10 +1,10 @@
-"""The status screen's pages and event streams: read-only, on this machine alone, for the browsers beside the lanes."""
+"""The status screen's pages and event streams: read-only, for the browsers beside the lanes and the staff's tablets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from flask import Blueprint, Flask, Response, abort, jsonify, render_template, request
+from flask import Blueprint, Flask, Response, abort, g, jsonify, render_template, request
 from werkzeug.exceptions import NotFound
 
 from gate_agent import health_report, heartbeat
@@ -39,9 +39,14 @@ class Screen:
     ) -> None:
         self.board = board
         self.sounds = sounds
-        self.can = can
+        self._can = can
         self.now_ms = now_ms
         self.streams = Streams(board, lambda: times.clock(now_ms(), board.snapshot().status.zone), beat_s)
+
+    @property
+    def can(self) -> Collection[str]:
+        """The acts that have a key for the browser that asks."""
+        return () if g.get("only_looks") else self._can
 
     def face(self, snapshot: Snapshot, lane: int) -> dict[str, object]:
         """What the template of a lane's visitor face is given; 404 for a lane this gate does not have."""
@@ -61,6 +66,7 @@ class Screen:
         return {
             "speech": speech,
             "can": self.can,
+            "only_looks": g.get("only_looks", False),
             "label": speech.label,
             "strip": strip.strip(status, speech),
             "counters": status.counters,
@@ -79,12 +85,13 @@ def create_app(
     acts: Blueprint | None = None,
     can: Collection[str] = (),
     sounds: Sounds = ALL_HEARD,
+    hosts: Sequence[str] = TRUSTED_HOSTS,
 ) -> Flask:
     """The status screen of one agent. `now_ms` is the gate's time (UTC), None while it does not know it;
     `simulation` is the control port of simulated lanes, only with --simulate; `acts` are the pages by which staff act,
-    `can` the acts that have a key."""
+    `can` the acts that have a key; `hosts` are the names under which browsers may ask."""
     app = Flask(__name__)
-    app.config.update(TRUSTED_HOSTS=TRUSTED_HOSTS, MAX_CONTENT_LENGTH=REQUEST_BODY_LIMIT)
+    app.config.update(TRUSTED_HOSTS=list(hosts), MAX_CONTENT_LENGTH=REQUEST_BODY_LIMIT)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.extensions["screen"] = screen = Screen(board, now_ms, beat_s, sounds, can)

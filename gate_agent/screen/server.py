@@ -1,4 +1,4 @@
-"""The web server of the status screen: threads in this process, this machine's own browsers only."""
+"""The web server of the status screen: threads in this process, reached from this machine only."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ IDLE_LIMIT_S, LOOK_FOR_IDLE_S, POLL_S = 10, 5, 1.0
 
 
 class Server:
-    """Serves from the moment it is made until `close`. OSError: the port is taken. Port 0: any free one."""
+    """Serves from the moment it is made until `close`. OSError: the port is taken. Port 0: any free one.
 
-    def __init__(self, app: Flask, streams: Streams, port: int) -> None:
+    `scheme` is how browsers reach it: https behind `TlsFront`.
+    """
+
+    def __init__(self, app: Flask, streams: Streams, port: int, scheme: str = "http") -> None:
         logging.getLogger("waitress").setLevel(logging.WARNING)  # that a browser left is no news
         listening = socket.create_server((HOST, port))
-        self.url = f"http://{HOST}:{listening.getsockname()[1]}"
+        self.port: int = listening.getsockname()[1]
+        self.url = f"http://{HOST}:{self.port}"
         self._streams = streams
         self._sockets: dict[int, Any] = {}
         self._waitress: Any = create_server(
@@ -37,6 +41,7 @@ class Server:
             sockets=[listening],
             threads=THREADS,
             ident=None,
+            url_scheme=scheme,
             max_request_body_size=REQUEST_BODY_LIMIT,
             outbuf_high_watermark=UNSENT_LIMIT,
             channel_timeout=IDLE_LIMIT_S,

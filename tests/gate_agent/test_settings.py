@@ -13,6 +13,8 @@ from gate_agent.status import Way
 from tests.tidy.sources import ROOT
 
 DOCUMENT = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+LISTEN = '[screen]\nlisten = "192.168.1.20:8443"\n'
+TABLETS = LISTEN + 'tls_cert = "/etc/gate/gate.pem"\ntls_key = "/etc/gate/gate.key"\n'
 LANE = '[[lane]]\ndevices = "1:reader=sim,turnstile=sim"\n'
 
 
@@ -53,6 +55,13 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ('[screen]\nquiet_hours = "9-17"', 'gate.toml, line 2: screen.quiet_hours: write it as "21:30-07:30"'),
         ("[staff]\nlet_in_per_day = -1", "gate.toml, line 2: staff.let_in_per_day = -1: use a number from 0 to 1000"),
         ('[staff]\nexport_to = "usb"', "gate.toml, line 2: staff.export_to: name it from the root on"),
+        ('[screen]\nlisten = "192.168.1.20"', "gate.toml, line 2: screen.listen: write one address of this machine"),
+        ('[screen]\nlisten = "0.0.0.0:8443"', "gate.toml, line 2: screen.listen: write one address"),
+        ('[screen]\nlisten = "gate.lan:8443"', "gate.toml, line 2: screen.listen: write one address"),
+        ('[screen]\nlisten = "192.168.1.20:70000"', "gate.toml, line 2: screen.listen: write one address"),
+        (LISTEN, "gate.toml, line 1: screen.tls_cert: screen.listen needs it"),
+        (LISTEN + 'tls_cert = "/a"\ntls_key = "gate.key"', "gate.toml, line 4: screen.tls_key: screen.listen needs it"),
+        (TABLETS + 'listen_names = ["gate.lan:8443"]', "gate.toml, line 5: screen.listen_names: 'gate.lan:8443' is no"),
         (LANE + "pulse_ms = 50", "gate.toml, line 3: lane.pulse_ms = 50: use a number from 100 to 5000"),
         (LANE + 'way = "down"', "gate.toml, line 3: lane.way"),
         ("[[lane]]\npulse_ms = 300", "gate.toml, line 1: lane: object missing required field `devices`"),
@@ -65,6 +74,17 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
 def test_a_mistake_is_named_with_its_place(text: str, says: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(says)):
         settings.read(text, "gate.toml")
+
+
+def test_tablets_open_the_first_name_there_is() -> None:
+    assert settings.listening(ScreenSettings()) is None
+    held = settings.read(TABLETS, "gate.toml").screen
+    assert (settings.listening(held), settings.tablets_url(held)) == (
+        ("192.168.1.20", 8443),
+        "https://192.168.1.20:8443",
+    )
+    held = settings.read(TABLETS + 'listen_names = ["gate-1.lan", "gate"]', "gate.toml").screen
+    assert settings.tablets_url(held) == "https://gate-1.lan:8443"
 
 
 def test_quiet_hours_are_minutes_of_the_day() -> None:
@@ -115,7 +135,7 @@ def test_the_document_tells_defaults_and_limits_as_they_are() -> None:
             assert kind == f"{LIMITS[key][0]} to {LIMITS[key][1]}"
         value = keys()[key]
         empty = "empty" if kind == "text" and key != "lane.devices" else "–"
-        shown = {"": empty, True: "`true`", False: "`false`"}.get(value, f"`{value}`")
+        shown = {"": empty, (): "none", True: "`true`", False: "`false`"}.get(value, f"`{value}`")
         assert default == shown
 
 

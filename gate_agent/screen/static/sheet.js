@@ -3,6 +3,7 @@ import { pickedLane } from "./pick.js";
 
 const IDLE_MS = 30000;
 const BRIEF_MS = 4000;          // how long what was done stays
+const LONG_MS = 300000;         // how long a code stays that is typed elsewhere
 export const DOUBLE_TAP_MS = 600;
 
 export const scrim = document.getElementById("sheet");
@@ -16,6 +17,7 @@ let idle = 0;
 export async function open(url) {
   const from = document.activeElement;
   const answer = await fetch(url).catch(() => null);
+  if (answer?.status === 403) location.reload();   // a tablet that is not paired any more
   if (!answer?.ok) return;
   if (scrim.hidden) opener = from;
   show(await answer.text());
@@ -50,7 +52,8 @@ function address(key) {
 function stir() {
   clearTimeout(idle);
   const over = () => (scrim.querySelector("[data-sending]") ? stir() : close());   // what is under way is waited for
-  idle = setTimeout(over, scrim.querySelector("[data-brief]") ? BRIEF_MS : IDLE_MS);
+  const stays = scrim.querySelector("[data-brief]") ? BRIEF_MS : scrim.querySelector("[data-stays]") ? LONG_MS : IDLE_MS;
+  idle = setTimeout(over, stays);
 }
 
 document.addEventListener("click", (event) => {
