@@ -122,7 +122,7 @@ class Agent:
         return Acts(self.data_dir, pins, self._journal, self._world.look, self.gate, lanes, self._sync, held, pairing)
 
     def pairing(self, address: str) -> Pairing:
-        """How tablets are paired that reach the screen at `address`."""
+        """How tablets are paired, at the page of this address."""
         return Pairing(self.data_dir, self._journal, self._world.look, address)
 
     def watch_journal(self, start_anew: Callable[[], None]) -> None:

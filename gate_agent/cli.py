@@ -304,7 +304,7 @@ def _serve(
     def now_ms() -> int | None:
         return agent.time.now().at_ms
 
-    pairing = agent.pairing(settings.tablets_url(held.screen)) if context else None
+    pairing = agent.pairing(f"{settings.tablets_url(held.screen)}/staff/pair") if context else None
     acts = agent.acts(held, pairing)
     pages = act_pages(acts, agent.board, now_ms)
     silent = frozenset(choice.spec.number for choice in chosen if not choice.settings.sound)

@@ -43,7 +43,7 @@ class _Code:
 
 
 class Pairing:
-    """One code at a time, in memory alone: a restart takes it back. `address`: where tablets reach the screen."""
+    """One code at a time, in memory alone: a restart takes it back. `address`: what a tablet opens."""
 
     def __init__(self, data_dir: Path, journal: Journal, look: Callable[[], World], address: str) -> None:
         self._data_dir = data_dir

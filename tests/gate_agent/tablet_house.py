@@ -14,6 +14,7 @@ import requests
 from gate_agent import staff, tls
 from gate_agent.acting import Acts
 from gate_agent.acts import Act, Wish
+from gate_agent.board import Board
 from gate_agent.pairing import Pairing
 from gate_agent.pins import Pins
 from gate_agent.screen.app import ALL_HEARD
@@ -21,6 +22,7 @@ from gate_agent.screen.tablets import serve_tablets
 from gate_agent.settings import ScreenSettings, Settings
 from gate_agent.staff import Role, Staff
 from gate_agent.sync_state import SyncView
+from gate_agent.trusted_time import device_clock_ns
 from tests.gate_agent.stage import Here, Stage
 from tests.gate_agent.venue import NOW_MS, Venue
 from tests.gate_agent.venue_tls import Files, certified
@@ -36,6 +38,7 @@ class House:
     """A box that serves tablets, and what it was asked."""
 
     stage: Stage
+    board: Board
     acts: Acts
     address: str
     ca: str
@@ -92,23 +95,26 @@ def house_at(stage: Stage, venue: Venue, folder: Path) -> Iterator[House]:
     """The gate of a stage, its lanes open, with a steward and a supervisor; certificates are made in `folder`."""
     venue.issue()
     venue.settle(stage.data_dir)
-    stage.look()  # the lanes have started
+    board = Board(
+        (1, 2), lambda: device_clock_ns() // 1_000_000
+    )  # its streams beat while nobody moves the stage's time
+    board.status(stage.look())
     staff.add(stage.data_dir, "李小芳", Role.STEWARD, STEWARD)
     staff.add(stage.data_dir, "张国", Role.SUPERVISOR, SUPERVISOR)
     files = certified(folder, HOST)
     screen = screen_of(files)
     look = stage.clock.look
-    pairing = Pairing(stage.data_dir, stage.journal, look, f"https://{screen.listen}")
+    pairing = Pairing(stage.data_dir, stage.journal, look, f"https://{screen.listen}/staff/pair")
     pins, sync = Pins(Staff(stage.data_dir), stage.journal, look), SyncView.open(stage.data_dir)
     lanes = {1: Here(stage.lanes[0]), 2: Here(stage.lanes[1])}
     acts = Acts(stage.data_dir, pins, stage.journal, look, stage.gate, lanes, sync, Settings(), pairing)
 
     def serve() -> Callable[[], None]:
         context = tls.load(files.cert, files.key)
-        return serve_tablets(stage.board, lambda: NOW_MS, acts, pairing, screen, ALL_HEARD, context)
+        return serve_tablets(board, lambda: NOW_MS, acts, pairing, screen, ALL_HEARD, context)
 
     close = serve()
-    yield House(stage, acts, f"https://{screen.listen}", str(files.ca), serve, close)
+    yield House(stage, board, acts, f"https://{screen.listen}", str(files.ca), serve, close)
     close()
 
 

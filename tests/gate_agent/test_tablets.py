@@ -192,12 +192,12 @@ def test_a_stream_tells_each_change_and_who_is_not_paired_gets_no_keys_in_it(hou
     with house.tablet().get("/events/lane/1", stream=True) as answer:
         lines = answer.iter_lines(chunk_size=1, decode_unicode=True)
         assert any("data-state" in line for line in lines)
-        house.stage.board.face(1, Face(State.ADMITTED))
+        house.board.face(1, Face(State.ADMITTED))
         assert any('data-state="admitted"' in line for line in lines)
 
 
 def test_streams_are_bounded_and_take_none_of_the_box_s_own(house: House) -> None:
-    own, own_url = serve(create_app(house.stage.board, lambda: NOW_MS), 0)
+    own, own_url = serve(create_app(house.board, lambda: NOW_MS), 0)
     opened = [house.tablet().get("/events/lane/1", stream=True) for _ in range(STREAMS_LIMIT)]
     try:
         assert [answer.status_code for answer in opened] == [200] * STREAMS_LIMIT
