@@ -40,7 +40,7 @@ def find(data_dir: Path, token: str) -> Browser | None:
 
 def every(data_dir: Path) -> list[Browser]:
     """All of them, those paired first first."""
-    return sorted(_all(data_dir).values(), key=lambda browser: browser.paired_at_ms)
+    return sorted(_all(data_dir).values(), key=lambda browser: (browser.paired_at_ms, browser.name))
 
 
 def add(data_dir: Path, browser: Browser) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Flask, Response, abort, g, make_response, redirect, render_template, request, url_for
 
@@ -23,11 +24,16 @@ from gate_agent.screen.sounds import Sounds
 from gate_agent.screen.tls_front import TlsFront, listen
 from gate_agent.settings import ScreenSettings
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 COOKIE = "__Host-gate"
 COOKIE_S = 400 * 24 * 3600
 """As long as browsers keep any; then it is paired again."""
 REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 50, 150
 """Of all tablets together; the second is a reserve for those who open the staff's face at the same time."""
+OWN_PAGES = frozenset({"screen.told_to_the_centre"})
+"""For programs of this machine."""
 PAIR_STATUS = {
     NotPaired.NO_NAME: 400,
     NotPaired.WRONG: 403,
@@ -75,8 +81,7 @@ def create_tablets_app(
     """
     pages = act_pages(acts, board, now_ms, browser=lambda: g.browser)
     app = create_app(board, now_ms, acts=pages, can=acts.can - {Act.PAIR}, sounds=sounds, hosts=hosts)
-    turns = Turns()
-    app.before_request(lambda: time.sleep(turns.wait_s(time.monotonic())))
+    app.wsgi_app = _in_turn(app.wsgi_app)  # type: ignore[assignment, method-assign]  # Flask's way to come before everything
     app.before_request(lambda: _let_paired_act(pairing))
     app.register_blueprint(_pairing_pages(pairing))
     return app
@@ -98,12 +103,24 @@ class Turns:
             return max(0.0, self._next_s - now_s)
 
 
+def _in_turn(answer: WSGIApplication) -> WSGIApplication:
+    turns = Turns()
+
+    def wait_and_answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        time.sleep(turns.wait_s(time.monotonic()))
+        return answer(environ, start_response)
+
+    return wait_and_answer
+
+
 def _let_paired_act(pairing: Pairing) -> Response | None:
     """Who asks, and what for. A browser names its origin with everything it posts; what does not is none."""
     g.browser = pairing.browser(request.cookies.get(COOKIE, ""))
     g.only_looks = g.browser is None
     if request.method == "POST" and "Origin" not in request.headers:
         abort(403)
+    if request.endpoint in OWN_PAGES:
+        abort(404)
     if request.blueprint != "acts":
         return None
     if g.only_looks:

@@ -16,7 +16,7 @@ from gate_agent.acting import Acts
 from gate_agent.acts import Act, Wish
 from gate_agent.board import Board
 from gate_agent.pairing import Pairing
-from gate_agent.pins import Pins
+from gate_agent.pins import Attempts, Pins
 from gate_agent.screen.app import ALL_HEARD
 from gate_agent.screen.tablets import serve_tablets
 from gate_agent.settings import ScreenSettings, Settings
@@ -95,9 +95,7 @@ def house_at(stage: Stage, venue: Venue, folder: Path) -> Iterator[House]:
     """The gate of a stage, its lanes open, with a steward and a supervisor; certificates are made in `folder`."""
     venue.issue()
     venue.settle(stage.data_dir)
-    board = Board(
-        (1, 2), lambda: device_clock_ns() // 1_000_000
-    )  # its streams beat while nobody moves the stage's time
+    board = Board((1, 2), lambda: device_clock_ns() // 1_000_000)  # it beats while the stage's time stands
     board.status(stage.look())
     staff.add(stage.data_dir, "李小芳", Role.STEWARD, STEWARD)
     staff.add(stage.data_dir, "张国", Role.SUPERVISOR, SUPERVISOR)
@@ -105,7 +103,7 @@ def house_at(stage: Stage, venue: Venue, folder: Path) -> Iterator[House]:
     screen = screen_of(files)
     look = stage.clock.look
     pairing = Pairing(stage.data_dir, stage.journal, look, f"https://{screen.listen}/staff/pair")
-    pins, sync = Pins(Staff(stage.data_dir), stage.journal, look), SyncView.open(stage.data_dir)
+    pins, sync = Pins(Staff(stage.data_dir), stage.journal, look, Attempts()), SyncView.open(stage.data_dir)
     lanes = {1: Here(stage.lanes[0]), 2: Here(stage.lanes[1])}
     acts = Acts(stage.data_dir, pins, stage.journal, look, stage.gate, lanes, sync, Settings(), pairing)
 

@@ -14,7 +14,7 @@ import pytest
 import requests
 from msgspec.structs import replace
 
-from gate_agent import browsers, sync_requests, tls
+from gate_agent import browsers, heartbeat, sync_requests, tls
 from gate_agent.faces import Face, State
 from gate_agent.pairing import OPEN_MS, TRIES
 from gate_agent.screen import tls_front
@@ -62,6 +62,7 @@ def test_everybody_on_the_network_may_look(house: House) -> None:
         answer = tablet.get(path)
         assert answer.status_code == 200, path
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert tablet.get(heartbeat.PATH).status_code == 404, "what the box tells the centre is not for them"
 
 
 def test_a_tablet_that_does_not_know_the_authority_does_not_believe_the_box(house: House) -> None:
@@ -230,6 +231,15 @@ def test_no_form_is_too_large_and_one_connection_serves_many_requests(paired: Ta
         assert paired.post("/staff/act/sync", {"pin": "1" * 100_000}).status_code == 413
     assert {paired.get("/static/staff.css").status_code for _ in range(20)} == {200}
     assert len(paired.get("/static/staff.css").content) > 10_000
+
+
+def test_what_is_refused_waits_its_turn_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("gate_agent.screen.tablets.time.sleep", waited.append)
+    tablet = house.tablet()
+    for headers in ({"Origin": "https://evil.example"}, {"Host": "evil.example"}, {"Accept": "text/html"}):
+        tablet.get("/nothing/there", headers=headers)
+    assert len(waited) >= 3
 
 
 def test_beyond_so_many_requests_a_second_everybody_waits() -> None:

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gate_agent import checkup, tls
 from gate_agent.settings import ScreenSettings
+from gate_agent.time_trust import Now
 from gate_agent.tls import TlsFault
-from gate_agent.trusted_time import Now
 from tests.gate_agent.beijing import NOW_MS
 from tests.gate_agent.venue_tls import Files, certified, pem_of
 from wire.messages import ClockTrust
