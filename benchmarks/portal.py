@@ -29,6 +29,8 @@ DAYS_SOLD_OVER = 365
 DAY_MIN = 24 * 60
 ONE_IN_WITH_PHONE = 10
 AT_ONCE = 50_000
+STOCK = 10_000_000
+DISTRIBUTOR_FEN = 10**12
 
 
 class Portal(Centre):
@@ -51,6 +53,7 @@ class Portal(Centre):
         chance = random.Random(1)
         with closing(sqlite3.connect(self.folder / "centre.db", isolation_level=None)) as db:
             db.execute("PRAGMA synchronous = OFF")
+            db.execute("UPDATE stock SET total = ?", (STOCK,))
             for first in range(0, passes, AT_ONCE):
                 rows = _rows(chance, centre, range(first, min(first + AT_ONCE, passes)), products, venues)
                 db.execute("BEGIN")
@@ -71,7 +74,7 @@ class Portal(Centre):
 def running(folder: Path, passes: int) -> Iterator[Portal]:
     """A centre with these passes and no list yet: it begins with `serve`. Stopped at the end, whatever happens."""
     folder.mkdir()
-    portal = Portal(folder)
+    portal = Portal(folder, distributor_fen=DISTRIBUTOR_FEN)
     try:
         portal.set_up()
         portal.fill(passes)

@@ -41,6 +41,7 @@ class Centre:
     url: str = ""
     provider_url: str = ""
     seeded: dict[str, Any] = field(default_factory=dict)
+    distributor_fen: int = DISTRIBUTOR_FEN
     cards: CardPlatform = field(init=False)
     _env: dict[str, str] = field(default_factory=dict)
     _control_token: str = ""
@@ -157,7 +158,7 @@ class Centre:
         return {str(name): int(amount_fen) for name, amount_fen in answer.json().items()}
 
     def _start_provider(self, merchant_key: Path) -> None:
-        opened = {MERCHANT: 0, "distributor-bianjing": DISTRIBUTOR_FEN, VENUE_ACCOUNT: 0}
+        opened = {MERCHANT: 0, "distributor-bianjing": self.distributor_fen, VENUE_ACCOUNT: 0}
         accounts = [word for name, fen in opened.items() for word in ("--account", f"{name}={fen}")]
         merchant = ("--merchant", f"{MERCHANT}={merchant_key}")
         data = ("--data", str(self.folder / "provider"), "--port", "0")
