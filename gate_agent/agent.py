@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from gate_agent import judging
+from gate_agent import electronic_cards, judging
 from gate_agent.acting import Acts
+from gate_agent.asking import Asker
 from gate_agent.board import Board
-from gate_agent.electronic_cards import CardQuestions
+from gate_agent.centre_client import USUAL_PATIENCE
 from gate_agent.gate import Gate
 from gate_agent.health import Health
 from gate_agent.journal import CannotRecord, Journal
@@ -24,6 +25,7 @@ from gate_agent.lanes import LaneThreads
 from gate_agent.pairing import Pairing
 from gate_agent.pass_list import PassListHolder
 from gate_agent.passage import LanePassages
+from gate_agent.photos import Photos
 from gate_agent.pins import Attempts, Pins
 from gate_agent.recognition import HeldUp
 from gate_agent.retention import Retention
@@ -86,7 +88,9 @@ class Agent:
                 for choice, devices, lane in zip(chosen, self.devices, lanes, strict=True)
             ]
             for lane in lanes:
-                lane.ask = CardQuestions(lane.number, data_dir, sync, clocks, self.time).ask
+                asker = Asker(data_dir, sync, clocks, self.time, electronic_cards.PATIENCE)
+                lane.ask = electronic_cards.CardQuestions(lane.number, asker).ask
+            self.photos = Photos(data_dir, Asker(data_dir, sync, clocks, self.time, USUAL_PATIENCE), self.board.wake)
             self._health = Health(data_dir, gate_name, self.gate.standing, self._journal, self._world, sync, self.lanes)
             self._retention = Retention(self._journal, entries.incarnation, sync, self._world.look)
             reads_codes = any(devices.cameras for devices in self.devices)
@@ -114,6 +118,7 @@ class Agent:
         watchdog = Watchdog(self._counters(), self._selfcheck.failure)
         threading.Thread(target=watchdog.run, args=(self._stopping,), name="watchdog", daemon=True).start()
         threading.Thread(target=self._retention.run, args=(self._stopping,), name="retention", daemon=True).start()
+        threading.Thread(target=self.photos.keep_keys, args=(self._stopping,), name="photos", daemon=True).start()
 
     def acts(self, held: Settings, pairing: Pairing | None = None) -> Acts:
         """What staff may do at this box, by the settings."""

@@ -85,6 +85,8 @@ def _both(
         facts=facts,
         holder=holder,
         product=label,
+        pass_id=known.pass_id,
+        photo=b"" if listed is None else listed.photo,
         ticket_last6="" if listed is None else listed.last_digits,
         earlier=() if last is None or last.at_ms is None else (EarlierUse(last.at_ms, last.lane),),
     )

@@ -77,6 +77,9 @@ class Scan:
     """Judged for staff alone: nothing was opened or counted."""
     number: int = 0
     """Given by the board, rising."""
+    pass_id: bytes = b""
+    photo: bytes = b""
+    """The name of the holder's photo, for the staff alone."""
 
 
 @dataclass(frozen=True, slots=True)

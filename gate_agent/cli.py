@@ -310,7 +310,7 @@ def _serve(
     silent = frozenset(choice.spec.number for choice in chosen if not choice.settings.sound)
     sounds = Sounds(silent, settings.quiet_hours(held))
     simulated = simulation(lanes) if simulate else None
-    app = create_app(agent.board, now_ms, simulated, acts=pages, can=acts.can, sounds=sounds)
+    app = create_app(agent.board, now_ms, simulated, acts=pages, can=acts.can, sounds=sounds, photo=agent.photos.find)
     opened = contextlib.ExitStack()
     try:
         screen, url = serve(app, port)

@@ -39,7 +39,9 @@ _TABLES = """
 CREATE TABLE pass (
     pass_id BLOB PRIMARY KEY, product INTEGER, status INTEGER, not_before INTEGER, not_after INTEGER,
     lowest_issue INTEGER, static_again INTEGER, credentials BLOB, holder_keys BLOB) WITHOUT ROWID;
-CREATE TABLE name (pass_id BLOB PRIMARY KEY, ticket_number TEXT, masked_name TEXT) WITHOUT ROWID;
+CREATE TABLE name (
+    pass_id BLOB PRIMARY KEY, ticket_number TEXT, masked_name TEXT, photo BLOB) WITHOUT ROWID;
+CREATE INDEX photo ON name (photo) WHERE photo IS NOT NULL;
 CREATE TABLE uses (pass_id BLOB PRIMARY KEY, row BLOB) WITHOUT ROWID;
 CREATE TABLE credential (hash BLOB, pass_id BLOB, PRIMARY KEY (hash, pass_id)) WITHOUT ROWID;
 CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), head BLOB NOT NULL, document BLOB NOT NULL);
@@ -251,8 +253,9 @@ def _replace(db: sqlite3.Connection, part: Part, rows: Sequence[Row], fresh: boo
         credentials = sorted((item.hash, row.pass_id) for row in passes for item in row.credentials)
         db.executemany("INSERT OR REPLACE INTO credential VALUES (?, ?)", credentials)
     elif part is Part.NAMES:
-        names = ((row.pass_id, row.ticket_number, row.masked_name) for row in rows if isinstance(row, NameRow))
-        db.executemany("INSERT OR REPLACE INTO name VALUES (?, ?, ?)", names)
+        names = [row for row in rows if isinstance(row, NameRow)]
+        each = ((row.pass_id, row.ticket_number, row.masked_name, row.photo or None) for row in names)
+        db.executemany("INSERT OR REPLACE INTO name VALUES (?, ?, ?, ?)", each)
     elif part is Part.USES:
         uses = ((row.pass_id, msgspec.msgpack.encode(row)) for row in rows if isinstance(row, UseRow))
         db.executemany("INSERT OR REPLACE INTO uses VALUES (?, ?)", uses)

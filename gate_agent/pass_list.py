@@ -22,7 +22,7 @@ from wire.feed import (
     VenueDocument,
 )
 
-SCHEMA = 2
+SCHEMA = 3
 """A file of another schema is no list to this release: sync fetches it again."""
 MAX_PASSES_PER_CARD = 8
 MAX_FOUND_BY_DIGITS = 20
@@ -32,7 +32,7 @@ FOLDER, CURRENT = "lists", "current"
 
 _FIND = """
 SELECT pass.product, status, not_before, not_after, lowest_issue, static_again, ticket_number, masked_name,
-       uses.row, holder_keys
+       photo, uses.row, holder_keys
 FROM pass LEFT JOIN name USING (pass_id) LEFT JOIN uses USING (pass_id) WHERE pass.pass_id = ?
 """
 _FIND_BY_CREDENTIAL = """
@@ -88,7 +88,7 @@ class PassList:
         if row is None:
             return None
         product, status, not_before, not_after, lowest_issue, static_again, *told, uses, holder_keys = row
-        ticket_number, masked_name = told
+        ticket_number, masked_name, photo = told
         return ListedPass(
             pass_id,
             product,
@@ -97,6 +97,7 @@ class PassList:
             masked_name or "",
             None if uses is None else msgspec.msgpack.decode(uses, type=UseRow),
             tuple(HolderKey(*fields) for fields in HOLDER_KEY.iter_unpack(holder_keys)),
+            photo or b"",
         )
 
     def passes_of_credential(self, credential_hash: bytes) -> tuple[bytes, ...]:
@@ -104,6 +105,12 @@ class PassList:
         with self._lock:
             rows = self._db.execute(_FIND_BY_CREDENTIAL, (credential_hash, MAX_PASSES_PER_CARD)).fetchall()
         return tuple(pass_id for (pass_id,) in rows)
+
+    def photos(self, limit: int) -> set[bytes]:
+        """The names of at most so many holders' photos."""
+        with self._lock:
+            rows = self._db.execute("SELECT photo FROM name WHERE photo IS NOT NULL LIMIT ?", (limit,)).fetchall()
+        return {name for (name,) in rows}
 
     def search_digits(self, last_digits: str) -> list[ListedPass]:
         """Passes whose ticket number ends so. Reads all names, on a connection of its own: for staff, never a lane.

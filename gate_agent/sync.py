@@ -22,6 +22,7 @@ from gate_agent.centre_client import Caller, Rest
 from gate_agent.enrolment import NotEnrolled
 from gate_agent.entry_push import EntryPush
 from gate_agent.list_pull import ListPull
+from gate_agent.photo_pull import PhotoPull
 from gate_agent.sync_requests import EnrolWish, RequestKind, Requests
 from gate_agent.sync_state import LOCK, RequestAnswer, Task, Trouble, TroubleKind
 from gate_agent.sync_store import SyncStore
@@ -160,9 +161,10 @@ def _run_tasks(
     """List and entries in a thread each, until `stop`; a thread that fails ends all, and who started us starts anew."""
     chance = random.Random()
     time = TrustedTime(lambda: store.read().evidence, clocks)
-    callers = [Caller(data_dir, store, clocks, time) for _ in Task]
+    callers = [Caller(data_dir, store, clocks, time) for _ in range(len(Task) + 1)]
     pull = ListPull(data_dir, store, callers[0], clocks.boot_ms, chance)
     push = EntryPush(data_dir, store, callers[1], clocks.boot_ms, time)
+    photos = PhotoPull(data_dir, store, callers[2])
     list_loop = Loop(Task.LIST, pull.pull_once, store, time, chance)
     entries_loop = Loop(Task.ENTRIES, push.push_once, store, time, chance)
 
@@ -184,6 +186,7 @@ def _run_tasks(
     pairs = ((list_loop, entries_loop), (entries_loop, list_loop))
     threads = [threading.Thread(target=keep_running, args=pair, daemon=True) for pair in pairs]
     threads.append(threading.Thread(target=keep_answering, daemon=True))
+    threads.append(threading.Thread(target=photos.run, args=(stop,), daemon=True))
     for thread in threads:
         thread.start()
     watchdog = Watchdog({"list": lambda: list_loop.turns + pull.segments, "entries": lambda: entries_loop.turns})

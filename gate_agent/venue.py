@@ -45,6 +45,8 @@ class ListedPass:
     centre_uses: UseRow | None
     holder_keys: tuple[HolderKey, ...] = ()
     """The phones that may draw codes for it, the newest first."""
+    photo: bytes = b""
+    """The name of the holder's photo; empty: there is none."""
 
     @property
     def last_digits(self) -> str:

@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, Response, abort, g, jsonify, render_template
 from werkzeug.exceptions import NotFound
 
 from gate_agent import health_report, heartbeat
-from gate_agent.board import Board, Snapshot
+from gate_agent.board import Board, Scan, Snapshot
 from gate_agent.screen import scans, strip, times, visitor, words
 from gate_agent.screen.server import HOST, REQUEST_BODY_LIMIT, Server
 from gate_agent.screen.sounds import Sounds
@@ -21,6 +21,8 @@ STAFF_PAUSE_S = 0.25
 FOREIGN = frozenset({"cross-site", "same-site"})
 """What browsers call another host, and another port of this one (Sec-Fetch-Site)."""
 ALL_HEARD = Sounds()
+
+FindPhoto = Callable[[bytes, bytes], bytes | None]
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -35,9 +37,16 @@ class Screen:
     """What the pages are made of: the board, the gate's time (UTC ms, None while unknown), the streams."""
 
     def __init__(
-        self, board: Board, now_ms: Callable[[], int | None], beat_s: float, sounds: Sounds, can: Collection[str]
+        self,
+        board: Board,
+        now_ms: Callable[[], int | None],
+        beat_s: float,
+        sounds: Sounds,
+        can: Collection[str],
+        photo: FindPhoto,
     ) -> None:
         self.board = board
+        self.photo = photo
         self.sounds = sounds
         self._can = can
         self.now_ms = now_ms
@@ -73,8 +82,13 @@ class Screen:
             "refused": sum(status.counters.refused.values()),
             "bars": scans.bars(status.counters.refused, speech),
             "rows": scans.rows(snapshot.scans, speech),
-            "detail": scans.detail(snapshot.scans[0], speech, self.can) if snapshot.scans else None,
+            "detail": self.detail(snapshot.scans[0], speech) if snapshot.scans else None,
         }
+
+    def detail(self, scan: Scan, speech: Speech) -> scans.Detail:
+        """One scan whole, with the holder's photo if it can be shown."""
+        seen = bool(scan.photo) and self.photo(scan.pass_id, scan.photo) is not None
+        return scans.detail(scan, speech, self.can, photo=seen)
 
 
 def create_app(
@@ -86,15 +100,17 @@ def create_app(
     can: Collection[str] = (),
     sounds: Sounds = ALL_HEARD,
     hosts: Sequence[str] = TRUSTED_HOSTS,
+    photo: FindPhoto = lambda _pass_id, _name: None,
 ) -> Flask:
     """The status screen of one agent. `now_ms` is the gate's time (UTC), None while it does not know it;
     `simulation` is the control port of simulated lanes, only with --simulate; `acts` are the pages by which staff act,
-    `can` the acts that have a key; `hosts` are the names under which browsers may ask."""
+    `can` the acts that have a key; `hosts` are the names under which browsers may ask; `photo` gives the JPEG of a
+    pass's holder by its name, and is left out where others than the box's own browser may look."""
     app = Flask(__name__)
     app.config.update(TRUSTED_HOSTS=list(hosts), MAX_CONTENT_LENGTH=REQUEST_BODY_LIMIT)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
-    app.extensions["screen"] = screen = Screen(board, now_ms, beat_s, sounds, can)
+    app.extensions["screen"] = screen = Screen(board, now_ms, beat_s, sounds, can, photo)
     app.before_request(_same_origin)
     app.after_request(_headers)
     app.register_error_handler(NotFound, _missing)
@@ -166,15 +182,29 @@ def _staff_pages(pages: Blueprint, screen: Screen) -> None:
     def staff_state() -> str:
         return render_template("staff_state.html", **screen.staff(screen.board.snapshot(), _language()))
 
+    @pages.get("/staff/photo/<int:number>")
+    def staff_photo(number: int) -> Response:
+        """Of somebody whose scan is among the last ones, and of nobody else."""
+        scan = _scan(screen.board.snapshot(), number)
+        picture = screen.photo(scan.pass_id, scan.photo)
+        if picture is None:
+            abort(404)
+        return Response(picture, mimetype="image/jpeg")
+
     @pages.get("/staff/scan/<int:number>")
     def staff_detail(number: int) -> str:
         snapshot = screen.board.snapshot()
-        scan = next((scan for scan in snapshot.scans if scan.number == number), None)
-        if scan is None:
-            abort(404)
+        scan = _scan(snapshot, number)
         speech = Speech(_language(), snapshot.status.zone, screen.now_ms())
         given = {"speech": speech, "label": speech.label, "can": screen.can}
-        return render_template("staff_detail.html", detail=scans.detail(scan, speech, screen.can), **given)
+        return render_template("staff_detail.html", detail=screen.detail(scan, speech), **given)
+
+
+def _scan(snapshot: Snapshot, number: int) -> Scan:
+    scan = next((scan for scan in snapshot.scans if scan.number == number), None)
+    if scan is None:
+        abort(404)
+    return scan
 
 
 def _language() -> str:

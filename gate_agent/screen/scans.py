@@ -64,6 +64,8 @@ class Detail:
     say: str
     what: str
     facts: tuple[tuple[str, str, str], ...]
+    photo: bool
+    """The holder's photo can be shown."""
     earlier_title: str
     earlier: tuple[Use, ...]
     likely: tuple[Likely, ...]
@@ -85,7 +87,7 @@ def bars(refused: Mapping[Reason, int], speech: Speech) -> tuple[tuple[str, int]
     return (*most, (speech.label("others"), told.total() - sum(count for _, count in most)))
 
 
-def detail(scan: Scan, speech: Speech, can: Collection[str] = ()) -> Detail:
+def detail(scan: Scan, speech: Speech, can: Collection[str] = (), *, photo: bool = False) -> Detail:
     """One scan whole, with those of the likely acts that staff `can` do here."""
     family = _family(scan)
     telling = _telling(scan)
@@ -104,6 +106,7 @@ def detail(scan: Scan, speech: Speech, can: Collection[str] = ()) -> Detail:
         say=say or speech.told(_face(scan)),
         what=what,
         facts=_facts(scan, speech),
+        photo=photo,
         earlier_title=speech.label("last_entries" if family is Family.GO else "earlier"),
         earlier=tuple(Use(_use_time(use.at_ms, speech), _use_place(use.lane, speech)) for use in scan.earlier),
         likely=tuple(one for one in _likely(scan, family, speech) if one.act in can),

@@ -16,7 +16,7 @@ import msgspec
 
 from tests.gate_agent.lists import CONFIG, KEY_SET, Feed
 from tests.wire import samples
-from wire import electronic_card, envelope, messages, signing
+from wire import electronic_card, envelope, messages, photo, signing
 from wire.electronic_card import Finding, Hashed
 from wire.envelope import EnvelopeFlaw
 from wire.messages import EnrolmentCode, EnrolReply, EnrolRequest, GateConfig, Outcome, ReadBatch, Receipt
@@ -64,6 +64,8 @@ class SmallCentre:
         self.faults: deque[Fault | None] = deque()  # None: this request is answered well
         self.last_receipt = b""
         self.forks_allowed = False
+        self.photos: dict[bytes, bytes] = {}
+        self.photo_keys: dict[int, bytes] = {}
         self.cards: dict[str, tuple[Finding, tuple[Hashed, ...]]] = {}  # what is said of an electronic card's code
         self.cards_wait = threading.Event()  # cleared: whoever asks about one is kept waiting
         self.cards_wait.set()
@@ -143,6 +145,9 @@ class _Handler(BaseHTTPRequestHandler):
             if self.headers.get("If-None-Match") == etag:
                 return 304, b"", {"ETag": etag}
             return 200, centre.lists.head, {"ETag": etag, "Content-Type": "application/octet-stream"}
+        if self.path.startswith("/feed/photos/"):
+            sealed = centre.photos.get(bytes.fromhex(self.path.rsplit("/", 1)[-1]))
+            return self._error(404, "unknown_photo") if sealed is None else (200, sealed, {})
         segment = centre.lists.segments.get(bytes.fromhex(self.path.rsplit("/", 1)[-1]))
         return self._error(404, "unknown_segment") if segment is None else (200, segment, {})
 
@@ -164,6 +169,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/device/v1/config":
             sealed = messages.sign_config(centre.config, asked.device, samples.SERVICE_KEY_ID, samples.SERVICE)
             return 200, sealed, told
+        if self.path == "/device/v1/photo-keys":
+            keys = photo.PhotoKeys(asked.device, asked.nonce, tuple(centre.photo_keys.items()))
+            return 200, photo.sign_photo_keys(keys, samples.SERVICE_KEY_ID, samples.SERVICE), told
         if self.path == "/device/v1/electronic-card":
             return 200, self._card(body, asked.device, fault), told
         return 200, self._take_entries(gzip.decompress(body), fault), told

@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gate_agent.asking import Asker
 from gate_agent.board import ShownBy
 from gate_agent.decision import LetOut, Refuse
-from gate_agent.electronic_cards import CardQuestions
+from gate_agent.electronic_cards import PATIENCE, CardQuestions
 from gate_agent.lane_state import Word
 from gate_agent.recognition import NotOurs, Resolved, electronic_code, recognise
 from gate_agent.screen.scans import detail
@@ -225,7 +226,7 @@ def questions_at(data_dir: Path, url: str) -> CardQuestions:
     with closing(SyncStore(data_dir)) as store:
         store._db.execute("UPDATE enrolment SET url = ?", (url,))
     sync, clocks = SyncView.open(data_dir), clocks_of_this_machine()
-    return CardQuestions(1, data_dir, sync, clocks, TrustedTime(sync.evidence, clocks))
+    return CardQuestions(1, Asker(data_dir, sync, clocks, TrustedTime(sync.evidence, clocks), PATIENCE))
 
 
 @pytest.mark.parametrize(
@@ -262,9 +263,9 @@ def test_an_answer_that_is_not_the_centres_to_this_question_is_none(
 
 def test_one_connection_is_used_again(centre: SmallCentre, questions: CardQuestions) -> None:
     assert questions.ask(CODE) == (LI,)
-    first = questions._centre
+    first = questions._asker._centre
     assert questions.ask(CODE) == (LI,)
-    assert questions._centre is first
+    assert questions._asker._centre is first
 
 
 def test_a_late_answer_is_none_and_the_next_question_does_not_wait_for_it(
@@ -289,7 +290,7 @@ def test_a_question_that_hangs_holds_up_neither_its_visitor_nor_the_next(
         go_on.wait()
         return bytes(count)
 
-    questions._token_bytes = hang
+    questions._asker.token_bytes = hang
     assert questions.ask(CODE) is Reason.NEEDS_NETWORK
     assert questions.ask(CODE) is Reason.NEEDS_NETWORK
     assert begun.acquire(timeout=0) and not begun.acquire(timeout=0), "the second was not even begun"
@@ -300,6 +301,5 @@ def test_a_question_that_hangs_holds_up_neither_its_visitor_nor_the_next(
 def test_a_box_without_a_centre_says_so(tmp_path: Path) -> None:
     clocks = clocks_of_this_machine()
     sync = SyncView.open(tmp_path)
-    assert CardQuestions(1, tmp_path, sync, clocks, TrustedTime(sync.evidence, clocks)).ask(CODE) is (
-        Reason.NEEDS_NETWORK
-    )
+    asker = Asker(tmp_path, sync, clocks, TrustedTime(sync.evidence, clocks), PATIENCE)
+    assert CardQuestions(1, asker).ask(CODE) is Reason.NEEDS_NETWORK

@@ -63,6 +63,7 @@ def test_a_list_tells_everything_about_a_pass(tmp_path: Path, venue_feed: Feed) 
         "李*花",
         samples.USE_ROWS[0],
         samples.PASS_ROWS[0].holder_keys,
+        samples.NAME_ROWS[0].photo,
     )
     assert held(tmp_path).find(b"notaPASS") is None
     assert held(tmp_path).document == samples.DOCUMENT

@@ -26,6 +26,7 @@ from wire.calendar import Calendar
 from wire.electronic_card import CodeShape
 from wire.entitlement import PassStatus, Rule
 from wire.feed import Credential, Mark, NameRow, Part, PassRow, ProductDocument, UseRow
+from wire.photo import photo_name
 from wire.token import Claims, Scope
 
 DAY_MIN = 24 * 60
@@ -73,6 +74,8 @@ class Venue:
     calendar: Calendar = ALWAYS_OPEN
     passes: dict[bytes, PassRow] = field(default_factory=dict)
     uses: dict[bytes, UseRow] = field(default_factory=dict)
+    photos: dict[bytes, bytes] = field(default_factory=dict)
+    """Photos as sent, by pass."""
     feed: lists.Feed = field(default_factory=lists.Feed)
     products: tuple[ProductDocument, ...] = PRODUCTS
     _issued: int = 0
@@ -130,7 +133,11 @@ class Venue:
             accepts_plain_card=self.accepts_plain_card,
             electronic_card=self.electronic_card,
         )
-        names = [NameRow(pass_id, f"20261118{int.from_bytes(pass_id, 'big'):08}", "李*花") for pass_id in self.passes]
+        photos = {pass_id: photo_name(sealed) for pass_id, sealed in self.photos.items()}
+        names = [
+            NameRow(pass_id, f"20261118{int.from_bytes(pass_id, 'big'):08}", "李*花", photos.get(pass_id, b""))
+            for pass_id in self.passes
+        ]
         parts: list[tuple[Part, Sequence[feed.Row]]] = [
             (Part.DOCUMENT, (document,)),
             (Part.PASSES, tuple(self.passes.values())),
