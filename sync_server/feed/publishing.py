@@ -16,7 +16,7 @@ from sync_server.centre import Centre
 from sync_server.feed.contents import Listed, Stated, chunks, stated_by_venue, use_chunks
 from sync_server.feed.heads import forget_segments, open_feed, resign_heads, write_head
 from sync_server.feed.segments import Sealed, drop, keep, seal_chunk, seal_document, seal_uses
-from sync_server.feed.snapshots import begin_snapshot, build_snapshots, mark_listed
+from sync_server.feed.snapshots import begin_snapshot, build_snapshots, is_building
 from sync_server.feed.tables import feed, feed_segment, pass_use
 from sync_server.gates.venue_keys import list_key
 from sync_server.issuance.tables import entitlement
@@ -25,6 +25,8 @@ from wire.feed import PASSES_PER_SEGMENT, VenueDocument
 
 MAX_DELTAS = 64
 """Of one head; more are put together, as far as they fit into one segment."""
+MARKED_AT_ONCE = 20_000
+"""Some tenths of a second of writing."""
 
 
 def publish_feeds(centre: Centre) -> int:
@@ -40,12 +42,17 @@ def publish_venue(centre: Centre, venue_id: UUID) -> None:
     """Put what changed in one venue's list into a delta; a venue without a snapshot begins with one."""
     with centre.write() as connection:
         open_feed(connection, centre, venue_id)
+        has_snapshot = sa.select(feed.c.snapshot_version.is_not(None)).where(feed.c.venue_id == venue_id)
+        if not connection.scalar(has_snapshot) and is_building(connection, venue_id):
+            return
+    version = _mark_listed(centre, venue_id)
+    with centre.write() as connection:
         if begin_snapshot(connection, centre, venue_id):
             return
-        version = allot_version(connection)
-        mark_listed(connection, venue_id, version)
     with centre.read() as connection:
         held = connection.execute(sa.select(feed).where(feed.c.venue_id == venue_id)).one()
+        if held.version >= version:
+            return  # another worker began later, saw our marks and was quicker
         stated = stated_by_venue(connection, centre.settings)[venue_id]
         changed_document = stated.document if held.document_digest != stated.document_digest else None
         sealed = _seal(connection, centre, venue_id, Listed(held.version, version), stated, changed_document)
@@ -57,6 +64,27 @@ def publish_venue(centre: Centre, venue_id: UUID) -> None:
         connection.execute(feed.update().where(feed.c.venue_id == venue_id).values(values))
         write_head(connection, centre, venue_id)
     _merge_deltas(centre, venue_id)
+
+
+def _mark_listed(centre: Centre, venue_id: UUID) -> int:
+    """Mark what no list says yet with the version under which it will be listed; the last one given out.
+
+    A large import is marked in parts, so that nobody waits for all of it, each with a version of its own: whoever is
+    allotted a later one sees all marks of the earlier ones.
+    """
+    marked, version = MARKED_AT_ONCE, 0
+    while marked == MARKED_AT_ONCE:
+        with centre.write() as connection:
+            version = allot_version(connection)
+            marked = max(_mark_some(connection, venue_id, table, version) for table in (entitlement, pass_use))
+    return version
+
+
+def _mark_some(connection: Connection, venue_id: UUID, table: sa.Table, version: int) -> int:
+    here = table.c.venue_id == venue_id
+    some = sa.select(table.c.pass_id).where(here, table.c.listed_version.is_(None)).limit(MARKED_AT_ONCE)
+    marking = table.update().where(here, table.c.pass_id.in_(some)).values(listed_version=version)
+    return connection.execute(marking).rowcount
 
 
 def _due(connection: Connection, centre: Centre) -> list[UUID]:

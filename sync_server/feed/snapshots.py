@@ -16,9 +16,8 @@ from sync_server.centre import Centre
 from sync_server.feed.contents import After, Stated, chunks, stated_by_venue, uses_of
 from sync_server.feed.heads import write_head
 from sync_server.feed.segments import Sealed, drop, keep, seal_chunk, seal_document, seal_uses
-from sync_server.feed.tables import feed, feed_building, feed_segment, pass_use
+from sync_server.feed.tables import feed, feed_building, feed_segment
 from sync_server.gates.venue_keys import list_key
-from sync_server.issuance.tables import entitlement
 from sync_server.issuance.versions import allot_version
 
 ROWS_PER_TURN = 5_000
@@ -33,17 +32,15 @@ def begin_snapshot(connection: Connection, centre: Centre, venue_id: UUID) -> bo
     held = connection.execute(sa.select(feed).where(feed.c.venue_id == venue_id).with_for_update()).one()
     if held.snapshot_version is not None:
         return False
-    if not _is_building(connection, venue_id):
-        version = _begin(connection, centre, venue_id, stated_by_venue(connection, centre.settings)[venue_id])
-        mark_listed(connection, venue_id, version)
+    if not is_building(connection, venue_id):
+        _begin(connection, centre, venue_id, stated_by_venue(connection, centre.settings)[venue_id])
     return True
 
 
-def mark_listed(connection: Connection, venue_id: UUID, version: int) -> None:
-    """What no list says yet is said by the one of this version, which is about to be made."""
-    for table in (entitlement, pass_use):
-        unlisted = sa.and_(table.c.venue_id == venue_id, table.c.listed_version.is_(None))
-        connection.execute(table.update().where(unlisted).values(listed_version=version))
+def is_building(connection: Connection, venue_id: UUID) -> bool:
+    """Whether a snapshot of the venue is on its way."""
+    mine = sa.select(feed_building.c.venue_id).where(feed_building.c.venue_id == venue_id)
+    return connection.execute(mine).first() is not None
 
 
 def build_snapshots(centre: Centre) -> int:
@@ -52,7 +49,7 @@ def build_snapshots(centre: Centre) -> int:
         outgrown = _outgrown(connection, centre)
     for venue_id in outgrown:
         with centre.write() as connection:
-            if not _is_building(connection, venue_id):
+            if not is_building(connection, venue_id):
                 _begin(connection, centre, venue_id, stated_by_venue(connection, centre.settings)[venue_id])
     with centre.read() as connection:
         shortest = sa.select(feed_building.c.venue_id).order_by(feed_building.c.position, feed_building.c.begun_at_ms)
@@ -77,11 +74,6 @@ def _begin(connection: Connection, centre: Centre, venue_id: UUID, stated: State
         )
     )
     return version
-
-
-def _is_building(connection: Connection, venue_id: UUID) -> bool:
-    mine = sa.select(feed_building.c.venue_id).where(feed_building.c.venue_id == venue_id)
-    return connection.execute(mine).first() is not None
 
 
 def _outgrown(connection: Connection, centre: Centre) -> list[UUID]:

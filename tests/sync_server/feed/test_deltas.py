@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 import sqlalchemy as sa
 
@@ -148,3 +150,34 @@ def test_a_snapshot_whose_keys_change_under_it_begins_again(town: Town, monkeypa
             feed_segment.c.dropped_at_ms.is_(None), feed_segment.c.venue_id == town.venues["bridge"]
         )
         assert connection.scalar(live) == len(fetch(town).head.snapshot)
+
+
+def test_a_large_import_is_marked_in_parts_and_listed_whole(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "MARKED_AT_ONCE", 2)
+    publish_feeds(town.centre)
+    held = fetch(town)
+    sold = town.sell("single", 5)
+    publish_feeds(town.centre)
+    after = fetch(town, after=held)
+    assert set(after.passes) == {one.pass_id for one in sold}
+    with town.centre.read() as connection:
+        marks = set(connection.scalars(sa.select(entitlement.c.listed_version)))
+    assert None not in marks and len(marks) == 3
+
+
+def test_a_worker_that_was_overtaken_publishes_nothing_older(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish_feeds(town.centre)
+    [sold] = town.sell("single")
+    marking, newest = publishing._mark_listed, []
+
+    def overtaken(centre: Centre, venue_id: UUID) -> int:
+        version = marking(centre, venue_id)
+        monkeypatch.setattr(publishing, "_mark_listed", marking)
+        publish_venue(centre, venue_id)
+        newest.append(fetch(town).head.version)
+        return version
+
+    monkeypatch.setattr(publishing, "_mark_listed", overtaken)
+    publish_venue(town.centre, town.venues["bridge"])
+    assert [fetch(town).head.version] == newest
+    assert sold.pass_id in fetch(town).passes
