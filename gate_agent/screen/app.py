@@ -10,6 +10,7 @@ from werkzeug.exceptions import NotFound
 from gate_agent import health_report, heartbeat
 from gate_agent.board import Board, Scan, Snapshot
 from gate_agent.screen import scans, strip, times, visitor, words
+from gate_agent.screen.pair_words import ONLY_LOOKS
 from gate_agent.screen.server import HOST, REQUEST_BODY_LIMIT, Server
 from gate_agent.screen.sounds import Sounds
 from gate_agent.screen.speech import LANGUAGES, Speech
@@ -75,7 +76,7 @@ class Screen:
         return {
             "speech": speech,
             "can": self.can,
-            "only_looks": g.get("only_looks", False),
+            "only_looks": speech.pick(ONLY_LOOKS) if g.get("only_looks") else "",
             "label": speech.label,
             "strip": strip.strip(status, speech),
             "counters": status.counters,

@@ -28,6 +28,7 @@ NOT_PAIRED: Mapping[NotPaired, Pair] = MappingProxyType(
     }
 )
 
+ONLY_LOOKS: Pair = ("这台平板没有配对，只能看。配对", "This tablet is not paired and may only look. Pair it")
 UNPAIRED: Pair = (
     "这台平板没有配对，不能操作；请打开 /staff/pair",
     "This tablet is not paired and may not act; open /staff/pair",

@@ -385,7 +385,6 @@ LABELS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "act_enrol": ("登记本机", "Enrol this box"),
         "act_enrol_scan": ("扫码登记", "Enrol by QR"),
         "act_pair": ("配对平板", "Pair a tablet"),
-        "only_looks": ("这台平板没有配对，只能看。配对", "This tablet is not paired and may only look. Pair it"),
         "cancel": ("取消", "Cancel"),
         "backspace": ("退格", "Backspace"),
         "one_moment": ("请稍候…", "One moment …"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,12 +16,13 @@ from gate_agent.board import Board
 from gate_agent.pairing import CODE_DIGITS, NotPaired, Pairing
 from gate_agent.screen.act_words import Pair
 from gate_agent.screen.acts import act_pages
-from gate_agent.screen.app import ALL_HEARD, create_app
+from gate_agent.screen.app import create_app
 from gate_agent.screen.pair_words import NOT_PAIRED, ONLY_AT_THE_BOX, UNPAIRED
 from gate_agent.screen.server import Server
 from gate_agent.screen.sounds import Sounds
 from gate_agent.screen.tls_front import TlsFront, listen
 from gate_agent.settings import ScreenSettings
+from gate_agent.trusted_time import device_clock_ns
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -55,12 +55,14 @@ def serve_tablets(
     """Serves tablets at `screen.listen` until the returned function is called. OSError: the port is taken."""
     where = settings.listening(screen)
     assert where is not None, "tablets are let in"
-    app = create_tablets_app(board, now_ms, acts, pairing, (where[0], *screen.listen_names), sounds)
+    closing = threading.Event()
+    app = create_tablets_app(board, now_ms, acts, pairing, (where[0], *screen.listen_names), sounds, closing)
     listening = listen(where)
     server = Server(app, app.extensions["screen"].streams, 0, scheme="https")
     front = TlsFront(listening, context, server.port)
 
     def close() -> None:
+        closing.set()
         server.close()
         front.close()
 
@@ -73,15 +75,16 @@ def create_tablets_app(
     acts: Acts,
     pairing: Pairing,
     hosts: Sequence[str],
-    sounds: Sounds = ALL_HEARD,
+    sounds: Sounds,
+    closing: threading.Event,
 ) -> Flask:
     """As `create_app`, with streams of its own, so that no tablet takes one from the screens beside the lanes.
 
-    `hosts` are the names under which tablets may ask.
+    `hosts` are the names under which tablets may ask; once `closing` is set nobody waits for his turn.
     """
     pages = act_pages(acts, board, now_ms, browser=lambda: g.browser)
     app = create_app(board, now_ms, acts=pages, can=acts.can - {Act.PAIR}, sounds=sounds, hosts=hosts)
-    app.wsgi_app = _in_turn(app.wsgi_app)  # type: ignore[assignment, method-assign]  # Flask's way to come before everything
+    app.wsgi_app = _in_turn(app.wsgi_app, closing)  # type: ignore[assignment, method-assign]  # Flask's way to come before everything
     app.before_request(lambda: _let_paired_act(pairing))
     app.register_blueprint(_pairing_pages(pairing))
     return app
@@ -103,11 +106,11 @@ class Turns:
             return max(0.0, self._next_s - now_s)
 
 
-def _in_turn(answer: WSGIApplication) -> WSGIApplication:
+def _in_turn(answer: WSGIApplication, closing: threading.Event) -> WSGIApplication:
     turns = Turns()
 
     def wait_and_answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        time.sleep(turns.wait_s(time.monotonic()))
+        closing.wait(turns.wait_s(device_clock_ns() / 1e9))
         return answer(environ, start_response)
 
     return wait_and_answer
