@@ -6,11 +6,12 @@ They verify what they get (once for all of them, as the bytes are the same) and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import random
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gate_agent.list_pull import HEAD_EVERY_S, HEAD_SPREAD
@@ -33,6 +34,7 @@ class Venue:
     feed_id: bytes
     list_keys: dict[int, bytes]
     keys: KeySet
+    now_ms: Callable[[], int]
     heads: dict[bytes, Head] = field(default_factory=dict)
     suspended_in: dict[bytes, frozenset[bytes]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
@@ -70,7 +72,7 @@ class PollingGate:
 
     async def live(self, until_s: float, beat_s: float) -> None:
         """Ask until then, from a moment of its own on; one sign of life at some moment of the first `beat_s`."""
-        await asyncio.sleep(self._chance.uniform(0, HEAD_EVERY_S))
+        await pause(self._chance.uniform(0, HEAD_EVERY_S))
         beat_at_s = time.monotonic() + self._chance.uniform(0, beat_s)
         try:
             while (now_s := time.monotonic()) < until_s:
@@ -81,7 +83,7 @@ class PollingGate:
                 except (OSError, EOFError, TimeoutError, AssertionError, asyncio.LimitOverrunError) as error:
                     self._venue.errors.append(f"{type(error).__name__}: {error}")
                     self._hang_up()
-                await asyncio.sleep(HEAD_EVERY_S * self._chance.uniform(1 - HEAD_SPREAD, 1 + HEAD_SPREAD))
+                await pause(HEAD_EVERY_S * self._chance.uniform(1 - HEAD_SPREAD, 1 + HEAD_SPREAD))
         finally:
             self._hang_up()
 
@@ -104,7 +106,7 @@ class PollingGate:
 
     async def _beat(self) -> None:
         body = self._gate.batch()
-        packed, now_ms = gzip.compress(body), time.time_ns() // 1_000_000
+        packed, now_ms = gzip.compress(body), self._venue.now_ms()
         asked = (self._gate.private, self._gate.device.id, "POST", ENTRIES, packed, now_ms, secrets.token_bytes(16))
         status, _, answer = await self._ask(
             "POST", ENTRIES, sign_request(*asked) | {"Content-Encoding": "gzip"}, packed
@@ -145,3 +147,10 @@ async def live(gates: Sequence[PollingGate], until_s: float, beat_s: float) -> N
     async with asyncio.TaskGroup() as group:
         for gate in gates:
             group.create_task(gate.live(until_s, beat_s))
+
+
+async def pause(seconds: float) -> None:
+    """The time between two questions: nothing can end it sooner, and nothing is waited for."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asyncio.Event().wait()

@@ -21,7 +21,7 @@ from sync_server.issuance.passes import change_status
 from sync_server.keys import key_set
 from sync_server.settings import load_settings
 from tests import nginx
-from tests.polling_gates import PollingGate, Venue, live
+from tests.polling_gates import PollingGate, Venue, live, pause
 from tests.sync_server.town import Sold, Town, build_town
 from tests.waiting import until
 from wire.keyset import KeySet, read_key_set
@@ -70,7 +70,7 @@ def seen_by_gates(town: Town, port: int) -> Venue:
         published = key_set.newest(connection)
     keys = read_key_set(published.document, published.root_public)
     assert isinstance(keys, KeySet) and feed_id is not None
-    return Venue(port, feed_id, {key.id: key.key}, keys)
+    return Venue(port, feed_id, {key.id: key.key}, keys, centre.now_ms)
 
 
 async def suspend_while_they_ask(
@@ -85,7 +85,7 @@ async def suspend_while_they_ask(
             change_status(connection, one.number, "suspend", "lost", centre.now_ms(), "test")
 
     for one in sold:
-        await asyncio.sleep(BETWEEN_S * chance.uniform(0.5, 1.5))
+        await pause(BETWEEN_S * chance.uniform(0.5, 1.5))
         await asyncio.to_thread(suspend, one)
         at_s[one.pass_id] = time.monotonic()
     await asking
