@@ -20,14 +20,13 @@ from gate_agent.venue import ListedPass
 from tests.gate_agent.lists import CONFIG, SAMPLE_PARTS, Feed
 from tests.waiting import until
 from tests.wire import samples
-from tests.wire.samples import PASS_ID
 from wire import feed
 from wire.credential import CredentialKind
 from wire.entitlement import PassStatus, Right
 from wire.feed import Credential, NameRow, Part, PassRow, SegmentFlaw
 from wire.signing import SealFlaw
 
-CARD = bytes(range(16))
+CARD, PASS_ID = bytes(range(16)), samples.PASS_ID
 
 
 @pytest.fixture
