@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import sqlite3
 import threading
 from collections.abc import Iterable
 from itertools import islice
@@ -45,7 +46,7 @@ class PhotoPull:
         while not stop.wait(pause_s):
             try:
                 pause_s = self.turn()
-            except OSError as error:
+            except (OSError, sqlite3.Error) as error:
                 log.warning("photos: %s", error)
                 pause_s = RETRY_S
 
