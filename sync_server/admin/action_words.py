@@ -33,6 +33,8 @@ ACTION_WORDS = {
     "pass.resume": _("恢复年票"),
     "pass.revoke": _("作废年票"),
     "card.bind": _("绑定社保卡"),
+    "redemption.accept": _("认可入园记录"),
+    "redemption.reject": _("不认可入园记录"),
     "transfer.resume": _("继续打款"),
     "transfer.contradiction": _("通道答复前后矛盾"),
     "key.create": _("生成密钥"),

@@ -20,7 +20,7 @@ from sync_server.gates.registry import Device
 from sync_server.gates.venue_keys import credential_keys
 from sync_server.issuance.credentials import credential_hash, open_credentials
 from sync_server.issuance.tables import credential, entitlement, holder_key, issued_pass, pass_token
-from sync_server.redemptions.judge import KnownPass, card_of
+from sync_server.redemptions.judge import KnownPass, card_of, referred
 from sync_server.redemptions.tables import entry, in_journal, redemption
 from wire.messages import COUNTING, Entry, EntryKind, Presentation, decode_entry
 
@@ -40,7 +40,7 @@ def complete_admissions(
 ) -> list[Admission]:
     """The admissions that are complete with these new entries and were not before."""
     intents = {one.seq: one for one in new if one.kind is EntryKind.INTENT}
-    passed = {one.ref_seq for one in new if one.kind in COUNTING and one.ref_seq is not None}
+    passed = {ref for one in new if one.kind in COUNTING and (ref := referred(one)) is not None}
     found = [Admission(one, now_ms) for one in new if one.kind is EntryKind.MANUAL]
     if intents and highest_before > min(intents):  # their outcomes may have come before them
         passed |= _early_outcomes(connection, device, incarnation, intents)

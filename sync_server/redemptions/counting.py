@@ -30,6 +30,7 @@ from sync_server.redemptions.judge import (
     judge,
     occurred_at_ms,
     outcomes_of,
+    referred,
     span_of,
     step_shown,
 )
@@ -78,14 +79,15 @@ def count_admissions(
         if one.item_id is not None:
             by_item[one.item_id].append(one)
     given_back = _give_back(connection, device.id, incarnation, new)
-    _lock_items(connection, {*by_item, *given_back})
+    lock_items(connection, {*by_item, *given_back})
     claims = [Claim(item, "REDEEM", first.id.hex(), first.at_ms) for item, (first, *_) in by_item.items()]
     won = claim_items(connection, claims, now_ms) if claims else set()
     winners = {by_item[item][0].id for item in won}
     rows = [redemption_row(device, incarnation, one, _outcome(one, winners), now_ms) for one in judged]
     append(connection, redemption, rows)
+    mark_copies(connection, {(one.admission.entry.pass_id, step_shown(one.admission.entry)) for one in judged})
     contested = {item for item, rivals in by_item.items() if item not in won or len(rivals) > 1}
-    _settle_outcomes(connection, contested | given_back)
+    settle_outcomes(connection, contested | given_back)
     outcomes = {one.admission.entry.seq: _outcome(one, winners) for one in judged}
     return Counted({} if contested or given_back else outcomes, {one.seq for one in new} - outcomes.keys())
 
@@ -101,8 +103,8 @@ def verdicts(
     for one in entries:
         if one.kind in (EntryKind.INTENT, EntryKind.MANUAL):
             seqs.add(one.seq)
-        elif one.kind in COUNTING and one.ref_seq is not None:
-            seqs.add(one.ref_seq)
+        elif one.kind in COUNTING and (ref := referred(one)) is not None:
+            seqs.add(ref)
     outcomes = {seq: counted.outcomes[seq] for seq in seqs & counted.outcomes.keys()}
     if others := seqs - outcomes.keys() - counted.nothing:
         rows = connection.execute(
@@ -112,6 +114,23 @@ def verdicts(
         )
         outcomes |= {row.seq: Outcome[row.outcome] for row in rows}
     return tuple(sorted(outcomes.items()))
+
+
+def mark_copies(connection: Connection, codes: Set[tuple[bytes | None, int | None]]) -> None:
+    """Two admissions with one and the same rotating code (pass and step; None: another kind of code): it was copied,
+    and all that used it are for people to look at.
+    """
+    shown = {(pass_id, step) for pass_id, step in codes if pass_id is not None and step is not None}
+    if not shown:
+        return
+    passes, steps = zip(*shown, strict=True)
+    mine = sa.and_(redemption.c.pass_id.in_(set(passes)), redemption.c.step.in_(set(steps)))
+    by_code: defaultdict[tuple[bytes, int], list[bytes]] = defaultdict(list)
+    for row in connection.execute(sa.select(redemption.c.id, redemption.c.pass_id, redemption.c.step).where(mine)):
+        by_code[row.pass_id, row.step].append(row.id)
+    copied = [one for code in shown for one in by_code[code] if len(by_code[code]) > 1]
+    if copied:
+        connection.execute(redemption.update().where(redemption.c.id.in_(copied)).values(copied=True))
 
 
 def judge_admission(device: bytes, incarnation: bytes, one: Admission, known: KnownPass | None) -> Judged:
@@ -145,11 +164,11 @@ def redemption_row(device: Device, incarnation: bytes, one: Judged, outcome: Out
 
 
 def _outcome(one: Judged, winners: Collection[bytes]) -> Outcome:
-    """Who lost an item is a CONFLICT until `_settle_outcomes` has looked closer."""
+    """Who lost an item is a CONFLICT until `settle_outcomes` has looked closer."""
     return one.verdict.outcome or (Outcome.CLAIMED if one.id in winners else Outcome.CONFLICT)
 
 
-def _lock_items(connection: Connection, items: Collection[UUID]) -> None:
+def lock_items(connection: Connection, items: Collection[UUID]) -> None:
     """Their passes, in the order of their ids, so that two batches never wait for each other, and that an on-line
     check of one of them does; on SQLite a writer is alone anyway.
     """
@@ -161,7 +180,7 @@ def _lock_items(connection: Connection, items: Collection[UUID]) -> None:
 
 def _give_back(connection: Connection, device: bytes, incarnation: bytes, new: Sequence[Entry]) -> set[UUID]:
     """Items whose counted admissions the new entries give back; the gates are told that those uses are none."""
-    seqs = sorted({one.ref_seq for one in new if one.kind is EntryKind.RETURNED and one.ref_seq is not None})
+    seqs = sorted({ref for one in new if one.kind is EntryKind.RETURNED and (ref := referred(one)) is not None})
     if not seqs:
         return set()
     mine = sa.and_(in_journal(redemption, device, incarnation), redemption.c.seq.in_(seqs))
@@ -170,7 +189,7 @@ def _give_back(connection: Connection, device: bytes, incarnation: bytes, new: S
     return {item for item in connection.scalars(items) if item is not None}
 
 
-def _settle_outcomes(connection: Connection, items: Collection[UUID]) -> None:
+def settle_outcomes(connection: Connection, items: Collection[UUID]) -> None:
     """Say of every proven admission on these items what it is, from all that the tables know by now."""
     if not items:
         return

@@ -47,6 +47,8 @@ class Standing:
     name: str = ""
     last_step: int | None = None
     phones: tuple[Phone, ...] = ()
+    shown_elsewhere: bool = False
+    """This very rotating code has opened something already."""
     has_phone: bool = False
     knows_token: bool = False
     """The code shown is one that was issued for this pass."""

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.bulk import Value, append, insert_missing
-from sync_server.gates.journals import MAX_SEQ, Journal, Progress, freeze, freeze_what_goes_on
+from sync_server.gates.journals import Journal, Progress, freeze, freeze_what_goes_on
 from sync_server.gates.registry import Device
-from sync_server.redemptions.judge import occurred_at_ms
+from sync_server.redemptions.judge import occurred_at_ms, referred
 from sync_server.redemptions.tables import entry, forked_entry, in_journal
 from wire.messages import FIRST_HASH, MAX_WORD_CHARACTERS, Entry, ReadBatch, entry_hash
 from wire.token import PASS_ID_BYTES
@@ -145,7 +145,7 @@ def entry_row(
         "lane": min(max(one.lane, 0), _MAX_LANE),
         "presentation": int(one.presentation),
         "pass_id": one.pass_id if one.pass_id is not None and len(one.pass_id) == PASS_ID_BYTES else None,
-        "ref_seq": one.ref_seq if one.ref_seq is not None and 0 < one.ref_seq < MAX_SEQ else None,
+        "ref_seq": referred(one),
         "reason": None if one.reason is None else one.reason.replace("\0", "")[:MAX_WORD_CHARACTERS],
         "venue_id": device.venue_id,
         "occurred_at_ms": occurred_at_ms(one, now_ms),

@@ -28,10 +28,10 @@ from sync_server.keys.pairs import SigningKey
 from sync_server.orders.tables import item_claim
 from sync_server.redemptions.admissions import Admission
 from sync_server.redemptions.cases import Case, answer_of, entries_of, judge_shown, known_of
-from sync_server.redemptions.counting import Judged, judge_admission, redemption_row
+from sync_server.redemptions.counting import Judged, judge_admission, mark_copies, redemption_row
 from sync_server.redemptions.deciding import OnItem
 from sync_server.redemptions.journal import entry_row
-from sync_server.redemptions.judge import next_outcome
+from sync_server.redemptions.judge import next_outcome, step_shown
 from sync_server.redemptions.rulebook import Rulebook, VenueRules
 from sync_server.redemptions.shown import Shown, read_shown
 from sync_server.redemptions.standing import find, is_meant, meant
@@ -180,6 +180,8 @@ class _Check:
             if inserted < len(rows):
                 assert table is item_claim, f"the journal is locked: table {table.name} has no other row of this check"
                 raise _Undone  # refunded meanwhile
+        if case.reason is None and case.standing is not None and case.standing.shown_elsewhere:
+            mark_copies(connection, {(case.standing.pass_id, step_shown(entries[0]))})
         return said
 
     def written(self, entries: Sequence[Entry], head: bytes) -> list[dict[str, Value]]:

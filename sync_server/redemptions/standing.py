@@ -81,6 +81,7 @@ def find(
         "request_id": request_id,
         "venue_id": device.venue_id,
         "evidence": shown.evidence,
+        "shown_step": None if shown.rotating is None else shown.rotating.step,
         "day_ms": day_ms,
         "month_ms": month_ms,
         "year_ms": year_ms,
@@ -156,7 +157,12 @@ def _statement(how: Presentation, asks_who_left: bool) -> sa.Select[Any]:
         columns += [issued.label("knows_token"), live.label("has_phone")]
     elif how in (Presentation.SHORT, Presentation.FULL):
         joined = joined.outerjoin(holder_key, holder_key.c.pass_id == issued_pass.c.id)
+        elsewhere = redemption.alias("elsewhere")
+        same_code = sa.exists().where(
+            elsewhere.c.pass_id == issued_pass.c.id, elsewhere.c.step == bindparam("shown_step")
+        )
         columns += [holder_key.c.generation, holder_key.c.public, holder_key.c.retired_at_ms]
+        columns.append(same_code.label("shown_elsewhere"))
     elif by_card:
         joined = joined.outerjoin(credential, sa.and_(credential.c.pass_id == issued_pass.c.id, _is_card()))
         columns += [credential.c.id.label("card_id"), credential.c.value_sealed]
@@ -241,6 +247,7 @@ def _standing(
         name=row.name_masked or "",
         last_step=row.last_step,
         phones=phones,
+        shown_elsewhere=shown.rotating is not None and row.shown_elsewhere,
         has_phone=is_static and row.has_phone,
         knows_token=is_static and row.knows_token,
         card_evidence=None if shown.card is None else _card_evidence(centre.secrets, shown.card, row, rules),

@@ -3,7 +3,7 @@
 Settlement reads `redemption`: id, outcome, item_id, venue_id, occurred_at_ms, recorded_at_ms of the CLAIMED ones.
 An `entry` is stored as it came and never changes; a `redemption` is an admission that counts (an intent that somebody
 passed, or a manual one). Its outcome may still move between RETURNED, REPEAT and CONFLICT when more becomes known,
-never to or from CLAIMED.
+never from CLAIMED; an UNPROVEN one is counted like a proven one once an operator accepts it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from wire.messages import Outcome
 OUTCOMES = tuple(Outcome.__members__)
 ON_AN_ITEM = ("CLAIMED", "REPEAT", "RETURNED", "CONFLICT", "LATE")
 """Outcomes of proven admissions on an item: the claim on it, and their order in time, tell them apart."""
+DECISIONS = ("ACCEPTED", "REJECTED")
 
 
 def _journal_columns() -> tuple[sa.Column[bytes], sa.Column[bytes], sa.Column[int]]:
@@ -78,6 +79,7 @@ redemption = sa.Table(
     sa.Column("incarnation", sa.LargeBinary(8), nullable=False),
     sa.Column("seq", sa.BigInteger(), nullable=False),
     sa.Column("step", sa.BigInteger()),  # of the rotating code that was shown
+    sa.Column("copied", sa.Boolean(), nullable=False, server_default="0"),  # so was it elsewhere too
     ms_column("occurred_at_ms"),
     ms_column("recorded_at_ms"),
     ms_column("cleared_at_ms", nullable=True),  # when settlement made its payout line; settlement alone writes it
@@ -89,8 +91,22 @@ redemption = sa.Table(
         where="outcome = 'CLAIMED' AND cleared_at_ms IS NULL",
     ),
     partial_index("ix_redemption_use_due", "venue_id", "pass_id", where="use_counted_at_ms IS NULL"),
+    partial_index("ix_redemption_copied", "recorded_at_ms", where="copied"),
     sa.Index("ix_redemption_outcome", "outcome", "recorded_at_ms"),
     sa.Index("ix_redemption_venue", "venue_id", "occurred_at_ms"),
+)
+
+# An operator's word on an admission that is in an inbox; said once.
+decision = append_only(
+    sa.Table(
+        "redemption_decision",
+        metadata,
+        sa.Column("redemption_id", sa.LargeBinary(16), sa.ForeignKey("redemption.id"), primary_key=True),
+        word_column("word", DECISIONS),
+        sa.Column("reason", sa.String(200), nullable=False),
+        sa.Column("decided_by", sa.String(64), nullable=False),
+        ms_column("decided_at_ms"),
+    )
 )
 
 # Receipts as sent, so that the same bytes again give the same receipt; kept `ingest.RECEIPT_KEPT_MS`.

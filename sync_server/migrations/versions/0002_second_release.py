@@ -188,6 +188,18 @@ def upgrade() -> None:
             postgresql_where=sa.text("listed_version IS NULL"),
         )
 
+    op.create_table(
+        "redemption_decision",
+        sa.Column("redemption_id", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("word", sa.String(length=32), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("decided_by", sa.String(length=64), nullable=False),
+        sa.Column("decided_at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["redemption_id"], ["redemption.id"], name=op.f("fk_redemption_decision_redemption_id")
+        ),
+        sa.PrimaryKeyConstraint("redemption_id", name=op.f("pk_redemption_decision")),
+    )
     with op.batch_alter_table("entitlement", schema=None) as batch_op:
         batch_op.create_index("ix_entitlement_walk", ["venue_id", "pass_id"], unique=False)
 
@@ -226,7 +238,15 @@ def upgrade() -> None:
 
     with op.batch_alter_table("redemption", schema=None) as batch_op:
         batch_op.add_column(sa.Column("step", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("copied", sa.Boolean(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("use_counted_at_ms", sa.BigInteger(), nullable=True))
+        batch_op.create_index(
+            "ix_redemption_copied",
+            ["recorded_at_ms"],
+            unique=False,
+            sqlite_where=sa.text("copied"),
+            postgresql_where=sa.text("copied"),
+        )
         batch_op.create_index(
             "ix_redemption_use_due",
             ["venue_id", "pass_id"],

@@ -231,6 +231,17 @@ def test_rotating_codes_are_judged_by_the_phones_of_the_pass(town: Town, device:
     assert [outcome for _, outcome in outcomes(town)] == ["PASS_VISIT"]
 
 
+def test_a_code_that_opened_at_another_venue_just_now_is_told_to_people(town: Town, device: Handheld) -> None:
+    [sold] = town.sell("annual", holders=[HOLDER])
+    town.clock.pass_ms(DAY_MS)
+    phone, generation = with_phone(town, sold)
+    code = rotating(sold, phone, generation, town.clock.now_ms)
+    elsewhere = Handheld(device.http, town, town.gate("park"))
+    assert [one.show(code).reason for one in (device, elsewhere)] == [None, None]
+    with town.centre.read() as connection:
+        assert list(connection.scalars(sa.select(redemption.c.copied))) == [True, True]
+
+
 def test_a_full_code_brings_its_key(town: Town, device: Handheld) -> None:
     [sold] = town.sell("annual", holders=[HOLDER])
     town.clock.pass_ms(DAY_MS)

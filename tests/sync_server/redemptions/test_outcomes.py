@@ -319,3 +319,42 @@ def test_a_rotating_code_proves_a_visit_only_if_a_phone_of_the_pass_drew_it_then
     any_town.clock.now_ms = at_ms + HOUR_MS // 2
     upload(any_town, gate)
     assert outcomes(any_town) == {(gate.device.id, seq): outcome}
+
+
+STRANGE: list[dict[str, Any]] = [
+    {"pass_id": b""},
+    {"pass_id": bytes(1_000)},
+    {"lane": -(2**62)},
+    {"device_at_ms": -(2**63)},
+    {"device_at_ms": 2**63 - 1},
+    {"monotonic_ms": -1, "list_epoch": -1, "list_version": 2**62},
+    {"evidence": b""},
+    {"evidence": bytes(1_000)},
+    {"presentation": Presentation.SHORT, "evidence": b"\xff" * 68},
+    {"presentation": Presentation.FULL, "evidence": bytes(67)},
+    {"presentation": Presentation.CARD, "evidence": bytes(18)},
+    {"presentation": Presentation.ELECTRONIC_CARD, "evidence": bytes(18)},
+    {"presentation": Presentation.NONE, "pass_id": None, "evidence": None},
+    {"reason": "\0\u202e" + "票" * 300, "who": "\0"},
+    {"trust": ClockTrust.UNKNOWN},
+]
+
+
+def test_no_row_of_a_batch_holds_up_the_others(any_town: Town) -> None:
+    good, *others = any_town.sell("single", len(STRANGE) + 1)
+    gate = any_town.gate()
+    for sold, strange in zip(others, STRANGE, strict=True):
+        at_ms = strange.get("device_at_ms", NOON_MS)
+        shown = {name: value for name, value in strange.items() if name != "device_at_ms"}
+        seq = gate.intend(sold, at_ms, **shown)
+        gate.write(EntryKind.PASSED, at_ms, ref_seq=seq)
+        gate.write(EntryKind.MANUAL, at_ms, **shown)
+    for ref_seq in (0, -1, 1, 2**53, 2**63, 10_000):
+        gate.write(EntryKind.PASSED, NOON_MS, ref_seq=ref_seq)
+        gate.write(EntryKind.RETURNED, NOON_MS, ref_seq=ref_seq)
+    seq = gate.admit(good, NOON_MS)
+    any_town.clock.pass_ms(3 * HOUR_MS)
+    receipt = upload(any_town, gate)
+    assert receipt.through_seq == len(gate.entries)
+    assert dict(receipt.verdicts)[seq] is Outcome.CLAIMED
+    assert len(outcomes(any_town)) == 2 * len(STRANGE) + 1
