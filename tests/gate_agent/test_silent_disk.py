@@ -41,7 +41,7 @@ def face(agent: AgentProcess) -> str:
 
 
 def refused(agent: AgentProcess) -> int:
-    """The number of the verdict shown, rising from visitor to visitor, if it is that nothing can be recorded; else 0."""
+    """The number of the verdict shown, rising with every visitor, if nothing can be recorded; else 0."""
     shown = re.search(r'data-state="cannot_record"[^>]*data-number="(\d+)"', face(agent))
     return 0 if shown is None else int(shown[1])
 
