@@ -59,7 +59,7 @@ class Sheets(Generic[T]):
             if used_up:
                 sheet.asked, sheet.answer = asked, answer
             return answer
-        except Exception:
+        except Exception:  # raised again below: whatever failed, nobody may carry this sheet out a second time
             with self._lock:
                 self._open.pop(once, None)
             raise
