@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from gate_agent.lane_state import HOLD_MINUTES, PARTY_LIMIT
-from gate_agent.recognition import Presentation
+from gate_agent.recognition import Recognised
 from gate_agent.staff import Role
 from hardware.card_reader import CardFault
 from wire.reasons import Reason
@@ -128,7 +128,7 @@ class Result:
     reason: Reason | None = None
     word: str = ""
     detail: str = ""
-    shown: Presentation | CardFault | None = None
+    shown: Recognised | CardFault | None = None
     """What was held to a reader; its numbers are for the screen to mask and for nobody to keep."""
 
 

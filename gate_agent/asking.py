@@ -9,7 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from gate_agent.centre_client import Answer, Centre, Patience, ca_of, trouble_of
-from gate_agent.sync_state import DEVICE_KEY, SyncView, Trouble, TroubleKind
+from gate_agent.sync_state import DEVICE_KEY, LinkTrouble, SyncView, TroubleKind
 from gate_agent.time_trust import Now
 from gate_agent.trusted_time import Clocks, TrustedTime
 from wire import envelope
@@ -49,18 +49,18 @@ class Asker:
 
     def ask(
         self, method: str, path: str, limit_bytes: int, body: bytes = b"", what: str = "an answer"
-    ) -> Told | Trouble:
+    ) -> Told | LinkTrouble:
         """One request and its answer; `what` was asked for, in words. A clock that is off is left to sync to mend."""
         state = self._sync.read()
         if state.url is None or state.device is None or state.key_set is None:
-            return Trouble(TroubleKind.NOT_ENROLLED, "this box is not enrolled")
+            return LinkTrouble(TroubleKind.NOT_ENROLLED, "this box is not enrolled")
         private_key = (self._data_dir / DEVICE_KEY).read_bytes()
         nonce, now = self.token_bytes(envelope.NONCE_BYTES), self._time.now()
         headers = envelope.sign_request(private_key, state.device, method, path, body, now.record_ms, nonce)
         answer = self._connected(state.url).exchange(method, path, limit_bytes, body, headers)
         if isinstance(answer, Answer) and answer.status != HTTPStatus.OK:
             return trouble_of(answer, what)
-        if isinstance(answer, Trouble):
+        if isinstance(answer, LinkTrouble):
             return answer
         return Told(answer.body, state.device, nonce, state.key_set, now)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import requests
 import urllib3
 
-from gate_agent.sync_state import DEVICE_KEY, SyncState, Trouble, TroubleKind
+from gate_agent.sync_state import DEVICE_KEY, LinkTrouble, SyncState, TroubleKind
 from gate_agent.sync_store import SyncStore
 from gate_agent.time_trust import SignedTime
 from gate_agent.trusted_time import Clocks, TrustedTime
@@ -88,7 +88,7 @@ class Centre:
 
     def exchange(
         self, method: str, path: str, limit_bytes: int, body: bytes = b"", headers: Mapping[str, str] | None = None
-    ) -> Answer | Trouble:
+    ) -> Answer | LinkTrouble:
         """One request and its whole answer, whatever its status."""
         asked_boot_ms = self._clocks.boot_ms()
         try:
@@ -104,13 +104,13 @@ class Centre:
                 read = self._read(response, limit_bytes, asked_boot_ms + self._patience.answer_ms)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             kind = TroubleKind.NOT_THE_CENTRE if UNTRUSTED in str(error) else TroubleKind.UNREACHABLE
-            return Trouble(kind, f"{method} {path}: {_cause(error)}")
-        if isinstance(read, Trouble):
+            return LinkTrouble(kind, f"{method} {path}: {_cause(error)}")
+        if isinstance(read, LinkTrouble):
             return read
         lower = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, lower, read, asked_boot_ms, self._clocks.boot_ms())
 
-    def _read(self, response: requests.Response, limit_bytes: int, deadline_boot_ms: int) -> bytes | Trouble:
+    def _read(self, response: requests.Response, limit_bytes: int, deadline_boot_ms: int) -> bytes | LinkTrouble:
         """The body as sent, never unpacked: nothing the centre sends us is packed by HTTP."""
         if response.status_code >= requests.codes.bad_request:
             limit_bytes = MAX_ERROR_BYTES
@@ -118,9 +118,11 @@ class Centre:
         while chunk := response.raw.read1(CHUNK_BYTES):
             body += chunk
             if len(body) > limit_bytes:
-                return Trouble(TroubleKind.NOT_THE_CENTRE, f"the answer is longer than {limit_bytes} bytes")
+                return LinkTrouble(TroubleKind.NOT_THE_CENTRE, f"the answer is longer than {limit_bytes} bytes")
             if self._clocks.boot_ms() > deadline_boot_ms:
-                return Trouble(TroubleKind.UNREACHABLE, f"the answer took longer than {self._patience.answer_ms} ms")
+                return LinkTrouble(
+                    TroubleKind.UNREACHABLE, f"the answer took longer than {self._patience.answer_ms} ms"
+                )
         return bytes(body)
 
 
@@ -152,7 +154,7 @@ class Caller:
 
     def fetch(
         self, url: str, path: str, limit_bytes: int, headers: Mapping[str, str] | None = None
-    ) -> Answer | Trouble:
+    ) -> Answer | LinkTrouble:
         """A plain GET that any cache may answer, at the centre's address or at that of its lists."""
         return self._exchange(url, "GET", path, limit_bytes, b"", headers or {})
 
@@ -164,7 +166,7 @@ class Caller:
         limit_bytes: int,
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
-    ) -> Answer | Trouble:
+    ) -> Answer | LinkTrouble:
         """A request signed by the device; repeated once when the centre says our time is off and tells its own."""
         answer, learnt = self._signed_once(state, method, path, limit_bytes, body, headers or {})
         if learnt and isinstance(answer, Answer) and error_word(answer) == EnvelopeFlaw.OUTSIDE_WINDOW:
@@ -173,7 +175,7 @@ class Caller:
 
     def _exchange(
         self, url: str, method: str, path: str, limit_bytes: int, body: bytes, headers: Mapping[str, str]
-    ) -> Answer | Trouble:
+    ) -> Answer | LinkTrouble:
         if url not in self._centres:
             if len(self._centres) == MAX_CENTRES:
                 self.close()
@@ -182,7 +184,7 @@ class Caller:
 
     def _signed_once(
         self, state: SyncState, method: str, path: str, limit_bytes: int, body: bytes, headers: Mapping[str, str]
-    ) -> tuple[Answer | Trouble, bool]:
+    ) -> tuple[Answer | LinkTrouble, bool]:
         """The answer, and whether a signed time came with it."""
         assert state.device is not None and state.url is not None
         nonce = self._token_bytes(envelope.NONCE_BYTES)
@@ -216,17 +218,17 @@ def error_word(answer: Answer) -> str | None:
     return None if error is None else error[0]
 
 
-def trouble_of(answer: Answer, asked_for: str) -> Trouble:
+def trouble_of(answer: Answer, asked_for: str) -> LinkTrouble:
     """What to tell about an answer that is not what was asked for: the centre's own words, or a stranger's page."""
     error = _error(answer)
     if error is not None and error[0] == "pending":
-        return Trouble(TroubleKind.PENDING, error[1] or "an operator has not approved this gate yet")
+        return LinkTrouble(TroubleKind.PENDING, error[1] or "an operator has not approved this gate yet")
     if error is not None:
-        return Trouble(TroubleKind.REFUSED, f"{error[0]}: {error[1]}" if error[1] else error[0])
+        return LinkTrouble(TroubleKind.REFUSED, f"{error[0]}: {error[1]}" if error[1] else error[0])
     kind = answer.headers.get("content-type", "no content type")
     told = f"status {answer.status}, {kind}, {len(answer.body)} bytes"
     where = f", leading to {answer.headers['location']}" if "location" in answer.headers else ""
-    return Trouble(TroubleKind.NOT_THE_CENTRE, f"{told}{where} instead of {asked_for}: is a login page in between?")
+    return LinkTrouble(TroubleKind.NOT_THE_CENTRE, f"{told}{where} instead of {asked_for}: is a login page in between?")
 
 
 def _error(answer: Answer) -> tuple[str, str] | None:

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from gate_agent.asking import Asker
 from gate_agent.centre_client import Patience
 from gate_agent.recognition import Resolved
-from gate_agent.sync_state import Trouble
+from gate_agent.sync_state import LinkTrouble
 from wire import electronic_card
 from wire.electronic_card import Finding
 from wire.reasons import Reason
@@ -66,7 +66,7 @@ class CardQuestions:
     def _resolve(self, code: str) -> Resolved:
         body = electronic_card.encode_question(code, self._asker.token_bytes(electronic_card.NONCE_BYTES))
         told = self._asker.ask("POST", PATH, MAX_ANSWER_BYTES, body, "whose electronic card it is")
-        if isinstance(told, Trouble):
+        if isinstance(told, LinkTrouble):
             return self._cut_off(f"{told.kind}: {told.detail}")
         digest = electronic_card.digest_of(body)
         said = electronic_card.read_answer(told.body, told.keys, told.device, digest, told.now.at_ms)

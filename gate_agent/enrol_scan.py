@@ -13,7 +13,7 @@ from gate_agent.faces import Enrolling
 from gate_agent.gate import Gate
 from gate_agent.journal import Journal
 from gate_agent.lane_acts import LaneActs
-from gate_agent.recognition import FlawedCode, Presentation
+from gate_agent.recognition import FlawedCode, Recognised
 from gate_agent.staff import Member
 from gate_agent.sync_requests import EnrolWish, RequestKind
 from gate_agent.sync_state import SyncView, TroubleKind
@@ -51,13 +51,13 @@ class EnrolScan:
             told = f"this box is enrolled at {held.url}; gate-agent enrol --replace makes it another gate"
             return Result(Came.CENTRE, word=TroubleKind.NOT_ENROLLED, detail=told)
 
-        def heard(shown: Presentation | CardFault) -> bool:
+        def heard(shown: Recognised | CardFault) -> bool:
             return self._heard(wish.lane, member.name, shown)
 
         came = self._acts.at(wish, lambda lane: self._gate.enrol_next(lane, member.name, heard, SCAN_MS))
         return came or Result(Came.DONE)
 
-    def _heard(self, lane: int, who: str, shown: Presentation | CardFault) -> bool:
+    def _heard(self, lane: int, who: str, shown: Recognised | CardFault) -> bool:
         """Called on the lane's thread, which waits for nothing: whether this is the code that is waited for."""
         text = shown.text if isinstance(shown, FlawedCode) else ""
         if read_invitation(text) is None:

@@ -18,7 +18,7 @@ from gate_agent.centre_client import CENTRE_CA, Answer, Centre, trouble_of
 from gate_agent.disk import write_whole
 from gate_agent.entries_view import EntriesView
 from gate_agent.entry_push import SOFTWARE
-from gate_agent.sync_state import Enrolment, SyncView, Trouble
+from gate_agent.sync_state import Enrolment, LinkTrouble, SyncView
 from gate_agent.sync_store import store_enrolment
 from gate_agent.trusted_time import Clocks
 from wire import keyset, messages, signing
@@ -173,7 +173,7 @@ def _ask(centre: Centre, request: EnrolRequest) -> EnrolReply | NotEnrolled:
     with closing(centre):
         headers = {"Content-Type": "application/msgpack"}
         answer = centre.exchange("POST", ENROL_PATH, MAX_REPLY_BYTES, msgspec.msgpack.encode(request), headers)
-    if isinstance(answer, Trouble):
+    if isinstance(answer, LinkTrouble):
         return NotEnrolled(answer.detail)
     reply = _read(answer)
     return NotEnrolled(trouble_of(answer, "an enrolment").detail) if reply is None else reply

@@ -12,7 +12,7 @@ from gate_agent.centre_client import Answer, Caller, Rest, trouble_of
 from gate_agent.heartbeat import Heartbeats
 from gate_agent.outbox import JournalBehind, Moment, Outbox, Ready
 from gate_agent.pass_list import PassListHolder
-from gate_agent.sync_state import Parting, SyncState, Trouble, TroubleKind
+from gate_agent.sync_state import LinkTrouble, Parting, SyncState, TroubleKind
 from gate_agent.sync_store import SyncStore
 from gate_agent.trusted_time import TrustedTime
 from wire import messages
@@ -53,32 +53,32 @@ class EntryPush:
         self._vouched: _Vouched | None = None
         self._heartbeats = Heartbeats(data_dir, boot_ms)
 
-    def push_once(self) -> Rest | Trouble:
+    def push_once(self) -> Rest | LinkTrouble:
         """Send one batch if there is something to say. Only a receipt for this very batch moves the cursor."""
         state = self._store.read()
         if state.device is None:
-            return Trouble(TroubleKind.NOT_ENROLLED, "this gate is not enrolled")
+            return LinkTrouble(TroubleKind.NOT_ENROLLED, "this gate is not enrolled")
         if state.config is None:
-            return Trouble(TroubleKind.PENDING, "an operator has not approved this gate yet")
+            return LinkTrouble(TroubleKind.PENDING, "an operator has not approved this gate yet")
         try:
             ready = self._outbox.ready(self._store.cursor, None if self._vouched is None else self._vouched.moment)
         except JournalBehind as error:
-            return Trouble(TroubleKind.JOURNAL, str(error))
+            return LinkTrouble(TroubleKind.JOURNAL, str(error))
         if ready is not None and self._store.parting(ready.incarnation) is not None:
-            return Trouble(TroubleKind.JOURNAL, PARTED)
+            return LinkTrouble(TroubleKind.JOURNAL, PARTED)
         self._heartbeats.look(state)
         if ready is None or not (ready.bodies or self._silent_for_long() or self._heartbeats.is_news()):
             return Rest(LOOK_EVERY_S, asked=False)
         batch = self._batch(state, ready)
         body = messages.encode_batch(batch)
         answer = self._send(state, body)
-        if isinstance(answer, Trouble):
+        if isinstance(answer, LinkTrouble):
             return answer
         receipt = self._believe(state, ready, body, answer)
-        if isinstance(receipt, Trouble):
+        if isinstance(receipt, LinkTrouble):
             return receipt
         through_seq = self._cursor_after(ready, receipt)
-        if isinstance(through_seq, Trouble):
+        if isinstance(through_seq, LinkTrouble):
             return through_seq
         self._store.keep_receipt(ready.incarnation, through_seq, answer.body)
         self._receipt_boot_ms = self._boot_ms()
@@ -118,29 +118,31 @@ class EntryPush:
             health=self._heartbeats.untold(),
         )
 
-    def _send(self, state: SyncState, body: bytes) -> Answer | Trouble:
+    def _send(self, state: SyncState, body: bytes) -> Answer | LinkTrouble:
         packed = gzip.compress(body, mtime=0)
         headers = {"Content-Type": "application/msgpack", "Content-Encoding": "gzip"}
         answer = self._caller.signed(state, "POST", "/device/v1/entries", MAX_RECEIPT_BYTES, packed, headers)
-        if isinstance(answer, Trouble) or answer.status == 200:
+        if isinstance(answer, LinkTrouble) or answer.status == 200:
             return answer
         return trouble_of(answer, "a receipt")
 
-    def _believe(self, state: SyncState, ready: Ready, body: bytes, answer: Answer) -> Receipt | Trouble:
+    def _believe(self, state: SyncState, ready: Ready, body: bytes, answer: Answer) -> Receipt | LinkTrouble:
         """The receipt, or why it is none of ours: portals, strangers, yesterday's answers."""
         assert state.key_set is not None
         receipt = messages.read_receipt(answer.body, state.key_set, self._time.now().at_ms)
         if isinstance(receipt, SealFlaw):
             if receipt in (SealFlaw.MALFORMED, SealFlaw.NEEDS_UPDATE):
                 return trouble_of(answer, "a receipt")
-            return Trouble(TroubleKind.BAD_RECEIPT, f"the receipt is {receipt}: no service key of our centre signed it")
+            return LinkTrouble(
+                TroubleKind.BAD_RECEIPT, f"the receipt is {receipt}: no service key of our centre signed it"
+            )
         if (receipt.device, receipt.incarnation) != (state.device, ready.incarnation):
-            return Trouble(TroubleKind.BAD_RECEIPT, "the receipt is for another gate or another journal")
+            return LinkTrouble(TroubleKind.BAD_RECEIPT, "the receipt is for another gate or another journal")
         if receipt.batch_digest != messages.batch_digest(body):
-            return Trouble(TroubleKind.BAD_RECEIPT, "the receipt is for another batch than the one just sent")
+            return LinkTrouble(TroubleKind.BAD_RECEIPT, "the receipt is for another batch than the one just sent")
         return receipt
 
-    def _cursor_after(self, ready: Ready, receipt: Receipt) -> int | Trouble:
+    def _cursor_after(self, ready: Ready, receipt: Receipt) -> int | LinkTrouble:
         """The seq that a receipt of ours moves the cursor to: back, when a restored centre lost what it had.
 
         A centre that holds another history of this journal, or more of it than there is, speaks of a box whose card
@@ -154,15 +156,17 @@ class EntryPush:
         if through_seq > ready.end_seq and not self._is_our_history(through_seq, receipt.through_hash):
             return ready.end_seq  # go on batch by batch, to find where
         if through_seq < ready.pruned_through:
-            return Trouble(TroubleKind.JOURNAL, f"the centre lost what it acknowledged up to {ready.pruned_through}")
+            return LinkTrouble(
+                TroubleKind.JOURNAL, f"the centre lost what it acknowledged up to {ready.pruned_through}"
+            )
         if ready.bodies and through_seq == ready.first_seq - 1:
-            return Trouble(TroubleKind.BAD_RECEIPT, "the centre acknowledged none of the entries just sent")
+            return LinkTrouble(TroubleKind.BAD_RECEIPT, "the centre acknowledged none of the entries just sent")
         return through_seq
 
     def _is_our_history(self, seq: int, chained: bytes) -> bool:
         held = self._outbox.hash_of(seq)
         return held is not None and chained in (held, b"")  # a centre of an earlier release does not tell
 
-    def _part(self, ready: Ready, parting: Parting) -> Trouble:
+    def _part(self, ready: Ready, parting: Parting) -> LinkTrouble:
         self._store.keep_parting(ready.incarnation, parting)
-        return Trouble(TroubleKind.JOURNAL, PARTED)
+        return LinkTrouble(TroubleKind.JOURNAL, PARTED)

@@ -48,7 +48,7 @@ class Known:
         return None if self.facts.rotating is None else self.facts.rotating.step
 
 
-def find_out(shown: recognition.Presentation, world: World, leaving: bool = False) -> Known:
+def find_out(shown: recognition.Recognised, world: World, leaving: bool = False) -> Known:
     """Everything that can be known of a presentation without the journal; `leaving`: at a lane out of the venue."""
     if isinstance(shown, CardTap):
         return _of_card(shown.read, world)

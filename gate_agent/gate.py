@@ -19,7 +19,7 @@ from gate_agent.lane import Check, Lane, Party
 from gate_agent.lane_state import PARTY_LIMIT, LaneState, Order, Word, lane_state, may_pulse
 from gate_agent.passage import GRACE_MS, NS_PER_MS, Ending
 from gate_agent.presenting import Presenting, Verdict
-from gate_agent.recognition import Presentation
+from gate_agent.recognition import Recognised
 from gate_agent.staff_entries import NotNow
 from gate_agent.standing import Standing
 from gate_agent.topology import Wiring
@@ -71,7 +71,7 @@ class Gate:
         self._door = Doorkeeper(journal, look, board, self.standing, self.wiring, monotonic_ns)
         self._presenting = Presenting(journal, look, self.standing, self._door)
 
-    def present(self, lane: Lane, shown: Presentation) -> Verdict | None:
+    def present(self, lane: Lane, shown: Recognised) -> Verdict | None:
         """Judge what a visitor shows and open for a valid right. None: there is a fire, and nothing is judged."""
         return self._presenting.present(lane, shown)
 
@@ -178,7 +178,7 @@ class Gate:
         return None
 
     def test_next(
-        self, lane: Lane, who: str, heard: Callable[[Presentation | CardFault], bool], wait_ms: int
+        self, lane: Lane, who: str, heard: Callable[[Recognised | CardFault], bool], wait_ms: int
     ) -> NotNow | None:
         """What is held to a reader within `wait_ms` is told to `heard` until it says yes; nothing is judged."""
         if self.standing.fire:
@@ -188,7 +188,7 @@ class Gate:
         return None
 
     def enrol_next(
-        self, lane: Lane, who: str, heard: Callable[[Presentation | CardFault], bool], wait_ms: int
+        self, lane: Lane, who: str, heard: Callable[[Recognised | CardFault], bool], wait_ms: int
     ) -> NotNow | None:
         """The same for the code that makes this box a gate; the lane's screen asks for it."""
         if self.standing.fire:

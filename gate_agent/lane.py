@@ -9,7 +9,7 @@ from gate_agent.faces import Face, State
 from gate_agent.judging import Event
 from gate_agent.passage import Ending, LanePassages
 from gate_agent.readers import Reader
-from gate_agent.recognition import Presentation, Resolved
+from gate_agent.recognition import Recognised, Resolved
 from gate_agent.status import Side, Way
 from hardware.card_reader import CardFault
 from hardware.indicator import Indicator, Signal
@@ -53,7 +53,7 @@ class Check:
 
     who: str
     until_ns: int
-    heard: Callable[[Presentation | CardFault], bool] | None = None
+    heard: Callable[[Recognised | CardFault], bool] | None = None
     enrols: bool = False
 
 

@@ -14,7 +14,7 @@ from gate_agent.journal import CannotRecord, Journal
 from gate_agent.lane import Lane
 from gate_agent.lane_state import Word
 from gate_agent.lanes import LaneDoesNotAnswer
-from gate_agent.recognition import Presentation
+from gate_agent.recognition import Recognised
 from gate_agent.staff import Member, Role
 from gate_agent.staff_entries import NotNow
 from gate_agent.world import World
@@ -117,10 +117,10 @@ class LaneActs:
 
     def test_card(self, member: Member, wish: Wish) -> Result:
         """What the next card, or whatever else is held to a reader, gives away; nobody is let in."""
-        came_in: queue.SimpleQueue[Presentation | CardFault] = queue.SimpleQueue()
+        came_in: queue.SimpleQueue[Recognised | CardFault] = queue.SimpleQueue()
         wait_ms = round(TEST_CARD_S * 1000)
 
-        def heard(shown: Presentation | CardFault) -> bool:
+        def heard(shown: Recognised | CardFault) -> bool:
             came_in.put(shown)
             return True
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from gate_agent import list_install, pass_list
 from gate_agent.centre_client import Answer, Caller, Rest, trouble_of
 from gate_agent.list_install import NotInstalled
-from gate_agent.sync_state import SyncState, Trouble, TroubleKind
+from gate_agent.sync_state import LinkTrouble, SyncState, TroubleKind
 from gate_agent.sync_store import SyncStore
 from wire import feed, messages
 from wire.feed import Head
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 class SegmentMissing(Exception):
     """A segment cannot be had; carries why out of the building of a list."""
 
-    def __init__(self, trouble: Trouble) -> None:
+    def __init__(self, trouble: LinkTrouble) -> None:
         super().__init__(trouble.detail)
         self.trouble = trouble
 
@@ -60,22 +60,22 @@ class ListPull:
         self.segments = 0
         """Rises with every segment that was needed, so that a long transfer shows that it moves."""
 
-    def pull_once(self) -> Rest | Trouble:
-        """Ask for the head and, when it is newer, fetch, verify and swap in the list. A Trouble changed nothing."""
+    def pull_once(self) -> Rest | LinkTrouble:
+        """Ask for the head and, when it is newer, fetch, verify and swap in the list. A LinkTrouble changed nothing."""
         state = self._configured()
-        if isinstance(state, Trouble):
+        if isinstance(state, LinkTrouble):
             return state
         assert state.config is not None and state.url is not None
         if state.config.feed_url:
             return self._pull_through_cache(state.config.feed_url, state.url, state)
         return self._pull_from(state.url, state)
 
-    def _pull_through_cache(self, cache: str, centre: str, state: SyncState) -> Rest | Trouble:
+    def _pull_through_cache(self, cache: str, centre: str, state: SyncState) -> Rest | LinkTrouble:
         """From the cache that the centre named; from the centre itself where the cache fails or stands still."""
         told = self._pull_from(cache, state)
-        trouble = told.kind if isinstance(told, Trouble) else None
+        trouble = told.kind if isinstance(told, LinkTrouble) else None
         if trouble is not self._cache_trouble:
-            said = f"{told.kind}: {told.detail}" if isinstance(told, Trouble) else "in order again"
+            said = f"{told.kind}: {told.detail}" if isinstance(told, LinkTrouble) else "in order again"
             log.warning("lists from %s: %s", cache, said)
             self._cache_trouble = trouble
         if trouble is None and self._boot_ms() - self._news_boot_ms < QUIET_MS:
@@ -84,16 +84,16 @@ class ListPull:
         direct = self._pull_from(centre, state)
         return direct if isinstance(direct, Rest) or trouble is TroubleKind.UNREACHABLE else told
 
-    def _pull_from(self, url: str, state: SyncState) -> Rest | Trouble:
+    def _pull_from(self, url: str, state: SyncState) -> Rest | LinkTrouble:
         answer = self._ask_head(url, state)
-        if isinstance(answer, Trouble):
+        if isinstance(answer, LinkTrouble):
             return answer
         if answer.status == 304 and self._etag is not None:
             return self._rest()
         if answer.status != 200:
             return trouble_of(answer, "the list's head")
         keyed = self._with_its_keys(state, answer.body)
-        if isinstance(keyed, Trouble):
+        if isinstance(keyed, LinkTrouble):
             return keyed
         trouble = self._install(url, keyed, answer.body)
         if trouble is not None:
@@ -104,11 +104,11 @@ class ListPull:
     def _rest(self) -> Rest:
         return Rest(HEAD_EVERY_S * self._chance.uniform(1 - HEAD_SPREAD, 1 + HEAD_SPREAD))
 
-    def _configured(self) -> SyncState | Trouble:
+    def _configured(self) -> SyncState | LinkTrouble:
         """The state with a configuration: asked for at start, and until there is one. An old one serves meanwhile."""
         state = self._store.read()
         if state.device is None:
-            return Trouble(TroubleKind.NOT_ENROLLED, "this gate is not enrolled: gate-agent enrol --url … --code …")
+            return LinkTrouble(TroubleKind.NOT_ENROLLED, "this gate is not enrolled: gate-agent enrol --url … --code …")
         asked_boot_ms = self._config_asked_boot_ms
         if state.config is not None and asked_boot_ms is not None and self._boot_ms() - asked_boot_ms < CONFIG_EVERY_MS:
             return state
@@ -118,11 +118,11 @@ class ListPull:
             return trouble
         return self._store.read()
 
-    def _fetch_config(self, state: SyncState) -> Trouble | None:
+    def _fetch_config(self, state: SyncState) -> LinkTrouble | None:
         self._config_asked_boot_ms = self._boot_ms()
         assert state.device is not None and state.key_set is not None
         answer = self._caller.signed(state, "GET", "/device/v1/config", MAX_CONFIG_BYTES)
-        if isinstance(answer, Trouble):
+        if isinstance(answer, LinkTrouble):
             return answer
         if answer.status != 200:
             return trouble_of(answer, "the gate's configuration")
@@ -131,19 +131,19 @@ class ListPull:
             return trouble_of(answer, "the gate's configuration")
         if isinstance(read, SealFlaw) or read[1].version < state.key_set.version:
             why = read if isinstance(read, SealFlaw) else "older than the one held"
-            return Trouble(TroubleKind.NOT_THE_CENTRE, f"the gate's configuration or its key set is refused: {why}")
+            return LinkTrouble(TroubleKind.NOT_THE_CENTRE, f"the gate's configuration or its key set is refused: {why}")
         config, key_set = read
         self._store.keep_config(config, key_set.root)
         return None
 
-    def _ask_head(self, url: str, state: SyncState) -> Answer | Trouble:
+    def _ask_head(self, url: str, state: SyncState) -> Answer | LinkTrouble:
         assert state.config is not None
         if not (self._data_dir / pass_list.FOLDER / pass_list.CURRENT).exists():
             self._etag = None  # the list was deleted under us: all of it is wanted again
         headers = {} if self._etag is None else {"If-None-Match": self._etag}
         return self._caller.fetch(url, f"/feed/{state.config.feed_id.hex()}/head", feed.MAX_HEAD_BYTES, headers)
 
-    def _with_its_keys(self, state: SyncState, head: bytes) -> SyncState | Trouble:
+    def _with_its_keys(self, state: SyncState, head: bytes) -> SyncState | LinkTrouble:
         """The state, with a newer configuration if the head speaks of keys we lack; for the same ones once a minute."""
         assert state.config is not None and state.key_set is not None
         read = feed.read_head(head, state.key_set, state.config.feed_id)
@@ -162,7 +162,7 @@ class ListPull:
         self._config_asked_for = wanted
         return self._fetch_config(state) or self._store.read()
 
-    def _install(self, url: str, state: SyncState, head: bytes) -> Trouble | None:
+    def _install(self, url: str, state: SyncState, head: bytes) -> LinkTrouble | None:
         assert state.config is not None and state.key_set is not None
         try:
             installed = list_install.install(
@@ -171,7 +171,7 @@ class ListPull:
         except SegmentMissing as problem:
             return problem.trouble
         if isinstance(installed, NotInstalled):
-            return Trouble(TroubleKind.BAD_LIST, f"the list is refused, the one held stays: {installed}")
+            return LinkTrouble(TroubleKind.BAD_LIST, f"the list is refused, the one held stays: {installed}")
         self._store.raise_floor(installed.signed_at_ms)
         if installed.signed_at_ms > self._newest_signed_ms:
             self._newest_signed_ms, self._news_boot_ms = installed.signed_at_ms, self._boot_ms()
@@ -187,7 +187,7 @@ class ListPull:
             if feed.segment_name(data) == name:
                 return data
         answer = self._caller.fetch(url, f"/feed/segments/{name.hex()}", feed.MAX_SEGMENT_BYTES)
-        if isinstance(answer, Trouble):
+        if isinstance(answer, LinkTrouble):
             raise SegmentMissing(answer)
         if answer.status != 200 or feed.segment_name(answer.body) != name:
             raise SegmentMissing(trouble_of(answer, f"the list's segment {name.hex()[:12]}…"))

@@ -13,7 +13,7 @@ from pathlib import Path
 from gate_agent.centre_client import Caller, trouble_of
 from gate_agent.pass_list import PassListHolder
 from gate_agent.photos import FOLDER
-from gate_agent.sync_state import SyncState, Trouble
+from gate_agent.sync_state import LinkTrouble, SyncState
 from gate_agent.sync_store import SyncStore
 from wire import photo
 
@@ -76,7 +76,7 @@ class PhotoPull:
         for name in names:
             path = f"/feed/photos/{name.hex()}"
             answer = self._caller.fetch(state.config.feed_url or state.url, path, photo.MAX_PHOTO_BYTES)
-            if isinstance(answer, Trouble):
+            if isinstance(answer, LinkTrouble):
                 log.info("photos: %s: %s", answer.kind, answer.detail)
                 return False
             if answer.status == 404:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gate_agent.asking import Asker
-from gate_agent.sync_state import Trouble
+from gate_agent.sync_state import LinkTrouble
 from wire import photo
 from wire.signing import SealFlaw
 
@@ -55,7 +55,7 @@ class Photos:
     def ask(self) -> bool:
         """Whether the centre told the keys. What it tells now is all that holds: old keys open nothing any more."""
         told = self._asker.ask("GET", KEYS_PATH, photo.MAX_KEYS_BYTES, what="what opens the photos")
-        if isinstance(told, Trouble):
+        if isinstance(told, LinkTrouble):
             log.info("photos cannot be opened: %s: %s", told.kind, told.detail)
             return False
         keys = photo.read_photo_keys(told.body, told.keys, told.device, told.nonce)

@@ -17,7 +17,7 @@ from gate_agent.journal import CannotRecord, Journal
 from gate_agent.judging import Event, Judged
 from gate_agent.lane import Check, Lane, Party
 from gate_agent.passage import Ending, Opening
-from gate_agent.recognition import ElectronicCard, Presentation, Resolved, electronic_code
+from gate_agent.recognition import ElectronicCard, Recognised, Resolved, electronic_code
 from gate_agent.standing import Standing
 from gate_agent.uses import UNUSED, PassUses
 from gate_agent.world import World
@@ -41,7 +41,7 @@ class Presenting:
         self._standing = standing
         self._door = door
 
-    def present(self, lane: Lane, shown: Presentation) -> Verdict | None:
+    def present(self, lane: Lane, shown: Recognised) -> Verdict | None:
         """Judge what a visitor shows and open for a valid right. None: there is a fire, and nothing is judged."""
         if self._standing.fire:
             return None
@@ -157,7 +157,7 @@ class Presenting:
         resolved = objection or lane.ask(code)
         return None if self._standing.fire else resolved
 
-    def _check(self, lane: Lane, check: Check, shown: Presentation, world: World) -> Admit | Refuse | None:
+    def _check(self, lane: Lane, check: Check, shown: Recognised, world: World) -> Admit | Refuse | None:
         """For staff: judged by the rules of entry, or only told to whoever tries a reader; then None.
 
         The visitor only sees that a pass is being checked, whatever the answer is."""

@@ -56,10 +56,10 @@ class ElectronicCard:
 
 
 Raw = str | CardRead
-Presentation = StaticCode | ShortCode | FullCode | FlawedCode | CardTap | ElectronicCard | NotOurs
+Recognised = StaticCode | ShortCode | FullCode | FlawedCode | CardTap | ElectronicCard | NotOurs
 
 
-def recognise(raw: Raw) -> Presentation:
+def recognise(raw: Raw) -> Recognised:
     """Tell a raw read apart. Nothing is believed yet: what begins like a code of ours may still be anything."""
     if isinstance(raw, CardRead):
         return CardTap(raw)
@@ -69,7 +69,7 @@ def recognise(raw: Raw) -> Presentation:
     return code
 
 
-def electronic_code(shown: Presentation, shape: CodeShape | None) -> str | None:
+def electronic_code(shown: Recognised, shape: CodeShape | None) -> str | None:
     """The text that only the centre can read, if it looks as the venue says that electronic cards do (`shape`)."""
     return shown.text if shape is not None and isinstance(shown, NotOurs) and shape.fits(shown.text) else None
 

@@ -24,7 +24,7 @@ from gate_agent.entry_push import EntryPush
 from gate_agent.list_pull import ListPull
 from gate_agent.photo_pull import PhotoPull
 from gate_agent.sync_requests import EnrolWish, RequestKind, Requests
-from gate_agent.sync_state import LOCK, RequestAnswer, Task, Trouble, TroubleKind
+from gate_agent.sync_state import LOCK, LinkTrouble, RequestAnswer, Task, TroubleKind
 from gate_agent.sync_store import SyncStore
 from gate_agent.trusted_time import Clocks, TrustedTime, clocks_of_this_machine
 from gate_agent.watchdog import Watchdog, notify
@@ -70,7 +70,7 @@ class Loop:
     def __init__(
         self,
         task: Task,
-        attempt: Callable[[], Rest | Trouble],
+        attempt: Callable[[], Rest | LinkTrouble],
         store: SyncStore,
         time: TrustedTime,
         chance: random.Random,
@@ -80,7 +80,7 @@ class Loop:
         self._store = store
         self._time = time
         self._backoff = JitteredBackoff(chance)
-        self._noted: tuple[Trouble | None, int] | None = None
+        self._noted: tuple[LinkTrouble | None, int] | None = None
         self._wake = threading.Event()
         self.turns = 0
         """Rises with every attempt that is over."""
@@ -104,14 +104,14 @@ class Loop:
         try:
             result = self._attempt()
         except (OSError, sqlite3.Error) as error:
-            result = Trouble(TroubleKind.DISK, f"{type(error).__name__}: {error}")
+            result = LinkTrouble(TroubleKind.DISK, f"{type(error).__name__}: {error}")
         pause_s = self._told(result)
         self.turns += 1
         return pause_s
 
-    def _told(self, result: Rest | Trouble) -> float:
+    def _told(self, result: Rest | LinkTrouble) -> float:
         """Write down how it went; the pause that follows from it."""
-        if isinstance(result, Trouble):
+        if isinstance(result, LinkTrouble):
             self._note(result)
             return self._backoff.next_s()
         if result.asked:
@@ -122,7 +122,7 @@ class Loop:
     def _is_well(self) -> bool:
         return self._noted is not None and self._noted[0] is None
 
-    def _note(self, trouble: Trouble | None) -> None:
+    def _note(self, trouble: LinkTrouble | None) -> None:
         now = self._time.now()
         changed = self._noted is None or self._noted[0] != trouble
         if self._noted is not None and not changed and now.monotonic_ms - self._noted[1] < NOTE_EVERY_MS:

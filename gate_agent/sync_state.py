@@ -49,7 +49,7 @@ class TroubleKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class LinkTrouble:
     """What went wrong, for the screen (kind) and for whoever repairs it (detail, a sentence)."""
 
     kind: TroubleKind
@@ -62,7 +62,7 @@ class Link:
 
     since_ms: int
     contact_ms: int | None
-    trouble: Trouble | None
+    trouble: LinkTrouble | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class Reader:
         finally:
             self.db.execute("COMMIT")
         links = {
-            Task(task): Link(since_ms, contact_ms, Trouble(TroubleKind(trouble), detail) if trouble else None)
+            Task(task): Link(since_ms, contact_ms, LinkTrouble(TroubleKind(trouble), detail) if trouble else None)
             for task, since_ms, contact_ms, trouble, detail in rows
         }
         url, device, root, key_set, config = enrolment or (None, None, None, None, None)

@@ -16,12 +16,12 @@ from gate_agent.sync_state import (
     SCHEMA,
     SYNC_DB,
     Enrolment,
+    LinkTrouble,
     Parting,
     Reader,
     RequestAnswer,
     SyncState,
     Task,
-    Trouble,
 )
 from gate_agent.time_trust import SignedTime
 from wire.messages import GateConfig
@@ -148,7 +148,7 @@ class SyncStore:
         with self._transaction() as db:
             db.execute(_RAISE_FLOOR, (at_ms,))
 
-    def note(self, task: Task, trouble: Trouble | None, now_ms: int) -> None:
+    def note(self, task: Task, trouble: LinkTrouble | None, now_ms: int) -> None:
         """How the last attempt at `task` ended; `since_ms` stays while it goes on being well, or being in trouble."""
         kind, detail = (None, None) if trouble is None else (trouble.kind, trouble.detail[:MAX_DETAIL_CHARACTERS])
         with self._transaction() as db:

@@ -11,7 +11,7 @@ from gate_agent.board import Scan
 from gate_agent.faces import Face, FaceFacts
 from gate_agent.lane_state import HOLD_MINUTES, PARTY_LIMIT
 from gate_agent.list_find import MAX_TYPED_CHARACTERS, NotSought
-from gate_agent.recognition import CardTap, NotOurs, Presentation
+from gate_agent.recognition import CardTap, NotOurs, Recognised
 from gate_agent.screen import act_words, times
 from gate_agent.screen.act_words import Pair
 from gate_agent.screen.scans import short
@@ -174,7 +174,7 @@ def _found(one: Listed, speech: Speech) -> FoundPass:
     return FoundPass(listed.pass_id.hex(), " · ".join(filter(None, (listed.masked_name, last6))), meta)
 
 
-def _shown(shown: Presentation | CardFault, speech: Speech) -> str:
+def _shown(shown: Recognised | CardFault, speech: Speech) -> str:
     """What was held to a reader, its numbers masked."""
     if isinstance(shown, CardFault):
         return speech.told(Face(Reason.MALFORMED, FaceFacts(card=shown.trouble)))

@@ -11,7 +11,7 @@ import pytest
 
 from gate_agent import centre_client
 from gate_agent.centre_client import Answer, Centre
-from gate_agent.sync_state import Trouble, TroubleKind
+from gate_agent.sync_state import LinkTrouble, TroubleKind
 from gate_agent.trusted_time import clocks_of_this_machine
 from tests.gate_agent.boxes import HandSetClocks
 from tests.gate_agent.small_centre import Fault, SmallCentre
@@ -56,10 +56,10 @@ def test_an_answer_is_read_up_to_its_limit_and_no_further(centre: SmallCentre, c
     assert len(answer.body) == LIMIT
     centre.lists.head = bytes(LIMIT + 1)
     refused = client.exchange("GET", _head_of(centre), LIMIT)
-    assert isinstance(refused, Trouble)
+    assert isinstance(refused, LinkTrouble)
     assert "longer than 1000 bytes" in refused.detail
     centre.faults.append(Fault.ENDLESS)
-    assert isinstance(client.exchange("GET", _head_of(centre), LIMIT), Trouble)
+    assert isinstance(client.exchange("GET", _head_of(centre), LIMIT), LinkTrouble)
 
 
 def test_an_answer_that_drips_is_given_up(centre: SmallCentre) -> None:
@@ -67,7 +67,7 @@ def test_an_answer_that_drips_is_given_up(centre: SmallCentre) -> None:
     hands = HandSetClocks(per_look_ms=centre_client.USUAL_PATIENCE.answer_ms + 1)
     with closing(Centre(centre.url, hands.clocks())) as client:
         refused = client.exchange("GET", _head_of(centre), LIMIT)
-    assert isinstance(refused, Trouble)
+    assert isinstance(refused, LinkTrouble)
     assert "took longer than 60000 ms" in refused.detail
 
 
@@ -76,7 +76,7 @@ def test_nobody_there_is_told_without_the_insides_of_libraries() -> None:
         port = listener.getsockname()[1]
     with closing(Centre(f"http://127.0.0.1:{port}", clocks_of_this_machine())) as client:
         trouble = client.exchange("GET", "/feed", LIMIT)
-    assert isinstance(trouble, Trouble)
+    assert isinstance(trouble, LinkTrouble)
     assert trouble.kind is TroubleKind.UNREACHABLE
     assert "Connection refused" in trouble.detail
     assert "object at 0x" not in trouble.detail
@@ -85,7 +85,7 @@ def test_nobody_there_is_told_without_the_insides_of_libraries() -> None:
 def test_a_name_that_does_not_exist_is_told() -> None:
     with closing(Centre("http://no-such-host.invalid", clocks_of_this_machine())) as client:
         trouble = client.exchange("GET", "/feed", LIMIT)
-    assert isinstance(trouble, Trouble)
+    assert isinstance(trouble, LinkTrouble)
     assert "object at 0x" not in trouble.detail
 
 
@@ -133,7 +133,7 @@ def test_whatever_answers_the_result_is_a_value(garbage: str) -> None:
         with closing(Centre(f"http://127.0.0.1:{port}", clocks_of_this_machine())) as client:
             for _ in range(2):
                 result = client.exchange("GET", "/feed", LIMIT)
-                assert isinstance(result, Trouble) or result.body in (b"", b"body")
+                assert isinstance(result, LinkTrouble) or result.body in (b"", b"body")
         answering.join(10)
     assert len(heard) == 2
     assert b"cookie" not in heard[1].lower()

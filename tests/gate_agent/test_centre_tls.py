@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gate_agent.centre_client import CENTRE_CA
 from gate_agent.enrolment import Enrolled, NotEnrolled, accept, enrol
-from gate_agent.sync_state import SyncView, Trouble, TroubleKind
+from gate_agent.sync_state import LinkTrouble, SyncView, TroubleKind
 from gate_agent.trusted_time import clocks_of_this_machine
 from tests.certificates import Authority
 from tests.gate_agent.boxes import box_at
@@ -47,7 +47,7 @@ def test_a_scanned_code_brings_the_ca_and_sync_believes_it_from_then_on(box: Pat
     assert isinstance(accept(box, invitation, "gate-3", CLOCKS), Enrolled)
     centre.lists.publish(42)
     with box_at(box, None) as enrolled:
-        assert not isinstance(enrolled.pull.pull_once(), Trouble)
+        assert not isinstance(enrolled.pull.pull_once(), LinkTrouble)
         assert (held := SyncView.open(box).read()).url == centre.url
         assert held.config == centre.config
 
@@ -87,7 +87,7 @@ def test_a_stranger_who_takes_the_centres_place_later_is_told_and_learns_nothing
     (box / CENTRE_CA).write_text(Authority().pem)  # as if the certificate at that address were another CA's
     with box_at(box, None) as enrolled:
         trouble = enrolled.pull.pull_once()
-    assert isinstance(trouble, Trouble)
+    assert isinstance(trouble, LinkTrouble)
     assert trouble.kind is TroubleKind.NOT_THE_CENTRE
     assert centre.asked_for("GET", "config") == 0
 

@@ -10,7 +10,7 @@ import pytest
 from gate_agent import entry_push
 from gate_agent.centre_client import Rest
 from gate_agent.entries import CLOSING_STATEMENT, Placed
-from gate_agent.sync_state import Parting, Trouble, TroubleKind
+from gate_agent.sync_state import LinkTrouble, Parting, TroubleKind
 from tests.gate_agent.boxes import Box, HandSetClocks, bodies, box_at, write
 from tests.gate_agent.small_centre import PORTAL, Fault, SmallCentre
 from tests.wire import samples
@@ -32,12 +32,12 @@ def box(tmp_path: Path, centre: SmallCentre) -> Iterator[Box]:
         yield enrolled
 
 
-def drain(box: Box, attempts: int = 50) -> list[Trouble]:
+def drain(box: Box, attempts: int = 50) -> list[LinkTrouble]:
     """Push until all is acknowledged; the troubles met."""
     troubles = []
     for _ in range(attempts):
         result = box.push.push_once()
-        if isinstance(result, Trouble):
+        if isinstance(result, LinkTrouble):
             troubles.append(result)
         elif box.cursor() == len(bodies(box.data_dir)):
             return troubles
@@ -135,7 +135,7 @@ def test_nothing_but_a_receipt_of_our_centre_for_this_batch_moves_the_cursor(
     write(entries, EntryKind.REFUSED, EntryKind.REFUSED)
     centre.faults.append(fault)
     trouble = box.push.push_once()
-    assert isinstance(trouble, Trouble)
+    assert isinstance(trouble, LinkTrouble)
     assert trouble.kind is TROUBLE_OF[fault]
     assert trouble.detail
     assert box.cursor() == 1
@@ -166,7 +166,7 @@ def test_a_portal_is_told_from_the_centre_in_a_sentence(box: Box, centre: SmallC
     write(box.journal(), EntryKind.REFUSED)
     centre.faults.append(Fault.PORTAL)
     trouble = box.push.push_once()
-    assert isinstance(trouble, Trouble)
+    assert isinstance(trouble, LinkTrouble)
     told = (
         f"status 200, text/html; charset=utf-8, {len(PORTAL)} bytes instead of a receipt: is a login page in between?"
     )
@@ -243,17 +243,17 @@ def test_a_lost_sync_db_is_not_believed_blindly(box: Box, centre: SmallCentre) -
     box.store.keep_receipt(INCARNATION, 0, b"")
     assert box.push.push_once() == Rest(0.0)
     assert box.cursor() == MAX_BATCH_ENTRIES
-    assert isinstance(box.push.push_once(), Trouble)
+    assert isinstance(box.push.push_once(), LinkTrouble)
     assert box.store.parting(INCARNATION) == Parting(MAX_BATCH_ENTRIES + 20, MAX_BATCH_ENTRIES + 20)
     sent = len(centre.batches)
-    assert isinstance(box.push.push_once(), Trouble) and len(centre.batches) == sent, "nothing more is sent of it"
+    assert isinstance(box.push.push_once(), LinkTrouble) and len(centre.batches) == sent, "nothing more is sent of it"
 
 
 def test_a_centre_that_holds_more_than_there_is_speaks_of_an_old_card(box: Box, centre: SmallCentre) -> None:
     write(box.journal(), EntryKind.REFUSED, EntryKind.REFUSED)
     centre.faults.append(Fault.TOO_FAR)
     trouble = box.push.push_once()
-    assert isinstance(trouble, Trouble) and trouble.kind is TroubleKind.JOURNAL
+    assert isinstance(trouble, LinkTrouble) and trouble.kind is TroubleKind.JOURNAL
     assert box.store.parting(INCARNATION) == Parting(3, 3)
 
 
@@ -270,7 +270,7 @@ def test_a_journal_behind_the_cursor_is_told(box: Box) -> None:
     write(box.journal(), EntryKind.REFUSED)
     box.store.keep_receipt(INCARNATION, 5, b"")
     trouble = box.push.push_once()
-    assert isinstance(trouble, Trouble)
+    assert isinstance(trouble, LinkTrouble)
     assert trouble.kind is TroubleKind.JOURNAL
 
 
@@ -312,7 +312,7 @@ def test_a_signed_time_that_took_too_long_is_not_used(tmp_path: Path, centre: Sm
     slow = HandSetClocks(os_now_ms=0, per_look_ms=3_000)  # a request looks at the clock several times
     with box_at(tmp_path, centre.url, slow) as box:
         result = box.pull.pull_once()
-        assert isinstance(result, Trouble)
+        assert isinstance(result, LinkTrouble)
         assert "outside_window" in result.detail
         assert box.time.now().trust is ClockTrust.UNKNOWN
         assert centre.asked_for("GET", "config") == 1
@@ -323,10 +323,10 @@ def test_before_approval_nothing_is_sent(tmp_path: Path, centre: SmallCentre) ->
     with box_at(tmp_path, centre.url) as box:
         write(box.journal(), EntryKind.REFUSED)
         pending = box.pull.pull_once()
-        assert isinstance(pending, Trouble)
+        assert isinstance(pending, LinkTrouble)
         assert pending.kind is TroubleKind.PENDING
         waiting = box.push.push_once()
-        assert isinstance(waiting, Trouble)
+        assert isinstance(waiting, LinkTrouble)
         assert waiting.kind is TroubleKind.PENDING
         assert centre.asked_for("POST", "entries") == 0
         centre.approved = True

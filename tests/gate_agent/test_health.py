@@ -24,7 +24,7 @@ from gate_agent.machine import Machine
 from gate_agent.pass_list import PassListHolder
 from gate_agent.recognition import HeldUp
 from gate_agent.status import AlarmKind, Counters, Status, Way
-from gate_agent.sync_state import LOCK, SyncView, Task, Trouble, TroubleKind
+from gate_agent.sync_state import LOCK, LinkTrouble, SyncView, Task, TroubleKind
 from gate_agent.sync_store import SyncStore
 from gate_agent.tally import Tally
 from gate_agent.world import LOOK_AGAIN_MS, WorldView
@@ -237,7 +237,7 @@ def test_on_line_is_what_sync_said_lately(ward: Ward) -> None:
         for task in Task:
             store.note(task, None, NOW_MS)
         assert ward.look().online
-        store.note(Task.LIST, Trouble(TroubleKind.UNREACHABLE, "no route"), NOW_MS + 7)
+        store.note(Task.LIST, LinkTrouble(TroubleKind.UNREACHABLE, "no route"), NOW_MS + 7)
         status = ward.look()
         assert (status.online, status.offline_since_ms) == (False, NOW_MS + 7)
         store.note(Task.LIST, None, NOW_MS + 9)

@@ -19,7 +19,7 @@ from gate_agent.heartbeat import LOOK_EVERY_MS, heartbeat_of
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.app import create_app, serve
 from gate_agent.status import Alarm, AlarmKind, DeviceKind, DeviceStatus, LaneStatus, Side, Status
-from gate_agent.sync_state import Task, Trouble, TroubleKind
+from gate_agent.sync_state import LinkTrouble, Task, TroubleKind
 from tests.gate_agent.boxes import Box, box_at, write
 from tests.gate_agent.small_centre import Fault, SmallCentre
 from tests.gate_agent.stage import stage_at
@@ -187,7 +187,7 @@ def test_what_is_no_screen_of_ours_is_not_sent_on(box: Box, centre: SmallCentre)
 def test_the_trouble_with_the_list_is_sync_s_to_tell(box: Box, centre: SmallCentre) -> None:
     with screen_of(board_with(STATUS), box.data_dir):
         box.push.push_once()
-        box.store.note(Task.LIST, Trouble(TroubleKind.BAD_LIST, "forged"), samples.NOW_MS)
+        box.store.note(Task.LIST, LinkTrouble(TroubleKind.BAD_LIST, "forged"), samples.NOW_MS)
         box.clocks.advance(LOOK_EVERY_MS)
         box.push.push_once()
     first, second = told(centre)
@@ -199,7 +199,7 @@ def test_the_trouble_with_the_list_is_sync_s_to_tell(box: Box, centre: SmallCent
 def test_a_batch_without_a_receipt_has_told_nothing(box: Box, centre: SmallCentre) -> None:
     with screen_of(board_with(STATUS), box.data_dir):
         centre.faults.append(Fault.DROP_AFTER_STORING)
-        assert isinstance(box.push.push_once(), Trouble)
+        assert isinstance(box.push.push_once(), LinkTrouble)
         box.clocks.advance(3_000)
         box.push.push_once()
     first, second = told(centre)

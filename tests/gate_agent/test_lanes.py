@@ -16,7 +16,7 @@ from gate_agent.gate import Gate
 from gate_agent.lane import Lane
 from gate_agent.lanes import LaneDoesNotAnswer, LaneThreads
 from gate_agent.passage import LanePassages
-from gate_agent.recognition import CardTap, FlawedCode, HeldUp, Presentation
+from gate_agent.recognition import CardTap, FlawedCode, HeldUp, Recognised
 from gate_agent.trusted_time import device_clock_ns
 from hardware import DeviceFault
 from hardware.card_reader import PULLED, CardFault, CardRead
@@ -74,13 +74,13 @@ class HeardGate(Gate):
     """A conductor that only remembers what was presented, or does what `answer` does."""
 
     def __init__(self) -> None:
-        self.heard: list[Presentation] = []
+        self.heard: list[Recognised] = []
         self.unread: list[CardFault] = []
         self.answer: Callable[[], None] = lambda: None
         self.burning = False
         self.verdict: Admit | Refuse = Refuse(Reason.NOT_OURS)
 
-    def present(self, lane: Lane, shown: Presentation) -> Admit | Refuse:
+    def present(self, lane: Lane, shown: Recognised) -> Admit | Refuse:
         self.heard.append(shown)
         self.answer()
         return self.verdict

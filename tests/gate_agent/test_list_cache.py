@@ -11,7 +11,7 @@ import pytest
 from gate_agent.centre_client import Rest
 from gate_agent.list_pull import CONFIG_EVERY_MS, QUIET_MS
 from gate_agent.pass_list import PassList
-from gate_agent.sync_state import Trouble, TroubleKind
+from gate_agent.sync_state import LinkTrouble, TroubleKind
 from tests.gate_agent.boxes import Box, box_at
 from tests.gate_agent.lists import CONFIG
 from tests.gate_agent.small_centre import Fault, SmallCentre
@@ -77,7 +77,7 @@ def test_what_is_wrong_with_a_cache_is_shown_where_the_centre_cannot_be_asked(
         cache.faults.append(fault)
         centre.faults.append(Fault.DROP_BEFORE_STORING)
         answer = box.pull.pull_once()
-        assert isinstance(answer, Trouble) and answer.kind is told
+        assert isinstance(answer, LinkTrouble) and answer.kind is told
         assert version_held(box) == 42
 
 

@@ -12,7 +12,7 @@ import pytest
 from gate_agent import list_pull
 from gate_agent.centre_client import Rest
 from gate_agent.pass_list import PassList
-from gate_agent.sync_state import Trouble, TroubleKind
+from gate_agent.sync_state import LinkTrouble, TroubleKind
 from tests.gate_agent.boxes import Box, box_at
 from tests.gate_agent.lists import SAMPLE_PARTS
 from tests.gate_agent.small_centre import Fault, SmallCentre
@@ -48,9 +48,9 @@ def pulled(box: Box) -> Rest:
     return result
 
 
-def trouble(box: Box) -> Trouble:
+def trouble(box: Box) -> LinkTrouble:
     result = box.pull.pull_once()
-    assert isinstance(result, Trouble), result
+    assert isinstance(result, LinkTrouble), result
     return result
 
 

@@ -19,7 +19,7 @@ from gate_agent import sync, sync_state
 from gate_agent.centre_client import Rest
 from gate_agent.pass_list import PassList
 from gate_agent.sync import JitteredBackoff, Loop
-from gate_agent.sync_state import SyncView, Task, Trouble, TroubleKind
+from gate_agent.sync_state import LinkTrouble, SyncView, Task, TroubleKind
 from tests.gate_agent.boxes import Box, bodies, box_at, write
 from tests.gate_agent.small_centre import Fault, SmallCentre
 from tests.waiting import until
@@ -28,7 +28,7 @@ from wire.messages import EntryKind
 
 pytestmark = pytest.mark.story
 
-OFF = Trouble(TroubleKind.UNREACHABLE, "no answer")
+OFF = LinkTrouble(TroubleKind.UNREACHABLE, "no answer")
 
 
 @pytest.fixture
@@ -40,17 +40,17 @@ def box(tmp_path: Path) -> Iterator[Box]:
 class Script:
     """Attempts that end as written, the last one for ever."""
 
-    def __init__(self, *results: Rest | Trouble | Exception) -> None:
+    def __init__(self, *results: Rest | LinkTrouble | Exception) -> None:
         self.results = list(results)
 
-    def __call__(self) -> Rest | Trouble:
+    def __call__(self) -> Rest | LinkTrouble:
         result = self.results.pop(0) if len(self.results) > 1 else self.results[0]
         if isinstance(result, Exception):
             raise result
         return result
 
 
-def loop(box: Box, *results: Rest | Trouble | Exception) -> Loop:
+def loop(box: Box, *results: Rest | LinkTrouble | Exception) -> Loop:
     return Loop(Task.ENTRIES, Script(*results), box.store, box.time, random.Random(1))
 
 

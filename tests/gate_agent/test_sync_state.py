@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gate_agent.sync_state import Enrolment, Link, SyncState, SyncView, Task, Trouble, TroubleKind
+from gate_agent.sync_state import Enrolment, Link, LinkTrouble, SyncState, SyncView, Task, TroubleKind
 from gate_agent.sync_store import SyncStore, store_enrolment
 from gate_agent.time_trust import Evidence, SignedTime
 from tests.gate_agent.lists import CONFIG, KEY_SET
@@ -16,7 +16,7 @@ from tests.wire import samples
 from wire import signing
 
 ENROLMENT = Enrolment("https://centre.example", samples.DEVICE_ID, signing.public_key_of(samples.ROOT), KEY_SET)
-OFF = Trouble(TroubleKind.UNREACHABLE, "no answer")
+OFF = LinkTrouble(TroubleKind.UNREACHABLE, "no answer")
 
 
 @pytest.fixture
@@ -86,9 +86,9 @@ def test_the_link_remembers_since_when_and_the_last_contact(store: SyncStore) ->
     store.note(Task.ENTRIES, None, 110)
     assert (store.read().online, store.read().offline_since_ms, store.read().last_contact_ms) == (True, None, 110)
     store.note(Task.ENTRIES, OFF, 200)
-    store.note(Task.ENTRIES, Trouble(TroubleKind.NOT_THE_CENTRE, "a page"), 300)
+    store.note(Task.ENTRIES, LinkTrouble(TroubleKind.NOT_THE_CENTRE, "a page"), 300)
     state = store.read()
-    assert state.entries_link == Link(200, 110, Trouble(TroubleKind.NOT_THE_CENTRE, "a page"))
+    assert state.entries_link == Link(200, 110, LinkTrouble(TroubleKind.NOT_THE_CENTRE, "a page"))
     assert (state.online, state.offline_since_ms, state.last_contact_ms) == (False, 200, 110)
     store.note(Task.ENTRIES, None, 400)
     assert store.read().entries_link == Link(400, 400, None)
@@ -102,7 +102,7 @@ def test_a_trouble_from_the_start_has_no_contact(store: SyncStore) -> None:
 
 
 def test_a_long_story_is_cut(store: SyncStore) -> None:
-    store.note(Task.LIST, Trouble(TroubleKind.REFUSED, "x" * 10_000), 100)
+    store.note(Task.LIST, LinkTrouble(TroubleKind.REFUSED, "x" * 10_000), 100)
     link = store.read().list_link
     assert link is not None
     assert link.trouble is not None

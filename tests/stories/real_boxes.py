@@ -19,7 +19,7 @@ from gate_agent.entries import Entries, Placed
 from gate_agent.entry_push import SIGN_OF_LIFE_EVERY_MS, EntryPush
 from gate_agent.list_pull import ListPull
 from gate_agent.succession import Opened, open_journal
-from gate_agent.sync_state import SyncView, Trouble
+from gate_agent.sync_state import LinkTrouble, SyncView
 from gate_agent.sync_store import SyncStore
 from gate_agent.trusted_time import TrustedTime
 from sync_server.centre import Centre
@@ -104,14 +104,14 @@ class RealBox:
             )
             self.entries.append(passed, Placed(BOOT, None))
 
-    def sync(self) -> list[Trouble]:
+    def sync(self) -> list[LinkTrouble]:
         """Until there is nothing more to say, and once more as a sign of life; the troubles met."""
         self.hands.os_now_ms = self.clock.now_ms
         self.hands.boot_now_ms += SIGN_OF_LIFE_EVERY_MS
-        troubles = [done for done in (self.pull.pull_once(),) if isinstance(done, Trouble)]
+        troubles = [done for done in (self.pull.pull_once(),) if isinstance(done, LinkTrouble)]
         for _ in range(ROUND_LIMIT):
             done = self.push.push_once()
-            if isinstance(done, Trouble):
+            if isinstance(done, LinkTrouble):
                 return [*troubles, done]
             if done == Rest(done.pause_s, asked=False):
                 return troubles

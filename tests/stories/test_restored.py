@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from gate_agent.pass_list import PassList
-from gate_agent.sync_state import Trouble
+from gate_agent.sync_state import LinkTrouble
 from sync_server import backups, crypto, db, schema
 from sync_server.centre import Centre, Opener
 from sync_server.checks import flaws_of
@@ -110,7 +110,7 @@ class Place:
         self.boxes.append(made)
         return made
 
-    def round(self) -> list[Trouble]:
+    def round(self) -> list[LinkTrouble]:
         """Every box and the worker once."""
         publish_feeds(self.centre)
         troubles = [trouble for box in self.boxes for trouble in box.sync()]
