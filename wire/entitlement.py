@@ -137,7 +137,7 @@ def turns_on_time(rule: Rule, uses: Uses, first_day: int, last_day: int) -> bool
 
     For a gate that does not know the time; how often a day is left to it.
     """
-    if rule.slots or any(days.first <= last_day and days.last >= first_day for days in rule.blackout):
+    if rule.slots or any(days.meets(first_day, last_day) for days in rule.blackout):
         return True
     return any(limit is not None and uses.total >= limit for limit in (rule.per_month, rule.per_year))
 

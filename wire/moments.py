@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 EPOCH = date(2020, 1, 1)
 _EPOCH_ORDINAL = EPOCH.toordinal()
+_EPOCH_WEEKDAY = EPOCH.weekday()
 EPOCH_MS = 1_577_836_800_000
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -55,6 +56,16 @@ def wall_time(at_ms: int, zone: ZoneInfo) -> WallTime:
     """The moment on the venue's calendar and clock."""
     at = datetime.fromtimestamp(at_ms / 1000, zone)
     return WallTime(at.toordinal() - _EPOCH_ORDINAL, at.weekday(), at.hour * 60 + at.minute)
+
+
+def weekday_of(day: int) -> int:
+    """The weekday of a day number, 0 being Monday."""
+    return (day + _EPOCH_WEEKDAY) % 7
+
+
+def day_of(named: date) -> int:
+    """The day number of a date."""
+    return named.toordinal() - _EPOCH_ORDINAL
 
 
 def date_of(day: int) -> date:

@@ -61,16 +61,21 @@ def hours(part: Hours | None, lang: str) -> str:
     """08:00–17:30, with the weekdays where it is not of every day: 周一至五 08:00–17:30; nothing for None."""
     if part is None:
         return ""
-    told = [] if part.weekdays == EVERY_DAY else [_weekdays(part, lang)]
+    told = [] if part.weekdays == EVERY_DAY else [_weekdays(part.weekdays, lang)]
     if (part.begins, part.ends) != (0, DAY_MIN):
         told.append(f"{part.begins // 60:02}:{part.begins % 60:02}–{part.ends // 60:02}:{part.ends % 60:02}")
     return " ".join(told)
 
 
 def days(range_: DayRange | None, now_ms: int | None, zone: str, lang: str) -> str:
-    """10月1日–10月7日 or 1 Oct–7 Oct, with the year when it is another one; nothing for None."""
+    """10月1日–10月7日 or 1 Oct–7 Oct, with the year when it is another one, and of some weekdays only these: 周六日.
+
+    Nothing for None.
+    """
     if range_ is None:
         return ""
+    if range_.weekdays != EVERY_DAY:
+        return _weekdays(range_.weekdays, lang)
     first, last = (moments.date_of(day) for day in (range_.first, range_.last))
     this_year = first.year if now_ms is None else _local(now_ms, zone).year
     ends = (first,) if first == last else (first, last)
@@ -83,9 +88,9 @@ def _date(day: date, with_year: bool, lang: str) -> str:
     return f"{f'{day.year}年' if with_year else ''}{day.month}月{day.day}日"
 
 
-def _weekdays(part: Hours, lang: str) -> str:
+def _weekdays(of_week: int, lang: str) -> str:
     """周一至五, 周二四 or Mon–Fri, Tue Thu."""
-    on = [weekday for weekday in range(7) if part.is_on(weekday)]
+    on = [weekday for weekday in range(7) if of_week >> weekday & 1]
     names = [WEEKDAYS[lang][weekday] for weekday in on]
     in_a_row = len(on) >= RUN and on[-1] - on[0] == len(on) - 1
     if lang == "en":

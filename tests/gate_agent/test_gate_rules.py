@@ -97,6 +97,12 @@ RULES: list[tuple[Rule, Reason, str, str]] = [
         "11月17日–2027年1月17日 不可用",
         "Not usable 17 Nov–17 Jan 2027",
     ),
+    (
+        Rule(blackout=(DayRange(TODAY - 9, TODAY + 60, "", 0b000_0101),)),
+        Reason.BLACKOUT,
+        "周一三 不可用",
+        "Not usable Mon Wed",
+    ),
     (Rule(slots=(NINE_TO_FIVE,)), Reason.WRONG_TIME_SLOT, "可入园时段 09:00–17:00", "Entry 09:00–17:00"),
     (Rule(slots=(Hours(0, 1440, 0b110_0000),)), Reason.WRONG_TIME_SLOT, "可入园时段 周六日", "Entry Sat Sun"),
     (

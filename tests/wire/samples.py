@@ -101,7 +101,7 @@ DOCUMENT = feed.VenueDocument(
 FULL_DOCUMENT = msgspec.structs.replace(
     DOCUMENT,
     calendar=Calendar(
-        hours=(Hours(8 * 60, 17 * 60 + 30),),
+        hours=(Hours(8 * 60, 17 * 60 + 30), Hours(9 * 60, 12 * 60, 0b001_1111, 2500, 2520)),
         closed_days=(DayRange(2513, 2514, "设备检修"),),
         closures=(Closure(3_618_000, None, "大风"),),
     ),
@@ -113,7 +113,8 @@ FULL_DOCUMENT = msgspec.structs.replace(
             name_en="Five sights",
             rule=Rule(
                 per_day=2, per_month=4, per_year=12, total=20, gap_min=30, leave_first=True, party=3, needs_card=True,
-                slots=(Hours(9 * 60, 11 * 60, 0b001_1111),), blackout=(DayRange(2465, 2471),),
+                slots=(Hours(9 * 60, 11 * 60, 0b001_1111),),
+                blackout=(DayRange(2465, 2471), DayRange(0, 11_650, "周末", 0b110_0000)),
             ),
             code_policy=feed.CodePolicy.ROTATING,
             venues=5,
