@@ -10,6 +10,7 @@ from gate_agent import judging
 from gate_agent.acts import TERMS, Act, Came, Result, Wish
 from gate_agent.box_acts import BoxActs
 from gate_agent.enrol_scan import EnrolScan
+from gate_agent.events import EventName, EventWord, refused, say
 from gate_agent.faces import NO_LABEL, Label
 from gate_agent.gate import Gate
 from gate_agent.journal import Journal
@@ -25,7 +26,14 @@ from gate_agent.venue import ListedPass
 from gate_agent.world import World
 from wire.credential import mask_name
 
-NOTED = frozenset({Act.TEST_CARD, Act.SYNC, Act.EXPORT, Act.ENROL, Act.ENROL_SCAN, Act.PAIR})
+NOTED = {
+    Act.TEST_CARD: EventWord.TEST_CARD,
+    Act.SYNC: EventWord.SYNC,
+    Act.EXPORT: EventWord.EXPORT,
+    Act.ENROL: EventWord.ENROL,
+    Act.ENROL_SCAN: EventWord.ENROL_SCAN,
+    Act.PAIR: EventWord.PAIR,
+}
 """Acts of which no lane writes an entry of its own."""
 
 
@@ -135,19 +143,19 @@ class Acts:
         member = self._member(pin, wish.lane)
         if isinstance(member, Result):
             if wish.browser and member.left is not None:  # a try that was looked at
-                self._event(f"by_browser: wrong_pin, {wish.browser}", wish.lane)
+                self._event(say(EventWord.BY_BROWSER, f"{EventWord.WRONG_PIN}, {wish.browser}"), wish.lane)
             return member, False
         if wish.browser:
-            self._event(f"by_browser: {wish.act}, {wish.browser}", wish.lane, member.name)
+            self._event(say(EventWord.BY_BROWSER, f"{wish.act}, {wish.browser}"), wish.lane, member.name)
         if not member.may(TERMS[wish.act].role):
             result = Result(Came.NOT_ALLOWED)
         else:
             result = self._do[wish.act](member, wish)
         if result.came is Came.DONE and wish.act in NOTED:
-            self._event(wish.act, wish.lane, member.name)
+            self._event(NOTED[wish.act], wish.lane, member.name)
         elif result.came is not Came.DONE:
             why = result.word or result.reason or result.came
-            self._event(f"{wish.act} refused: {why}", wish.lane, member.name)
+            self._event(refused(wish.act, why), wish.lane, member.name)
         used_up = result.came in (Came.DONE, Came.LANE_SILENT, Came.SYNC_SILENT)
         return replace(result, who=mask_name(member.name)), used_up
 
@@ -167,7 +175,7 @@ class Acts:
                 return Result(Came.BUSY)
         return tried
 
-    def _event(self, name: str, lane: int, who: str | None = None) -> None:
+    def _event(self, name: EventName, lane: int, who: str | None = None) -> None:
         """Written down in turn: before what is asked of the journal after it."""
         world = self._look()
         self._journal.post(lambda entries: judging.append_event(entries, name, world, lane, who=who))

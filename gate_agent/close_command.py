@@ -46,7 +46,8 @@ def _close(data_dir: Path, who: str | None) -> tuple[bytes, int]:
     """The journal that is closed now, and its last entry. One that was closed before stays as it is."""
     from gate_agent import judging
     from gate_agent.agent import SPARE_KEY_BYTES, only_one
-    from gate_agent.entries import CLOSING_STATEMENT, Entries, Placed
+    from gate_agent.entries import Entries, Placed
+    from gate_agent.events import EventWord
     from gate_agent.pass_list import PassListHolder
     from gate_agent.sync_state import SyncView
     from gate_agent.trusted_time import clocks_of_this_machine
@@ -64,7 +65,7 @@ def _close(data_dir: Path, who: str | None) -> tuple[bytes, int]:
                     kind, lane = EntryKind.UNRESOLVED, intent.lane
                     ending = judging.entry(kind, lane, world, intent.pass_id, ref_seq=intent.seq)
                     entries.append(ending, Placed(world.boot, world.today.day))
-                judging.append_event(entries, CLOSING_STATEMENT, world, who=who)
+                judging.append_event(entries, EventWord.JOURNAL_CLOSED, world, who=who)
         if not entries.is_closed():
             fail("the disk is full: make room first")
         last = entries.incarnation, entries.last_seq

@@ -12,6 +12,7 @@ from gate_agent.agent import SPARE_KEY_BYTES, only_one
 from gate_agent.board import Board
 from gate_agent.commissioning import CODE_DIGITS, Commissioning, NotCommissioned, Operator
 from gate_agent.entries import Entries
+from gate_agent.events import EventWord
 from gate_agent.faces import Face, FaceFacts
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.lane_state import LaneState
@@ -28,7 +29,6 @@ from hardware.turnstile import Role
 from wire.messages import INCARNATION_BYTES
 from wire.reasons import Reason
 
-TEST_PULSE, COMMISSIONED = "test_pulse", "commissioned"
 WINDOW_GRACE_S = 1.0
 
 ServeScreen = Callable[[Board, LaneDevices], Callable[[], None]]
@@ -56,7 +56,7 @@ def commission_lane(
         journal.start()
         world = WorldView(clocks_of_this_machine(), lists, sync, secrets.token_bytes(SPARE_KEY_BYTES))
 
-        def record(event: str, wiring: Wiring | None = None) -> None:
+        def record(event: EventWord, wiring: Wiring | None = None) -> None:
             def work(entries: Entries) -> bool:
                 judging.append_event(entries, event, world.look(), number, who=who)
                 if wiring is not None:
@@ -79,13 +79,13 @@ def commission_lane(
             devices,
             operator,
             digits,
-            lambda: record(TEST_PULSE),
+            lambda: record(EventWord.TEST_PULSE),
             lambda: monotonic_ns() / 1e9,
             settings.pulse_ms,
             settings.passage_window_ms / 1000 + WINDOW_GRACE_S,
             untried,
         ).run()
-        record(COMMISSIONED, Wiring(topology))
+        record(EventWord.COMMISSIONED, Wiring(topology))
         return topology
 
 

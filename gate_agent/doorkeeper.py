@@ -9,7 +9,7 @@ from dataclasses import replace
 from gate_agent import judging, staff_entries
 from gate_agent.announcement import Announcement, next_of_group
 from gate_agent.board import Board
-from gate_agent.events import EXIT, STAYED, group_over, hold_over
+from gate_agent.events import EventWord, group_over, hold_over
 from gate_agent.faces import FAMILY, Face, Family, State, shown_ms
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.judging import Event
@@ -32,7 +32,7 @@ STEP_MS = 100
 SEEN_KINDS = {EntryKind.PASSED: True, EntryKind.PASSED_LATE: True, EntryKind.ANNULLED: False}
 """Endings that a sensor told, and whether somebody passed."""
 THROUGH = frozenset({EntryKind.PASSED, EntryKind.PASSED_LATE, EntryKind.PASSED_ASSUMED})
-LEAVING = ((EntryKind.ANNULLED, STAYED), (EntryKind.PASSED_LATE, EXIT))
+LEAVING = ((EntryKind.ANNULLED, EventWord.EXIT_ANNULLED), (EntryKind.PASSED_LATE, EventWord.EXIT))
 """What is told of a pass that was let out, beyond the event that it may go."""
 STEP_BACK = frozenset({Sighting.SECOND_PERSON, Sighting.BACKWARDS})
 """After these the face asks people to come one at a time (reasons.md)."""
@@ -217,7 +217,7 @@ class Doorkeeper:
             lane.party.pulsed += 1
             self._of_party(lane, lane.party, EntryKind.PASSED)
         else:
-            lane.owed.append(Event(sighting))
+            lane.owed.append(Event(EventWord(sighting)))
             if sighting is not Sighting.EXIT:
                 self._standing.raise_alarm(AlarmKind(sighting), lane.number)
             if sighting in STEP_BACK:

@@ -9,6 +9,7 @@ import msgspec
 
 from gate_agent import judging, sync_requests
 from gate_agent.acts import Came, Result, Wish
+from gate_agent.events import EventName, EventWord, refused
 from gate_agent.faces import Enrolling
 from gate_agent.gate import Gate
 from gate_agent.journal import Journal
@@ -20,7 +21,6 @@ from gate_agent.sync_state import SyncView, TroubleKind
 from gate_agent.world import World
 from hardware.card_reader import CardFault
 from wire.invitation import read_invitation
-from wire.messages import MAX_WORD_CHARACTERS
 
 SCAN_MS = 120_000
 FAILED_S = 15.0
@@ -72,11 +72,11 @@ class EnrolScan:
         answer = sync_requests.ask(self._journal, self._sync, RequestKind.ENROL, body, world)
         if answer is None or not answer.ok:
             why = Came.SYNC_SILENT if answer is None else answer.detail
-            event = f"enrol_scan refused: {why}"[:MAX_WORD_CHARACTERS]
+            event: EventName = refused(EventWord.ENROL_SCAN, why)
         else:
-            event = "enrolled"
+            event = EventWord.ENROLLED
         self._journal.post(lambda entries: judging.append_event(entries, event, world, lane, who=who))
-        if event != "enrolled":
+        if event is not EventWord.ENROLLED:
             self._gate.standing.enrol(lane, Enrolling.FAILED)
             threading.Event().wait(FAILED_S)
         self._gate.standing.enrol(lane, None)

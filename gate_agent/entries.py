@@ -19,6 +19,7 @@ from gate_agent import entries_schema, lane_orders, pruning, topology
 from gate_agent.chain import Broken, ChainWalk
 from gate_agent.disk import BUSY_TIMEOUT_S, free_bytes
 from gate_agent.entries_schema import Before
+from gate_agent.events import EventWord
 from gate_agent.journal_files import LOG_SUFFIX, NAME, create_journal, set_journal_aside
 from gate_agent.lane_state import Order
 from gate_agent.pruning import Acknowledged
@@ -51,9 +52,6 @@ KEPT_FOR_ADMISSIONS_BYTES = 64 * 1024 * 1024
 PRIMARY_CODE = 0xFF
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """Only a broken file is set aside: a full, locked or read-only disk heals, or is for people to mend."""
-
-CLOSING_STATEMENT = "journal_closed"
-"""The event with which a journal ends for good."""
 UNDONE_BY = {EntryKind.INTENT: EntryKind.ANNULLED, EntryKind.MANUAL: EntryKind.RETURNED}
 """What follows an admission that was recorded too late for its visitor (`Entries.take_back`)."""
 
@@ -164,7 +162,7 @@ class Entries:
     def is_closed(self) -> bool:
         """Whether its last word is that nothing more will come."""
         row = self._db.execute("SELECT reason FROM entry WHERE seq = ?", (self._seq,)).fetchone()
-        return row is not None and bool(row[0] == CLOSING_STATEMENT)
+        return row is not None and bool(row[0] == EventWord.JOURNAL_CLOSED)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:

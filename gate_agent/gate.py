@@ -10,11 +10,11 @@ from gate_agent.board import Board, Scan, ShownBy
 from gate_agent.decision import Facts, Refuse, decide
 from gate_agent.doorkeeper import Doorkeeper
 from gate_agent.entries import OpenIntent
-from gate_agent.events import STAYED
+from gate_agent.events import EventWord
 from gate_agent.faces import NO_FACTS, Enrolling, Face, FaceFacts, State
 from gate_agent.facts import Known
 from gate_agent.journal import CannotRecord, Journal
-from gate_agent.judging import Event
+from gate_agent.judging import ByStaff, Event
 from gate_agent.lane import Check, Lane, Party
 from gate_agent.lane_state import PARTY_LIMIT, LaneState, Order, Word, lane_state, may_pulse
 from gate_agent.passage import GRACE_MS, NS_PER_MS, Ending
@@ -118,7 +118,7 @@ class Gate:
         shut = self._shut(lane)
         if shut is not None:
             return shut
-        world, staff = self._look(), Event(reason, who=who)
+        world, staff = self._look(), ByStaff(who, reason)
         seq = self._journal.perform(
             lambda entries: staff_entries.append_by_hand(entries, lane.number, staff, world, lane.direction)
         )
@@ -131,7 +131,8 @@ class Gate:
         except DeviceFault:
             self._door.drop_party(lane, seq)
             undone = Ending(EntryKind.RETURNED, seq, b"", Reason.FAULT)
-            self._door.end(lane, (undone if lane.direction is Direction.IN else Event(STAYED, who=who),))
+            stayed = Event(EventWord.EXIT_ANNULLED, who=who)
+            self._door.end(lane, (undone if lane.direction is Direction.IN else stayed,))
             return NotNow.TURNSTILE
         except Exception:  # a driver's mistake hides whether the arm moved: the entry counts, nobody follows on it
             self._door.drop_party(lane, seq)
@@ -199,7 +200,7 @@ class Gate:
 
     def return_entry(self, lane: Lane, seq: int, who: str, reason: str) -> int | NotNow:
         """Give back the right that entry `seq` used: only an admission of this journal that counts, and once."""
-        world, staff = self._look(), Event(reason, who=who)
+        world, staff = self._look(), ByStaff(who, reason)
         written = self._journal.perform(
             lambda entries: staff_entries.append_returned(entries, lane.number, seq, staff, world)
         )
@@ -216,7 +217,7 @@ class Gate:
         if lane.direction is Direction.OUT and listed is not None:
             return self._presenting.let_out(lane, known, world, who)
         first = Refuse(Reason.NOT_IN_LIST) if listed is None else decide(known.facts, world.venue, world.now)
-        return self._presenting.judge(lane, known, first, world, Event(reason, who=who))
+        return self._presenting.judge(lane, known, first, world, ByStaff(who, reason))
 
     def _shut(self, lane: Lane) -> NotNow | None:
         """Why nobody can be let in here now."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from gate_agent.decision import Admit, Cover, Refuse, decide
 from gate_agent.entries import Entries, Placed
-from gate_agent.events import EXIT
+from gate_agent.events import EventName, EventWord
 from gate_agent.facts import Known
-from gate_agent.passage import Ending, Sighting
+from gate_agent.passage import Ending
 from gate_agent.uses import UNUSED, PassUses, count
 from gate_agent.world import World
 from wire.messages import Entry, EntryKind, Presentation
@@ -19,8 +19,6 @@ NO_LANE = 0
 """In entries that concern the whole box."""
 ANNULLED_A_DAY = 2
 """How often a day nobody may walk through for a pass before staff are told."""
-REOPENED = "reopened"
-"""The reason of the event by which a newer code of a pass is used up, at which its turnstile opened once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +32,28 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What is neither an admission nor a refusal. `name`: a word, or a word, a colon and what more there is to say."""
+    """What is neither an admission nor a refusal."""
 
-    name: str
+    name: EventName
     pass_id: bytes = b""
     who: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ByStaff:
+    """Who of the staff acts for a visitor, and the reason they chose; empty: none was asked for."""
+
+    who: str
+    why: str = ""
+
+
 def judge(
-    entries: Entries, lane: int, known: Known, world: World, objection: Reason | None = None, staff: Event | None = None
+    entries: Entries,
+    lane: int,
+    known: Known,
+    world: World,
+    objection: Reason | None = None,
+    staff: ByStaff | None = None,
 ) -> Judged:
     """Decide on a pass whose earlier uses may stand in its way, and append the intent or the refusal.
 
@@ -62,7 +73,7 @@ def judge(
         without_list_ms=None if verdict.cover is Cover.LISTED else _head_ms(world),
         step=known.step,
     )
-    why, who = (None, None) if staff is None else (staff.name, staff.who)
+    why, who = (None, None) if staff is None else (staff.why, staff.who)
     intent = entry(EntryKind.INTENT, lane, world, known.pass_id, known.how, known.evidence, reason=why, who=who)
     return Judged(verdict, uses, entries.append(intent, placed))
 
@@ -87,7 +98,9 @@ def judge_again(entries: Entries, lane: int, known: Known, intent_seq: int, verd
     if uses.last_code is not None and step < uses.last_code.step:
         append_refusal(entries, lane, known, Reason.CODE_REUSED, world)
         return Judged(Refuse(Reason.CODE_REUSED), uses)
-    event = entry(EntryKind.EVENT, lane, world, known.pass_id, known.how, known.evidence, intent_seq, REOPENED)
+    event = entry(
+        EntryKind.EVENT, lane, world, known.pass_id, known.how, known.evidence, intent_seq, EventWord.REOPENED
+    )
     entries.append(event, Placed(world.boot, world.today.day, step=step))
     return Judged(verdict, uses, intent_seq)
 
@@ -116,7 +129,7 @@ def append_told(entries: Entries, lane: int, told: Sequence[Ending | Event], wor
 
 
 def append_event(
-    entries: Entries, name: str, world: World, lane: int = NO_LANE, who: str | None = None, pass_id: bytes = b""
+    entries: Entries, name: EventName, world: World, lane: int = NO_LANE, who: str | None = None, pass_id: bytes = b""
 ) -> None:
     """Write down, as long as there is room, what is neither an admission nor a refusal; `who` of the staff did it."""
     if entries.has_room():
@@ -126,7 +139,9 @@ def append_event(
 
 def append_exit(entries: Entries, lane: int, known: Known, world: World, who: str | None = None) -> int:
     """Write down that somebody leaves with this pass; never an intent, for which the venue would be paid. Its seq."""
-    event = entry(EntryKind.EVENT, lane, world, known.pass_id, known.how, known.evidence, reason=EXIT, who=who)
+    event = entry(
+        EntryKind.EVENT, lane, world, known.pass_id, known.how, known.evidence, reason=EventWord.EXIT, who=who
+    )
     return entries.append(event, Placed(world.boot, world.today.day))
 
 
@@ -135,7 +150,7 @@ def _is_annulled_often(entries: Entries, lane: int, pass_id: bytes, world: World
     today = (one for one in entries.entries_of(pass_id) if (one.day or one.boot) == (world.today.day or world.boot))
     if sum(one.kind is EntryKind.ANNULLED and one.reason is None for one in today) <= ANNULLED_A_DAY:
         return False
-    append_event(entries, Sighting.ANNULLED_OFTEN, world, lane, pass_id=pass_id)
+    append_event(entries, EventWord.ANNULLED_OFTEN, world, lane, pass_id=pass_id)
     return True
 
 

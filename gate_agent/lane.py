@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gate_agent.faces import Face, State
-from gate_agent.judging import Event
+from gate_agent.judging import ByStaff, Event
 from gate_agent.passage import Ending, LanePassages
 from gate_agent.readers import Reader
 from gate_agent.recognition import Recognised, Resolved
@@ -31,7 +31,7 @@ class Party:
     persons: int
     pulsed: int = 1
     passed: int = 0
-    by_hand: Event | None = None
+    by_hand: ByStaff | None = None
     face: Face = GROUP
 
 

@@ -8,9 +8,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gate_agent import chain, entries, entries_schema
+from gate_agent import chain, entries_schema
 from gate_agent.disk import read_only
 from gate_agent.entries_schema import Before
+from gate_agent.events import EventWord
 from gate_agent.journal_files import NAME
 from wire.messages import MAX_BATCH_ENTRIES
 
@@ -99,7 +100,7 @@ class Outbox:
             pruned_through=first.seq,
             complete_seq=complete_seq,
             before=before,
-            closed=last == (entries.CLOSING_STATEMENT,),
+            closed=last == (EventWord.JOURNAL_CLOSED,),
         )
 
     def moment(self) -> Moment | None:

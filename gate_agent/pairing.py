@@ -13,6 +13,7 @@ from pathlib import Path
 from gate_agent import browsers, judging
 from gate_agent.acts import Came, Result, Wish
 from gate_agent.browsers import BROWSERS_LIMIT, MAX_NAME_CHARACTERS, Browser
+from gate_agent.events import EventName, EventWord, say
 from gate_agent.journal import Journal
 from gate_agent.staff import Member
 from gate_agent.world import World
@@ -75,7 +76,7 @@ class Pairing:
             token = browsers.add(self._data_dir, Browser(name, self._look().now.record_ms, tried))
         except OSError:
             return NotPaired.DISK
-        self._note(f"browser_paired: {name}", tried)
+        self._note(say(EventWord.BROWSER_PAIRED, name), tried)
         return token
 
     def browser(self, token: str) -> str | None:
@@ -99,9 +100,9 @@ class Pairing:
             return code.by
         if left:
             return NotPaired.WRONG
-        self._note("pairing_ended: too many wrong codes")
+        self._note(say(EventWord.PAIRING_ENDED, "too many wrong codes"))
         return NotPaired.SPENT
 
-    def _note(self, name: str, who: str | None = None) -> None:
+    def _note(self, name: EventName, who: str | None = None) -> None:
         world = self._look()
         self._journal.post(lambda entries: judging.append_event(entries, name, world, who=who))

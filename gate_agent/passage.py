@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gate_agent import events
+from gate_agent.events import EventWord
 from hardware.turnstile import Direction
 from wire.messages import CLOSING, EntryKind
 from wire.reasons import Reason
@@ -36,11 +36,11 @@ ANNULLED_LIMIT = 3
 class Sighting(StrEnum):
     """What the sensor saw that belongs to no pulse, and a lane whose pulses go unused: events of the journal."""
 
-    SECOND_PERSON = "second_person"
-    BACKWARDS = "backwards"
-    FORCED = "forced"
-    ANNULLED_OFTEN = "annulled_often"
-    EXIT = events.EXIT
+    SECOND_PERSON = EventWord.SECOND_PERSON
+    BACKWARDS = EventWord.BACKWARDS
+    FORCED = EventWord.FORCED
+    ANNULLED_OFTEN = EventWord.ANNULLED_OFTEN
+    EXIT = EventWord.EXIT
     """Not an alarm: the way that needs no pulse."""
 
 

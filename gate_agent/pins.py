@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gate_agent import judging
+from gate_agent.events import EventWord
 from gate_agent.journal import Journal
 from gate_agent.staff import MAX_PIN_DIGITS, Member, Staff, StaffError
 from gate_agent.world import World
@@ -135,7 +136,7 @@ class Pins:
                 return member
         finally:
             self._trying.release()
-        self._journal.post(lambda entries: judging.append_event(entries, "wrong_pin", world, lane))
+        self._journal.post(lambda entries: judging.append_event(entries, EventWord.WRONG_PIN, world, lane))
         return WrongPin(counted.left, counted.wait_ms(world.boot, world.now.monotonic_ms))
 
     def _keep(self, attempts: Attempts) -> None:

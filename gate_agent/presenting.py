@@ -10,11 +10,11 @@ from gate_agent.announcement import Announcement, announce, announce_again
 from gate_agent.board import Scan, ShownBy
 from gate_agent.decision import Admit, LetOut, Refuse, decide, decide_exit, may_be_reused
 from gate_agent.doorkeeper import Doorkeeper
-from gate_agent.events import STAYED
+from gate_agent.events import EventWord
 from gate_agent.faces import Face, FaceFacts, State
 from gate_agent.facts import Known, find_out
 from gate_agent.journal import CannotRecord, Journal
-from gate_agent.judging import Event, Judged
+from gate_agent.judging import ByStaff, Event, Judged
 from gate_agent.lane import Check, Lane, Party
 from gate_agent.passage import Ending, Opening
 from gate_agent.recognition import ElectronicCard, Recognised, Resolved, electronic_code
@@ -71,7 +71,7 @@ class Presenting:
         self._door.show(lane, Announcement(Face(Reason.MALFORMED, facts), scan))
 
     def judge(
-        self, lane: Lane, known: Known, first: Admit | Refuse, world: World, staff: Event | None = None
+        self, lane: Lane, known: Known, first: Admit | Refuse, world: World, staff: ByStaff | None = None
     ) -> Admit | Refuse:
         """Go on from the `first` verdict, which rests on everything but the journal. `staff`: see `judging.judge`."""
         if isinstance(first, Refuse) and not may_be_reused(known.facts, first):
@@ -146,7 +146,7 @@ class Presenting:
         try:
             self._door.unlock(lane, seq, known.pass_id, free=True)
         except DeviceFault:
-            self._door.end(lane, (Event(STAYED, known.pass_id),))
+            self._door.end(lane, (Event(EventWord.EXIT_ANNULLED, known.pass_id),))
             return self._turn_away(lane, known, Reason.FAULT, world)
         self._door.show(lane, announce(lane.number, known, verdict, UNUSED, world, lane.passages.window_ms, None), seq)
         return verdict

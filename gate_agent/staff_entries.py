@@ -8,16 +8,20 @@ from enum import StrEnum
 from gate_agent import judging
 from gate_agent.decision import Admit
 from gate_agent.entries import Entries, Placed
-from gate_agent.events import EXIT
+from gate_agent.events import EventWord, say
 from gate_agent.facts import Known
-from gate_agent.judging import Event, Judged
+from gate_agent.judging import ByStaff, Judged
 from gate_agent.lane_state import Order, Word
 from gate_agent.uses import COUNTS_AFTER
 from gate_agent.world import World
 from hardware.turnstile import Direction
-from wire.messages import MAX_WORD_CHARACTERS, EntryKind
+from wire.messages import EntryKind
 
-ORDERED = {Word.OPEN: "lane_opened", Word.CLOSED: "lane_closed", Word.HELD_OPEN: "lane_held_open"}
+ORDERED = {
+    Word.OPEN: EventWord.LANE_OPENED,
+    Word.CLOSED: EventWord.LANE_CLOSED,
+    Word.HELD_OPEN: EventWord.LANE_HELD_OPEN,
+}
 """The events that tell an order."""
 
 
@@ -36,17 +40,17 @@ class NotNow(StrEnum):
     STILL_OPEN = "still_open"
 
 
-def append_by_hand(entries: Entries, lane: int, staff: Event, world: World, direction: Direction) -> int:
+def append_by_hand(entries: Entries, lane: int, staff: ByStaff, world: World, direction: Direction) -> int:
     """Somebody is let in by hand, or let out, which is no entry; its seq."""
     if direction is Direction.OUT:
-        why = ": ".join(filter(None, (EXIT, staff.name)))
-        event = judging.entry(EntryKind.EVENT, lane, world, b"", reason=why, who=staff.who)
+        left = say(EventWord.EXIT, staff.why)
+        event = judging.entry(EntryKind.EVENT, lane, world, b"", reason=left, who=staff.who)
         return entries.append(event, Placed(world.boot, world.today.day))
-    manual = judging.entry(EntryKind.MANUAL, lane, world, b"", reason=staff.name or None, who=staff.who)
+    manual = judging.entry(EntryKind.MANUAL, lane, world, b"", reason=staff.why or None, who=staff.who)
     return entries.append(manual, Placed(world.boot, world.today.day))
 
 
-def append_returned(entries: Entries, lane: int, intent_seq: int, staff: Event, world: World) -> NotNow | int:
+def append_returned(entries: Entries, lane: int, intent_seq: int, staff: ByStaff, world: World) -> NotNow | int:
     """Give back the right that an intent of this journal used, once; its seq."""
     pass_id = entries.pass_of_intent(intent_seq)
     if pass_id is None:
@@ -57,15 +61,15 @@ def append_returned(entries: Entries, lane: int, intent_seq: int, staff: Event, 
         return NotNow.STILL_OPEN
     if not COUNTS_AFTER[last]:
         return NotNow.DOES_NOT_COUNT
-    why = staff.name or None
+    why = staff.why or None
     returned = judging.entry(EntryKind.RETURNED, lane, world, pass_id, ref_seq=intent_seq, reason=why, who=staff.who)
     return entries.append(returned, Placed(world.boot, world.today.day))
 
 
 def append_order(entries: Entries, lane: int, order: Order, why: str, world: World) -> Order:
     """From now on this word stands for the lane; the order with the event that tells it."""
-    name = f"{ORDERED[order.word]}: {why}"[:MAX_WORD_CHARACTERS] if why else ORDERED[order.word]
-    event = judging.entry(EntryKind.EVENT, lane, world, b"", reason=name, who=order.who)
+    told = say(ORDERED[order.word], why)
+    event = judging.entry(EntryKind.EVENT, lane, world, b"", reason=told, who=order.who)
     order = replace(order, seq=entries.append(event, Placed(world.boot, world.today.day)))
     entries.keep_lane_order(lane, order, world.boot, world.now)
     return order
@@ -75,5 +79,5 @@ def append_check(entries: Entries, lane: int, known: Known, who: str, world: Wor
     """Judge a pass for staff: what the verdict would have been, and that they asked."""
     judged = judging.weigh(entries, lane, known, world)
     would = "admitted" if isinstance(judged.verdict, Admit) else judged.verdict.reason
-    judging.append_event(entries, f"checked: {would}", world, lane, who, known.pass_id)
+    judging.append_event(entries, say(EventWord.CHECKED, would), world, lane, who, known.pass_id)
     return judged

@@ -14,6 +14,7 @@ from typing import TypeVar
 from gate_agent import judging
 from gate_agent.board import Board
 from gate_agent.entries import Entries
+from gate_agent.events import EventWord
 from gate_agent.faces import IDLE, Enrolling, Face, FaceFacts, LaneTrouble, State
 from gate_agent.journal import Journal
 from gate_agent.judging import NO_LANE, Event
@@ -54,7 +55,7 @@ class Standing:
         self._lock = threading.Lock()
         self._orders = dict(orders)
         self._burning: set[int] = set()
-        self._unwritten: list[tuple[str, int]] = []
+        self._unwritten: list[tuple[EventWord, int]] = []
         self._checking: set[int] = set()
         self._enrolling: dict[int, Enrolling] = {}
         self._check_characters = ""
@@ -155,10 +156,10 @@ class Standing:
             if self.fire and not before:
                 self._orders.update(dict.fromkeys(self._lanes, FIRE_ORDER))
                 self._alarms[AlarmKind.FIRE, NO_LANE] = (now.monotonic_ms, now.record_ms)
-                self._unwritten.append(("fire", lane))
+                self._unwritten.append((EventWord.FIRE, lane))
             elif before and not self.fire:
                 self._alarms.pop((AlarmKind.FIRE, NO_LANE))
-                self._unwritten.append(("fire_over", lane))
+                self._unwritten.append((EventWord.FIRE_OVER, lane))
 
         self._change(change)
 
@@ -173,18 +174,18 @@ class Standing:
         def write(entries: Entries) -> None:
             for name, lane in told:
                 judging.append_event(entries, name, world, lane)
-                for number in numbers if name == "fire" else ():
+                for number in numbers if name is EventWord.FIRE else ():
                     entries.keep_lane_order(number, FIRE_ORDER, world.boot, world.now)
 
         self._journal.post(write)
 
     def tamper_input(self, lane: int, active: bool) -> None:
         """The housing of one lane's turnstile was opened or closed."""
-        self._lasting(AlarmKind.TAMPER, lane, active, "tamper")
+        self._lasting(AlarmKind.TAMPER, lane, active, EventWord.TAMPER)
 
     def sensor_tells_nothing(self, lane: int, stuck: bool) -> None:
         """The passage sensor of a lane is active all the time, or moves again."""
-        self._lasting(AlarmKind.SENSOR, lane, stuck, "sensor_stuck")
+        self._lasting(AlarmKind.SENSOR, lane, stuck, EventWord.SENSOR_STUCK)
 
     def look(self, status: Status | None = None, readable: bool = True) -> None:
         """Look at every lane's devices and tell the board all of it; `status` is how the rest of the gate is.
@@ -282,7 +283,7 @@ class Standing:
         of_lanes = (Alarm(kind, lane or None, since_ms) for (kind, lane), (_, since_ms) in self._alarms.items())
         return (*of_lanes, *self._box_alarms)
 
-    def _lasting(self, kind: AlarmKind, lane: int, active: bool, event: str) -> None:
+    def _lasting(self, kind: AlarmKind, lane: int, active: bool, event: EventWord) -> None:
         if active == ((kind, lane) in self._alarms):
             return
         world = self.glance()

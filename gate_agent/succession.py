@@ -28,6 +28,7 @@ from gate_agent.chain import Broken, ChainWalk
 from gate_agent.disk import BUSY_TIMEOUT_S, fsync, read_only
 from gate_agent.entries import Entries, JournalDamaged
 from gate_agent.entries_schema import Before
+from gate_agent.events import EventWord
 from gate_agent.journal_files import CLOSED, LOG_SUFFIX, NAME, NEW_SUFFIX, SUPERSEDED, damaged_journals
 from gate_agent.sync_state import Parting
 from wire.messages import FIRST_HASH, INCARNATION_BYTES, LOST, Superseded, decode_entry, encode_entry, entry_hash
@@ -64,7 +65,7 @@ class Opened:
 
     entries: Entries
     aside: Path | None = None
-    event: str | None = None
+    event: EventWord | None = None
     """What the new journal should say of that."""
 
 
@@ -87,7 +88,7 @@ def open_journal(data_dir: Path, new_incarnation: Callable[[], bytes], learnt: L
             entries.close()
             return _followed(path, new_incarnation(), end)
     entries, aside = Entries.open(data_dir, new_incarnation, lambda damaged: _known_before(data_dir, damaged, learnt))
-    return Opened(entries, aside, None if aside is None else "journal_set_aside")
+    return Opened(entries, aside, None if aside is None else EventWord.JOURNAL_SET_ASIDE)
 
 
 class Learnt(Protocol):
@@ -161,7 +162,8 @@ def _followed(path: Path, incarnation: bytes, end: End) -> Opened:
     except (OSError, sqlite3.Error):
         log.exception("the journal cannot go on, and no new one could be made: it is tried at the next start")
         return Opened(Entries(path))
-    return Opened(Entries(path), aside, "journal_superseded" if end.kept_as == SUPERSEDED else "journal_reopened")
+    event = EventWord.JOURNAL_SUPERSEDED if end.kept_as == SUPERSEDED else EventWord.JOURNAL_REOPENED
+    return Opened(Entries(path), aside, event)
 
 
 def _follow(path: Path, incarnation: bytes, end: End) -> Path:

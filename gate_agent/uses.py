@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gate_agent.events import EXIT, STAYED
+from gate_agent.events import EventWord
 from wire import moments
 from wire.entitlement import Uses
 from wire.feed import UseRow
@@ -107,9 +107,9 @@ def count(entries: Iterable[PassEntry], today: Today, centre: UseRow | None, cou
     standing: dict[int, _Counted] = {}
     left = [0]
     for entry in in_order:
-        if entry.kind is EntryKind.EVENT and entry.reason == EXIT:
+        if entry.kind is EntryKind.EVENT and entry.reason == EventWord.EXIT:
             left.append(entry.seq)
-        elif entry.kind is EntryKind.EVENT and entry.reason == STAYED and len(left) > 1:
+        elif entry.kind is EntryKind.EVENT and entry.reason == EventWord.EXIT_ANNULLED and len(left) > 1:
             left.pop()
         if entry.kind not in COUNTS_AFTER:
             continue

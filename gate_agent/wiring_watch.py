@@ -11,6 +11,7 @@ from pathlib import Path
 from gate_agent import judging
 from gate_agent.crossed import CrossedLanes
 from gate_agent.entries import Entries
+from gate_agent.events import EventWord
 from gate_agent.faces import LaneTrouble
 from gate_agent.journal import Journal
 from gate_agent.topology import Wiring, moved, topology_of
@@ -18,7 +19,6 @@ from gate_agent.world import World
 from hardware.devices import LaneSpec
 from hardware.usb import SYSFS
 
-MOVED, CROSSED = "lane_moved", "lanes_crossed"
 NOTHING_KEPT = Wiring()
 
 log = logging.getLogger(__name__)
@@ -75,14 +75,14 @@ class WiringWatch:
             crossed = replace(self._kept.get(one, NOTHING_KEPT), crossed_with=other)
 
             def work(entries: Entries, one: int = one, crossed: Wiring = crossed) -> None:
-                judging.append_event(entries, CROSSED, world, one)
+                judging.append_event(entries, EventWord.LANES_CROSSED, world, one)
                 entries.keep_wiring(one, crossed)
 
             self._journal.post(work)
 
     def _write_moved(self, lane: int) -> None:
         world = self._look()
-        self._journal.post(lambda entries: judging.append_event(entries, MOVED, world, lane))
+        self._journal.post(lambda entries: judging.append_event(entries, EventWord.LANE_MOVED, world, lane))
 
 
 def what_moved(kept: Wiring, spec: LaneSpec, sysfs: Path = SYSFS) -> list[str]:

@@ -14,9 +14,10 @@ import cv2
 import pytest
 
 from gate_agent.board import Board
-from gate_agent.commission_lane import COMMISSIONED, TEST_PULSE, commission_lane
+from gate_agent.commission_lane import commission_lane
 from gate_agent.commissioning import Commissioning, NotCommissioned, text_of
 from gate_agent.entries import Entries
+from gate_agent.events import EventWord
 from gate_agent.settings import LaneChoice, LaneSettings
 from gate_agent.topology import NOT_TRIED
 from gate_agent.trusted_time import device_clock_ns
@@ -193,7 +194,7 @@ def test_the_journal_keeps_how_the_lane_is_wired_and_every_test_pulse(tmp_path: 
     assert shown[1:] == ["closed"]
     assert topology["turnstile"] == "sim"
     events = [(entry.reason, entry.lane, entry.who) for entry in journal_of(tmp_path)]
-    assert events == [(TEST_PULSE, 1, "王班长")] * 2 + [(COMMISSIONED, 1, "王班长")]
+    assert events == [(EventWord.TEST_PULSE, 1, "王班长")] * 2 + [(EventWord.COMMISSIONED, 1, "王班长")]
     entries, _ = Entries.open(tmp_path, lambda: samples.INCARNATION)
     assert entries.wiring()[1].topology == topology
     assert entries.wiring()[1].crossed_with is None
@@ -242,4 +243,4 @@ def test_from_the_command_line(tmp_path: Path) -> None:
                         asked = json.dumps({"what": fault}).encode()
                         urlopen(Request(f"{url}/sim/lane/1/fault", asked))
         assert process.wait() == 0
-    assert journal_of(tmp_path)[-1].reason == COMMISSIONED
+    assert journal_of(tmp_path)[-1].reason == EventWord.COMMISSIONED

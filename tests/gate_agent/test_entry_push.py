@@ -9,7 +9,8 @@ import pytest
 
 from gate_agent import entry_push
 from gate_agent.centre_client import Rest
-from gate_agent.entries import CLOSING_STATEMENT, Placed
+from gate_agent.entries import Placed
+from gate_agent.events import EventWord
 from gate_agent.sync_state import LinkTrouble, Parting, TroubleKind
 from tests.gate_agent.boxes import Box, HandSetClocks, bodies, box_at, write
 from tests.gate_agent.small_centre import PORTAL, Fault, SmallCentre
@@ -224,7 +225,7 @@ def test_a_journal_that_was_closed_says_so_with_its_last_entry(box: Box, centre:
     entries = box.journal()
     write(entries, *[EntryKind.REFUSED] * MAX_BATCH_ENTRIES)
     with entries.transaction():
-        end = Entry(0, EntryKind.EVENT, 5, ClockTrust.HELD, 5, 1, 42, 0, reason=CLOSING_STATEMENT)
+        end = Entry(0, EntryKind.EVENT, 5, ClockTrust.HELD, 5, 1, 42, 0, reason=EventWord.JOURNAL_CLOSED)
         entries.append(end, Placed("boot", None))
     box.push.push_once()
     box.push.push_once()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gate_agent.events import EXIT, STAYED, came_and_went, group_over, hold_over
+from gate_agent.events import EventWord, came_and_went, group_over, hold_over
 
 
 @pytest.mark.parametrize(
     ("word", "people"),
     [
-        (EXIT, (0, 1)),
-        (f"{EXIT}: work", (0, 1)),
-        (STAYED, (0, -1)),
+        (EventWord.EXIT, (0, 1)),
+        (f"{EventWord.EXIT}: work", (0, 1)),
+        (EventWord.EXIT_ANNULLED, (0, -1)),
         (group_over(3, 4, by_hand=False), (2, 0)),
         (group_over(0, 4, by_hand=False), (0, 0)),
         (group_over(3, 4, by_hand=True), (0, 0)),

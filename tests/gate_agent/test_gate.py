@@ -10,6 +10,7 @@ import pytest
 
 from gate_agent import entries as entries_module
 from gate_agent.decision import Refuse
+from gate_agent.events import EventWord
 from gate_agent.faces import IDLE, Limit, State
 from gate_agent.judging import append_event
 from hardware.indicator import Signal
@@ -215,7 +216,7 @@ def test_on_a_nearly_full_disk_refusals_and_events_are_no_longer_written_and_adm
     good, late = venue.issue(), venue.issue(not_after=NOW_MINUTE)
     venue.settle(stage.data_dir)
     monkeypatch.setattr(entries_module, "KEPT_FOR_ADMISSIONS_BYTES", 1 << 62)
-    stage.journal.post(lambda entries: append_event(entries, "wrong_pin", stage.clock.look()))
+    stage.journal.post(lambda entries: append_event(entries, EventWord.WRONG_PIN, stage.clock.look()))
     assert stage.show(late.text) == Refuse(Reason.EXPIRED)
     assert admitted(stage.show(good.text))
     assert stage.show(good.text, lane=2) == Refuse(Reason.USED_UP)

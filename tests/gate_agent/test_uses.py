@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gate_agent.events import EXIT
+from gate_agent.events import EventWord
 from gate_agent.uses import SAME_USE_MS, LastUse, PassEntry, PassUses, Today, count
 from wire.feed import UseRow
 from wire.messages import EntryKind
@@ -149,14 +149,14 @@ def test_an_entry_of_an_unknown_day_falls_into_the_month_of_this_boot() -> None:
     [
         ([(1, EntryKind.INTENT, None)], True),
         ([(1, EntryKind.INTENT, None), (2, EntryKind.PASSED, 1)], True),
-        ([(1, EntryKind.INTENT, None), (2, EntryKind.EVENT, EXIT)], False),
-        ([(1, EntryKind.INTENT, None), (2, EntryKind.EVENT, EXIT), (3, EntryKind.PASSED, 1)], False),
+        ([(1, EntryKind.INTENT, None), (2, EntryKind.EVENT, EventWord.EXIT)], False),
+        ([(1, EntryKind.INTENT, None), (2, EntryKind.EVENT, EventWord.EXIT), (3, EntryKind.PASSED, 1)], False),
         ([(1, EntryKind.INTENT, None), (2, EntryKind.EVENT, "check")], True),
-        ([(1, EntryKind.EVENT, EXIT), (2, EntryKind.INTENT, None)], True),
+        ([(1, EntryKind.EVENT, EventWord.EXIT), (2, EntryKind.INTENT, None)], True),
         ([(1, EntryKind.INTENT, None), (2, EntryKind.ANNULLED, 1)], False),
         ([(1, EntryKind.INTENT, None), (2, EntryKind.RETURNED, 1)], False),
-        ([(1, EntryKind.INTENT, None), (2, EntryKind.EVENT, EXIT), (3, EntryKind.INTENT, None)], True),
-        ([(2, EntryKind.EVENT, EXIT)], False),
+        ([(1, EntryKind.INTENT, None), (2, EntryKind.EVENT, EventWord.EXIT), (3, EntryKind.INTENT, None)], True),
+        ([(2, EntryKind.EVENT, EventWord.EXIT)], False),
     ],
 )
 def test_inside_is_who_entered_and_has_not_left(entries: list[tuple[int, EntryKind, object]], inside: bool) -> None:

@@ -11,13 +11,14 @@ import pytest
 from gate_agent.checkup import check
 from gate_agent.decision import Refuse
 from gate_agent.entries import Entries
+from gate_agent.events import EventWord
 from gate_agent.faces import LaneTrouble
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.alarms import alarm_lines
 from gate_agent.screen.speech import Speech
 from gate_agent.settings import LaneChoice, LaneSettings
 from gate_agent.topology import Topology, Wiring, topology_of
-from gate_agent.wiring_watch import CROSSED, MOVED, WiringWatch, what_moved
+from gate_agent.wiring_watch import WiringWatch, what_moved
 from hardware.devices import parse_lane
 from hardware.pty_scanner import PtyScanner
 from hardware.turnstile import Edge, Role
@@ -62,7 +63,7 @@ def test_a_lane_whose_devices_moved_is_out_of_order_and_the_log_says_what(
     assert [record.getMessage() for record in caplog.records] == [said]
     assert what_moved(kept[2], LANES[1]) == ["ready was pin 27, no, is pin 22, no"]
     (event,) = stage.written()
-    assert (event.reason, event.lane) == (MOVED, 2)
+    assert (event.reason, event.lane) == (EventWord.LANE_MOVED, 2)
 
 
 def test_crossed_lanes_are_both_out_of_order_until_commissioned_again(stage: Stage) -> None:
@@ -74,7 +75,10 @@ def test_crossed_lanes_are_both_out_of_order_until_commissioned_again(stage: Sta
         lanes.pulsed(1, second * S)
         lanes.passed(2, (second + 1) * S)
     assert named == {1: LaneTrouble.CROSSED, 2: LaneTrouble.CROSSED}
-    assert [(event.reason, event.lane) for event in stage.written()] == [(CROSSED, 1), (CROSSED, 2)]
+    assert [(event.reason, event.lane) for event in stage.written()] == [
+        (EventWord.LANES_CROSSED, 1),
+        (EventWord.LANES_CROSSED, 2),
+    ]
     wiring = stage.journal.perform(lambda entries: entries.wiring())
     assert wiring == {1: Wiring(kept[1].topology, crossed_with=2), 2: Wiring(crossed_with=1)}
 

@@ -11,6 +11,7 @@ from typing import get_args
 import msgspec
 import pytest
 
+from gate_agent.events import EventWord
 from gate_agent.settings import Settings as GateSettings
 from sync_server.settings import Settings as CentreSettings
 from tests.tidy.sources import ROOT
@@ -93,6 +94,22 @@ def test_every_setting_is_documented(settings: type[msgspec.Struct]) -> None:
     document = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
     assert list(undocumented(settings, document)) == []
     assert list(undocumented(settings, document.replace("|", "")))
+
+
+EVENT = re.compile(r"`([a-z_]+)")
+
+
+def described_events(document: str) -> list[str]:
+    """The words that the table of events has a row for."""
+    table = document.partition("| word | says |")[2].partition("\n\n")[0]
+    return [word for row in table.splitlines()[2:] for word in EVENT.findall(row.split("|")[1])]
+
+
+def test_every_event_is_described_and_no_other() -> None:
+    document = (ROOT / "docs/journal.md").read_text(encoding="utf-8")
+    described = described_events(document)
+    assert sorted(described) == sorted(EventWord), "each word of gate_agent/events.py once"
+    assert described_events(document.replace("| `fire`, `fire_over` |", "| `fire` |")) != described
 
 
 def test_nothing_names_the_workshop() -> None:
