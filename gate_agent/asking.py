@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-from gate_agent.centre_client import Answer, Centre, Patience, ca_of, trouble_of
+from gate_agent.centre_client import Answer, Centre, Patience, trouble_of
+from gate_agent.centre_tls import Trust, trust_of
 from gate_agent.sync_state import DEVICE_KEY, LinkTrouble, SyncView, TroubleKind
 from gate_agent.time_trust import Now
 from gate_agent.trusted_time import Clocks, TrustedTime
@@ -45,7 +46,7 @@ class Asker:
         self._clocks = clocks
         self._time = time
         self._patience = patience
-        self._centre: Centre | None = None
+        self._centre: tuple[Trust, Centre] | None = None
 
     def ask(
         self, method: str, path: str, limit_bytes: int, body: bytes = b"", what: str = "an answer"
@@ -57,16 +58,20 @@ class Asker:
         private_key = (self._data_dir / DEVICE_KEY).read_bytes()
         nonce, now = self.token_bytes(envelope.NONCE_BYTES), self._time.now()
         headers = envelope.sign_request(private_key, state.device, method, path, body, now.record_ms, nonce)
-        answer = self._connected(state.url).exchange(method, path, limit_bytes, body, headers)
+        answer = self._connected(state.url, trust_of(self._data_dir, state.key_set)).exchange(
+            method, path, limit_bytes, body, headers
+        )
         if isinstance(answer, Answer) and answer.status != HTTPStatus.OK:
             return trouble_of(answer, what)
         if isinstance(answer, LinkTrouble):
             return answer
         return Told(answer.body, state.device, nonce, state.key_set, now)
 
-    def _connected(self, url: str) -> Centre:
-        if self._centre is None or self._centre.url != url:
-            if self._centre is not None:
-                self._centre.close()
-            self._centre = Centre(url, self._clocks, ca_of(self._data_dir), self._patience)
-        return self._centre
+    def _connected(self, url: str, trust: Trust) -> Centre:
+        """The connection there is, or another one where address or trust changed."""
+        if self._centre is not None and (self._centre[1].url, self._centre[0]) != (url, trust):
+            self._centre[1].close()
+            self._centre = None
+        if self._centre is None:
+            self._centre = (trust, Centre(url, self._clocks, trust, self._patience))
+        return self._centre[1]

@@ -12,6 +12,7 @@ from pathlib import Path
 import requests
 import urllib3
 
+from gate_agent.centre_tls import CentreTls, Trust, WrongKey, trust_of
 from gate_agent.sync_state import DEVICE_KEY, LinkTrouble, SyncState, TroubleKind
 from gate_agent.sync_store import SyncStore
 from gate_agent.time_trust import SignedTime
@@ -23,10 +24,9 @@ OPEN_LIMIT_MS = 5_000
 """A signed time is used only from a request that was open no longer."""
 CHUNK_BYTES = 65_536
 MAX_ERROR_BYTES = 4_096
-CENTRE_CA = "centre-ca.pem"
-"""In the data directory: the authorities that were named when the box was enrolled."""
 UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 """How OpenSSL calls a certificate of somebody else, or for another name."""
+BY_PUBLIC_CA = Trust()
 MAX_CENTRES = 2
 """Connections kept: the centre's own, and one to the cache in front of it."""
 
@@ -63,19 +63,16 @@ class Rest:
 
 
 class Centre:
-    """One connection to one centre, for one thread. No redirects, no proxies or passwords from the environment.
-
-    `ca_file`: the only authorities (PEM) whose word on the centre's certificate counts; None: the public ones.
-    """
+    """One connection to one centre, for one thread. No redirects, no proxies or passwords from the environment."""
 
     def __init__(
-        self, url: str, clocks: Clocks, ca_file: Path | None = None, patience: Patience = USUAL_PATIENCE
+        self, url: str, clocks: Clocks, trust: Trust = BY_PUBLIC_CA, patience: Patience = USUAL_PATIENCE
     ) -> None:
         self.url = url
         self._clocks = clocks
         self._patience = patience
         self._session = requests.Session()
-        self._session.verify = True if ca_file is None else str(ca_file)
+        self._session.mount("https://", CentreTls(trust))
         self._session.trust_env = False
         self._session.cookies.set_policy(
             DefaultCookiePolicy(allowed_domains=[])
@@ -103,8 +100,10 @@ class Centre:
             ) as response:
                 read = self._read(response, limit_bytes, asked_boot_ms + self._patience.answer_ms)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            kind = TroubleKind.NOT_THE_CENTRE if UNTRUSTED in str(error) else TroubleKind.UNREACHABLE
-            return LinkTrouble(kind, f"{method} {path}: {_cause(error)}")
+            cause = _innermost(error)
+            untrusted = isinstance(cause, WrongKey) or UNTRUSTED in str(error)
+            kind = TroubleKind.NOT_THE_CENTRE if untrusted else TroubleKind.UNREACHABLE
+            return LinkTrouble(kind, f"{method} {path}: {_told(cause)}")
         if isinstance(read, LinkTrouble):
             return read
         lower = {name.lower(): value for name, value in response.headers.items()}
@@ -145,7 +144,7 @@ class Caller:
         self._clocks = clocks
         self._time = time
         self._token_bytes = token_bytes
-        self._centres: dict[str, Centre] = {}
+        self._centres: dict[tuple[str, Trust], Centre] = {}
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -176,11 +175,13 @@ class Caller:
     def _exchange(
         self, url: str, method: str, path: str, limit_bytes: int, body: bytes, headers: Mapping[str, str]
     ) -> Answer | LinkTrouble:
-        if url not in self._centres:
+        state = self._store.read()
+        trust = trust_of(self._data_dir, state.key_set if url == state.url else None)
+        if (url, trust) not in self._centres:
             if len(self._centres) == MAX_CENTRES:
                 self.close()
-            self._centres[url] = Centre(url, self._clocks, ca_of(self._data_dir), self._patience)
-        return self._centres[url].exchange(method, path, limit_bytes, body, headers)
+            self._centres[url, trust] = Centre(url, self._clocks, trust, self._patience)
+        return self._centres[url, trust].exchange(method, path, limit_bytes, body, headers)
 
     def _signed_once(
         self, state: SyncState, method: str, path: str, limit_bytes: int, body: bytes, headers: Mapping[str, str]
@@ -204,12 +205,6 @@ class Caller:
         middle_boot_ms = (answer.asked_boot_ms + answer.answered_boot_ms) // 2
         self._store.keep_signed_time(SignedTime(at_ms, middle_boot_ms, self._clocks.boot_id))
         return True
-
-
-def ca_of(data_dir: Path) -> Path | None:
-    """The file with the authorities that were named when the box was enrolled, if any were."""
-    path = data_dir / CENTRE_CA
-    return path if path.exists() else None
 
 
 def error_word(answer: Answer) -> str | None:
@@ -243,10 +238,15 @@ def _error(answer: Answer) -> tuple[str, str] | None:
     return told["error"], str(told.get("say", ""))
 
 
-def _cause(error: BaseException) -> str:
-    """The innermost cause, without the addresses of objects that the outer layers print."""
+def _innermost(error: BaseException) -> BaseException:
+    """What is behind the errors that the libraries wrapped round it."""
     reason = getattr(error, "reason", None) or (error.args[0] if error.args else None)
     while isinstance(reason, BaseException) and reason is not error:
         error, reason = reason, getattr(reason, "reason", None) or (reason.args[0] if reason.args else None)
+    return error
+
+
+def _told(error: BaseException) -> str:
+    """What it says, without the addresses of objects that the libraries print."""
     text = str(error.args[-1]) if error.args else type(error).__name__
     return text.split(": ", 1)[-1] if " object at 0x" in text else text

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from gate_agent.centre_client import CENTRE_CA, Answer, Centre, trouble_of
+from gate_agent.centre_client import Answer, Centre, trouble_of
+from gate_agent.centre_tls import CENTRE_CA, Trust
 from gate_agent.disk import write_whole
 from gate_agent.entries_view import EntriesView
 from gate_agent.entry_push import SOFTWARE
@@ -104,7 +105,7 @@ def _enrol(
     private_key = token_bytes(signing.PRIVATE_KEY_BYTES)
     request = EnrolRequest(code.secret, signing.public_key_of(private_key), SOFTWARE, name[:MAX_NAME_CHARACTERS])
     with _ca_file(ca_pem) as ca_file:
-        reply = _ask(Centre(url, clocks, ca_file), request)
+        reply = _ask(Centre(url, clocks, Trust(ca_file=ca_file)), request)
     if isinstance(reply, NotEnrolled):
         return reply
     root = _pinned_root(reply, code)

@@ -18,6 +18,10 @@ MAX_KEYS = 256
 MAX_CHAIN = 64
 """Root keys a deployment may ever have had: one in many years is usual."""
 MAX_KEY_SET_BYTES = 65_536
+MAX_TLS_PINS = 8
+"""Of either kind: the one in use, its successor, one kept aside."""
+TLS_KEY_BYTES = 32
+MAX_CA_BYTES = 4_096
 
 
 class KeyState(StrEnum):
@@ -48,12 +52,18 @@ class PublicKey(msgspec.Struct, frozen=True, array_like=True):
 
 
 class KeySet(msgspec.Struct, frozen=True, array_like=True, dict=True):
-    """All public keys at one version. `root` is the root key now in force: what a gate pins after reading."""
+    """All public keys at one version. `root` is the root key now in force: what a gate pins after reading.
+
+    `tls_keys` (SHA-256 of a SubjectPublicKeyInfo) and `tls_cas` (certificates, DER) are what the centre's own TLS
+    certificate holds or is signed by; where neither is named, gates believe the CAs that they believed before.
+    """
 
     version: int
     issued_at_ms: int
     root: bytes
     keys: tuple[PublicKey, ...]
+    tls_keys: tuple[bytes, ...] = ()
+    tls_cas: tuple[bytes, ...] = ()
 
     def find(self, purpose: Purpose, key_id: int, now_ms: int | None) -> PublicKey | None:
         """The key that may verify `purpose` at `now_ms`, or None."""
@@ -101,7 +111,15 @@ def read_key_set(data: bytes, pinned_root: bytes) -> KeySet | SealFlaw:
         key_set = msgspec.msgpack.decode(signed.payload, type=KeySet)
     except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
         return SealFlaw.MALFORMED
-    return key_set if key_set.root in good and len(key_set.keys) <= MAX_KEYS else SealFlaw.FORGED
+    if key_set.root not in good or len(key_set.keys) > MAX_KEYS:
+        return SealFlaw.FORGED
+    return key_set if _has_sound_pins(key_set) else SealFlaw.MALFORMED
+
+
+def _has_sound_pins(key_set: KeySet) -> bool:
+    few = max(len(key_set.tls_keys), len(key_set.tls_cas)) <= MAX_TLS_PINS
+    whole = all(len(key) == TLS_KEY_BYTES for key in key_set.tls_keys)
+    return few and whole and all(0 < len(ca) <= MAX_CA_BYTES for ca in key_set.tls_cas)
 
 
 def read_chain(documents: Sequence[bytes], pinned_root: bytes) -> KeySet | SealFlaw:

@@ -41,6 +41,7 @@ ACTION_WORDS = {
     "key.start": _("启用密钥"),
     "key.revoke": _("吊销密钥"),
     "key.rotate_root": _("更换根密钥"),
+    "key.pin_tls": _("指定中心的 TLS 密钥"),
     "venue.keys_rotated": _("更换景区密钥"),
     "pass.reissued": _("重新签发年票码"),
     "pass.phone": _("登记动态码手机"),

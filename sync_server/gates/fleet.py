@@ -66,6 +66,7 @@ def _gate(row: Row[Any], alarms: list[Json]) -> Json:
         "enrolled_at_ms": row.enrolled_at_ms,
         "last_seen_ms": row.last_seen_ms,
         "held": None if row.held_version is None else [row.held_epoch, row.held_version],
+        "key_set": row.held_key_set_version,
         "waiting": row.waiting,
         "entries": int(row.entries),
         "alarms": alarms,

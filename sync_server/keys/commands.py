@@ -1,13 +1,14 @@
-"""`sync-server keys`: make, start, list, revoke and export the centre's signing keys, and change its root key."""
+"""`sync-server keys`: make, start, list, revoke and export signing keys, change the root key, pin the TLS keys."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
 from sync_server.centre import Opener
-from sync_server.keys import key_set
+from sync_server.keys import key_set, tls_pins
 from sync_server.keys.tables import PURPOSES
 from wire.keyset import keys_file
 from wire.signing import Purpose
@@ -54,6 +55,30 @@ def rotate_root(opener: Opener) -> None:
     """Put a new root key in the place of the old one, which must be in its file; gates follow by themselves."""
     public = key_set.rotate_root(opener(), ACTOR)
     click.echo(json.dumps({"root": public.hex()}))
+
+
+@keys.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--none", is_flag=True, help="pin nothing any more: gates believe the CAs they were enrolled with")
+@click.pass_obj
+def pin(opener: Opener, files: tuple[Path, ...], none: bool) -> None:
+    """Let gates know the centre's TLS certificate by the keys and CAs in FILES (PEM), and by no others.
+
+    While a key is changed, name the old one and the new one; use the new one when every gate of `sync-server gate
+    list` has this key set. Without FILES: what is pinned.
+    """
+    if files and none:
+        raise click.UsageError("give FILES, or --none")
+    centre = opener()
+    if files or none:
+        key_set.pin_tls(centre, [tls_pins.read_pin(file) for file in files], ACTOR)
+    with centre.read() as connection:
+        version = key_set.newest(connection).version
+        pins = [
+            {"kind": "key" if one.ca is None else "ca", "sha256": one.key_hash.hex(), "file": one.said_in}
+            for one in tls_pins.held_pins(connection)
+        ]
+    click.echo(json.dumps({"key_set": version, "pins": pins}, ensure_ascii=False))
 
 
 @keys.command(name="list")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from sync_server.errors import ConfigurationError
 from sync_server.keys import pairs
 from sync_server.keys.root import make_root, next_root_file, read_root, root_key_file, take_over
 from sync_server.keys.tables import PURPOSES, deployment, key_set, signing_key
+from sync_server.keys.tls_pins import TlsPin, held_pins, replace_pins
 from wire import keyset, signing
 from wire.keyset import KeySet, KeyState, PublicKey
 from wire.signing import Purpose
@@ -74,6 +76,17 @@ def revoke_key(centre: Centre, key_id: int, reason: str, actor: str) -> None:
         pairs.revoke(connection, centre.secrets, key_id, centre.now_ms())
         _publish(connection, root_private, centre.now_ms())
         record(connection, centre.now_ms(), actor, "key.revoke", f"key:{key_id}", {"reason": reason})
+
+
+def pin_tls(centre: Centre, pins: Sequence[TlsPin], actor: str) -> int:
+    """Let gates know the centre over TLS by these alone; gives the key set's version. Needs the root key file."""
+    root_private = current_root(centre)
+    with centre.write() as connection:
+        replace_pins(connection, pins, centre.now_ms())
+        version = _publish(connection, root_private, centre.now_ms())
+        told = {"keys": [pin.key_hash.hex() for pin in pins]}
+        record(connection, centre.now_ms(), actor, "key.pin_tls", "key:tls", told)
+    return version
 
 
 def newest(connection: Connection) -> PublishedSet:
@@ -142,7 +155,7 @@ def deployment_salt(connection: Connection, value: crypto.Secrets) -> bytes:
     return bytes.fromhex(crypto.unseal(value, _SALT_FIELD, "1", sealed))
 
 
-def _publish(connection: Connection, root_private: bytes, now_ms: int, new_root_private: bytes | None = None) -> None:
+def _publish(connection: Connection, root_private: bytes, now_ms: int, new_root_private: bytes | None = None) -> int:
     root_public = signing.public_key_of(root_private)
     before = connection.execute(
         sa.select(key_set.c.version, key_set.c.root_public).order_by(key_set.c.version.desc()).limit(1)
@@ -152,7 +165,17 @@ def _publish(connection: Connection, root_private: bytes, now_ms: int, new_root_
     version = 1 if before is None else before.version + 1
     signers = [root_private] if new_root_private is None else [root_private, new_root_private]
     root_public = signing.public_key_of(signers[-1])
-    document = keyset.sign_key_set(KeySet(version, now_ms, root_public, public_keys(connection)), signers)
+    pins = held_pins(connection)
+    said = KeySet(
+        version,
+        now_ms,
+        root_public,
+        public_keys(connection),
+        tls_keys=tuple(pin.key_hash for pin in pins if pin.ca is None),
+        tls_cas=tuple(pin.ca for pin in pins if pin.ca is not None),
+    )
+    document = keyset.sign_key_set(said, signers)
     connection.execute(
         key_set.insert().values(version=version, root_public=root_public, document=document, issued_at_ms=now_ms)
     )
+    return version

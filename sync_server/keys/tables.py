@@ -42,6 +42,16 @@ key_set = append_only(
     )
 )
 
+# What gates know the centre by over TLS: a server's key by its hash, a CA by its certificate too (keys.tls_pins).
+tls_pin = sa.Table(
+    "tls_pin",
+    metadata,
+    sa.Column("key_hash", sa.LargeBinary(32), primary_key=True),  # SHA-256 of the SubjectPublicKeyInfo
+    sa.Column("ca", sa.LargeBinary()),  # the CA's certificate, DER; null: the server's own key
+    sa.Column("said_in", sa.String(200), nullable=False),  # the file that it was read from, for people
+    ms_column("pinned_at_ms"),
+)
+
 # One row: the salt of `wire.credential.person_hash`, the same at every venue and for as long as the deployment lives.
 deployment = sa.Table(
     "deployment",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gate_agent.centre_client import CENTRE_CA
+from gate_agent.centre_tls import CENTRE_CA
 from gate_agent.enrolment import Enrolled, NotEnrolled, accept, enrol
 from gate_agent.sync_state import LinkTrouble, SyncView, TroubleKind
 from gate_agent.trusted_time import clocks_of_this_machine

@@ -14,6 +14,14 @@ depends_on = None
 def upgrade() -> None:
     """From '0001' to '0002'."""
     op.create_table(
+        "tls_pin",
+        sa.Column("key_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("ca", sa.LargeBinary(), nullable=True),
+        sa.Column("said_in", sa.String(length=200), nullable=False),
+        sa.Column("pinned_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key_hash", name=op.f("pk_tls_pin")),
+    )
+    op.create_table(
         "approval",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("act", sa.String(length=64), nullable=False),
