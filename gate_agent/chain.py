@@ -5,9 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-import msgspec
-
 from wire.messages import FIRST_HASH, Entry, decode_entry, entry_hash
+from wire.unreadable import UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class ChainWalk:
             return Broken(seq, f"entry {seq} does not follow from the one before it: one of the two was changed")
         try:
             entry = decode_entry(body)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             return Broken(seq, f"entry {seq} cannot be read: {error}")
         if entry.seq != seq:
             return Broken(seq, f"entry {seq} calls itself {entry.seq}")

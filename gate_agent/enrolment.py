@@ -26,6 +26,7 @@ from wire import keyset, messages, signing
 from wire.invitation import Invitation
 from wire.messages import DEVICE_BYTES, EnrolmentCode, EnrolReply, EnrolRequest
 from wire.signing import SealFlaw
+from wire.unreadable import UNREADABLE
 
 ENROL_PATH = "/device/v1/enrol"
 MAX_REPLY_BYTES = keyset.MAX_KEY_SET_BYTES + 1024
@@ -185,7 +186,7 @@ def _read(answer: Answer) -> EnrolReply | None:
         return None
     try:
         reply = msgspec.msgpack.decode(answer.body, type=EnrolReply)
-    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
+    except UNREADABLE:
         return None
     return reply if len(reply.device) == DEVICE_BYTES else None
 

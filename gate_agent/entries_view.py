@@ -75,7 +75,7 @@ class EntriesView:
     def entries(self) -> Iterator[tuple[Entry, bytes]]:
         """Every entry that was not pruned, decoded, with the chain's hash after it.
 
-        Raises msgspec.DecodeError for one that is none.
+        Raises what `wire.unreadable` lists for one that is none.
         """
         sql = "SELECT body, hash FROM entry WHERE seq > ? ORDER BY seq"
         for body, chained in self._db.execute(sql, (self.pruned_through(),)):

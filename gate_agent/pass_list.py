@@ -21,6 +21,7 @@ from wire.feed import (
     UseRow,
     VenueDocument,
 )
+from wire.unreadable import UNREADABLE
 
 SCHEMA = 3
 """A file of another schema is no list to this release: sync fetches it again."""
@@ -46,7 +47,7 @@ class PassList:
     """One version of the list, read-only; any thread may ask. Closed when nobody holds it any more."""
 
     def __init__(self, path: Path) -> None:
-        """Raises sqlite3.DatabaseError or msgspec.DecodeError for a file that is no list of this release."""
+        """Raises sqlite3.DatabaseError, or what `wire.unreadable` lists, for a file that is no list of this release."""
         self.path = path
         self._db = read_only(path, any_thread=True)
         weakref.finalize(self, self._db.close)
@@ -67,7 +68,7 @@ class PassList:
         for path in _newest_first(folder):
             try:
                 return cls(path)
-            except (sqlite3.DatabaseError, msgspec.DecodeError, TypeError):
+            except (*UNREADABLE, sqlite3.DatabaseError, TypeError):
                 continue
         return None
 

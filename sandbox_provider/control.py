@@ -76,5 +76,5 @@ def add_merchant() -> dict[str, object]:
 def _decoded(what: type[T]) -> T:
     try:
         return msgspec.json.decode(request.get_data(), type=what)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # no such JSON, no UTF-8; brackets without end
         abort(400, str(error))

@@ -83,7 +83,7 @@ def _asked(what: type[Asked]) -> Asked:
     body = request.get_data()
     try:
         found = msgspec.json.decode(body, type=what)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # no such JSON, no UTF-8; brackets without end
         abort(400, str(error))
     merchant = this_provider().book.merchant_key(found.app_id)
     signature = request.headers.get(HEADER, "")

@@ -18,6 +18,7 @@ from wire import signing, token
 from wire.credential import CredentialKind
 from wire.keyset import KeySet
 from wire.signing import Purpose, SealFlaw
+from wire.unreadable import UNREADABLE
 
 QUESTION_FORMAT = 1
 ANSWER_KIND = "electronic-card"
@@ -92,7 +93,7 @@ def read_question(body: bytes) -> Question | None:
         return None
     try:
         question = msgspec.msgpack.decode(body, type=Question)
-    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
+    except UNREADABLE:
         return None
     fits = len(question.nonce) == NONCE_BYTES and 0 < len(question.code) <= MAX_CODE_CHARACTERS
     return question if fits and question.format == QUESTION_FORMAT else None
@@ -146,6 +147,6 @@ def read_answer(data: bytes, keys: KeySet, device: bytes, question: bytes, now_m
         return SealFlaw.FORGED
     try:
         answer = msgspec.msgpack.decode(sealed.payload, type=Answer)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return SealFlaw.MALFORMED
     return answer if (answer.device, answer.question) == (device, question) else SealFlaw.FORGED

@@ -22,6 +22,7 @@ from wire.electronic_card import CodeShape
 from wire.entitlement import PassStatus, Rule
 from wire.keyset import KeySet
 from wire.signing import Purpose, SealFlaw
+from wire.unreadable import UNREADABLE
 
 HEAD_KIND = "head"
 HEAD_VERSION = 1
@@ -217,7 +218,7 @@ def read_head(data: bytes, keys: KeySet, feed_id: bytes) -> Head | SealFlaw:
         return sealed
     try:
         head = msgspec.msgpack.decode(sealed.payload, type=Head)
-    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
+    except UNREADABLE:
         return SealFlaw.MALFORMED
     key = keys.find(Purpose.LIST, sealed.key_id, head.signed_at_ms)
     if key is None:
@@ -286,7 +287,7 @@ def open_segment(segment: bytes, name: bytes, list_keys: dict[int, bytes]) -> tu
             return SegmentFlaw.MALFORMED
         part = Part(plain[0])
         return (part, _unpack(part, plain[1:])) if part is not Part.DOCUMENT else _open_documents(plain[1:])
-    except (zlib.error, msgspec.DecodeError, struct.error, ValueError, IndexError, RecursionError):
+    except (*UNREADABLE, zlib.error, struct.error, ValueError, IndexError):
         return SegmentFlaw.MALFORMED
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from wire.messages import ClockTrust
+from wire.unreadable import UNREADABLE
 
 HEARTBEAT_FORMAT = 1
 MAX_HEARTBEAT_BYTES = 16 * 1024
@@ -109,6 +110,6 @@ def read_heartbeat(data: bytes) -> Heartbeat | None:
         return None
     try:
         told = _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
+    except UNREADABLE:
         return None
     return told if told.format == HEARTBEAT_FORMAT else None

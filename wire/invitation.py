@@ -14,6 +14,7 @@ from msgspec import Meta
 from wire import base45, signing
 from wire.messages import ENROLMENT_SECRET_BYTES, EnrolmentCode
 from wire.token import PREFIX, CodeKind
+from wire.unreadable import UNREADABLE
 
 INVITATION_VERSION = 1
 MAX_TEXT_LENGTH = 1_000
@@ -67,6 +68,6 @@ def read_invitation(text: str) -> Invitation | None:
         return None
     try:
         body = msgspec.msgpack.decode(data[1:], type=_Body)
-    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
+    except UNREADABLE:
         return None
     return Invitation(body.url, EnrolmentCode(body.secret, body.root_fingerprint), body.ca)

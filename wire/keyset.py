@@ -11,6 +11,7 @@ import msgspec
 
 from wire import signing
 from wire.signing import Purpose, SealFlaw
+from wire.unreadable import UNREADABLE
 
 KIND = "keyset"
 VERSION = 1
@@ -109,7 +110,7 @@ def read_key_set(data: bytes, pinned_root: bytes) -> KeySet | SealFlaw:
         if pinned_root not in good:
             return SealFlaw.FORGED
         key_set = msgspec.msgpack.decode(signed.payload, type=KeySet)
-    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
+    except UNREADABLE:
         return SealFlaw.MALFORMED
     if key_set.root not in good or len(key_set.keys) > MAX_KEYS:
         return SealFlaw.FORGED
@@ -143,7 +144,7 @@ def claimed_root(data: bytes) -> bytes | None:
     try:
         signed = msgspec.msgpack.decode(data, type=_Signed)
         return msgspec.msgpack.decode(signed.payload, type=KeySet).root
-    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
+    except UNREADABLE:
         return None
 
 

@@ -13,6 +13,7 @@ import msgspec
 from wire import signing
 from wire.keyset import KeySet, read_chain
 from wire.signing import Purpose, SealFlaw
+from wire.unreadable import UNREADABLE
 
 BATCH_FORMAT = 1
 RECEIPT_KIND = "receipt"
@@ -121,7 +122,7 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def decode_entry(body: bytes | msgspec.Raw) -> Entry:
-    """Raises msgspec.DecodeError for bytes that are no entry."""
+    """Raises what `wire.unreadable` lists for bytes that are no entry."""
     return _entry_decoder.decode(body)
 
 
@@ -186,6 +187,12 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     health: bytes = b""
 
 
+class _Formatted(msgspec.Struct, array_like=True):
+    """The beginning of a batch of any format; what follows it is passed over."""
+
+    format: int
+
+
 def encode_batch(batch: Batch) -> bytes:
     """The body as signed and digested; it is sent gzipped."""
     return _encoder.encode(batch)
@@ -210,14 +217,13 @@ def read_batch(body: bytes) -> ReadBatch | BatchFlaw:
     if len(body) > MAX_BATCH_BYTES:
         return BatchFlaw.TOO_LARGE
     try:
-        format_number = msgspec.msgpack.decode(body, type=list[msgspec.Raw])
-        if not format_number or msgspec.msgpack.decode(format_number[0]) != BATCH_FORMAT:
+        if msgspec.msgpack.decode(body, type=_Formatted).format != BATCH_FORMAT:
             return BatchFlaw.NEEDS_UPDATE
         batch = msgspec.msgpack.decode(body, type=Batch)
         if len(batch.entries) > MAX_BATCH_ENTRIES or any(len(raw) > MAX_ENTRY_BYTES for raw in batch.entries):
             return BatchFlaw.TOO_LARGE
         entries = tuple(decode_entry(raw) for raw in batch.entries)
-    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
+    except UNREADABLE:
         return BatchFlaw.MALFORMED
     sizes = (len(batch.device), len(batch.incarnation), len(batch.previous_hash), len(batch.last_hash))
     if sizes != (DEVICE_BYTES, INCARNATION_BYTES, HASH_BYTES, HASH_BYTES):
@@ -269,7 +275,7 @@ def read_receipt(data: bytes, keys: KeySet, now_ms: int | None) -> Receipt | Sea
         return SealFlaw.FORGED
     try:
         return msgspec.msgpack.decode(sealed.payload, type=Receipt)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return SealFlaw.MALFORMED
 
 
@@ -368,7 +374,7 @@ def read_config(data: bytes, device: bytes, pinned_root: bytes) -> tuple[GateCon
         return sealed
     try:
         config = msgspec.msgpack.decode(sealed.payload[DEVICE_BYTES:], type=GateConfig)
-    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
+    except UNREADABLE:
         return SealFlaw.MALFORMED
     key_set = read_chain((*config.earlier_key_sets, config.key_set), pinned_root)
     if isinstance(key_set, SealFlaw):

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from wire import signing
 from wire.keyset import KeySet
 from wire.signing import Purpose, SealFlaw
+from wire.unreadable import UNREADABLE
 
 VERSION = 1
 KEYS_KIND = "photo-keys"
@@ -90,7 +91,7 @@ def read_photo_keys(data: bytes, keys: KeySet, device: bytes, nonce: bytes) -> d
         return SealFlaw.FORGED
     try:
         told = msgspec.msgpack.decode(sealed.payload, type=PhotoKeys)
-    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
+    except UNREADABLE:
         return SealFlaw.MALFORMED
     if any(len(one) != KEY_BYTES for _, one in told.keys):
         return SealFlaw.MALFORMED

@@ -15,6 +15,7 @@ from wire.keyset import KeySet
 from wire.messages import MAX_WORD_CHARACTERS
 from wire.reasons import Reason
 from wire.signing import Purpose, SealFlaw
+from wire.unreadable import UNREADABLE
 
 REDEEM_FORMAT = 1
 ANSWER_KIND = "redeem"
@@ -51,6 +52,12 @@ class Redeem(msgspec.Struct, frozen=True, array_like=True):
     """The member of staff who holds the device."""
 
 
+class _Formatted(msgspec.Struct, array_like=True):
+    """The beginning of a request of any format; what follows it is passed over."""
+
+    format: int
+
+
 class RedeemFlaw(StrEnum):
     """Why a request is not judged; nothing is written down then."""
 
@@ -61,7 +68,6 @@ class RedeemFlaw(StrEnum):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Redeem)
-_parts = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
 def encode_redeem(asked: Redeem) -> bytes:
@@ -72,11 +78,10 @@ def encode_redeem(asked: Redeem) -> bytes:
 def read_redeem(body: bytes) -> Redeem | RedeemFlaw:
     """What is asked; an unknown format is told from a broken request."""
     try:
-        parts = _parts.decode(body)
-        if not parts or msgspec.msgpack.decode(parts[0]) != REDEEM_FORMAT:
+        if msgspec.msgpack.decode(body, type=_Formatted).format != REDEEM_FORMAT:
             return RedeemFlaw.NEEDS_UPDATE
         return _decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
+    except UNREADABLE:
         return RedeemFlaw.MALFORMED
 
 
@@ -121,7 +126,7 @@ def read_answer(data: bytes, device: bytes, body: bytes, keys: KeySet, now_ms: i
         return SealFlaw.FORGED
     try:
         answer = msgspec.msgpack.decode(sealed.payload, type=RedeemAnswer)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return SealFlaw.MALFORMED
     is_ours = answer.device == device and answer.request_digest == request_digest(body)
     return answer if is_ours else SealFlaw.FORGED

@@ -46,6 +46,7 @@ from wire.messages import (
 )
 from wire.photo import PhotoKeys, sign_photo_keys
 from wire.redeem import MAX_REDEEM_BYTES, RedeemFlaw, read_redeem
+from wire.unreadable import UNREADABLE
 
 MAX_ENROL_BYTES = 4096
 MSGPACK = "application/msgpack"
@@ -98,7 +99,7 @@ def _device_routes(centre: Centre) -> Blueprint:
         request.max_content_length = MAX_ENROL_BYTES
         try:
             asked = msgspec.msgpack.decode(request.get_data(), type=EnrolRequest)
-        except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
+        except UNREADABLE:
             return _refuse(400, "malformed", "this is no enrolment request")
         with centre.write() as connection:
             outcome = enrol(connection, centre.secrets, asked, centre.now_ms())

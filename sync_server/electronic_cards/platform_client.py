@@ -23,6 +23,7 @@ from sync_server.centre import Centre
 from sync_server.electronic_cards.verifier import CardHolder, EssCardVerifier, NoPlatform
 from sync_server.errors import ConfigurationError
 from wire.electronic_card import Finding
+from wire.unreadable import UNREADABLE
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 0.2, 0.4
 """The gate gives all of it 800 ms (wire.md §4)."""
@@ -93,7 +94,7 @@ class PlatformClient:
             return _unreachable(f"status {response.status_code}, not signed by the platform")
         try:
             said = msgspec.json.decode(data, type=_Said)
-        except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
+        except UNREADABLE:
             return _unreachable("an answer that cannot be read")
         return self._understand(said) if said.app_id == self._app_id else _unreachable("another customer's answer")
 

@@ -32,6 +32,7 @@ from sync_server.payments.provider import (
     Unclear,
     Waiting,
 )
+from wire.unreadable import UNREADABLE
 
 CALL_TIMEOUT_S = (3.05, 10)  # connecting, then waiting for the answer; well inside the outbox lease
 MAX_ANSWER_BYTES = 64 * 1024
@@ -76,7 +77,7 @@ class SandboxClient:
     def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
         try:
             told = msgspec.json.decode(body, type=_Transfer)
-        except (msgspec.DecodeError, RecursionError):  # the latter: nested without end
+        except UNREADABLE:
             return None
         signature = headers.get("Sandbox-Signature", "")
         if told.app_id != self._app_id or not self._verify("notice", told.out_no, body, signature):
@@ -108,7 +109,7 @@ class SandboxClient:
             return Unclear(f"the answer (status {status}) is not signed by the provider")
         try:
             told = msgspec.json.decode(data, type=_Transfer)
-        except (msgspec.DecodeError, RecursionError) as error:  # the latter: nested without end
+        except UNREADABLE as error:
             return Unclear(f"the provider's answer cannot be read: {error}")
         if told.out_no != out_no or told.app_id != self._app_id:
             return Unclear(f"the provider answered about another number: {told.out_no}")

@@ -63,7 +63,7 @@ def test_a_batch_says_which_journal_came_before(before: messages.Superseded | No
     [
         (b"", BatchFlaw.MALFORMED),
         (b"<html>captive portal</html>", BatchFlaw.MALFORMED),
-        (b"\x90", BatchFlaw.NEEDS_UPDATE),
+        (b"\x90", BatchFlaw.MALFORMED),
         (changed(format=2), BatchFlaw.NEEDS_UPDATE),
         (changed(device=b"short"), BatchFlaw.MALFORMED),
         (changed(supersedes=messages.Superseded(b"short", 1)), BatchFlaw.MALFORMED),

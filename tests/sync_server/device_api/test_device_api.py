@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -21,11 +20,11 @@ from sync_server.gates.tables import device
 from sync_server.gates.venue_keys import rotate_venue_keys
 from sync_server.keys import key_set
 from sync_server.redemptions.tables import entry, redemption
+from tests.sync_server.device_api.box import Box, config_of, error, town_keys
 from tests.sync_server.town import START_MS, Gate, Town, build_town
 from wire import signing
-from wire.envelope import CLOCK_HEADER, NONCE_HEADER, WINDOW_MS, read_time, sign_request
+from wire.envelope import NONCE_HEADER, WINDOW_MS
 from wire.feed import Head, Part, PassRow, SegmentFlaw, open_segment, read_head
-from wire.keyset import KeySet, read_key_set
 from wire.messages import (
     ENROLMENT_SECRET_BYTES,
     MAX_BATCH_BYTES,
@@ -51,47 +50,6 @@ def http(town: Town) -> FlaskClient:
     return app_of(town.centre).test_client()
 
 
-class Box:
-    """A gate's side of the conversation."""
-
-    def __init__(self, http: FlaskClient, town: Town, gate: Gate) -> None:
-        self.http, self.town, self.gate, self.requests = http, town, gate, 0
-
-    def ask(self, method: str, path: str, body: bytes = b"", **changed: Any) -> TestResponse:
-        """A signed request; `changed` spoils what is signed or sent."""
-        self.requests += 1
-        nonce = changed.get("nonce", self.requests.to_bytes(16, "big"))
-        now_ms = changed.get("now_ms", self.town.clock.now_ms)
-        private = changed.get("private", self.gate.private)
-        device_id = changed.get("device_id", self.gate.device.id)
-        headers = sign_request(private, device_id, method, path, changed.get("signed_body", body), now_ms, nonce)
-        headers["Content-Encoding"] = "gzip"
-        answer = self.http.open(path, method=method, data=body, headers=headers)
-        keys = town_keys(self.town)
-        assert read_time(answer.headers[CLOCK_HEADER], nonce, keys) == self.town.clock.now_ms
-        return answer
-
-    def send(self, body: bytes, **changed: Any) -> TestResponse:
-        return self.ask("POST", "/device/v1/entries", gzip.compress(body), **changed)
-
-
-def town_keys(town: Town) -> KeySet:
-    with town.centre.read() as connection:
-        published = key_set.newest(connection)
-    keys = read_key_set(published.document, published.root_public)
-    assert isinstance(keys, KeySet)
-    return keys
-
-
-def config_of(box: Box) -> GateConfig:
-    """The configuration, read as the gate reads it: sealed for this device by a service key of the pinned root."""
-    data = box.ask("GET", "/device/v1/config").data
-    read = read_config(data, box.gate.device.id, town_keys(box.town).root)
-    assert isinstance(read, tuple), read
-    assert read_config(data, bytes(16), town_keys(box.town).root) is SealFlaw.FORGED
-    return read[0]
-
-
 def new_code(town: Town) -> bytes:
     with town.centre.write() as connection:
         root = key_set.newest(connection).root_public
@@ -104,11 +62,6 @@ def new_code(town: Town) -> bytes:
 def enrol(http: FlaskClient, secret: bytes, public: bytes) -> TestResponse:
     asked = EnrolRequest(secret, public, "agent 1.0", "东门 1")
     return http.post("/device/v1/enrol", data=msgspec.msgpack.encode(asked))
-
-
-def error(answer: TestResponse) -> tuple[int, str]:
-    assert answer.json is not None and answer.json["say"]
-    return answer.status_code, answer.json["error"]
 
 
 def test_a_box_enrols_waits_for_approval_and_is_configured(http: FlaskClient, town: Town) -> None:

@@ -27,7 +27,7 @@ from sync_server.redemptions.online import ANSWER_KEPT_MS, drop_old_answers
 from sync_server.redemptions.rulebook import KEPT_MS
 from sync_server.redemptions.tables import entry, redeem_answer, redemption
 from sync_server.redemptions.uses import count_uses
-from tests.sync_server.device_api.test_device_api import Box, error, town_keys
+from tests.sync_server.device_api.box import Box, error, town_keys
 from tests.sync_server.town import HOLDER, START_MS, Gate, Sold, Town, build_town
 from wire import holder_proof, presentation
 from wire.credential import CredentialKind

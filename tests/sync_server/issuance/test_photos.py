@@ -32,7 +32,7 @@ from sync_server.issuance.photos import (
     remove_photo,
     small_picture,
 )
-from tests.sync_server.device_api.test_device_api import Box, config_of, town_keys
+from tests.sync_server.device_api.box import Box, config_of, town_keys
 from tests.sync_server.town import HOLDER, Sold, build_town
 from wire.feed import Head, NameRow, open_segment, read_head
 from wire.photo import MAX_PICTURE_BYTES, open_photo, read_photo_keys
