@@ -98,12 +98,16 @@ class DeviceStatus:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Today's numbers on the venue's calendar. `inside` None: exits are not counted here."""
+    """Today's numbers on the venue's calendar. `inside` None: exits are not counted here.
+
+    `yesterday_by_now`: who had entered a day before; None: not known.
+    """
 
     entered_today: int = 0
     entered_this_hour: int = 0
     inside: int | None = None
     refused: Mapping[Reason, int] = field(default_factory=dict)
+    yesterday_by_now: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gate_agent.faces import Face, FaceFacts
-from gate_agent.screen import alarm_words, card_words, staff_words, times, words
+from gate_agent.screen import alarm_words, card_words, times, words
+from gate_agent.screen.labels import LABELS
 from gate_agent.screen.words import Sentence
 from wire.reasons import Reason
 
@@ -40,8 +41,8 @@ class Speech:
         return zh_en[self.lang == "en"]
 
     def label(self, name: str, /, **values: object) -> str:
-        """A label of staff_words."""
-        return self.pick(staff_words.LABELS[name]).format(**values)
+        """One of the labels."""
+        return self.pick(LABELS[name]).format(**values)
 
     def time(self, at_ms: int | None) -> str:
         """09:12, with the day where it is not today; empty when not known."""

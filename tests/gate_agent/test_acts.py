@@ -8,8 +8,9 @@ from gate_agent.acts import TERMS, Act, Ask, Came, Result, Unfit, Wish, read_wis
 from gate_agent.lane_state import PARTY_LIMIT
 from gate_agent.list_find import NotSought
 from gate_agent.recognition import CardTap
-from gate_agent.screen import act_sheets, act_words, staff_words
+from gate_agent.screen import act_sheets, act_words
 from gate_agent.screen.act_sheets import ICONS
+from gate_agent.screen.labels import LABELS
 from gate_agent.screen.speech import Speech
 from gate_agent.staff import Role
 from gate_agent.sync_state import TroubleKind
@@ -33,7 +34,7 @@ FULL = {
 
 def test_every_act_has_its_line_and_its_words() -> None:
     assert set(TERMS) == set(act_words.EFFECTS) == set(act_words.DO) == set(act_words.DONE) == set(ICONS) == set(Act)
-    assert {f"act_{act}" for act in Act} <= set(staff_words.LABELS)
+    assert {f"act_{act}" for act in Act} <= set(LABELS)
     assert {word for terms in TERMS.values() for word in terms.reasons} == set(act_words.REASONS)
     assert set(act_words.UNFIT) == set(Unfit)
     assert set(act_words.NOT_SOUGHT) == set(NotSought)

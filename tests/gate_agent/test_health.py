@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 
 from gate_agent import machine
-from gate_agent.entries import Entries, Placed
-from gate_agent.entries_view import EntriesView
 from gate_agent.faces import IDLE, LaneTrouble
 from gate_agent.health import CUT_SHORT_LIMIT, HANGS_MS, SILENT_MS, Health
 from gate_agent.health_report import report
@@ -23,22 +21,18 @@ from gate_agent.lanes import LaneThreads
 from gate_agent.machine import Machine
 from gate_agent.pass_list import PassListHolder
 from gate_agent.recognition import HeldUp
-from gate_agent.status import AlarmKind, Counters, Status, Way
+from gate_agent.status import AlarmKind, Status, Way
 from gate_agent.sync_state import LOCK, LinkTrouble, SyncView, Task, TroubleKind
 from gate_agent.sync_store import SyncStore
-from gate_agent.tally import Tally
 from gate_agent.world import LOOK_AGAIN_MS, WorldView
 from hardware.devices import LaneDevices
 from hardware.simulated_turnstile import TurnstileTrouble
 from hardware.turnstile import Direction
 from tests.gate_agent.boxes import HandSetClocks
 from tests.gate_agent.stage import Stage, stage_at
-from tests.gate_agent.test_entries import entry, opened
 from tests.gate_agent.test_lanes import PlayedReader
 from tests.gate_agent.venue import NOW_MS, VERSION, Venue
 from tests.waiting import until
-from wire.messages import EntryKind
-from wire.moments import HOUR_MS
 from wire.reasons import Reason
 
 
@@ -293,62 +287,3 @@ def test_what_waits_to_be_sent_is_counted(ward: Ward) -> None:
     with closing(SyncStore(ward.stage.data_dir)) as store:
         store.keep_receipt(ward.stage.entries.incarnation, 1, b"")
     assert ward.look().waiting == 1
-
-
-def numbers(entries: Entries, tally: Tally, folder: Path, day: int | None, now_ms: int | None) -> Counters:
-    """The tally after everything was written."""
-    with EntriesView.open(folder) as view:
-        return tally.follow(view, day, now_ms)
-
-
-def test_the_days_numbers(tmp_path: Path) -> None:
-    entries, tally = opened(tmp_path), Tally()
-    today, yesterday = Placed("this", 2513), Placed("this", 2512)
-
-    def write(kind: EntryKind, placed: Placed = today, at_ms: int = NOW_MS, reason: str | None = None) -> None:
-        with entries.transaction():
-            entries.append(entry(kind, device_at_ms=at_ms, reason=reason, ref_seq=None), placed)
-
-    write(EntryKind.PASSED, yesterday)
-    write(EntryKind.PASSED, at_ms=NOW_MS - HOUR_MS)
-    write(EntryKind.PASSED)
-    write(EntryKind.PASSED_ASSUMED)
-    write(EntryKind.ANNULLED)
-    write(EntryKind.REFUSED, reason="expired")
-    assert numbers(entries, tally, tmp_path, 2513, NOW_MS) == Counters(3, 2, None, {Reason.EXPIRED: 1})
-    write(EntryKind.REFUSED, reason="expired")
-    write(EntryKind.REFUSED, reason="used_up")
-    write(EntryKind.REFUSED, reason="of_a_newer_release")
-    refused = {Reason.EXPIRED: 2, Reason.USED_UP: 1}
-    assert numbers(entries, tally, tmp_path, 2513, NOW_MS) == Counters(3, 2, None, refused)
-    assert numbers(entries, Tally(), tmp_path, 2513, NOW_MS) == Counters(3, 2, None, refused)  # after a restart
-    assert numbers(entries, tally, tmp_path, 2514, NOW_MS + 24 * HOUR_MS) == Counters(0, 0, None, {})
-    assert numbers(entries, tally, tmp_path, None, None) == Counters()
-    entries.close()
-
-
-@pytest.mark.parametrize(
-    ("written", "entered", "inside"),
-    [
-        ([(EntryKind.PASSED, None)], 1, 1),
-        ([(EntryKind.MANUAL, "booked"), (EntryKind.MANUAL, "booked"), (EntryKind.RETURNED, "fault")], 1, 1),
-        ([(EntryKind.PASSED, None), (EntryKind.EVENT, "exit"), (EntryKind.EVENT, "exit")], 1, 0),
-        ([(EntryKind.PASSED, None), (EntryKind.EVENT, "group: 3 of 4"), (EntryKind.EVENT, "exit")], 3, 2),
-        ([(EntryKind.PASSED, None), (EntryKind.EVENT, "exit: other")], 1, 0),
-        ([(EntryKind.PASSED, None), (EntryKind.EVENT, "exit"), (EntryKind.EVENT, "exit_annulled")], 1, 1),
-        ([(EntryKind.EVENT, "group: 0 of 4"), (EntryKind.EVENT, "group_by_hand: 3 of 4")], 0, 0),
-        ([(EntryKind.EVENT, "held_open_ended: 30 through, 4 back"), (EntryKind.EVENT, "exit")], 30, 25),
-        ([(EntryKind.EVENT, "held_open_ended: not counted"), (EntryKind.EVENT, "second_person")], 0, 0),
-    ],
-)
-def test_who_is_inside_where_exits_are_seen(
-    tmp_path: Path, written: list[tuple[EntryKind, str | None]], entered: int, inside: int
-) -> None:
-    entries = opened(tmp_path)
-    with entries.transaction():
-        for kind, reason in written:
-            entries.append(entry(kind, device_at_ms=NOW_MS, reason=reason, ref_seq=None), Placed("this", 2513))
-    counted = numbers(entries, Tally(counts_exits=True), tmp_path, 2513, NOW_MS)
-    assert (counted.entered_today, counted.inside) == (entered, inside)
-    assert numbers(entries, Tally(), tmp_path, 2513, NOW_MS).inside is None
-    entries.close()

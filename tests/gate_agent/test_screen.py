@@ -134,8 +134,15 @@ def test_the_staff_s_face_speaks_both_languages(client: FlaskClient, board: Boar
     assert "您的票 2026-10-31 到期了" in client.get("/staff").text
     english = client.get("/staff?lang=en").text
     assert "Your pass ended on 2026-10-31" in english
-    assert "Entered today" in english and "3,482" in english
+    assert "Entered today" in english and "3,482" in english and "by now yesterday" not in english
     assert "Entered today" not in client.get("/staff?lang=fr").text
+
+
+def test_the_staff_read_how_many_had_come_by_now_yesterday(client: FlaskClient, board: Board) -> None:
+    assert "昨日此时" not in client.get("/staff").text
+    board.status(replace(STATUS, counters=replace(STATUS.counters, yesterday_by_now=3120)))
+    assert "<span>昨日此时 3,120</span>" in client.get("/staff").text
+    assert "3,120 by now yesterday" in client.get("/staff?lang=en").text
 
 
 def test_a_single_scan_can_be_asked_for(client: FlaskClient, board: Board) -> None:

@@ -10,6 +10,7 @@ import pytest
 from gate_agent.faces import FAMILY, Enrolling, Family, LaneTrouble, Limit, State
 from gate_agent.lane_state import LaneState
 from gate_agent.screen import alarm_words, card_words, staff_words, words
+from gate_agent.screen.labels import LABELS
 from gate_agent.screen.staff_words import Telling
 from gate_agent.screen.words import BREAK, LONGEST, LONGEST_LINE, Sentence
 from gate_agent.status import AlarmKind, Side
@@ -47,12 +48,12 @@ def test_no_text_is_missing_in_either_language() -> None:
     tellings = [*staff_words.STAFF.values(), *staff_words.USED_UP.values(), *card_words.STAFF.values()]
     tellings += card_words.ELECTRONIC_STAFF.values()
     assert all(t.what_zh and t.say_zh and t.what_en and t.say_en for t in tellings)
-    assert all(zh and en for zh, en in staff_words.LABELS.values())
+    assert all(zh and en for zh, en in LABELS.values())
 
 
 def test_labels_exist_for_what_the_board_can_name() -> None:
     wanted = [*LaneState, *Side, *(trust.name.lower() for trust in ClockTrust)]
-    assert [name for name in wanted if name not in staff_words.LABELS] == []
+    assert [name for name in wanted if name not in LABELS] == []
 
 
 @pytest.mark.parametrize("sentence", LARGE, ids=lambda sentence: sentence.zh)
