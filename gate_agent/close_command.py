@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from gate_agent.options import DATA, EXIT_FAILED, fail, misconfigured
+from gate_agent.options import DATA, EXIT_FAILED, fail, misconfigured, must_exist
 
 WAIT_FOR_CENTRE_S = 60.0
 LOOK_EVERY_S = 0.25
@@ -24,11 +24,10 @@ LOOK_EVERY_S = 0.25
 def close_journal(data_dir: Path, who: str | None, wait_s: float) -> None:
     """End the journal for good, with the agent stopped and sync running. Exit code 1 until the centre has all of it."""
     from gate_agent.agent import AlreadyRunning
-    from gate_agent.entries import JournalTooNew
+    from gate_agent.journal_check import JournalTooNew
     from gate_agent.succession import JournalClosed
 
-    if not data_dir.is_dir():
-        fail(f"{data_dir}: there is no such directory")
+    must_exist(data_dir)
     try:
         incarnation, last_seq = _close(data_dir, who)
     except (AlreadyRunning, JournalClosed, OSError, sqlite3.Error) as error:

@@ -38,7 +38,7 @@ def commission(
     from gate_agent.agent import AlreadyRunning
     from gate_agent.commission_lane import commission_lane
     from gate_agent.commissioning import NotCommissioned
-    from gate_agent.entries import JournalTooNew
+    from gate_agent.journal_check import JournalTooNew
     from gate_agent.screen.app import create_app
     from gate_agent.screen.app import serve as serve_screen
     from gate_agent.screen.simulation import simulation

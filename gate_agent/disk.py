@@ -8,6 +8,9 @@ from pathlib import Path
 
 BUSY_TIMEOUT_S = 5.0
 """How long a reader waits for a database that its writer is just changing the log of."""
+PRIMARY_CODE = 0xFF
+DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+"""Only a broken file is set aside: a full, locked or read-only disk heals, or is for people to mend."""
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -29,6 +32,11 @@ def fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file itself is broken."""
+    return error.sqlite_errorcode & PRIMARY_CODE in DAMAGE
 
 
 def free_bytes(path: Path) -> int:

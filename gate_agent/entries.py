@@ -15,11 +15,11 @@ from pathlib import Path
 
 import msgspec
 
-from gate_agent import entries_schema, lane_orders, pruning, topology
-from gate_agent.chain import Broken, ChainWalk
-from gate_agent.disk import BUSY_TIMEOUT_S, free_bytes
+from gate_agent import entries_schema, journal_check, lane_orders, pruning, topology
+from gate_agent.disk import BUSY_TIMEOUT_S, free_bytes, is_damage
 from gate_agent.entries_schema import Before
 from gate_agent.events import EventWord
+from gate_agent.journal_check import JournalDamaged, JournalTooNew
 from gate_agent.journal_files import LOG_SUFFIX, NAME, create_journal, set_journal_aside
 from gate_agent.lane_state import Order
 from gate_agent.pruning import Acknowledged
@@ -28,7 +28,6 @@ from gate_agent.topology import Wiring
 from gate_agent.uses import PassEntry
 from wire.messages import (
     CLOSING,
-    INCARNATION_BYTES,
     ClockTrust,
     Entry,
     EntryKind,
@@ -39,19 +38,12 @@ from wire.messages import (
 )
 from wire.reasons import Reason
 
-CHECKED_AT_START = 1_000
-"""The newest entries whose chain is walked at every start; `gate-agent verify` walks all of it."""
-CHECK_STEPS = 20_000_000
-"""Virtual-machine steps of SQLite that the check of the file's structure may take at start: well under a second."""
 REQUESTS_KEPT = 4
 MANUAL_ENTRIES_KEPT = 2_000
 """Of each member of staff, the newest: more than any limit of a day, whatever days a clock that was set gave them."""
 NOTHING_COUNTED = -(2**63)
 KEPT_FOR_ADMISSIONS_BYTES = 64 * 1024 * 1024
 """When the disk has less, refusals are no longer written: admissions go on for some 300,000 entries more."""
-PRIMARY_CODE = 0xFF
-DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-"""Only a broken file is set aside: a full, locked or read-only disk heals, or is for people to mend."""
 UNDONE_BY = {EntryKind.INTENT: EntryKind.ANNULLED, EntryKind.MANUAL: EntryKind.RETURNED}
 """What follows an admission that was recorded too late for its visitor (`Entries.take_back`)."""
 
@@ -67,14 +59,6 @@ _ENTRIES_OF = """
 SELECT seq, kind, ref_seq, lane, at_ms, day, boot, monotonic_ms, step, reason
 FROM entry WHERE pass_id = ? AND kind <> 7
 """
-
-
-class JournalDamaged(Exception):
-    """The file is not the journal it should be; the message says where it is broken."""
-
-
-class JournalTooNew(Exception):
-    """The journal was written by a release too far ahead of this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +91,18 @@ class Entries:
         self.path = path
         self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
-            schema = _checked_schema(self._db)
+            schema = journal_check.schema(self._db)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA secure_delete = FAST")  # a request may hold a one-time code; exports copy the file
-            self.incarnation = _incarnation(self._db)
-            self._seq, self._hash = _checked_tail(self._db)
-            self._newest_trusted_ms = _newest_trusted_ms(self._db)
+            self.incarnation = journal_check.incarnation(self._db)
+            self._seq, self._hash = journal_check.tail(self._db)
+            self._newest_trusted_ms = journal_check.newest_trusted_ms(self._db)
             entries_schema.carry_up(self._db, schema)
             self._places = self._places_now()
         except sqlite3.DatabaseError as error:
             self._db.close()
-            if error.sqlite_errorcode & PRIMARY_CODE in DAMAGE:
+            if is_damage(error):
                 raise JournalDamaged(f"{NAME}: {error}") from error
             raise
         except (JournalDamaged, JournalTooNew):
@@ -348,51 +332,3 @@ def _place(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _checked_schema(db: sqlite3.Connection) -> int:
-    """The journal's schema, after SQLite looked through the file's structure."""
-    (schema,) = db.execute("PRAGMA user_version").fetchone()
-    if schema == 0:
-        raise JournalDamaged(f"{NAME} holds no journal")
-    if schema > entries_schema.NEWEST_SCHEMA:
-        raise JournalTooNew(
-            f"{NAME} is of schema {schema}, this release writes {entries_schema.SCHEMA}: install a newer release"
-        )
-    db.set_progress_handler(lambda: 1, CHECK_STEPS)
-    try:
-        (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-            raise
-        verdict = "ok"  # as far as a start may wait for it
-    finally:
-        db.set_progress_handler(None, 0)
-    if verdict != "ok":
-        raise JournalDamaged(f"{NAME}: {verdict}")
-    return int(schema)
-
-
-def _incarnation(db: sqlite3.Connection) -> bytes:
-    row = db.execute("SELECT incarnation FROM meta").fetchone()
-    if row is None or len(row[0]) != INCARNATION_BYTES:
-        raise JournalDamaged(f"{NAME} does not say which incarnation it is")
-    return bytes(row[0])
-
-
-def _newest_trusted_ms(db: sqlite3.Connection) -> int | None:
-    """The latest time among the newest entries written while the clock was trusted, however long ago that was."""
-    sql = "SELECT max(at_ms) FROM (SELECT at_ms FROM entry WHERE trust = ? ORDER BY seq DESC LIMIT ?)"
-    (newest,) = db.execute(sql, (ClockTrust.TRUSTED, CHECKED_AT_START)).fetchone()
-    return None if newest is None else int(newest)
-
-
-def _checked_tail(db: sqlite3.Connection) -> tuple[int, bytes]:
-    """Seq and hash of the newest entry, after walking the chain of the newest ones."""
-    (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()
-    walk = ChainWalk.after(db, last - CHECKED_AT_START)
-    for row in db.execute("SELECT seq, body, hash FROM entry WHERE seq > ? ORDER BY seq", (walk.seq,)):
-        taken = walk.step(*row)
-        if isinstance(taken, Broken):
-            raise JournalDamaged(f"{NAME}: {taken.sentence}")
-    return walk.seq, walk.hash

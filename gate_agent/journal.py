@@ -16,7 +16,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gate_agent.entries import PRIMARY_CODE, Entries
+from gate_agent.disk import PRIMARY_CODE
+from gate_agent.entries import Entries
 
 GROUP_LIMIT = 64
 """Works that share one commit."""

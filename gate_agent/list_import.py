@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gate_agent.list_install import NotInstalled, install
+from gate_agent.list_file import NotInstalled
+from gate_agent.list_install import install
 from gate_agent.sync_state import SyncView
 from wire.feed import MAX_HEAD_BYTES, MAX_SEGMENT_BYTES, Head
 

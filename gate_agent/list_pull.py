@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gate_agent import list_install, pass_list
 from gate_agent.centre_client import Answer, Caller, Rest, trouble_of
-from gate_agent.list_install import NotInstalled
+from gate_agent.list_file import NotInstalled
 from gate_agent.sync_state import LinkTrouble, SyncState, TroubleKind
 from gate_agent.sync_store import SyncStore
 from wire import feed, messages

@@ -57,3 +57,9 @@ def misconfigured(sentence: str) -> NoReturn:
     """End: somebody has to change a setting first, and no supervisor should start this again."""
     click.echo(f"gate-agent: {sentence}", err=True)
     sys.exit(EXIT_CONFIGURATION)
+
+
+def must_exist(data_dir: Path) -> None:
+    """Ends the command where there is no such data directory."""
+    if not data_dir.is_dir():
+        fail(f"{data_dir}: there is no such directory")

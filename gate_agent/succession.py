@@ -26,9 +26,10 @@ from gate_agent import chain, entries_schema
 from gate_agent.board import Board
 from gate_agent.chain import Broken, ChainWalk
 from gate_agent.disk import BUSY_TIMEOUT_S, fsync, read_only
-from gate_agent.entries import Entries, JournalDamaged
+from gate_agent.entries import Entries
 from gate_agent.entries_schema import Before
 from gate_agent.events import EventWord
+from gate_agent.journal_check import JournalDamaged
 from gate_agent.journal_files import CLOSED, LOG_SUFFIX, NAME, NEW_SUFFIX, SUPERSEDED, damaged_journals
 from gate_agent.sync_state import Parting
 from wire.messages import FIRST_HASH, INCARNATION_BYTES, LOST, Superseded, decode_entry, encode_entry, entry_hash

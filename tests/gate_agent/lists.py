@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gate_agent import list_install
-from gate_agent.list_install import NotInstalled
+from gate_agent.list_file import NotInstalled
 from tests.wire import samples
 from wire import feed, keyset
 from wire.feed import Head, Part, Row, SegmentRef

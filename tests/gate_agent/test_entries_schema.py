@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from gate_agent import entries_schema
-from gate_agent.entries import Entries, JournalTooNew, Placed
+from gate_agent.entries import Entries, Placed
 from gate_agent.entries_view import EntriesView
+from gate_agent.journal_check import JournalTooNew
 from gate_agent.journal_files import NAME
 from gate_agent.outbox import Outbox
 from tests.gate_agent import first_release

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gate_agent import list_install
-from gate_agent.list_install import ListFlaw, NotInstalled
+from gate_agent.list_file import ListFlaw, NotInstalled
 from gate_agent.pass_list import FOLDER, PassList, PassListHolder
 from tests.gate_agent.lists import Feed
 from tests.waiting import until

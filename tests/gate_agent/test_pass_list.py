@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace as replaced
 
 from gate_agent import list_install
-from gate_agent.list_install import ListFlaw, NotInstalled
+from gate_agent.list_file import ListFlaw, NotInstalled
 from gate_agent.pass_list import PassList, PassListHolder
 from gate_agent.venue import ListedPass
 from tests.gate_agent.lists import CONFIG, SAMPLE_PARTS, Feed
