@@ -19,6 +19,7 @@ from sync_server.gates.venue_keys import credential_key
 from sync_server.issuance.issuing import issue_paid_orders
 from sync_server.issuance.tables import issued_pass, pass_token
 from sync_server.keys import key_set
+from sync_server.keys.pairs import open_service_key
 from sync_server.orders import paying, placing
 from sync_server.orders.holders import Holder
 from sync_server.orders.progress import take_payments
@@ -26,6 +27,7 @@ from sync_server.orders.tables import ticket
 from sync_server.parties.parties import NewParty, add_party
 from sync_server.payments import transfers
 from sync_server.payments.provider import Instruction, NotKnown, Succeeded
+from sync_server.redemptions.ingest import take_in
 from tests.sync_server.conftest import START_MS, Clock
 from wire import signing
 from wire.keyset import KeySet, read_key_set
@@ -40,6 +42,7 @@ from wire.messages import (
     Presentation,
     ReadBatch,
     Receipt,
+    batch_digest,
     encode_batch,
     encode_entry,
     entry_hash,
@@ -124,6 +127,17 @@ class Town:
         said = read_receipt(sealed, keys, self.centre.now_ms())
         assert isinstance(said, Receipt), said
         return said
+
+    def upload(self, gate: Gate, first: int = 1, last: int | None = None, **said: Any) -> Receipt:
+        """Let the centre take in a gate's entries, by a batch that says this too; the receipt as the gate reads it."""
+        body, centre = gate.batch(first, last, **said), self.centre
+        read = read_batch(body)
+        assert isinstance(read, ReadBatch), read
+        with centre.read() as connection:
+            signer = open_service_key(connection, centre.secrets)
+        with centre.write() as connection:
+            sealed = take_in(connection, centre, gate.device, read, batch_digest(body), signer)
+        return self.read_receipt(sealed)
 
     def credential_key(self, venue: str) -> bytes:
         """The key of a venue's card hashes, made with its first gate."""

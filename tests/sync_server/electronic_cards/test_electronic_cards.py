@@ -22,7 +22,6 @@ from sync_server.gates.venue_keys import rotate_venue_keys
 from sync_server.issuance.credentials import bind_id_numbers
 from sync_server.keys import key_set
 from tests.sync_server.card_platform import CardPlatform, running, take_electronic_cards, with_platform
-from tests.sync_server.redemptions.test_outcomes import upload
 from tests.sync_server.town import HOLDER, START_MS, Gate, Sold, build_town
 from wire.credential import CredentialKind, id_credential, person_hash
 from wire.electronic_card import AUTH_LEVEL, Answer, Finding, digest_of, encode_question, read_answer
@@ -161,7 +160,7 @@ def admit(bridge: Bridge, at_ms: int, gate: Gate | None = None, level: int = AUT
     proof = bytes([level, CredentialKind.ID_NUMBER]) + bridge.hash_of(LI)
     gate.admit(bridge.sold, at_ms, presentation=Presentation.ELECTRONIC_CARD, evidence=proof)
     bridge.town.clock.pass_ms(HOUR_MS)
-    return upload(bridge.town, gate).verdicts[-1][1]
+    return bridge.town.upload(gate).verdicts[-1][1]
 
 
 def test_an_entry_is_proven_by_the_code_that_was_resolved_for_this_gate_then(bridge: Bridge) -> None:
@@ -188,7 +187,7 @@ def test_only_its_own_level_goes_with_an_electronic_card(bridge: Bridge) -> None
     assert admit(bridge, START_MS, level=2) is Outcome.UNPROVEN
     proof = bytes([AUTH_LEVEL, CredentialKind.ID_NUMBER]) + bridge.hash_of(LI)
     bridge.gate.admit(bridge.sold, START_MS, presentation=Presentation.CARD, evidence=proof)
-    assert upload(bridge.town, bridge.gate).verdicts[-1][1] is Outcome.UNPROVEN
+    assert bridge.town.upload(bridge.gate).verdicts[-1][1] is Outcome.UNPROVEN
 
 
 def test_reads_are_forgotten_when_no_entry_waits_for_them(bridge: Bridge) -> None:

@@ -21,7 +21,6 @@ from sync_server.gates.tables import gate_alarm
 from sync_server.jobs import silent_gates
 from sync_server.jobs.silent_gates import watch_silent_gates
 from sync_server.settings import Settings
-from tests.sync_server.gates.test_gates import upload
 from tests.sync_server.town import START_MS, Gate, Town, build_town
 from tests.wire import samples
 from wire.calendar import Calendar, DayRange, Hours
@@ -46,14 +45,14 @@ def listed(town: Town) -> dict[str, Any]:
 
 
 def tell(town: Town, gate: Gate, health: bytes) -> None:
-    upload(town, gate, 1, 0, health=health)
+    town.upload(gate, 1, 0, health=health)
 
 
 def test_what_a_gate_tells_stands_in_the_registry(town: Town) -> None:
     gate = town.gate()
     assert listed(town)["health"] is None
     gate.write(EntryKind.EVENT, START_MS, reason="started")
-    assert upload(town, gate, health=encode_heartbeat(BEAT)) == 1
+    assert town.upload(gate, health=encode_heartbeat(BEAT)).through_seq == 1
     told = listed(town)
     assert (told["venue"], told["software"], told["last_seen_ms"]) == (1, "test 1.0", START_MS)
     assert told["health"] == {
@@ -83,7 +82,7 @@ def test_the_newest_word_stands_and_what_is_none_changes_nothing_and_costs_no_en
     assert (listed(town)["health"]["disk_percent"], listed(town)["health"]["told_at_ms"]) == (97, START_MS + 60_000)
     gate.write(EntryKind.EVENT, START_MS, reason="started")
     town.clock.pass_ms(60_000)
-    assert upload(town, gate, health=b"no heartbeat") == 1
+    assert town.upload(gate, health=b"no heartbeat").through_seq == 1
     assert listed(town)["health"]["told_at_ms"] == START_MS + 60_000
     assert listed(town)["last_seen_ms"] == START_MS + 120_000
 

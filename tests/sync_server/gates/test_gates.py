@@ -17,25 +17,14 @@ from sync_server.gates.commands import gate as gate_command
 from sync_server.gates.registry import MOVES
 from sync_server.gates.tables import DEVICE_STATES, device, incarnation
 from sync_server.gates.tables import enrolment_code as code_table
-from sync_server.keys.pairs import open_service_key
-from sync_server.redemptions.ingest import take_in
 from sync_server.redemptions.tables import entry, forked_entry
 from tests.sync_server.town import START_MS, Gate, Town, build_town
-from wire.messages import EntryKind, batch_digest, encode_batch, read_enrolment_code
+from wire.messages import EntryKind, read_enrolment_code
 
 
 @pytest.fixture
 def town(any_centre: Centre) -> Town:
     return build_town(any_centre)
-
-
-def upload(town: Town, gate: Gate, first: int = 1, last: int | None = None, **said: object) -> int:
-    """Send entries in a batch that says this too; the highest contiguous number of the receipt."""
-    read = gate.read(first, last, **said)
-    with town.centre.write() as connection:
-        signer = open_service_key(connection, town.centre.secrets)
-        sealed = take_in(connection, town.centre, gate.device, read, batch_digest(encode_batch(read.batch)), signer)
-    return town.read_receipt(sealed).through_seq
 
 
 def frozen(town: Town) -> str | None:
@@ -105,12 +94,12 @@ def test_progress_is_what_is_complete(town: Town) -> None:
     gate = town.gate()
     for _ in range(9):
         gate.write(EntryKind.EVENT, START_MS, reason="started")
-    assert upload(town, gate, 4, 6) == 0
-    assert upload(town, gate, 1, 2) == 2
-    assert upload(town, gate, 8, 9) == 2
-    assert upload(town, gate, 3, 3) == 6
-    assert upload(town, gate, 5, 8) == 9
-    assert upload(town, gate, 10, 9) == 9
+    assert town.upload(gate, 4, 6).through_seq == 0
+    assert town.upload(gate, 1, 2).through_seq == 2
+    assert town.upload(gate, 8, 9).through_seq == 2
+    assert town.upload(gate, 3, 3).through_seq == 6
+    assert town.upload(gate, 5, 8).through_seq == 9
+    assert town.upload(gate, 10, 9).through_seq == 9
     assert frozen(town) is None
 
 
@@ -120,12 +109,12 @@ def test_two_histories_of_one_journal_are_both_kept_and_flagged(town: Town) -> N
     for minute in range(3):
         gate.write(EntryKind.EVENT, START_MS + minute, reason="started")
         twin.write(EntryKind.EVENT, START_MS + minute + (minute > 0), reason="started")
-    upload(town, gate, 1, 2)
+    town.upload(gate, 1, 2)
     assert frozen(town) is None
-    assert upload(town, twin, 1, 3) == 2
+    assert town.upload(twin, 1, 3).through_seq == 2
     cause = frozen(town)
     assert cause == "two histories meet at entry 2"
-    assert upload(town, twin, 1, 3) == 2
+    assert town.upload(twin, 1, 3).through_seq == 2
     with town.centre.read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(entry)) == 2
         assert sorted(connection.execute(sa.select(forked_entry.c.seq)).scalars()) == [2, 3]
@@ -141,6 +130,6 @@ def test_a_chain_that_does_not_go_on_is_flagged_whichever_part_came_first(
     for minute in range(4):
         gate.write(EntryKind.EVENT, START_MS + minute, reason="started")
         twin.write(EntryKind.EVENT, START_MS + minute + 1, reason="started")
-    upload(town, gate, *held)
-    upload(town, twin, *sent)
+    town.upload(gate, *held)
+    town.upload(twin, *sent)
     assert frozen(town) is not None

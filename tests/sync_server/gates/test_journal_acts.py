@@ -17,7 +17,7 @@ from sync_server.gates.commands import gate as gate_command
 from sync_server.gates.tables import incarnation
 from sync_server.gates.watermarks import RETIRED_WAITS_MS, Standing
 from sync_server.settlement.clearing import clear_redemptions
-from tests.sync_server.gates.test_journals import busy, second_journal, upload
+from tests.sync_server.gates.test_journals import busy, second_journal
 from tests.sync_server.operators import PASSWORD, employ
 from tests.sync_server.town import START_MS, Town, build_town
 from wire.messages import Superseded
@@ -50,7 +50,7 @@ def complete_through(town: Town) -> int | None:
 
 def test_a_lost_box_is_retired_by_two_and_what_waits_goes_on_after_three_days(town: Town) -> None:
     gate = busy(town.gate(), 2)
-    upload(town, gate)
+    town.upload(gate)
     name, journal = gate.device.id.hex()[:8], gate.incarnation.hex()
     asked = run(town, "retire", name, journal[:4], "--reason", "it burnt", by="lihua")
     assert asked["state"] == "requested" and asked["journal"] == journal
@@ -70,7 +70,7 @@ def test_a_lost_box_is_retired_by_two_and_what_waits_goes_on_after_three_days(to
     assert complete_through(town) == town.centre.now_ms()
     with pytest.raises(NotAllowedError, match="two persons retired it already"):
         run(town, "retire", name, journal, "--reason", "again", by="lihua")
-    assert upload(town, busy(gate, 1), 3).through_seq == 3, "it is stored and receipted all the same"
+    assert town.upload(busy(gate, 1), 3).through_seq == 3, "it is stored and receipted all the same"
     with town.centre.read() as connection:
         last = connection.execute(sa.select(event_log).where(event_log.c.action == "journal.retire")).one()
     assert "it burnt" in last.detail and last.actor.startswith("operator:")
@@ -80,18 +80,18 @@ def test_a_frozen_journal_is_settled_again_when_two_say_so(town: Town) -> None:
     (sold,) = town.sell("single")
     gate = busy(town.gate(), 3)
     town.clock.pass_ms(HOUR_MS)
-    upload(town, gate)
+    town.upload(gate)
     following = busy(second_journal(gate), 1)
-    upload(town, following, supersedes=Superseded(b"journal1", 3, gate.hashes[2]))
+    town.upload(following, supersedes=Superseded(b"journal1", 3, gate.hashes[2]))
     gate.admit(sold, START_MS)
-    upload(town, gate, 4)
+    town.upload(gate, 4)
     assert clear_redemptions(town.centre) == 0
     name = gate.device.id.hex()
     for journal in (gate.incarnation, following.incarnation):
         asked = run(town, "unfreeze", name, journal.hex(), "--reason", "both are ours", by="wang")
         run(town, "confirm", asked["request"], by="lihua")
     assert clear_redemptions(town.centre) == 1
-    upload(town, busy(gate, 1), 6)
+    town.upload(busy(gate, 1), 6)
     with town.centre.read() as connection:
         assert set(connection.scalars(sa.select(incarnation.c.frozen_cause))) == {None}, "they may go on side by side"
     with pytest.raises(NotAllowedError, match="not frozen"):
@@ -100,7 +100,7 @@ def test_a_frozen_journal_is_settled_again_when_two_say_so(town: Town) -> None:
 
 def test_a_request_can_be_taken_back(town: Town) -> None:
     gate = busy(town.gate(), 1)
-    upload(town, gate)
+    town.upload(gate)
     asked = run(town, "retire", gate.device.id.hex(), gate.incarnation.hex(), "--reason", "gone", by="lihua")
     run(town, "withdraw", asked["request"], by="lihua")
     assert run(town, "requests")["lines"] == []
@@ -111,9 +111,9 @@ def test_a_request_can_be_taken_back(town: Town) -> None:
 def test_what_changed_since_it_was_asked_is_looked_at_again(town: Town) -> None:
     """A box that was believed lost came back, and closed its journal."""
     gate = busy(town.gate(), 1)
-    upload(town, gate)
+    town.upload(gate)
     asked = run(town, "retire", gate.device.id.hex(), gate.incarnation.hex(), "--reason", "gone", by="lihua")
-    upload(town, gate, 2, closing=True)
+    town.upload(gate, 2, closing=True)
     with pytest.raises(NotAllowedError, match="it was closed"):
         run(town, "confirm", asked["request"], by="wang")
     with town.centre.read() as connection:
@@ -125,9 +125,9 @@ def test_what_changed_since_it_was_asked_is_looked_at_again(town: Town) -> None:
 def test_only_what_money_waits_for_too_long_is_told_when_asked(town: Town) -> None:
     quiet, gone = busy(town.gate(name="G1"), 1), busy(town.gate(name="G2"), 1)
     for gate in (quiet, gone):
-        upload(town, gate)
+        town.upload(gate)
     town.clock.pass_ms(25 * HOUR_MS)
-    upload(town, quiet, 2, echo=upload(town, quiet, echo=bytes(32)).batch_digest, complete_seq=1)
+    town.upload(quiet, 2, echo=town.upload(quiet, echo=bytes(32)).batch_digest, complete_seq=1)
     (told,) = run(town, "journals", "--stale")["lines"]
     assert (told["gate"], told["stale"], told["age_ms"]) == ("G2", True, 25 * HOUR_MS)
     assert len(run(town, "journals")["lines"]) == 2
@@ -135,8 +135,8 @@ def test_only_what_money_waits_for_too_long_is_told_when_asked(town: Town) -> No
 
 def test_a_journal_is_named_by_enough_of_its_name(town: Town) -> None:
     gate = busy(town.gate(), 1)
-    upload(town, gate)
-    upload(town, busy(second_journal(gate), 1))
+    town.upload(gate)
+    town.upload(busy(second_journal(gate), 1))
     name = gate.device.id.hex()
     with pytest.raises(NotAllowedError, match="2 journals"):
         run(town, "retire", name, gate.incarnation.hex()[:4], "--reason", "gone", by="lihua")

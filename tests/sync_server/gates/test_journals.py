@@ -11,12 +11,10 @@ from sync_server.centre import Centre
 from sync_server.gates import watermarks
 from sync_server.gates.tables import incarnation
 from sync_server.gates.watermarks import RETIRED_WAITS_MS, STALE_AFTER_MS, Standing
-from sync_server.keys.pairs import open_service_key
-from sync_server.redemptions.ingest import take_in
 from sync_server.redemptions.tables import forked_entry, redemption
 from sync_server.settlement.clearing import clear_redemptions
 from tests.sync_server.town import START_MS, Gate, Town, build_town
-from wire.messages import LOST, EntryKind, Receipt, Superseded, batch_digest, encode_batch
+from wire.messages import LOST, EntryKind, Superseded
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
@@ -25,15 +23,6 @@ DAY_MS = 86_400_000
 @pytest.fixture
 def town(any_centre: Centre) -> Town:
     return build_town(any_centre)
-
-
-def upload(town: Town, gate: Gate, first: int = 1, last: int | None = None, **said: Any) -> Receipt:
-    """Send entries, and a word more; the receipt."""
-    read = gate.read(first, last, **said)
-    with town.centre.write() as connection:
-        signer = open_service_key(connection, town.centre.secrets)
-        sealed = take_in(connection, town.centre, gate.device, read, batch_digest(encode_batch(read.batch)), signer)
-    return town.read_receipt(sealed)
 
 
 def row_of(town: Town, journal: bytes = b"journal1") -> sa.Row[Any]:
@@ -59,11 +48,11 @@ def second_journal(gate: Gate, journal: bytes = b"journal2") -> Gate:
 
 def test_the_watermark_is_the_time_of_the_receipt_that_is_echoed(town: Town) -> None:
     gate = busy(town.gate(), 2)
-    first = upload(town, gate)
+    first = town.upload(gate)
     assert row_of(town).synced_through_ms is None and complete_through(town) is None
     town.clock.pass_ms(MINUTE_MS)
     busy(gate, 2)
-    upload(town, gate, 3, echo=first.batch_digest, complete_seq=4)
+    town.upload(gate, 3, echo=first.batch_digest, complete_seq=4)
     row = row_of(town)
     assert row.synced_through_ms == START_MS == complete_through(town)
     assert (row.confirmed_epoch, row.confirmed_version) == (1, 1)
@@ -71,33 +60,33 @@ def test_the_watermark_is_the_time_of_the_receipt_that_is_echoed(town: Town) -> 
 
 def test_what_the_receipt_vouches_for_has_to_be_here(town: Town) -> None:
     gate = busy(town.gate(), 6)
-    echo = upload(town, gate, 1, 2).batch_digest
-    upload(town, gate, 3, 4, echo=echo, complete_seq=5)
+    echo = town.upload(gate, 1, 2).batch_digest
+    town.upload(gate, 3, 4, echo=echo, complete_seq=5)
     assert row_of(town).synced_through_ms is None
-    upload(town, gate, 6, 6, echo=echo, complete_seq=6)  # with a gap before it
+    town.upload(gate, 6, 6, echo=echo, complete_seq=6)  # with a gap before it
     assert row_of(town).synced_through_ms is None
-    upload(town, gate, 5, 5, echo=echo, complete_seq=6)
+    town.upload(gate, 5, 5, echo=echo, complete_seq=6)
     assert row_of(town).synced_through_ms == START_MS
 
 
 def test_a_watermark_never_falls(town: Town) -> None:
     gate = busy(town.gate(), 1)
-    first = upload(town, gate).batch_digest
+    first = town.upload(gate).batch_digest
     town.clock.pass_ms(MINUTE_MS)
-    second = upload(town, gate, 2, echo=first, complete_seq=1).batch_digest
-    upload(town, gate, 2, echo=second, complete_seq=1)
+    second = town.upload(gate, 2, echo=first, complete_seq=1).batch_digest
+    town.upload(gate, 2, echo=second, complete_seq=1)
     assert row_of(town).synced_through_ms == START_MS + MINUTE_MS
-    upload(town, busy(gate, 1), 2, echo=first, complete_seq=2)
+    town.upload(busy(gate, 1), 2, echo=first, complete_seq=2)
     assert row_of(town).synced_through_ms == START_MS + MINUTE_MS
 
 
 def test_only_a_receipt_given_to_this_very_journal_counts(town: Town) -> None:
     gate, other = busy(town.gate(), 1), busy(town.gate(name="G2"), 1)
-    foreign = upload(town, other).batch_digest
-    earlier = upload(town, gate).batch_digest
+    foreign = town.upload(other).batch_digest
+    earlier = town.upload(gate).batch_digest
     later = busy(second_journal(gate), 1)
     for echo in (foreign, earlier, bytes(32)):
-        upload(town, later, echo=echo, complete_seq=1)
+        town.upload(later, echo=echo, complete_seq=1)
     assert row_of(town, b"journal2").synced_through_ms is None
 
 
@@ -105,10 +94,10 @@ def test_a_venue_is_complete_as_far_as_its_slowest_journal(town: Town) -> None:
     gates = [busy(town.gate(name=name), 1) for name in ("G1", "G2")]
     park = town.gate("park", "G3")
     for gate in gates:
-        echo = upload(town, gate).batch_digest
-        upload(town, gate, 2, echo=echo, complete_seq=1)
+        echo = town.upload(gate).batch_digest
+        town.upload(gate, 2, echo=echo, complete_seq=1)
         town.clock.pass_ms(MINUTE_MS)
-    upload(town, park)
+    town.upload(park)
     assert complete_through(town) == START_MS and complete_through(town, "park") is None
     with town.centre.read() as connection:
         assert watermarks.confirmed_list(connection, town.venues["bridge"], town.centre.now_ms()) == (1, 1)
@@ -117,22 +106,22 @@ def test_a_venue_is_complete_as_far_as_its_slowest_journal(town: Town) -> None:
 
 def test_a_closing_statement_takes_a_journal_out_once_it_is_complete(town: Town) -> None:
     gate = busy(town.gate(), 3)
-    upload(town, gate, 3, 3, closing=True)
+    town.upload(gate, 3, 3, closing=True)
     assert complete_through(town) is None
-    upload(town, gate, 1, 2)
+    town.upload(gate, 1, 2)
     assert complete_through(town) == town.centre.now_ms()
     with town.centre.read() as connection:
         (told,) = watermarks.watermarks(connection, town.centre.now_ms())
     assert told.standing is Standing.CLOSED and not told.stale
-    upload(town, gate, 4, 3)  # a sign of life adds nothing
+    town.upload(gate, 4, 3)  # a sign of life adds nothing
     assert row_of(town).frozen_cause is None
-    upload(town, busy(gate, 1), 4)
+    town.upload(busy(gate, 1), 4)
     assert row_of(town).frozen_cause == "entry 4 came after its end at 3"
 
 
 def test_a_retired_journal_is_waited_for_three_days_more(town: Town) -> None:
     gate = busy(town.gate(), 1)
-    upload(town, gate)
+    town.upload(gate)
     with town.centre.write() as connection:
         connection.execute(incarnation.update().values(retired_at_ms=town.centre.now_ms()))
     town.clock.pass_ms(RETIRED_WAITS_MS - 1)
@@ -144,8 +133,8 @@ def test_a_retired_journal_is_waited_for_three_days_more(town: Town) -> None:
 def test_the_money_that_waits_for_a_silent_gate_is_told(town: Town) -> None:
     town.sell("single")
     gate = town.gate()
-    echo = upload(town, gate).batch_digest
-    upload(town, gate, echo=echo)
+    echo = town.upload(gate).batch_digest
+    town.upload(gate, echo=echo)
     with town.centre.read() as connection:
         (told,) = watermarks.watermarks(connection, town.centre.now_ms())
     assert (told.stale, told.waiting_items, told.waiting_fen) == (False, 0, 0)
@@ -154,7 +143,7 @@ def test_the_money_that_waits_for_a_silent_gate_is_told(town: Town) -> None:
         (told,) = watermarks.watermarks(connection, town.centre.now_ms())
     assert told.age_ms == 8 * DAY_MS > STALE_AFTER_MS
     assert (told.stale, told.waiting_items, told.waiting_fen) == (True, 1, 5_000)
-    upload(town, gate, echo=upload(town, gate, echo=bytes(32)).batch_digest)
+    town.upload(gate, echo=town.upload(gate, echo=bytes(32)).batch_digest)
     with town.centre.read() as connection:
         (told,) = watermarks.watermarks(connection, town.centre.now_ms())
     assert (told.stale, told.waiting_items) == (False, 0)
@@ -162,33 +151,33 @@ def test_the_money_that_waits_for_a_silent_gate_is_told(town: Town) -> None:
 
 def test_a_fresh_journal_names_the_one_before_and_nothing_is_frozen(town: Town) -> None:
     gate = busy(town.gate(), 3)
-    upload(town, gate)
+    town.upload(gate)
     following = busy(second_journal(gate), 2)
-    upload(town, following, supersedes=Superseded(b"journal1", 3, gate.hashes[2]))
-    upload(town, gate, 2, 3)  # late, but nothing new
+    town.upload(following, supersedes=Superseded(b"journal1", 3, gate.hashes[2]))
+    town.upload(gate, 2, 3)  # late, but nothing new
     row = row_of(town, b"journal2")
     assert (row.supersedes, row.supersedes_seq) == (b"journal1", 3)
     assert row_of(town).frozen_cause is None and row.frozen_cause is None
     third = second_journal(gate, b"journal3")
-    upload(town, third, supersedes=LOST)
+    town.upload(third, supersedes=LOST)
     assert row_of(town, b"journal3").supersedes == b""
 
 
 def test_what_came_before_its_successor_was_known_is_nothing_new(town: Town) -> None:
     """A power cut may take what the gate knew of its last receipts."""
     gate = busy(town.gate(), 5)
-    upload(town, gate)
-    upload(town, second_journal(gate), supersedes=Superseded(b"journal1", 3))
-    upload(town, gate, 4, 5)
+    town.upload(gate)
+    town.upload(second_journal(gate), supersedes=Superseded(b"journal1", 3))
+    town.upload(gate, 4, 5)
     assert row_of(town).frozen_cause is None
 
 
 def test_a_journal_that_goes_on_after_its_successor_freezes_both(town: Town) -> None:
     gate = busy(town.gate(), 3)
-    upload(town, gate)
+    town.upload(gate)
     following = busy(second_journal(gate), 2)
-    upload(town, following, supersedes=Superseded(b"journal1", 3, gate.hashes[2]))
-    said = upload(town, busy(gate, 1), 4)
+    town.upload(following, supersedes=Superseded(b"journal1", 3, gate.hashes[2]))
+    said = town.upload(busy(gate, 1), 4)
     assert said.through_seq == 4  # stored and receipted all the same
     assert row_of(town).frozen_cause == "entry 4 came after its end at 3"
     assert row_of(town, b"journal2").frozen_cause == "the journal before it goes on"
@@ -200,14 +189,14 @@ def test_a_gate_is_told_where_its_history_leaves_the_one_that_is_here(town: Town
     for one, by in ((gate, 0), (twin, 7)):
         busy(one, 2)
         busy(one, 4, START_MS + by)
-    assert upload(town, gate, 1, 5).through_hash == gate.hashes[4]
-    said = upload(town, twin)
+    assert town.upload(gate, 1, 5).through_hash == gate.hashes[4]
+    said = town.upload(twin)
     assert (said.forked_seq, said.through_seq, said.through_hash) == (3, 5, gate.hashes[4])
     with town.centre.read() as connection:
         assert sorted(connection.execute(sa.select(forked_entry.c.seq)).scalars()) == [3, 4, 5, 6]
-    said = upload(town, gate, 6)
+    said = town.upload(gate, 6)
     assert (said.forked_seq, said.through_seq) == (0, 6)
-    assert upload(town, gate, 7).through_hash == gate.hashes[5]
+    assert town.upload(gate, 7).through_hash == gate.hashes[5]
 
 
 def test_a_frozen_journal_is_counted_and_not_settled(town: Town) -> None:
@@ -215,13 +204,13 @@ def test_a_frozen_journal_is_counted_and_not_settled(town: Town) -> None:
     gate, other = town.gate(), town.gate(name="G2")
     town.clock.pass_ms(MINUTE_MS)
     gate.admit(sold[0], START_MS)
-    upload(town, gate)
+    town.upload(gate)
     twin = busy(second_journal(gate, gate.incarnation), 1)
-    assert upload(town, twin).forked_seq == 1
+    assert town.upload(twin).forked_seq == 1
     gate.admit(sold[1], START_MS)
     other.admit(sold[2], START_MS)
-    assert upload(town, gate).through_seq == 4
-    upload(town, other)
+    assert town.upload(gate).through_seq == 4
+    town.upload(other)
     with town.centre.read() as connection:
         assert connection.execute(sa.select(redemption.c.outcome)).scalars().all() == ["CLAIMED"] * 3
     assert clear_redemptions(town.centre) == 1

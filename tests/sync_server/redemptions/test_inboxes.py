@@ -22,7 +22,7 @@ from sync_server.redemptions.shares import Unusual, What, unusual_shares
 from sync_server.redemptions.tables import redemption
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.tables import payout_line
-from tests.sync_server.redemptions.test_outcomes import claims, outcomes, upload
+from tests.sync_server.redemptions.test_outcomes import claims, outcomes
 from tests.sync_server.town import HOLDER, START_MS, Gate, Sold, Town, build_town
 from wire import holder_proof, presentation
 from wire.messages import ClockTrust, EntryKind, Outcome, Presentation, redemption_id
@@ -78,8 +78,8 @@ def test_a_conflict_shows_both_sides(town: Town) -> None:
     one.admit(sold, NOON_MS, list_version=41, lane=2)
     other.admit(sold, NOON_MS + 60_000, list_version=40, trust=ClockTrust.HELD)
     town.clock.pass_ms(3 * HOUR_MS)
-    upload(town, one)
-    upload(town, other)
+    town.upload(one)
+    town.upload(other)
     [row] = look(town).rows
     assert (row.inbox, row.cause, row.venue, row.pass_number) == (Inbox.CONFLICT, None, 1, sold.number)
     assert (row.venue_name, row.venue_price_fen, row.ended_as, row.liability) == (
@@ -106,7 +106,7 @@ def test_who_bears_an_entry_that_came_too_late(town: Town, kind: str, liability:
     gate = town.gate()
     gate.admit(sold, NOON_MS)
     town.clock.pass_ms(3 * HOUR_MS)
-    upload(town, gate)
+    town.upload(gate)
     [row] = look(town, inbox=Inbox.CONFLICT).rows
     assert (row.side.outcome, row.ended_as, row.liability) == ("LATE", kind, liability)
     assert row.others == ()
@@ -127,9 +127,9 @@ def test_a_code_shown_at_two_gates_within_its_15_seconds_is_a_copy(town: Town) -
         shown: dict[str, Any] = {"presentation": Presentation.SHORT, "evidence": step.to_bytes(4, "big") + proof}
         gate.admit(sold, at_ms + later_ms, **shown)
     town.clock.now_ms = at_ms + 2 * HOUR_MS
-    upload(town, bridge)
+    town.upload(bridge)
     assert look(town).rows == []
-    upload(town, park)
+    town.upload(park)
     rows = look(town).rows
     assert {(row.side.gate, row.copied, row.inbox) for row in rows} == {
         ("G1", True, Inbox.CONFLICT),
@@ -147,7 +147,7 @@ def test_what_cannot_be_true_and_what_nobody_issued(town: Town) -> None:
     gate.admit(sold, NOON_MS)
     gate.admit(sold._replace(pass_id=b"stranger"), NOON_MS)
     town.clock.pass_ms(3 * HOUR_MS)
-    upload(town, gate)
+    town.upload(gate)
     rows = look(town, inbox=Inbox.IMPLAUSIBLE).rows
     assert {(row.side.outcome, row.cause, row.pass_number) for row in rows} == {
         ("IMPLAUSIBLE", "wrong_venue", sold.number),
@@ -164,7 +164,7 @@ def test_an_entry_accepted_counts_and_is_paid_like_any_other(town: Town) -> None
     gate = town.gate()
     waiting = unproven(town, gate, sold)
     town.clock.pass_ms(3 * HOUR_MS)
-    upload(town, gate)
+    town.upload(gate)
     assert lines_paid(town) == []
     [row] = look(town, inbox=Inbox.UNPROVEN).rows
     assert (row.side.redemption_id, row.cause) == (waiting, "no_evidence")
@@ -192,7 +192,7 @@ def test_an_entry_accepted_after_another_was_counted_is_a_conflict(town: Town) -
     waiting = unproven(town, gate, sold)
     gate.admit(sold, NOON_MS + HOUR_MS)
     town.clock.pass_ms(4 * HOUR_MS)
-    upload(town, gate)
+    town.upload(gate)
     assert accept(town, waiting) is Outcome.CONFLICT
     assert len(claims(town)) == 1 and len(lines_paid(town)) == 1
     holds(town)
@@ -205,7 +205,7 @@ def test_after_staff_gave_the_right_back_an_accepted_entry_is_returned(town: Tow
     gate.write(EntryKind.RETURNED, NOON_MS + 60_000, ref_seq=seq, who="李")
     waiting = unproven(town, gate, sold, NOON_MS + HOUR_MS)
     town.clock.pass_ms(4 * HOUR_MS)
-    upload(town, gate)
+    town.upload(gate)
     assert accept(town, waiting) is Outcome.RETURNED
     assert len(lines_paid(town)) == 1
     holds(town)
@@ -216,7 +216,7 @@ def test_a_visit_of_an_annual_pass_is_accepted_without_money(town: Town) -> None
     gate = town.gate()
     seq = gate.write(EntryKind.MANUAL, START_MS + 2 * DAY_MS, pass_id=sold.pass_id, who="李", reason="camera broken")
     town.clock.now_ms = START_MS + 3 * DAY_MS
-    upload(town, gate)
+    town.upload(gate)
     [row] = look(town).rows
     assert (row.side.who, row.side.reason, row.cause, row.holder) == ("李", "camera broken", "manual", "李*花")
     assert accept(town, id_of(gate, seq)) is Outcome.PASS_VISIT
@@ -230,7 +230,7 @@ def test_what_is_decided_stays_decided(town: Town) -> None:
     waiting = unproven(town, gate, sold)
     nameless = id_of(gate, gate.write(EntryKind.MANUAL, NOON_MS, who="李", reason="school class"))
     town.clock.pass_ms(3 * HOUR_MS)
-    upload(town, gate)
+    town.upload(gate)
     with pytest.raises(NotAllowedError, match="names no pass"):
         accept(town, nameless)
     with pytest.raises(NotAllowedError, match="reason of 1 to 200"), town.centre.write() as connection:
@@ -242,7 +242,7 @@ def test_what_is_decided_stays_decided(town: Town) -> None:
     with pytest.raises(NotFoundError):
         reject(town, bytes(16))
     assert outcomes(town)[gate.device.id, 1] == ("UNPROVEN", "no_evidence")
-    upload(town, gate)
+    town.upload(gate)
     assert claims(town) == []
 
 
@@ -253,7 +253,7 @@ def test_pages_follow_one_another(town: Town) -> None:
         unproven(town, gate, one)
     town.clock.pass_ms(3 * HOUR_MS)
     for seq in range(1, 11, 2):
-        upload(town, gate, seq, seq + 1)
+        town.upload(gate, seq, seq + 1)
         town.clock.pass_ms(1_000)
     first = look(town, limit=2)
     second = look(town, limit=2, before=first.next)
@@ -272,8 +272,8 @@ def test_a_page_is_two_statements(town: Town) -> None:
         one.admit(each, NOON_MS)
         other.admit(each, NOON_MS + 60_000)
     town.clock.pass_ms(3 * HOUR_MS)
-    upload(town, one)
-    upload(town, other)
+    town.upload(one)
+    town.upload(other)
     seen: list[str] = []
     sa.event.listen(
         town.centre.engine, "before_cursor_execute", lambda _c, _cursor, statement, *_rest: seen.append(statement)
@@ -299,7 +299,7 @@ def test_the_commands(town: Town) -> None:
     gate = town.gate()
     ids = [unproven(town, gate, one) for one in sold]
     town.clock.pass_ms(3 * HOUR_MS)
-    upload(town, gate)
+    town.upload(gate)
     first = [json.loads(line) for line in run(town, "list", "--limit", "2").output.splitlines()]
     assert [set(line) == {"next"} for line in first] == [False, False, True]
     second = run(town, "list", "--limit", "2", "--before", first[-1]["next"]).output.splitlines()
@@ -381,5 +381,5 @@ def test_a_venue_that_enters_many_tickets_in_their_last_hour(town: Town) -> None
     for one in sold[80:]:
         gate.admit(one, ends_ms - HOUR_MS // 2)
     town.clock.now_ms = ends_ms - HOUR_MS // 4
-    upload(town, gate, 1, 200)
+    town.upload(gate, 1, 200)
     assert unusual(town) == [Unusual(1, What.LAST_HOUR, 1.0, 0.0, 20)]

@@ -21,14 +21,12 @@ from sync_server.checks import flaws_of
 from sync_server.commits import SharedCommits
 from sync_server.gates.registry import Device
 from sync_server.keys.pairs import open_service_key
-from sync_server.redemptions.ingest import take_in
 from sync_server.redemptions.online import redeem
 from sync_server.redemptions.rulebook import Rulebook
 from sync_server.redemptions.tables import redemption
 from tests.sync_server.conftest import Clock, centre_at
 from tests.sync_server.redemptions.test_at_once import at_once
 from tests.sync_server.town import HOLDER, START_MS, Gate, Town, build_town
-from wire.messages import batch_digest, encode_batch
 from wire.redeem import REDEEM_FORMAT, Redeem, RedeemAnswer, encode_redeem, read_answer
 
 PROCESSES = 2
@@ -141,9 +139,7 @@ def test_gates_report_the_tickets_that_are_being_checked(any_centre: Centre, tim
 
     def upload(gate: Gate) -> None:
         for first in range(1, 2 * len(sold), 20):
-            read = gate.read(first, min(first + 19, 2 * len(sold)))
-            with any_centre.write() as connection:
-                take_in(connection, any_centre, gate.device, read, batch_digest(encode_batch(read.batch)), signer)
+            town.upload(gate, first, min(first + 19, 2 * len(sold)))
 
     def check() -> None:
         for number, one in enumerate(reversed(sold)):

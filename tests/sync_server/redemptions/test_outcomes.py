@@ -11,11 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sync_server.centre import Centre
 from sync_server.issuance.credentials import bind_card, bind_id_numbers
 from sync_server.issuance.holder_keys import register
-from sync_server.keys.pairs import SigningKey, open_service_key
 from sync_server.orders.tables import item_claim
-from sync_server.redemptions.ingest import take_in
 from sync_server.redemptions.tables import redemption
-from tests.sync_server.town import HOLDER, START_MS, Gate, Town, build_town
+from tests.sync_server.town import HOLDER, START_MS, Town, build_town
 from wire import holder_proof, presentation
 from wire.credential import card_credential
 from wire.messages import (
@@ -23,9 +21,6 @@ from wire.messages import (
     EntryKind,
     Outcome,
     Presentation,
-    Receipt,
-    batch_digest,
-    encode_batch,
     redemption_id,
 )
 
@@ -42,20 +37,6 @@ def town(centre: Centre) -> Town:
 def any_town(any_centre: Centre) -> Town:
     """On both dialects: where the statements differ."""
     return build_town(any_centre)
-
-
-def upload(town: Town, gate: Gate, first: int = 1, last: int | None = None) -> Receipt:
-    """Send entries and give the receipt as the gate reads it."""
-    read = gate.read(first, last)
-    with town.centre.write() as connection:
-        digest = batch_digest(encode_batch(read.batch))
-        sealed = take_in(connection, town.centre, gate.device, read, digest, signer(town))
-    return town.read_receipt(sealed)
-
-
-def signer(town: Town) -> SigningKey:
-    with town.centre.read() as connection:
-        return open_service_key(connection, town.centre.secrets)
 
 
 def outcomes(town: Town) -> dict[tuple[bytes, int], tuple[str, str | None]]:
@@ -75,10 +56,10 @@ def test_a_ticket_passed_is_claimed_once_and_its_batch_sent_twice_changes_nothin
     gate = any_town.gate()
     seq = gate.admit(sold, NOON_MS)
     any_town.clock.pass_ms(3 * HOUR_MS)
-    first = upload(any_town, gate)
+    first = any_town.upload(gate)
     assert first.through_seq == 2
     assert first.verdicts == ((seq, Outcome.CLAIMED),)
-    assert upload(any_town, gate) == first
+    assert any_town.upload(gate) == first
     assert outcomes(any_town) == {(gate.device.id, seq): ("CLAIMED", None)}
     [claim] = claims(any_town)
     wanted = redemption_id(gate.device.id, gate.incarnation, seq).hex()
@@ -91,7 +72,7 @@ def test_what_leaves_somebody_inside_counts(town: Town, kind: EntryKind) -> None
     gate = town.gate()
     gate.admit(sold, NOON_MS, kind)
     town.clock.pass_ms(3 * HOUR_MS)
-    assert upload(town, gate).verdicts == ((1, Outcome.CLAIMED),)
+    assert town.upload(gate).verdicts == ((1, Outcome.CLAIMED),)
 
 
 def test_an_annulled_intent_moves_nothing_until_somebody_passes_late(town: Town) -> None:
@@ -99,10 +80,10 @@ def test_an_annulled_intent_moves_nothing_until_somebody_passes_late(town: Town)
     gate = town.gate()
     seq = gate.admit(sold, NOON_MS, EntryKind.ANNULLED)
     town.clock.pass_ms(3 * HOUR_MS)
-    assert upload(town, gate).verdicts == ()
+    assert town.upload(gate).verdicts == ()
     assert outcomes(town) == {} and claims(town) == []
     gate.write(EntryKind.PASSED_LATE, NOON_MS + 4_000, ref_seq=seq)
-    assert upload(town, gate, 3).verdicts == ((seq, Outcome.CLAIMED),)
+    assert town.upload(gate, 3).verdicts == ((seq, Outcome.CLAIMED),)
 
 
 def test_an_intent_waits_for_its_outcome_whichever_comes_first(any_town: Town) -> None:
@@ -111,11 +92,11 @@ def test_an_intent_waits_for_its_outcome_whichever_comes_first(any_town: Town) -
     gate.admit(one, NOON_MS)
     gate.admit(two, NOON_MS + 10_000)
     any_town.clock.pass_ms(3 * HOUR_MS)
-    assert upload(any_town, gate, 1, 1).verdicts == ()
-    assert upload(any_town, gate, 2, 2).verdicts == ((1, Outcome.CLAIMED),)
-    ahead = upload(any_town, gate, 4, 4)
+    assert any_town.upload(gate, 1, 1).verdicts == ()
+    assert any_town.upload(gate, 2, 2).verdicts == ((1, Outcome.CLAIMED),)
+    ahead = any_town.upload(gate, 4, 4)
     assert (ahead.through_seq, ahead.verdicts) == (2, ())
-    closing = upload(any_town, gate, 3, 3)
+    closing = any_town.upload(gate, 3, 3)
     assert (closing.through_seq, closing.verdicts) == (4, ((3, Outcome.CLAIMED),))
 
 
@@ -125,7 +106,7 @@ def test_an_annual_pass_visits_without_money(town: Town) -> None:
     gate.admit(sold, NOON_MS + 24 * HOUR_MS)
     gate.admit(sold, NOON_MS + 25 * HOUR_MS)
     town.clock.pass_ms(30 * HOUR_MS)
-    assert upload(town, gate).verdicts == ((1, Outcome.PASS_VISIT), (3, Outcome.PASS_VISIT))
+    assert town.upload(gate).verdicts == ((1, Outcome.PASS_VISIT), (3, Outcome.PASS_VISIT))
     assert claims(town) == []
 
 
@@ -135,8 +116,8 @@ def test_the_second_of_two_gates_that_were_cut_off_is_a_conflict(town: Town) -> 
     one.admit(sold, NOON_MS + 60_000)
     other.admit(sold, NOON_MS)
     town.clock.pass_ms(3 * HOUR_MS)
-    assert upload(town, one).verdicts == ((1, Outcome.CLAIMED),)
-    assert upload(town, other).verdicts == ((1, Outcome.CONFLICT),)
+    assert town.upload(one).verdicts == ((1, Outcome.CLAIMED),)
+    assert town.upload(other).verdicts == ((1, Outcome.CONFLICT),)
     assert len(claims(town)) == 1
 
 
@@ -146,7 +127,7 @@ def test_in_one_batch_the_earlier_of_two_wins(town: Town) -> None:
     gate.admit(sold, NOON_MS + 60_000)
     gate.admit(sold, NOON_MS)
     town.clock.pass_ms(3 * HOUR_MS)
-    assert upload(town, gate).verdicts == ((1, Outcome.CONFLICT), (3, Outcome.CLAIMED))
+    assert town.upload(gate).verdicts == ((1, Outcome.CONFLICT), (3, Outcome.CLAIMED))
 
 
 def test_an_entry_that_the_ticket_still_allows_is_a_repeat(town: Town) -> None:
@@ -155,7 +136,7 @@ def test_an_entry_that_the_ticket_still_allows_is_a_repeat(town: Town) -> None:
     for minute in range(3):
         gate.admit(sold, NOON_MS + minute * 60_000)
     town.clock.pass_ms(3 * HOUR_MS)
-    assert [outcome for _, outcome in upload(town, gate).verdicts] == [
+    assert [outcome for _, outcome in town.upload(gate).verdicts] == [
         Outcome.CLAIMED,
         Outcome.REPEAT,
         Outcome.CONFLICT,
@@ -171,7 +152,7 @@ def test_an_entry_after_staff_gave_the_right_back_is_returned(town: Town, splits
     gate.admit(sold, NOON_MS + 120_000)
     town.clock.pass_ms(3 * HOUR_MS)
     for first, last in splits:
-        upload(town, gate, first, last)
+        town.upload(gate, first, last)
     assert sorted(outcome for outcome, _ in outcomes(town).values()) == ["CLAIMED", "RETURNED"]
     assert len(claims(town)) == 1
 
@@ -183,12 +164,12 @@ def test_a_conflict_becomes_returned_when_its_gate_tells_that_it_gave_the_right_
     one.write(EntryKind.RETURNED, NOON_MS + 60_000, ref_seq=1, who="李")
     other.admit(sold, NOON_MS + 120_000)
     any_town.clock.pass_ms(3 * HOUR_MS)
-    upload(any_town, one, 1, 2)
-    receipt = upload(any_town, other)
+    any_town.upload(one, 1, 2)
+    receipt = any_town.upload(other)
     assert receipt.verdicts == ((1, Outcome.CONFLICT),)
-    upload(any_town, one, 3, 3)
+    any_town.upload(one, 3, 3)
     assert outcomes(any_town)[other.device.id, 1] == ("RETURNED", None)
-    assert upload(any_town, other) == receipt, "the same bytes again give the same receipt"
+    assert any_town.upload(other) == receipt, "the same bytes again give the same receipt"
 
 
 def test_after_a_refund_an_entry_is_late(town: Town) -> None:
@@ -201,7 +182,7 @@ def test_after_a_refund_an_entry_is_late(town: Town) -> None:
     gate.admit(sold, NOON_MS)
     gate.admit(sold, NOON_MS + 60_000)
     town.clock.pass_ms(3 * HOUR_MS)
-    assert upload(town, gate).verdicts == ((1, Outcome.LATE), (3, Outcome.LATE))
+    assert town.upload(gate).verdicts == ((1, Outcome.LATE), (3, Outcome.LATE))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +200,7 @@ def test_without_proof_that_code_or_card_was_there_nothing_is_paid(town: Town, s
     gate = town.gate()
     gate.admit(sold, NOON_MS, **shown)
     town.clock.pass_ms(3 * HOUR_MS)
-    upload(town, gate)
+    town.upload(gate)
     assert outcomes(town) == {(gate.device.id, 1): ("UNPROVEN", "no_evidence")}
     assert claims(town) == []
 
@@ -236,7 +217,7 @@ def test_a_card_proves_itself_by_the_venues_own_hash(any_town: Town) -> None:
     proof = b"\0\2" + card_credential(any_town.credential_key("bridge"), "410200", "A12345678")
     gate.admit(sold, NOON_MS, presentation=Presentation.CARD, evidence=proof)
     any_town.clock.pass_ms(3 * HOUR_MS)
-    assert upload(any_town, gate).verdicts == ((1, Outcome.CLAIMED),)
+    assert any_town.upload(gate).verdicts == ((1, Outcome.CLAIMED),)
 
 
 def test_what_staff_let_in_by_hand_waits_for_an_operator(town: Town) -> None:
@@ -245,7 +226,7 @@ def test_what_staff_let_in_by_hand_waits_for_an_operator(town: Town) -> None:
     gate.write(EntryKind.MANUAL, NOON_MS, pass_id=sold.pass_id, who="李", reason="camera broken")
     gate.write(EntryKind.MANUAL, NOON_MS, who="李", reason="school class")
     town.clock.pass_ms(3 * HOUR_MS)
-    upload(town, gate)
+    town.upload(gate)
     assert set(outcomes(town).values()) == {("UNPROVEN", "manual")}
 
 
@@ -253,7 +234,7 @@ def test_a_pass_nobody_issued_is_kept_as_unknown(town: Town) -> None:
     [sold] = town.sell("single")
     gate = town.gate()
     gate.admit(sold._replace(pass_id=b"stranger"), NOON_MS)
-    assert upload(town, gate).verdicts == ((1, Outcome.UNKNOWN_PASS),)
+    assert town.upload(gate).verdicts == ((1, Outcome.UNKNOWN_PASS),)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +250,7 @@ def test_what_cannot_be_true_is_implausible(town: Town, venue: str, at_ms: int, 
     gate = town.gate(venue)
     gate.admit(sold, at_ms)
     town.clock.pass_ms(9 * 24 * HOUR_MS)
-    upload(town, gate)
+    town.upload(gate)
     assert outcomes(town) == {(gate.device.id, 1): ("IMPLAUSIBLE", cause)}
 
 
@@ -278,7 +259,7 @@ def test_a_clock_that_the_gate_did_not_trust_condemns_nothing(town: Town) -> Non
     gate = town.gate()
     gate.admit(sold, 0, trust=ClockTrust.UNKNOWN)
     town.clock.pass_ms(HOUR_MS)
-    assert upload(town, gate).verdicts == ((1, Outcome.CLAIMED),)
+    assert town.upload(gate).verdicts == ((1, Outcome.CLAIMED),)
 
 
 def test_refusals_and_events_are_kept_and_count_nothing(any_town: Town) -> None:
@@ -286,7 +267,7 @@ def test_refusals_and_events_are_kept_and_count_nothing(any_town: Town) -> None:
     gate = any_town.gate()
     gate.write(EntryKind.REFUSED, NOON_MS, reason="used_up\0" + "x" * 300, pass_id=sold.pass_id, lane=10**9)
     gate.write(EntryKind.EVENT, 2**62, reason="lane_closed", ref_seq=2**63)
-    assert upload(any_town, gate).through_seq == 2
+    assert any_town.upload(gate).through_seq == 2
     assert outcomes(any_town) == {}
 
 
@@ -317,7 +298,7 @@ def test_a_rotating_code_proves_a_visit_only_if_a_phone_of_the_pass_drew_it_then
     evidence = evidence[:-1] if flaw == "cut short" else evidence
     seq = gate.admit(sold, at_ms, presentation=Presentation.SHORT, evidence=evidence)
     any_town.clock.now_ms = at_ms + HOUR_MS // 2
-    upload(any_town, gate)
+    any_town.upload(gate)
     assert outcomes(any_town) == {(gate.device.id, seq): outcome}
 
 
@@ -354,7 +335,7 @@ def test_no_row_of_a_batch_holds_up_the_others(any_town: Town) -> None:
         gate.write(EntryKind.RETURNED, NOON_MS, ref_seq=ref_seq)
     seq = gate.admit(good, NOON_MS)
     any_town.clock.pass_ms(3 * HOUR_MS)
-    receipt = upload(any_town, gate)
+    receipt = any_town.upload(gate)
     assert receipt.through_seq == len(gate.entries)
     assert dict(receipt.verdicts)[seq] is Outcome.CLAIMED
     assert len(outcomes(any_town)) == 2 * len(STRANGE) + 1

@@ -12,14 +12,12 @@ from sync_server.centre import Centre
 from sync_server.feed.publishing import publish_feeds
 from sync_server.feed.tables import pass_use
 from sync_server.orders.holders import Holder
-from sync_server.redemptions.ingest import take_in
 from sync_server.redemptions.uses import count_uses
 from tests.sync_server.feed.fetching import fetch
-from tests.sync_server.redemptions.test_outcomes import signer
-from tests.sync_server.town import HOLDER, START_MS, Gate, Sold, Town, build_town
+from tests.sync_server.town import HOLDER, START_MS, Sold, Town, build_town
 from wire import moments
 from wire.feed import Mark, UseRow
-from wire.messages import EntryKind, batch_digest, encode_batch
+from wire.messages import EntryKind
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -41,13 +39,6 @@ def sold(town: Town) -> Sold:
     return one
 
 
-def upload(town: Town, gate: Gate, first: int = 1, last: int | None = None) -> None:
-    read = gate.read(first, last)
-    with town.centre.write() as connection:
-        digest = batch_digest(encode_batch(read.batch))
-        take_in(connection, town.centre, gate.device, read, digest, signer(town))
-
-
 def told(town: Town, sold: Sold, venue: str = "bridge") -> UseRow | None:
     """As the venue's gates hear of it."""
     while count_uses(town.centre):
@@ -63,7 +54,7 @@ def test_uses_of_all_gates_of_the_venue_are_counted_by_its_days(town: Town, sold
     other.admit(sold, NOON_MS + DAY_MS + HOUR_MS)
     elsewhere.admit(sold, NOON_MS)
     for gate in (one, other, elsewhere):
-        upload(town, gate)
+        town.upload(gate)
     row = told(town, sold)
     assert row is not None
     day = moments.day_number(NOON_MS + DAY_MS, ZONE)
@@ -81,16 +72,16 @@ def test_nobody_is_told_of_a_pass_that_was_never_used(town: Town, sold: Sold) ->
 def test_a_use_given_back_is_none_and_a_new_one_counts(town: Town, sold: Sold) -> None:
     gate = town.gate()
     intent = gate.admit(sold, NOON_MS)
-    upload(town, gate)
+    town.upload(gate)
     first = told(town, sold)
     assert first is not None and first.total == 1
     gate.write(EntryKind.RETURNED, NOON_MS + HOUR_MS, ref_seq=intent, pass_id=sold.pass_id)
-    upload(town, gate, 3)
+    town.upload(gate, 3)
     back = told(town, sold)
     assert back is not None and (back.total, back.on_day) == (0, 0)
     assert back.marks == (Mark(gate.device.id, gate.incarnation, 3),)
     gate.admit(sold, NOON_MS + 2 * HOUR_MS)
-    upload(town, gate, 4)
+    town.upload(gate, 4)
     again = told(town, sold)
     assert again is not None and (again.total, again.on_day) == (1, 1)
 
@@ -100,12 +91,12 @@ def test_what_lies_beyond_a_gap_is_counted_when_the_gap_is_closed(town: Town, so
     gate = town.gate()
     for hour, shown in enumerate((sold, other, sold)):
         gate.admit(shown, NOON_MS + hour * HOUR_MS)
-    upload(town, gate, 1, 2)
-    upload(town, gate, 5, 6)
+    town.upload(gate, 1, 2)
+    town.upload(gate, 5, 6)
     gapped = told(town, sold)
     assert gapped is not None
     assert (gapped.total, gapped.marks) == (1, (Mark(gate.device.id, gate.incarnation, 2),))
-    upload(town, gate, 3, 4)
+    town.upload(gate, 3, 4)
     whole = told(town, sold)
     assert whole is not None
     assert (whole.total, whole.marks) == (2, (Mark(gate.device.id, gate.incarnation, 6),))
@@ -114,10 +105,10 @@ def test_what_lies_beyond_a_gap_is_counted_when_the_gap_is_closed(town: Town, so
 def test_the_same_batches_again_tell_nothing_new(town: Town, sold: Sold) -> None:
     gate = town.gate()
     gate.admit(sold, NOON_MS)
-    upload(town, gate)
+    town.upload(gate)
     told(town, sold)
     version = fetch(town).head.version
-    upload(town, gate)
+    town.upload(gate)
     told(town, sold)
     assert fetch(town).head.version == version
     with town.centre.read() as connection:
