@@ -65,15 +65,17 @@ def find_out(shown: recognition.Recognised, world: World, leaving: bool = False)
     return _of_static(shown, world, leaving)
 
 
-def _of_static(code: StaticCode, world: World, leaving: bool) -> Known:
-    reading = token.read_token(code.text, world.keys, world.place, *_judged_by(world, leaving))
+def _of_static(shown: StaticCode, world: World, leaving: bool) -> Known:
+    code = token.take_apart(shown.text)
+    if isinstance(code, Reason):
+        return _unproven(Presentation.STATIC, code, shown.text, world)
+    claims, reading = code.claims, code.read(world.keys, world.place, *_judged_by(world, leaving))
     if isinstance(reading, Reason):
-        claims = token.signed_claims(code.text, world.keys) if reading in TOLD_ALL_THE_SAME else None
-        if claims is None:
-            return _unproven(Presentation.STATIC, reading, code.text, world)
-        return Known(Presentation.STATIC, Facts(reading), claims.pass_id, token.evidence_of(code.text), claims)
-    facts = Facts(reading, listed=_row_of(reading.pass_id, world))
-    return Known(Presentation.STATIC, facts, reading.pass_id, token.evidence_of(code.text), reading)
+        if reading not in TOLD_ALL_THE_SAME or not code.is_genuine(world.keys):
+            return _unproven(Presentation.STATIC, reading, shown.text, world)
+        return Known(Presentation.STATIC, Facts(reading), claims.pass_id, code.evidence, claims)
+    facts = Facts(reading, listed=_row_of(claims.pass_id, world))
+    return Known(Presentation.STATIC, facts, claims.pass_id, code.evidence, claims)
 
 
 def _of_full(code: FullCode, world: World, leaving: bool) -> Known:

@@ -12,7 +12,7 @@ from wire.keyset import KeySet
 from wire.messages import Entry
 from wire.presentation import FullCode, ShortCode, StaticCode, read_presentation
 from wire.reasons import Reason
-from wire.token import Claims, Place
+from wire.token import Claims, Place, Token
 
 MAX_LINE_BYTES = 4_096
 """Of a longer line only this much is looked at; no code is nearly as long."""
@@ -47,16 +47,17 @@ def lines_of(stream: IO[bytes]) -> Iterator[str]:
 def judge_token(text: str, keys: KeySet, place: Place, now_ms: int) -> dict[str, object]:
     """What the gate's own reading of a code comes to; the list, and with it a short code's key, has no say here."""
     code = read_presentation(text)
+    signed = token.take_apart(text) if isinstance(code, StaticCode) else code
     reading: Claims | Reason
-    if isinstance(code, FullCode):
-        reading = presentation.read_full(code, keys, place, now_ms)
-        claims = code.claims if code.is_genuine(keys) else None
-        if isinstance(reading, Claims) and abs(code.step - presentation.step_at(now_ms)) > 1:
+    claims = signed.claims if isinstance(signed, FullCode | Token) and signed.is_genuine(keys) else None
+    if isinstance(signed, Token):
+        reading = signed.read(keys, place, now_ms)
+    elif isinstance(signed, FullCode):
+        reading = presentation.read_full(signed, keys, place, now_ms)
+        if isinstance(reading, Claims) and abs(signed.step - presentation.step_at(now_ms)) > 1:
             reading = Reason.CODE_TOO_OLD
-    elif isinstance(code, StaticCode):
-        reading, claims = token.read_token(text, keys, place, now_ms), token.signed_claims(text, keys)
     else:
-        reading, claims = (Reason.NEEDS_FULL_CODE if isinstance(code, ShortCode) else code), None
+        reading = Reason.NEEDS_FULL_CODE if isinstance(signed, ShortCode) else signed
     return {
         "ok": isinstance(reading, Claims),
         "reason": None if isinstance(reading, Claims) else reading,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
-_DIGIT = {character: value for value, character in enumerate(ALPHABET)}
 _PAIR = [ALPHABET[n % 45] + ALPHABET[n // 45] for n in range(45 * 45)]
-_PAIR_VALUE = {pair: value for value, pair in enumerate(_PAIR)}
+_NO_DIGIT = 255
+_DIGITS = bytes(ALPHABET.index(chr(n)) if chr(n) in ALPHABET else _NO_DIGIT for n in range(256))
 
 
 def encode(data: bytes) -> str:
@@ -18,13 +20,13 @@ def encode(data: bytes) -> str:
 
 def decode(text: str) -> bytes | None:
     """The bytes, or None for a text that `encode` never writes (alphabet, length, a group past its range)."""
-    remainder = len(text) % 3
-    if remainder == 1:
-        return None
-    whole = len(text) - remainder
+    groups, remainder = divmod(len(text), 3)
     try:
-        words = [_PAIR_VALUE[text[i : i + 2]] + 2025 * _DIGIT[text[i + 2]] for i in range(0, whole, 3)]
-        last = bytes([_PAIR_VALUE[text[whole:]]]) if remainder else b""
-        return b"".join([word.to_bytes(2, "big") for word in words]) + last
-    except (KeyError, OverflowError, ValueError):
+        digits = text.encode("ascii").translate(_DIGITS)
+        if remainder == 1 or _NO_DIGIT in digits:
+            return None
+        words = [a + 45 * b + 2025 * c for a, b, c in zip(digits[::3], digits[1::3], digits[2::3], strict=False)]
+        last = bytes([digits[-2] + 45 * digits[-1]]) if remainder else b""
+        return struct.pack(f">{groups}H", *words) + last
+    except (UnicodeEncodeError, ValueError, struct.error):
         return None

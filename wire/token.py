@@ -108,6 +108,38 @@ def sign_token(claims: Claims, key_id: int, private_key: bytes) -> str:
     return PREFIX + base45.encode(payload + signing.sign(private_key, KIND, VERSION, payload))
 
 
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token taken apart, not yet believed: call `read`."""
+
+    claims: Claims
+    key_id: int
+    data: bytes
+
+    @property
+    def evidence(self) -> bytes:
+        """What an entry keeps to show that this very token was presented: no list contains it (wire.md §6)."""
+        return hashlib.sha256(self.data).digest()[:EVIDENCE_BYTES]
+
+    def read(
+        self, keys: KeySet, place: Place, now_ms: int | None, products: frozenset[int] | None = None
+    ) -> Claims | Reason:
+        """See `read_token`."""
+        key = check_claims(self.claims, self.key_id, keys, place, now_ms, products)
+        if isinstance(key, Reason):
+            return key
+        return self.claims if self._is_by(key) else Reason.FORGED
+
+    def is_genuine(self, keys: KeySet) -> bool:
+        """Whether a pass key of the centre signed it, whatever the dates say."""
+        key = keys.find(Purpose.PASS, self.key_id, None)
+        return key is not None and self._is_by(key)
+
+    def _is_by(self, key: PublicKey) -> bool:
+        claims, signature = self.data[:CLAIMS_BYTES], self.data[CLAIMS_BYTES:]
+        return signing.verify_kind(key.public, KIND, VERSION, claims, signature)
+
+
 def read_token(
     text: str, keys: KeySet, place: Place, now_ms: int | None, products: frozenset[int] | None = None
 ) -> Claims | Reason:
@@ -116,14 +148,8 @@ def read_token(
     Cheap checks come first and the curve last, so garbage costs a look at its beginning. `now_ms` None (clock unknown)
     leaves dates to the decision; `products` None accepts any. Whether the list allows the pass is not judged here.
     """
-    taken_apart = _take_apart(text)
-    if isinstance(taken_apart, Reason):
-        return taken_apart
-    data, key_id, claims = taken_apart
-    key = check_claims(claims, key_id, keys, place, now_ms, products)
-    if isinstance(key, Reason):
-        return key
-    return claims if _is_signed(data, key.public) else Reason.FORGED
+    code = take_apart(text)
+    return code if isinstance(code, Reason) else code.read(keys, place, now_ms, products)
 
 
 def check_claims(
@@ -146,31 +172,24 @@ def check_claims(
     return key
 
 
-def signed_claims(text: str, keys: KeySet) -> Claims | None:
-    """What a refused token really says, for the facts beside the reason; None when no known key signed it."""
-    taken_apart = _take_apart(text)
-    if isinstance(taken_apart, Reason):
-        return None
-    data, key_id, claims = taken_apart
-    key = keys.find(Purpose.PASS, key_id, None)
-    return claims if key is not None and _is_signed(data, key.public) else None
-
-
 def unverified_claims(text: str) -> Claims:
     """What a token says, for the centre that signed it. ValueError: it is no token."""
-    taken_apart = _take_apart(text)
-    if isinstance(taken_apart, Reason):
-        raise ValueError(f"no token: {taken_apart}")
-    return taken_apart[2]
+    code = take_apart(text)
+    if isinstance(code, Reason):
+        raise ValueError(f"no token: {code}")
+    return code.claims
 
 
 def evidence_of(text: str) -> bytes:
-    """What an entry keeps to show that this very token was presented: no list contains it (wire.md §6)."""
-    data = base45.decode(text.removeprefix(PREFIX)) or b""
-    return hashlib.sha256(data).digest()[:EVIDENCE_BYTES]
+    """See `Token.evidence`. ValueError: it is no token."""
+    code = take_apart(text)
+    if isinstance(code, Reason):
+        raise ValueError(f"no token: {code}")
+    return code.evidence
 
 
-def _take_apart(text: str) -> tuple[bytes, int, Claims] | Reason:
+def take_apart(text: str) -> Token | Reason:
+    """What a text claims to be, or why it is no token."""
     if not text.startswith(PREFIX):
         return Reason.NOT_OURS
     if len(text) > MAX_TEXT_LENGTH or not text.isascii():
@@ -184,7 +203,10 @@ def _take_apart(text: str) -> tuple[bytes, int, Claims] | Reason:
     if data is None or len(data) != TOKEN_BYTES:
         return Reason.MALFORMED
     found = unpack_claims(data)
-    return found if isinstance(found, Reason) else (data, *found)
+    if isinstance(found, Reason):
+        return found
+    key_id, claims = found
+    return Token(claims, key_id, data)
 
 
 def unpack_claims(data: bytes) -> tuple[int, Claims] | Reason:
@@ -209,6 +231,3 @@ def unpack_claims(data: bytes) -> tuple[int, Claims] | Reason:
     )
     return key_id, claims
 
-
-def _is_signed(data: bytes, public_key: bytes) -> bool:
-    return signing.verify_kind(public_key, KIND, VERSION, data[: _CLAIMS.size], data[_CLAIMS.size :])

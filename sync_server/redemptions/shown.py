@@ -77,13 +77,13 @@ def unproven(how: Presentation, text: str, rules: VenueRules, reason: Reason | N
 
 
 def _of_static(text: str, keys: KeySet, rules: VenueRules, now_ms: int) -> Shown:
-    reading = token.read_token(text, keys, rules.place, now_ms, frozenset(rules.products))
-    if isinstance(reading, Claims):
-        return Shown(Presentation.STATIC, reading.pass_id, token.evidence_of(text), reading)
-    claims = token.signed_claims(text, keys) if reading in TOLD_ALL_THE_SAME else None
-    if claims is None:
+    code = token.take_apart(text)
+    if isinstance(code, Reason):
+        return unproven(Presentation.STATIC, text, rules, code)
+    reading = code.read(keys, rules.place, now_ms, frozenset(rules.products))
+    if isinstance(reading, Reason) and not (reading in TOLD_ALL_THE_SAME and code.is_genuine(keys)):
         return unproven(Presentation.STATIC, text, rules, reading)
-    return Shown(Presentation.STATIC, claims.pass_id, token.evidence_of(text), reading)
+    return Shown(Presentation.STATIC, code.claims.pass_id, code.evidence, reading)
 
 
 def _of_full(code: FullCode, text: str, keys: KeySet, rules: VenueRules, now_ms: int) -> Shown:

@@ -118,11 +118,14 @@ def test_a_key_of_another_purpose_or_past_its_dates_verifies_nothing() -> None:
     assert read(signed(not_after=9_000_000), NOW_MS + 2 * YEAR_MS) is Reason.UNKNOWN_KEY
 
 
-def test_signed_claims_tells_facts_only_of_what_was_signed() -> None:
-    expired = signed(not_after=3_700_000)
-    assert token.signed_claims(expired, KEY_SET) == replace(CLAIMS, not_after=3_700_000)
-    assert token.signed_claims(with_byte(20, 1), KEY_SET) is None
-    assert token.signed_claims("hello", KEY_SET) is None
+def test_only_what_was_signed_is_genuine_whatever_its_dates() -> None:
+    expired, changed = token.take_apart(signed(not_after=3_700_000)), token.take_apart(with_byte(20, 1))
+    assert isinstance(expired, token.Token)
+    assert expired.is_genuine(KEY_SET)
+    assert expired.claims == replace(CLAIMS, not_after=3_700_000)
+    assert isinstance(changed, token.Token)
+    assert not changed.is_genuine(KEY_SET)
+    assert token.take_apart("hello") is Reason.NOT_OURS
 
 
 @given(st.integers(0, 91), st.integers(0, 7))
