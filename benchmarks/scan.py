@@ -11,6 +11,7 @@ import os
 import sqlite3
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,15 +46,20 @@ FLOOR_ROW = bytes(120)
 
 
 class Arm:
-    """A turnstile through which everybody walks at once, so that what is measured ends at the pulse."""
+    """A turnstile through which everybody walks at once. It notes when it was pulsed: there an admission ends.
+
+    What follows, telling the screen and the staff, no visitor waits for.
+    """
 
     has_passage_sensor = True
     ready = True
     fire = False
     tampered = False
     fault = None
+    pulsed_s = 0.0
 
     def open_for(self, pulse_ms: int, note: Note) -> int:
+        self.pulsed_s = time.perf_counter()
         return boot_clock_ms() * 1_000_000
 
     def passing(self, direction: Direction) -> bool:
@@ -79,7 +85,8 @@ class Bench:
         self.world = WorldView(clocks, PassListHolder(data_dir), sync, bytes(32))
         self.journal = Journal(Entries.open(data_dir, lambda: os.urandom(8))[0])
         self.journal.start()
-        self.lane = Lane(1, Arm(), LanePassages(window_ms=5000, has_sensor=True), pulse_ms=300)
+        self.arm = Arm()
+        self.lane = Lane(1, self.arm, LanePassages(window_ms=5000, has_sensor=True), pulse_ms=300)
         self.gate = Gate(
             self.journal, self.world.look, Board((1,), boot_clock_ms), [self.lane], lambda: boot_clock_ms() * 1_000_000
         )
@@ -104,15 +111,14 @@ class Bench:
         for _ in range(ADMISSIONS):
             number = next(self.numbers)
             text = self.venue.token(number)
-            yield "admission", rounds.seconds(lambda text=text: self._admit(text))  # type: ignore[misc]
+            yield "admission", self._admit(text)
             self._walk_through()
             data = base45.decode(text.removeprefix(token.PREFIX)) or b""
             yield "floor", rounds.seconds(lambda data=data, number=number: self._floor(data, number))  # type: ignore[misc]
 
     def admit_next(self) -> float:
         """The next visitor with a pass of their own comes and walks through: seconds until the turnstile opened."""
-        text = self.venue.token(next(self.numbers))
-        taken_s = rounds.seconds(lambda: self._admit(text))
+        taken_s = self._admit(self.venue.token(next(self.numbers)))
         self._walk_through()
         return taken_s
 
@@ -131,9 +137,12 @@ class Bench:
         verdict = decide(known.facts, world.venue, now)
         assert isinstance(verdict, Admit), verdict
 
-    def _admit(self, text: str) -> None:
+    def _admit(self, text: str) -> float:
+        """Seconds from the code to the pulse."""
+        began_s = time.perf_counter()
         verdict = self.gate.present(self.lane, StaticCode(text))
         assert isinstance(verdict, Admit), verdict
+        return self.arm.pulsed_s - began_s
 
     def _walk_through(self) -> None:
         now_ns = (boot_clock_ms() + 2) * 1_000_000
@@ -294,7 +303,12 @@ def main(passes: int, larger: int, folder: Path) -> None:
     p3 = lookup_ratio(small, large)
     rounds.table(
         [
-            ("P1", f"admission ÷ verify + lookup + commit, {passes:,} passes", f"{p1:.2f}", "≤ 1.5"),
+            (
+                "P1",
+                f"admission until the pulse ÷ verify + lookup + commit, {passes:,} passes",
+                f"{p1:.2f}",
+                "≤ 1.5",
+            ),
             ("", "  median of one admission / its floor, ms", f"{admission_ms:.2f} / {floor_ms:.2f}", ""),
             ("P2", "refusing a forgery ÷ verify", f"{forgery:.2f}", "≤ 2.0"),
             ("P2", "refusing garbage ÷ verify", f"{garbage:.2f}", "≤ 0.2"),

@@ -238,8 +238,8 @@ class Entries:
 
         What is kept of earlier journals stands before entry 1, each up to where the next begins.
         """
-        if self.incarnation in marks:
-            return marks[self.incarnation]
+        if not marks or self.incarnation in marks:
+            return marks.get(self.incarnation, NOTHING_COUNTED)
         kept = self._db.execute("SELECT incarnation, shift FROM superseded WHERE shift IS NOT NULL ORDER BY number")
         return next((min(0, marks[before] - shift) for before, shift in kept if before in marks), NOTHING_COUNTED)
 
@@ -323,12 +323,12 @@ class Entries:
         self._db.close()
 
     def _places_now(self) -> list[tuple[int, int] | None]:
-        return [_place(self.path), _place(self.path.with_name(self.path.name + LOG_SUFFIX))]
+        return [_place(file) for file in (str(self.path), f"{self.path}{LOG_SUFFIX}")]
 
 
-def _place(path: Path) -> tuple[int, int] | None:
+def _place(file: str) -> tuple[int, int] | None:
     try:
-        found = os.stat(path)  # noqa: PTH116 - with every commit, and a third of the time of Path.stat
+        found = os.stat(file)  # noqa: PTH116 - with every commit, and a third of the time of Path.stat
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -6,14 +6,12 @@ done, and what reaches the disk all the same is taken back in the next commit, b
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from gate_agent.disk import PRIMARY_CODE
@@ -45,22 +43,22 @@ class CannotRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A work and its one answer. Who gives up cancels the answer, which succeeds only while none was given."""
-
-    work: Work[Any]
-    answer: Future[Any]
-
-
-@dataclass(frozen=True, slots=True)
 class _Done:
     """A work that was done, not yet on disk: what it returned or raised, and the entries it appended."""
 
-    waiting: _Waiting
     result: Any
-    fault: Exception | None
+    fault: Exception | None = None
     after_seq: int = 0
     through_seq: int = 0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A work and where its one answer is put, unless it was given up before."""
+
+    work: Work[Any]
+    answer: queue.SimpleQueue[_Done] = field(default_factory=queue.SimpleQueue)
+    given_up: bool = False
 
 
 class Journal:
@@ -72,7 +70,7 @@ class Journal:
     def __init__(self, entries: Entries, patience_s: float = PATIENCE_S) -> None:
         self._entries = entries
         self._patience_s = patience_s
-        self._waiting: queue.Queue[_Waiting | None] = queue.Queue(WAITING_LIMIT)
+        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()  # in C: a lane waits for no less code
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._closed = False
         self._lock = threading.Lock()
@@ -112,54 +110,52 @@ class Journal:
         refusal = self._refusal
         if self._hangs and refusal is not None:
             return refusal
-        answer = self._put(work)
-        if answer is None:
+        waiting = self._put(work)
+        if waiting is None:
             return CannotRecord("the journal does not keep up")
         try:
-            return answer.result(self._patience_s)
-        except TimeoutError:
-            return self._give_up(answer)
+            done = waiting.answer.get(timeout=self._patience_s)
+        except queue.Empty:
+            done = self._give_up(waiting)
+        if done.fault is not None:
+            raise done.fault
+        answer: T | CannotRecord = done.result
+        return answer
 
     def post(self, work: Work[object]) -> None:
         """Have `work` done without waiting: for what may be lost when the disk is full, never for an admission."""
-        answer = self._put(work)
-        if answer is not None:
-            answer.add_done_callback(_report)
+        self._put(_seen(work))
 
     def close(self) -> None:
         """Finish what waits, then let go of the file; a disk that does not answer is not waited for longer."""
         with self._lock:  # whatever comes from now on is answered at once, and nobody waits for a thread that ended
             self._closed = True
         if self._thread.is_alive():
-            with contextlib.suppress(queue.Full):
-                self._waiting.put(None, timeout=STOP_LIMIT_S)
+            self._waiting.put(None)
             self._thread.join(STOP_LIMIT_S)
         while not self._waiting.empty():
             waiting = self._waiting.get_nowait()
-            if waiting is not None and not waiting.answer.cancelled():
-                waiting.answer.set_result(CannotRecord("the gate is being stopped"))
+            if waiting is not None:
+                waiting.answer.put(_Done(CannotRecord("the gate is being stopped")))
         if not self._thread.is_alive():
             self._entries.close()
 
-    def _put(self, work: Work[T]) -> Future[T | CannotRecord] | None:
-        waiting = _Waiting(work, Future())
+    def _put(self, work: Work[Any]) -> _Waiting | None:
+        waiting = _Waiting(work)
         with self._lock:
-            if self._closed:
+            if self._closed or self._waiting.qsize() >= WAITING_LIMIT:
                 return None
-            try:
-                self._waiting.put_nowait(waiting)
-            except queue.Full:
-                return None
-        return waiting.answer
+            self._waiting.put(waiting)
+        return waiting
 
-    def _give_up(self, answer: Future[T | CannotRecord]) -> T | CannotRecord:
+    def _give_up(self, waiting: _Waiting) -> _Done:
         """The wait is over: the answer if it came at this very moment, else the work is withdrawn."""
         with self._lock:
-            if answer.cancel():
-                self._hangs = True
-                self._refusal = CannotRecord(f"{self._entries.path.name}: the disk does not answer")
-                return self._refusal
-        return answer.result()
+            if not waiting.answer.empty():
+                return waiting.answer.get()
+            waiting.given_up = self._hangs = True
+            self._refusal = CannotRecord(f"{self._entries.path.name}: the disk does not answer")
+            return _Done(self._refusal)
 
     def _run(self) -> None:
         while (first := self._waiting.get()) is not None:
@@ -185,23 +181,23 @@ class Journal:
 
     def _commit(self, group: list[_Waiting]) -> None:
         """One transaction for the group. Answers are given only after it is on disk."""
-        done: list[_Done] = []
+        done: list[tuple[_Waiting, _Done]] = []
         refusal = None if (displaced := self._entries.displaced()) is None else CannotRecord(displaced)
         if refusal is None:
             try:
                 with self._entries.transaction():
                     for after_seq, through_seq in self._given_up:
                         self._entries.take_back(after_seq, through_seq)
-                    done = [self._do(waiting) for waiting in group if not waiting.answer.cancelled()]
+                    done = [(waiting, self._do(waiting.work)) for waiting in group if not waiting.given_up]
             except sqlite3.Error as error:
                 for_people = error.sqlite_errorcode & PRIMARY_CODE in FOR_PEOPLE
                 sentence = f"nothing can be written to {self._entries.path.name}: {error}"
                 refusal = CannotRecord(sentence, for_people)
         if refusal is not None:
-            done = [_Done(waiting, refusal, None) for waiting in group]
+            done = [(waiting, _Done(refusal)) for waiting in group]
         self._answer(done, refusal)
 
-    def _answer(self, done: list[_Done], refusal: CannotRecord | None) -> None:
+    def _answer(self, done: list[tuple[_Waiting, _Done]], refusal: CannotRecord | None) -> None:
         """Give the answers; of who waits no longer, what was appended is taken back with the next commit."""
         with self._lock:
             self._hangs, self._refusal = False, refusal
@@ -209,28 +205,34 @@ class Journal:
             if refusal is None:
                 self.commits += 1
                 self._given_up.clear()
-            for one in done:
-                if one.waiting.answer.cancelled():
-                    self._given_up += [(one.after_seq, one.through_seq)] if one.through_seq > one.after_seq else []
-                elif one.fault is None:
-                    one.waiting.answer.set_result(one.result)
-                else:
-                    one.waiting.answer.set_exception(one.fault)
+            for waiting, one in done:
+                if not waiting.given_up:
+                    waiting.answer.put(one)
+                elif one.through_seq > one.after_seq:
+                    self._given_up.append((one.after_seq, one.through_seq))
 
-    def _do(self, waiting: _Waiting) -> _Done:
+    def _do(self, work: Work[Any]) -> _Done:
         after_seq = self._entries.last_seq
         try:
             with self._entries.part():
-                result = waiting.work(self._entries)
+                result = work(self._entries)
         except sqlite3.Error:
             raise
         except Exception as fault:  # one lane's mistake is that lane's answer and nobody else's
-            return _Done(waiting, None, fault)
-        return _Done(waiting, result, None, after_seq, self._entries.last_seq)
+            return _Done(None, fault)
+        return _Done(result, None, after_seq, self._entries.last_seq)
 
 
-def _report(answer: Future[Any]) -> None:
-    """Nobody waits for a posted work: what it raised is at least seen."""
-    fault = answer.exception()
-    if fault is not None:
-        log.error("a posted entry was not written: %r", fault)
+def _seen(work: Work[T]) -> Work[T]:
+    """Nobody waits for a posted work: what it raises is at least seen."""
+
+    def seen(entries: Entries) -> T:
+        try:
+            return work(entries)
+        except sqlite3.Error:  # the disk's, which is everybody's trouble
+            raise
+        except Exception:
+            log.exception("a posted entry was not written")
+            raise
+
+    return seen

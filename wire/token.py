@@ -230,4 +230,3 @@ def unpack_claims(data: bytes) -> tuple[int, Claims] | Reason:
         issued_version=issued_version,
     )
     return key_id, claims
-
