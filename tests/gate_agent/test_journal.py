@@ -11,7 +11,7 @@ import pytest
 
 from gate_agent.entries import Entries
 from gate_agent.entries_view import EntriesView
-from gate_agent.journal import GROUP_LIMIT, CannotRecord, Journal
+from gate_agent.journal import GROUP_LIMIT, WAITING_LIMIT, CannotRecord, Journal, _Done, _Waiting
 from gate_agent.judging import append_told
 from gate_agent.passage import Ending
 from gate_agent.selfcheck import SelfCheck
@@ -136,8 +136,26 @@ def test_when_it_is_closed_what_waits_is_done_and_nothing_more_is_taken(entries:
         journal.post(lambda entries: entries.append(entry(EntryKind.REFUSED), PLACED))
     journal.close()
     assert isinstance(journal.perform(lambda entries: entries.last_seq), CannotRecord)
+    assert journal.trouble is None  # it was not waited for
     with EntriesView.open(tmp_path) as view:
         assert view.verify() == 20
+
+
+def test_no_more_wait_than_the_queue_may_hold(entries: Entries) -> None:
+    journal = Journal(entries)  # which has not begun to work
+    for _ in range(WAITING_LIMIT + 1):
+        journal.post(lambda entries: entries.append(entry(EntryKind.REFUSED), PLACED))
+    assert journal.perform(admit_once) == CannotRecord("the journal does not keep up")
+    journal.start()
+    journal.close()
+    assert entries.last_seq == WAITING_LIMIT
+
+
+def test_an_answer_at_the_last_moment_is_one(journal: Journal) -> None:
+    waiting = _Waiting(admit_once)
+    waiting.answer.put(_Done(result=True))
+    assert journal._give_up(waiting).result is True
+    assert journal.trouble is None
 
 
 class SilentDisk(Entries):
@@ -198,8 +216,7 @@ def test_what_the_thread_had_not_come_to_is_not_done(silent: tuple[Journal, Sile
     assert isinstance(journal.perform(admit_once), CannotRecord)
     disk.answers.set()
     until(lambda: journal.trouble is None)
-    journal.post(admit_once)
-    until(lambda: kinds(tmp_path))
+    assert journal.perform(admit_once) is True
     assert kinds(tmp_path) == [(EntryKind.INTENT, None, None)]
 
 
