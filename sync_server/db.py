@@ -78,6 +78,26 @@ def write(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def rebuild(engine: Engine) -> Iterator[Connection]:
+    """One writing transaction in which tables may be made anew: SQLite looks at what refers to them at its end."""
+    with engine.connect() as connection:
+        if not is_sqlite(engine):
+            with connection.begin():
+                yield connection
+            return
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.execute("PRAGMA foreign_keys=OFF").close()  # nothing to be said inside a transaction
+        try:
+            with connection.execution_options(sync_server_immediate=True).begin():
+                yield connection
+                lost = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+                assert not lost, f"rows refer to rows that are not there: {lost[:5]}"
+        finally:
+            driver.execute("PRAGMA foreign_keys=ON").close()
+
+
+@contextmanager
 def read(engine: Engine) -> Iterator[Connection]:
     """One consistent look at the database (a snapshot on both dialects) that is never committed."""
     with engine.connect() as connection:
@@ -149,10 +169,19 @@ def ms_column(name: str, **options: Any) -> sa.Column[int]:
 
 
 def word_column(name: str, words: Iterable[str], **options: Any) -> sa.Column[str]:
-    """A text column that holds one of these words, which the database checks."""
+    """A text column that holds one of these words, which the database checks.
+
+    The CHECK is the table's, and its name follows from the words: migrations find CHECKs by name, and there alone.
+    """
     listed = ", ".join(f"'{word}'" for word in words)
-    check = sa.CheckConstraint(f"{name} IN ({listed})", name=f"{name}_word")
-    return sa.Column(name, sa.String(32), check, **{"nullable": False, **options})
+    label = f"{name}_word_{sha256(listed.encode()).hexdigest()[:6]}"
+    column: sa.Column[str] = sa.Column(name, sa.String(32), **{"nullable": False, **options})
+
+    @sa.event.listens_for(column, "after_parent_attach")
+    def _check(_column: object, table: sa.Table) -> None:
+        table.append_constraint(sa.CheckConstraint(f"{name} IN ({listed})", name=label))
+
+    return column
 
 
 # --- statements that the dialects write differently -----------------------------------------------------------------

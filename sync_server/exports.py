@@ -1,10 +1,11 @@
-"""`sync-server export redemptions | ledger | statements`: the books as JSON lines, for other programs."""
+"""`sync-server export redemptions | ledger | statements`: the books for other programs, as JSON lines or beancount."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import click
 import msgspec
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.centre import Opener
+from sync_server.ledger.beancount import beancount_lines
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
 from sync_server.parties.tables import party, venue
 from sync_server.payments.tables import external_transfer
@@ -102,11 +104,18 @@ def _plain(value: object) -> object:
 
 @click.command()
 @click.argument("what", type=click.Choice(list(EXPORTS)))
-@click.option("--format", "format_", type=click.Choice(["jsonl"]), default="jsonl", show_default=True)
+@click.option("--format", "format_", type=click.Choice(["jsonl", "beancount"]), default="jsonl", show_default=True)
 @click.pass_obj
-def export(opener: Opener, what: str, format_: str) -> None:  # noqa: ARG001  one format so far
-    """Write a book to stdout, one JSON object per line."""
-    with opener().read() as connection:
+def export(opener: Opener, what: str, format_: str) -> None:
+    """Write a book to stdout: one JSON object per line, or the ledger as beancount reads it."""
+    centre = opener()
+    if format_ == "beancount" and what != "ledger":
+        raise click.UsageError(f"only the ledger is written as beancount, not {what}")
+    with centre.read() as connection:
+        if format_ == "beancount":
+            for text in beancount_lines(connection, ZoneInfo(centre.settings.zone)):
+                click.echo(text)
+            return
         for line in lines_of(connection, EXPORTS[what]()):
             click.echo(line)
 

@@ -46,7 +46,7 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
     """Bring the database to the newest tables and write its guards again; the version before and after."""
     from alembic import command  # here and below: it costs every start 0.15 s, and only init needs it
 
-    with db.write(engine) as connection:
+    with db.rebuild(engine) as connection:
         before = _version_of(connection)
         command.upgrade(alembic_config(connection), "head")
         db.install_guards(connection)

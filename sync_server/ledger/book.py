@@ -7,7 +7,7 @@ legs, so that two writers never wait for each other in a circle (money.md §0.6)
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.db import MAX_BIND_VALUES, batches, insert_new, new_id
-from sync_server.errors import KeyReusedError, NotFoundError
-from sync_server.ledger.accounts import Account
+from sync_server.errors import KeyReusedError, NotFoundError, OverdrawnError
+from sync_server.ledger.accounts import COVERED_CODES, Account
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
 
 PENDING_SUFFIX = ":pending"
@@ -57,14 +57,15 @@ def legs(*sides: tuple[Account, int]) -> tuple[Leg, ...]:
 def post(connection: Connection, txns: Sequence[Txn], now_ms: int) -> int:
     """Write the transactions; those whose key is in the book with the same body are left alone. How many were new.
 
-    The same key with another body is a KeyReusedError, and nothing of the call stands.
+    The same key with another body is a KeyReusedError; more debits than credits on what is owed to somebody (money.md
+    I9) is an OverdrawnError; either way nothing of the call stands.
     """
     rows = []
     for txn in txns:
         layer = "pending" if txn.pending else "posted"
         lines = [_Line(layer, leg.account, leg.amount_fen) for leg in txn.legs]
         key = txn.key + PENDING_SUFFIX if txn.pending else txn.key
-        rows.append(_Row(key, lines, txn.effective_at_ms, txn.actor, None))
+        rows.append(_Row(key, lines, txn.effective_at_ms, txn.actor))
     return _write(connection, rows, now_ms)
 
 
@@ -84,7 +85,26 @@ def resolve(connection: Connection, key: str, happened: bool, effective_at_ms: i
     lines = []
     for layer in ("resolved", "posted") if happened else ("resolved",):
         lines += [_Line(layer, Account(row.code, row.owner_id), row.amount_fen) for row in pending]
-    row = _Row(key if happened else f"{key}:void", lines, effective_at_ms, actor, pending[0].id)
+    row = _Row(key if happened else f"{key}:void", lines, effective_at_ms, actor, resolves=pending[0].id)
+    return _write(connection, [row], now_ms) == 1
+
+
+def reverse(connection: Connection, key: str, effective_at_ms: int, actor: str, now_ms: int) -> bool:
+    """Undo what was posted under a key by a transaction of its own (`reverse:<key>`) that names it.
+
+    Nothing is ever changed in the book: this is the only correction there is. True when this call did it, False when it
+    was done before.
+    """
+    posted = connection.execute(
+        sa.select(ledger_txn.c.id, ledger_account.c.code, ledger_account.c.owner_id, posting.c.amount_fen)
+        .select_from(ledger_txn.join(posting).join(ledger_account))
+        .where(ledger_txn.c.txn_key == key, posting.c.layer == "posted")
+        .order_by(posting.c.leg)
+    ).all()
+    if not posted:
+        raise NotFoundError(f"the book has nothing posted under {key!r} that could be reversed")
+    lines = [_Line("posted", Account(row.code, row.owner_id), -row.amount_fen) for row in posted]
+    row = _Row(f"reverse:{key}", lines, effective_at_ms, actor, reverses=posted[0].id)
     return _write(connection, [row], now_ms) == 1
 
 
@@ -99,7 +119,8 @@ class _Row(NamedTuple):
     lines: list[_Line]
     effective_at_ms: int
     actor: str
-    resolves: UUID | None
+    resolves: UUID | None = None
+    reverses: UUID | None = None
 
     def body_hash(self) -> bytes:
         """What the key stands for: the lines in any order; not the time, which a retry may state anew."""
@@ -112,7 +133,7 @@ def _write(connection: Connection, rows: Sequence[_Row], now_ms: int) -> int:
     if not new:
         return 0
     account_ids = _account_ids(connection, {line.account for _, row in new for line in row.lines}, now_ms)
-    _add_to_totals(connection, (line for _, row in new for line in row.lines), account_ids)
+    _add_to_totals(connection, [line for _, row in new for line in row.lines], account_ids)
     postings = [
         {
             "txn_id": txn_id,
@@ -144,6 +165,7 @@ def _insert_txns(connection: Connection, rows: Sequence[_Row], now_ms: int) -> l
             "effective_at_ms": row.effective_at_ms,
             "recorded_at_ms": now_ms,
             "resolves": row.resolves,
+            "reverses": row.reverses,
             "actor": row.actor,
         }
         for key, (txn_id, body_hash, row) in sorted(wanted.items())
@@ -186,12 +208,15 @@ def _account_ids(connection: Connection, accounts: set[Account], now_ms: int) ->
 TOTALS = ("debits_posted_fen", "credits_posted_fen", "debits_pending_fen", "credits_pending_fen")
 
 
-def _add_to_totals(connection: Connection, lines: Iterable[_Line], account_ids: dict[str, UUID]) -> None:
+def _add_to_totals(connection: Connection, lines: Sequence[_Line], account_ids: dict[str, UUID]) -> None:
     sums: defaultdict[UUID, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for line in lines:
         column = (0 if line.layer == "posted" else 2) + (0 if line.amount_fen > 0 else 1)
         sign = -1 if line.layer == "resolved" else 1
         sums[account_ids[line.account.name]][column] += sign * abs(line.amount_fen)
+    taken = {line.account.name for line in lines if line.account.code in COVERED_CODES and line.amount_fen > 0}
+    if taken:
+        _refuse_overdrafts(connection, {account_ids[name] for name in taken}, sums)
     update = (
         ledger_account.update()
         .where(ledger_account.c.id == sa.bindparam("account"))
@@ -202,3 +227,18 @@ def _add_to_totals(connection: Connection, lines: Iterable[_Line], account_ids: 
         for account in sorted(sums, key=lambda account: account.bytes)
     ]
     connection.execute(update, parameters)
+
+
+def _refuse_overdrafts(connection: Connection, taken: set[UUID], sums: Mapping[UUID, Sequence[int]]) -> None:
+    """All accounts of the call are locked, in the order in which they will be written, before one of them is judged.
+
+    The table's CHECK would refuse the same; here it is said whose money is lacking, and how much.
+    """
+    for ids in batches(sorted(sums, key=lambda account: account.bytes), MAX_BIND_VALUES):
+        query = sa.select(ledger_account).where(ledger_account.c.id.in_(ids)).order_by(ledger_account.c.id)
+        for row in connection.execute(query.with_for_update()):
+            debits, credits_, debits_pending, _ = sums[row.id]
+            before_fen = row.credits_posted_fen - row.debits_posted_fen - row.debits_pending_fen
+            left_fen = before_fen + credits_ - debits - debits_pending
+            if row.id in taken and left_fen < 0:
+                raise OverdrawnError(row.code, row.owner_id, -left_fen)

@@ -11,8 +11,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sync_server.db import append_only, fen_column, id_column, link, metadata, ms_column, word_column
+from sync_server.ledger.accounts import COVERED_CODES
 
 LAYERS = ("posted", "pending", "resolved")
+_COVERED = ", ".join(f"'{code}'" for code in COVERED_CODES)
 
 ledger_account = sa.Table(
     "ledger_account",
@@ -27,6 +29,9 @@ ledger_account = sa.Table(
     fen_column("credits_pending_fen", server_default="0"),
     sa.CheckConstraint("debits_posted_fen >= 0 AND credits_posted_fen >= 0", name="posted"),
     sa.CheckConstraint("debits_pending_fen >= 0 AND credits_pending_fen >= 0", name="pending"),
+    sa.CheckConstraint(  # what is owed is never paid twice, and what is on its way counts as paid (money.md I9)
+        f"code NOT IN ({_COVERED}) OR credits_posted_fen >= debits_posted_fen + debits_pending_fen", name="covered"
+    ),
     sa.Index("ix_ledger_account_code", "code", "owner_id"),
 )
 

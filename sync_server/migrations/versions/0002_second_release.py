@@ -35,6 +35,9 @@ def upgrade() -> None:
         sa.Column("decided_at_ms", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("state <> 'CONFIRMED' OR decided_by <> requested_by", name=op.f("ck_approval_two_persons")),
         sa.CheckConstraint("state <> 'CONFIRMED' OR decided_by IS NOT NULL", name=op.f("ck_approval_confirmed_by")),
+        sa.CheckConstraint(
+            "state IN ('REQUESTED', 'CONFIRMED', 'WITHDRAWN', 'EXPIRED')", name=op.f("ck_approval_state_word_509501")
+        ),
         sa.ForeignKeyConstraint(["decided_by"], ["operator.id"], name=op.f("fk_approval_decided_by")),
         sa.ForeignKeyConstraint(["requested_by"], ["operator.id"], name=op.f("fk_approval_requested_by")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_approval")),
@@ -79,6 +82,7 @@ def upgrade() -> None:
         sa.Column("since_ms", sa.BigInteger(), nullable=False),
         sa.Column("raised_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("cleared_at_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("cause IN ('silent')", name=op.f("ck_gate_alarm_cause_word_e1f28c")),
         sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_gate_alarm_device_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_gate_alarm")),
     )
@@ -203,13 +207,42 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=200), nullable=False),
         sa.Column("decided_by", sa.String(length=64), nullable=False),
         sa.Column("decided_at_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("word IN ('ACCEPTED', 'REJECTED')", name=op.f("ck_redemption_decision_word_word_9dce16")),
         sa.ForeignKeyConstraint(
             ["redemption_id"], ["redemption.id"], name=op.f("fk_redemption_decision_redemption_id")
         ),
         sa.PrimaryKeyConstraint("redemption_id", name=op.f("pk_redemption_decision")),
     )
+    with op.batch_alter_table("credential", schema=None) as batch_op:
+        batch_op.create_check_constraint(
+            batch_op.f("ck_credential_kind_word_fbbc0e"), "kind IN ('ID_NUMBER', 'CARD_NUMBER', 'CARD_IDENTIFICATION')"
+        )
+
+    with op.batch_alter_table("deployment", schema=None) as batch_op:
+        batch_op.create_check_constraint(batch_op.f("ck_deployment_one"), "id = 1")
+
+    with op.batch_alter_table("device", schema=None) as batch_op:
+        batch_op.create_check_constraint(
+            batch_op.f("ck_device_state_word_b0cd8b"), "state IN ('pending', 'active', 'revoked')"
+        )
+
     with op.batch_alter_table("entitlement", schema=None) as batch_op:
         batch_op.create_index("ix_entitlement_walk", ["venue_id", "pass_id"], unique=False)
+
+    with op.batch_alter_table("event_chain", schema=None) as batch_op:
+        batch_op.create_check_constraint(batch_op.f("ck_event_chain_one"), "id = 1")
+
+    with op.batch_alter_table("external_transfer", schema=None) as batch_op:
+        batch_op.create_check_constraint(
+            batch_op.f("ck_external_transfer_kind_word_e459f6"), "kind IN ('CHARGE', 'COLLECT', 'PAYOUT')"
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_external_transfer_state_word_7a97fa"),
+            "state IN ('CREATED', 'SENT', 'UNKNOWN', 'SUCCEEDED', 'DEFINITE_FAIL', 'INSUFFICIENT')",
+        )
+
+    with op.batch_alter_table("fee_rule", schema=None) as batch_op:
+        batch_op.create_check_constraint(batch_op.f("ck_fee_rule_kind_word_eaadec"), "kind IN ('CHARGE', 'PAYOUT')")
 
     with op.batch_alter_table("feed", schema=None) as batch_op:
         batch_op.add_column(sa.Column("snapshot_version", sa.BigInteger(), nullable=True))
@@ -229,6 +262,9 @@ def upgrade() -> None:
             sqlite_where=sa.text("dropped_at_ms IS NOT NULL"),
             postgresql_where=sa.text("dropped_at_ms IS NOT NULL"),
         )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_feed_segment_role_word_01c715"), "role IN ('SNAPSHOT', 'DELTA')"
+        )
 
     with op.batch_alter_table("incarnation", schema=None) as batch_op:
         batch_op.add_column(sa.Column("synced_through_ms", sa.BigInteger(), nullable=True))
@@ -238,6 +274,64 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("supersedes_seq", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("closed_seq", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("retired_at_ms", sa.BigInteger(), nullable=True))
+
+    with op.batch_alter_table("item_claim", schema=None) as batch_op:
+        batch_op.create_check_constraint(
+            batch_op.f("ck_item_claim_kind_word_24596f"), "kind IN ('REDEEM', 'REFUND', 'FORFEIT')"
+        )
+
+    with op.batch_alter_table("ledger_account", schema=None) as batch_op:
+        batch_op.create_check_constraint(
+            batch_op.f("ck_ledger_account_covered"),
+            "code NOT IN ('2010', '2110', '2120', '2210', '2310', '2320', '2410', '2510') OR credits_posted_fen >= debits_posted_fen + debits_pending_fen",
+        )
+
+    with op.batch_alter_table("list_version", schema=None) as batch_op:
+        batch_op.create_check_constraint(batch_op.f("ck_list_version_one"), "id = 1")
+
+    with op.batch_alter_table("operator", schema=None) as batch_op:
+        batch_op.create_check_constraint(batch_op.f("ck_operator_state_word_cb691e"), "state IN ('ACTIVE', 'DISABLED')")
+
+    with op.batch_alter_table("order", schema=None) as batch_op:
+        batch_op.create_check_constraint(batch_op.f("ck_order_hold_word_d97334"), "hold IN ('INSUFFICIENT')")
+        batch_op.create_check_constraint(batch_op.f("ck_order_kind_word_528049"), "kind IN ('TICKET', 'PASS')")
+        batch_op.create_check_constraint(
+            batch_op.f("ck_order_state_word_ac93b5"),
+            "state IN ('PENDING_PAYMENT', 'PAID', 'ISSUING', 'ISSUED', 'COMPLETED')",
+        )
+
+    with op.batch_alter_table("outbox", schema=None) as batch_op:
+        batch_op.create_check_constraint(
+            batch_op.f("ck_outbox_state_word_a03c34"), "state IN ('WAITING', 'LEASED', 'DONE')"
+        )
+
+    with op.batch_alter_table("party", schema=None) as batch_op:
+        batch_op.create_check_constraint(batch_op.f("ck_party_funding_word_1d3e27"), "funding IN ('DIRECT_DEBIT')")
+        batch_op.create_check_constraint(
+            batch_op.f("ck_party_kind_word_437e36"), "kind IN ('PLATFORM', 'VENUE', 'DISTRIBUTOR')"
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_party_payout_mode_word_0f2675"), "payout_mode IN ('PER_REDEMPTION')"
+        )
+        batch_op.create_check_constraint(batch_op.f("ck_party_provider_word_d1991d"), "provider IN ('SANDBOX')")
+
+    with op.batch_alter_table("pass", schema=None) as batch_op:
+        batch_op.create_check_constraint(
+            batch_op.f("ck_pass_status_word_ae5150"), "status IN ('ACTIVE', 'SUSPENDED', 'REVOKED', 'NOT_BOUND')"
+        )
+
+    with op.batch_alter_table("payout", schema=None) as batch_op:
+        batch_op.create_check_constraint(
+            batch_op.f("ck_payout_state_word_41dbc1"), "state IN ('SEALED', 'PAID', 'FAILED')"
+        )
+
+    with op.batch_alter_table("posting", schema=None) as batch_op:
+        batch_op.create_check_constraint(
+            batch_op.f("ck_posting_layer_word_265a6f"), "layer IN ('posted', 'pending', 'resolved')"
+        )
+
+    with op.batch_alter_table("product", schema=None) as batch_op:
+        batch_op.create_check_constraint(batch_op.f("ck_product_kind_word_d96f71"), "kind IN ('PASS', 'SINGLE')")
 
     with op.batch_alter_table("receipt", schema=None) as batch_op:
         batch_op.add_column(sa.Column("incarnation", sa.LargeBinary(length=8), nullable=True))
@@ -262,8 +356,30 @@ def upgrade() -> None:
             sqlite_where=sa.text("use_counted_at_ms IS NULL"),
             postgresql_where=sa.text("use_counted_at_ms IS NULL"),
         )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_redemption_outcome_word_98e595"),
+            "outcome IN ('CLAIMED', 'PASS_VISIT', 'REPEAT', 'RETURNED', 'CONFLICT', 'LATE', 'UNPROVEN', 'UNKNOWN_PASS', 'IMPLAUSIBLE')",
+        )
+
+    with op.batch_alter_table("signing_key", schema=None) as batch_op:
+        batch_op.create_check_constraint(
+            batch_op.f("ck_signing_key_purpose_word_7583c2"), "purpose IN ('pass', 'list', 'service')"
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_signing_key_state_word_21537c"),
+            "state IN ('announced', 'signing', 'verify-only', 'revoked')",
+        )
+
+    with op.batch_alter_table("transfer_attempt", schema=None) as batch_op:
+        batch_op.create_check_constraint(
+            batch_op.f("ck_transfer_attempt_state_word_ed78dc"),
+            "state IN ('SENT', 'UNKNOWN', 'SUCCEEDED', 'DEFINITE_FAIL', 'INSUFFICIENT')",
+        )
 
     with op.batch_alter_table("venue", schema=None) as batch_op:
         batch_op.add_column(sa.Column("electronic_cards", sa.Boolean(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("photos", sa.Boolean(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("photos_made_with", sa.Integer(), nullable=True))
+
+    with op.batch_alter_table("venue_key", schema=None) as batch_op:
+        batch_op.create_check_constraint(batch_op.f("ck_venue_key_kind_word_a14a3e"), "kind IN ('list', 'credential')")
