@@ -15,6 +15,7 @@ import sync_server.admin.web
 import sync_server.device_api.web
 import sync_server.provider_callbacks.web
 from sync_server.centre import Centre, open_centre
+from sync_server.proxies import BehindProxies, networks_of
 from sync_server.settings import Settings
 
 WEB_FOLDERS = (
@@ -58,6 +59,7 @@ def app_of(centre: Centre) -> Flask:
         SESSION_COOKIE_SECURE=centre.settings.base_url.startswith("https://"),
     )
     app.extensions["centre"] = centre
+    app.wsgi_app = BehindProxies(app.wsgi_app, networks_of(centre.settings.trusted_proxies))  # type: ignore[method-assign]
     app.after_request(_add_security_headers)
     app.register_error_handler(HTTPException, _answer_error)
     app.add_url_rule("/healthz", "healthz", _healthz)

@@ -18,6 +18,7 @@ import msgspec
 import sqlalchemy as sa
 
 from sync_server.errors import ConfigurationError
+from sync_server.proxies import networks_of
 from wire.electronic_card import Characters, CodeShape
 
 PREFIX = "SYNC_SERVER_"
@@ -57,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """A gate that was not heard for so long while its venue is open calls for an operator; it speaks every minute."""
     gate_ca_file: Path | None = None
     """The CA (PEM) behind the centre's own certificate, which enrolment codes carry; none: a public one."""
+    trusted_proxies: str = ""
+    """Addresses or networks of reverse proxies whose X-Forwarded-For is believed, apart by spaces; none: nobody's."""
     max_body_bytes: int = 2 * 1024 * 1024
     """Largest request body of any page or interface."""
 
@@ -95,6 +98,10 @@ def load_settings(database_url: str | None, file: Path | None, environment: Mapp
         _check_card_platform(settings.card_platform_url, settings)
     if settings.feed_url and not _ADDRESS.fullmatch(settings.feed_url):
         raise ConfigurationError(f"feed_url {settings.feed_url!r} is no address: use http(s)://HOST[:PORT][/PATH]")
+    try:
+        networks_of(settings.trusted_proxies)
+    except ValueError as error:
+        raise ConfigurationError(f"trusted_proxies: {error}; write addresses or networks as 10.0.0.0/8") from error
     return settings
 
 

@@ -11,6 +11,7 @@ from sync_server.admin.access import Browser, Open, page, who
 from sync_server.admin.language import LANGUAGES
 from sync_server.admin.shown import centre, local
 from sync_server.people import captchas, sign_in
+from sync_server.people.guard import network_of
 from sync_server.people.sessions import find_session
 
 
@@ -29,7 +30,7 @@ def sign_in_page() -> str | tuple[str, int] | AnyResponse:
             form.get("password", ""),
             str(session.pop("captcha", "")),
             form.get("captcha", ""),
-            request.remote_addr or "0.0.0.0",  # noqa: S104  an address to count under, not one to listen on
+            _address(),
         ),
     )
     if isinstance(outcome, sign_in.Welcome):
@@ -78,7 +79,7 @@ def _problem(outcome: sign_in.Outcome) -> tuple[str, str]:
 def captcha_picture() -> Response:
     """A fresh captcha with every request; its text stays in the database, the session knows only its number."""
     with centre().write() as connection:
-        opened = captchas.open_captcha(connection, request.remote_addr or "", centre().now_ms())
+        opened = captchas.open_captcha(connection, network_of(_address()), centre().now_ms())
     if opened is None:
         abort(429)
     session["captcha"], answer = opened
@@ -99,3 +100,8 @@ def choose_language() -> AnyResponse:
         session["language"] = chosen
     back = _local_path(request.form.get("back"))
     return redirect(back or url_for("admin.overview"))
+
+
+def _address() -> str:
+    """Where the request came from (`trusted_proxies`)."""
+    return request.remote_addr or "0.0.0.0"  # noqa: S104  an address to count under, not one to listen on

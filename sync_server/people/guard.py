@@ -43,9 +43,14 @@ def account_subject(organisation: str, account: str) -> str:
 
 
 def address_subject(address: str) -> str:
-    """An IPv4 address, or the /64 network an IPv6 address comes from."""
+    """Names where a try came from."""
+    return f"address:{network_of(address)}"
+
+
+def network_of(address: str) -> str:
+    """An IPv4 address, or the /64 network an IPv6 address comes from: whoever has one has all of it."""
     ip = ipaddress.ip_address(address)
-    return f"address:{ip}" if ip.version == 4 else f"address:{ipaddress.ip_network((ip, 64), strict=False)}"
+    return str(ip) if ip.version == 4 else str(ipaddress.ip_network((ip, 64), strict=False))
 
 
 def locked_until(connection: Connection, subject: str, now_ms: int) -> int:

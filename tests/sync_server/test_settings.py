@@ -36,6 +36,7 @@ def test_the_later_source_wins(tmp_path: Path) -> None:
         ("sqlite:///a.db", CARDS + 'card_code_shape = "SSC1"', {}, "SSC1 28-28 alphanumeric"),
         ("sqlite:///a.db", CARDS + 'card_code_shape = "GATE:1 28-28 digits"', {}, "our own codes"),
         ("sqlite:///a.db", CARDS + 'card_code_shape = "SSC1 28-28 emoji"', {}, "digits, alphanumeric, printable"),
+        ("sqlite:///a.db", 'trusted_proxies = "127.0.0.1 nginx"', {}, "trusted_proxies: 'nginx'"),
         ("sqlite:///a.db", "", {"SYNC_SERVER_FEED_URL": "cache.example"}, "feed_url 'cache.example'"),
         ("sqlite:///a.db", 'feed_url = "https://cache.example/lists/"', {}, "feed_url"),
         ("postgresql+psycopg://h/d", "", {}, "secret_file"),
