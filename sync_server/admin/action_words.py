@@ -14,6 +14,7 @@ ACTION_WORDS = {
     "pass.code_shown": _("查看年票码"),
     "operator.added": _("添加用户"),
     "operator.state": _("停用或启用用户"),
+    "role.seeded": _("角色按新版本补充权限"),
     "gate.enrolment_code": _("生成登记码"),
     "gate.enrol": _("闸机登记"),
     "gate.approve": _("启用闸机"),

@@ -15,12 +15,17 @@ from sync_server.centre import Opener, open_centre
 from sync_server.electronic_cards.platform_client import verifier_of
 from sync_server.jobs import worker
 from sync_server.keys.key_set import create_first
+from sync_server.people.roles import seed_roles
+
+ACTOR = "command-line"
 
 
 @click.command()
 @click.pass_obj
 def init(opener: Opener) -> None:
-    """Make or migrate the database, the secret file and the first keys. Safe to run again."""
+    """Make or migrate the database, the secret file and the first keys; built-in roles get what this release
+    adds, unless somebody changed them. Safe to run again.
+    """
     settings = opener.load()
     made_secrets = not settings.secret_file.exists()
     if made_secrets:
@@ -29,6 +34,8 @@ def init(opener: Opener) -> None:
     before, after = schema.migrate(engine)
     engine.dispose()
     centre = open_centre(settings)
+    with centre.write() as connection:
+        roles = seed_roles(connection, centre.now_ms(), ACTOR)
     public_key = crypto.public_key_of(centre.secrets)
     public_key_file = settings.secret_file.with_suffix(".merchant.pub.pem")
     public_key_file.write_text(public_key, encoding="ascii")
@@ -37,6 +44,7 @@ def init(opener: Opener) -> None:
         "secret_file": str(settings.secret_file),
         "secrets_made": made_secrets,
         "keys_made": create_first(centre),
+        "roles": {"given": roles.given, "left_as_changed": roles.left},
         "merchant_key_file": str(public_key_file),
     }
     click.echo(json.dumps(done))

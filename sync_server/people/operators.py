@@ -1,4 +1,4 @@
-"""Adding, listing and disabling operators; the seeded roles are written with the first one."""
+"""Adding, listing and disabling operators; the built-in roles are written with the first one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sync_server.db import insert_new
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.parties.tables import party
 from sync_server.people.passwords import hash_password
-from sync_server.people.permissions import SEEDED_ROLES
+from sync_server.people.roles import seed_roles
 from sync_server.people.sign_in import tidy
-from sync_server.people.tables import operator, operator_session, role, role_permission
+from sync_server.people.tables import operator, operator_session, role
 
 ACCOUNT_PATTERN = re.compile(r"[a-z][a-z0-9._-]{2,31}")
 
@@ -36,16 +36,6 @@ class Listed(NamedTuple):
     created_at_ms: int
 
 
-def seed_roles(connection: Connection) -> None:
-    """Write the seeded roles that are not there; what an installation changed in the others stays."""
-    for seeded in SEEDED_ROLES:
-        code = seeded.code
-        row = {"code": code, "name_zh": seeded.name_zh, "name_en": seeded.name_en, "organisation": seeded.organisation}
-        if insert_new(role, ["code"], [row], connection):
-            held = [{"role_code": code, "permission": permission.value} for permission in sorted(seeded.permissions)]
-            connection.execute(role_permission.insert(), held)
-
-
 def add_operator(
     centre: Centre, organisation: str, account: str, name: str, role_code: str, password: str, actor: str
 ) -> UUID:
@@ -62,7 +52,7 @@ def add_operator(
     password_hash = hash_password(password)
     now_ms, operator_id = centre.now_ms(), centre.new_id()
     with centre.write() as connection:
-        seed_roles(connection)
+        seed_roles(connection, now_ms, actor)
         there = connection.execute(sa.select(party.c.id, party.c.kind).where(party.c.org_number == organisation))
         owner = there.one_or_none()
         if owner is None:

@@ -1,6 +1,6 @@
 """What an operator may do: the permissions, and the seeded roles that bundle them.
 
-A permission stands here only if a page or a command asks for it. Roles live in the database (`people.operators` seeds
+A permission stands here only if a page or a command asks for it. Roles live in the database (`people.roles` seeds
 them), so that an installation can change what a role holds; user administration, finance and audit exclude each other
 (web.md).
 """
@@ -88,3 +88,6 @@ SEEDED_ROLES = (
     ),
     Role("auditor", "审计员", "Auditor", "PLATFORM", frozenset({Permission.AUDIT_VIEW})),
 )
+
+ADDED_AFTER_0_2_0 = frozenset({Permission.JOURNALS_RETIRE, Permission.JOURNALS_UNFREEZE})
+"""0.2.0 gave its roles all they hold here but these, and did not write down what it gave."""

@@ -18,6 +18,7 @@ role = sa.Table(
     sa.Column("name_zh", sa.String(64), nullable=False),
     sa.Column("name_en", sa.String(64), nullable=False),
     sa.Column("organisation", sa.String(32), nullable=False),  # the kind of party whose people may have it
+    sa.Column("seeded", sa.Text()),  # the permissions that people.roles gave it last; null: 0.2.0 did, or nobody
 )
 
 role_permission = sa.Table(

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sync_server.centre import Centre
 from sync_server.parties.tables import party
 from sync_server.people.identifying import Person
-from sync_server.people.operators import seed_roles
 from sync_server.people.passwords import hash_password
+from sync_server.people.roles import seed_roles
 from sync_server.people.sessions import permissions_of
 from sync_server.people.tables import operator
 
@@ -21,7 +21,7 @@ def employ(centre: Centre, account: str, role: str) -> Person:
     """Somebody new at the platform, who has shown the password."""
     now_ms, operator_id = centre.now_ms(), centre.new_id()
     with centre.write() as connection:
-        seed_roles(connection)
+        seed_roles(connection, now_ms, "test")
         platform = connection.scalars(sa.select(party.c.id).where(party.c.org_number == "1000")).one()
         connection.execute(
             operator.insert().values(

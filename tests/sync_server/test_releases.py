@@ -16,6 +16,9 @@ from alembic.migration import MigrationContext
 
 from sync_server import db, schema
 from sync_server.checks import flaws_of
+from sync_server.people.permissions import ADDED_AFTER_0_2_0, SEEDED_ROLES
+from sync_server.people.roles import Seeded, seed_roles
+from sync_server.people.sessions import permissions_of
 
 RELEASES = Path(__file__).parent / "releases"
 """What `./dev demo --once` of each release left in its database, a row a line: table and columns, bytes as hex."""
@@ -38,6 +41,11 @@ def test_a_filled_database_of_an_earlier_release_is_carried_over(engine: sa.Engi
         assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
         assert flaws_of(connection) == []
         assert {name: count(connection, name) for name in before} == dict(before)
+    with db.write(engine) as connection:
+        given = seed_roles(connection, 0, "test")
+        assert given == Seeded(dict.fromkeys(("operations", "finance"), sorted(ADDED_AFTER_0_2_0)), [])
+        for role in SEEDED_ROLES:
+            assert permissions_of(connection, role.code) == role.permissions
 
 
 def fill(engine: sa.Engine, release: str) -> Counter[str]:

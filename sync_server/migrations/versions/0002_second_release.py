@@ -376,6 +376,9 @@ def upgrade() -> None:
             "state IN ('SENT', 'UNKNOWN', 'SUCCEEDED', 'DEFINITE_FAIL', 'INSUFFICIENT')",
         )
 
+    with op.batch_alter_table("role", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("seeded", sa.Text(), nullable=True))
+
     with op.batch_alter_table("venue", schema=None) as batch_op:
         batch_op.add_column(sa.Column("electronic_cards", sa.Boolean(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("photos", sa.Boolean(), server_default="0", nullable=False))
