@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sync_server.db import fen_column, id_column, link, metadata, ms_column, word_column
+from sync_server.db import append_only, fen_column, id_column, link, metadata, ms_column, word_column
 
 PRODUCT_KINDS = ("PASS", "SINGLE")
 FEE_KINDS = ("CHARGE", "PAYOUT")
@@ -24,8 +24,9 @@ product = sa.Table(
     fen_column("dist_price_fen"),  # distributor price of a ticket; a pass's price to the visitor
     sa.Column("validity_days", sa.Integer(), nullable=False),  # counted from issuance, to the end of the last local day
     sa.Column("activation_delay_h", sa.Integer(), nullable=False),
-    sa.Column("per_day", sa.Integer()),  # entries per venue and local day; null: not limited
-    sa.Column("total", sa.Integer()),  # entries per venue in all; null: not limited
+    # The rule it was added with, per venue: entries a local day and in all; null: not limited.
+    sa.Column("per_day", sa.Integer()),
+    sa.Column("total", sa.Integer()),
     sa.Column("offline_limit", sa.Integer(), nullable=False),  # unlisted tokens a cut-off lane admits
     sa.Column("max_unlisted_age_h", sa.Integer(), nullable=False),
     sa.Column("pay_deadline_min", sa.Integer(), nullable=False),
@@ -43,6 +44,19 @@ product_item = sa.Table(
     link("venue_id", "venue.id", primary_key=True),
     fen_column("venue_price_fen"),  # owed to the venue for one redemption; 0 for a pass, whose visits cost nothing
     sa.CheckConstraint("venue_price_fen >= 0", name="venue_price"),
+)
+
+# Entry rules that a product got after it was added; the newest version is in force (catalog.rules).
+product_rule = append_only(
+    sa.Table(
+        "product_rule",
+        metadata,
+        link("product_id", "product.id", primary_key=True),
+        sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),  # from 1
+        sa.Column("rule", sa.Text(), nullable=False),  # JSON of wire.entitlement.Rule
+        ms_column("changed_at_ms"),
+        sa.Column("actor", sa.String(64), nullable=False),
+    )
 )
 
 fee_rule = sa.Table(

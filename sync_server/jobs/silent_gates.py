@@ -18,6 +18,7 @@ from sync_server.settings import Settings
 from wire import moments
 from wire.entitlement import judge_opening
 from wire.feed import VenueDocument
+from wire.moments import MINUTE_MS
 
 SILENT = "silent"
 
@@ -31,7 +32,7 @@ class _Silent(NamedTuple):
 def watch_silent_gates(centre: Centre) -> int:
     """Raise and clear the alarms of active gates that were not heard for `gate_silent_after_s`; how many changed.
 
-    The venue must have been open for that long: in the morning a gate has that time to wake up.
+    The venue must have been open all that time: in the morning, and after a break, a gate has it to wake up.
     """
     now_ms, settings = centre.now_ms(), centre.settings
     with centre.read() as connection:
@@ -57,11 +58,12 @@ def _changes(connection: Connection, now_ms: int, settings: Settings) -> tuple[l
     fallen = [gate for gate in silent.values() if gate.id not in told]
     if fallen:
         venues = stated_by_venue(connection, settings)
-        fallen = [
-            gate
-            for gate in fallen
-            if all(_is_open(venues[gate.venue_id].document, at_ms) for at_ms in (now_ms, now_ms - after_ms))
-        ]
+        moments_ms = [*range(now_ms, now_ms - after_ms, -MINUTE_MS), now_ms - after_ms]  # at night the first says it
+        opened = {
+            venue_id: all(_is_open(venues[venue_id].document, at_ms) for at_ms in moments_ms)
+            for venue_id in {gate.venue_id for gate in fallen}
+        }
+        fallen = [gate for gate in fallen if opened[gate.venue_id]]
     return fallen, [device_id for device_id in told if device_id not in silent]
 
 

@@ -1,10 +1,10 @@
-"""Who takes part: the platform, venues and distributors, and the numbers the centre allots and never reuses."""
+"""Who takes part: the platform, venues and when they are open, distributors; the numbers the centre never reuses."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sync_server.db import id_column, link, metadata, ms_column, partial_unique, word_column
+from sync_server.db import append_only, id_column, link, metadata, ms_column, partial_index, partial_unique, word_column
 
 PARTY_KINDS = ("PLATFORM", "VENUE", "DISTRIBUTOR")
 PROVIDERS = ("SANDBOX",)
@@ -39,6 +39,36 @@ venue = sa.Table(
     sa.Column("photos", sa.Boolean(), nullable=False, server_default="0"),
     sa.Column("photos_made_with", sa.Integer()),  # null: there are none
     sa.CheckConstraint("number BETWEEN 1 AND 65535", name="number"),
+)
+
+# Hours and closed days of a venue; the newest version is in force.
+venue_calendar = append_only(
+    sa.Table(
+        "venue_calendar",
+        metadata,
+        link("venue_id", "venue.id", primary_key=True),
+        sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),  # from 1
+        sa.Column("calendar", sa.Text(), nullable=False),  # JSON of wire.calendar.Calendar, without closures
+        ms_column("changed_at_ms"),
+        sa.Column("actor", sa.String(64), nullable=False),
+    )
+)
+
+# A sudden closure: minutes since 2020 (UTC), half-open, as it was announced; lifted, it holds no longer.
+venue_closure = sa.Table(
+    "venue_closure",
+    metadata,
+    id_column(),
+    link("venue_id", "venue.id"),
+    sa.Column("since_minute", sa.Integer(), nullable=False),
+    sa.Column("until_minute", sa.Integer()),  # null: until it is lifted
+    sa.Column("cause", sa.String(40), nullable=False),
+    ms_column("announced_at_ms"),
+    sa.Column("announced_by", sa.String(64), nullable=False),
+    ms_column("lifted_at_ms", nullable=True),
+    sa.Column("lifted_by", sa.String(64)),
+    sa.CheckConstraint("until_minute IS NULL OR until_minute > since_minute", name="span"),
+    partial_index("ix_venue_closure_standing", "venue_id", where="lifted_at_ms IS NULL"),
 )
 
 # The last number given out of each series ("venue", "product"); allotted numbers are never reused.

@@ -22,6 +22,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key_hash", name=op.f("pk_tls_pin")),
     )
     op.create_table(
+        "product_rule",
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_product_rule_product_id")),
+        sa.PrimaryKeyConstraint("product_id", "version", name=op.f("pk_product_rule")),
+    )
+    op.create_table(
         "approval",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("act", sa.String(length=64), nullable=False),
@@ -63,6 +73,40 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_feed_building_venue_id")),
         sa.PrimaryKeyConstraint("venue_id", name=op.f("pk_feed_building")),
     )
+    op.create_table(
+        "venue_calendar",
+        sa.Column("venue_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("calendar", sa.Text(), nullable=False),
+        sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_venue_calendar_venue_id")),
+        sa.PrimaryKeyConstraint("venue_id", "version", name=op.f("pk_venue_calendar")),
+    )
+    op.create_table(
+        "venue_closure",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("venue_id", sa.Uuid(), nullable=False),
+        sa.Column("since_minute", sa.Integer(), nullable=False),
+        sa.Column("until_minute", sa.Integer(), nullable=True),
+        sa.Column("cause", sa.String(length=40), nullable=False),
+        sa.Column("announced_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("announced_by", sa.String(length=64), nullable=False),
+        sa.Column("lifted_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("lifted_by", sa.String(length=64), nullable=True),
+        sa.CheckConstraint("until_minute IS NULL OR until_minute > since_minute", name=op.f("ck_venue_closure_span")),
+        sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_venue_closure_venue_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_venue_closure")),
+    )
+    with op.batch_alter_table("venue_closure", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_venue_closure_standing",
+            ["venue_id"],
+            unique=False,
+            sqlite_where=sa.text("lifted_at_ms IS NULL"),
+            postgresql_where=sa.text("lifted_at_ms IS NULL"),
+        )
+
     op.create_table(
         "electronic_card_read",
         sa.Column("device_id", sa.LargeBinary(length=16), nullable=False),

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from flask import has_request_context
 from flask.testing import FlaskClient
 
+from sync_server.catalog.products import find_product
+from sync_server.catalog.rules import set_rule
 from sync_server.centre import Centre
 from sync_server.checks import flaws_of
 from sync_server.create_app import app_of
@@ -23,6 +25,7 @@ from sync_server.issuance.holder_keys import bind_phones, register
 from sync_server.issuance.passes import change_status
 from sync_server.issuance.tables import holder_key
 from sync_server.orders.tables import item_claim
+from sync_server.parties.calendars import close, reopen
 from sync_server.redemptions.online import ANSWER_KEPT_MS, drop_old_answers
 from sync_server.redemptions.rulebook import KEPT_MS
 from sync_server.redemptions.tables import entry, redeem_answer, redemption
@@ -30,7 +33,9 @@ from sync_server.redemptions.uses import count_uses
 from tests.sync_server.device_api.box import Box, error, town_keys
 from tests.sync_server.town import HOLDER, START_MS, Gate, Sold, Town, build_town
 from wire import holder_proof, presentation
+from wire.calendar import EVERY_DAY, LAST_DAY, DayRange
 from wire.credential import CredentialKind
+from wire.entitlement import Rule
 from wire.messages import FIRST_HASH, EntryKind, decode_entry, entry_hash
 from wire.reasons import Reason
 from wire.redeem import MAX_REDEEM_BYTES, REDEEM_FORMAT, Redeem, RedeemAnswer, ShownCard, encode_redeem, read_answer
@@ -229,6 +234,23 @@ def test_rotating_codes_are_judged_by_the_phones_of_the_pass(town: Town, device:
         step = connection.scalar(sa.select(redemption.c.step))
     assert step == presentation.step_at(now_ms)
     assert [outcome for _, outcome in outcomes(town)] == ["PASS_VISIT"]
+
+
+def test_a_rule_and_a_closure_hold_here_as_at_the_gates(town: Town, device: Handheld) -> None:
+    [double] = town.sell("double")
+    with town.centre.write() as connection:
+        product_id = find_product(connection, town.products["double"]).id
+        rule = Rule(per_day=None, total=2, blackout=(DayRange(0, LAST_DAY, "", EVERY_DAY & ~0b11),))
+        set_rule(connection, product_id, rule, town.clock.now_ms, "test")
+        closure_id = close(connection, town.venues["bridge"], "大风", town.clock.now_ms, "test")
+    assert device.show(double.token).reason is Reason.VENUE_CLOSED
+    with town.centre.write() as connection:
+        reopen(connection, closure_id, town.clock.now_ms, "test")
+    town.clock.pass_ms(KEPT_MS)
+    assert device.show(double.token).reason is None  # a Monday
+    town.clock.pass_ms(2 * DAY_MS)
+    assert device.show(double.token).reason is Reason.BLACKOUT
+    assert outcomes(town) == [(2, "CLAIMED")]
 
 
 def test_a_code_that_opened_at_another_venue_just_now_is_told_to_people(town: Town, device: Handheld) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import pytest
@@ -13,17 +11,15 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from sync_server.centre import Centre
-from sync_server.feed import contents
 from sync_server.gates import fleet, registry
 from sync_server.gates.alarms import SAME_ALARM_MS, open_alarms
 from sync_server.gates.commands import gate as gate_command
 from sync_server.gates.tables import gate_alarm
-from sync_server.jobs import silent_gates
 from sync_server.jobs.silent_gates import watch_silent_gates
-from sync_server.settings import Settings
+from sync_server.parties.calendars import close, reopen, set_calendar
 from tests.sync_server.town import START_MS, Gate, Town, build_town
 from tests.wire import samples
-from wire.calendar import Calendar, DayRange, Hours
+from wire.calendar import DayRange, Hours
 from wire.heartbeat import encode_heartbeat
 from wire.messages import EntryKind, batch_digest
 from wire.moments import MINUTE_MS
@@ -161,29 +157,21 @@ def test_one_that_was_approved_and_never_came_is_silent_one_pending_or_revoked_i
     assert watch_silent_gates(town.centre) == 0
 
 
-@pytest.fixture
-def keeps_hours(town: Town, monkeypatch: pytest.MonkeyPatch) -> Callable[[Calendar], None]:
-    """Give every venue a calendar."""
-    stated = contents.stated_by_venue
-
-    def keep(calendar: Calendar) -> None:
-        def with_calendar(connection: sa.Connection, settings: Settings) -> dict[UUID, Any]:
-            return {
-                venue_id: one._replace(document=msgspec.structs.replace(one.document, calendar=calendar))
-                for venue_id, one in stated(connection, settings).items()
-            }
-
-        monkeypatch.setattr(silent_gates, "stated_by_venue", with_calendar)
-
-    return keep
+def keep_hours(town: Town, *parts: Hours, closed_days: tuple[DayRange, ...] = ()) -> None:
+    """Give the gates' venue a calendar."""
+    with town.centre.write() as connection:
+        set_calendar(connection, town.venues["bridge"], town.clock.now_ms, "test", hours=parts, closed_days=closed_days)
 
 
-def test_at_night_nobody_is_called_and_in_the_morning_there_is_time_to_wake(
-    town: Town, keeps_hours: Callable[[Calendar], None]
-) -> None:
-    town.clock.pass_ms(-(START_MS % MINUTE_MS))
-    minute = (START_MS // MINUTE_MS + 8 * 60) % (24 * 60)  # of the day in Shanghai
-    keeps_hours(Calendar(hours=(Hours((minute + 60) % 1440, (minute + 60) % 1440 + 120),)))
+def minute_of_day(town: Town) -> int:
+    """In Shanghai, at a whole minute."""
+    town.clock.pass_ms(-(town.clock.now_ms % MINUTE_MS))
+    return (town.clock.now_ms // MINUTE_MS + 8 * 60) % (24 * 60)
+
+
+def test_at_night_nobody_is_called_and_in_the_morning_there_is_time_to_wake(town: Town) -> None:
+    minute = minute_of_day(town)
+    keep_hours(town, Hours(minute + 60, 24 * 60))
     town.gate()
     town.clock.pass_ms(HOUR_MS - MINUTE_MS)
     assert watch_silent_gates(town.centre) == 0
@@ -196,11 +184,34 @@ def test_at_night_nobody_is_called_and_in_the_morning_there_is_time_to_wake(
     assert len(alarms(town)) == 1  # closed or not, it was never heard
 
 
-def test_on_a_closed_day_nobody_is_called(town: Town, keeps_hours: Callable[[Calendar], None]) -> None:
-    keeps_hours(Calendar(closed_days=(DayRange(0, 100_000),)))
+def test_a_break_does_not_count(town: Town) -> None:
+    minute = minute_of_day(town) % 720  # so that the afternoon ends today
+    town.clock.pass_ms((minute - minute_of_day(town)) * MINUTE_MS)
+    keep_hours(town, Hours(minute, minute + 58), Hours(minute + 60, minute + 120))
+    town.gate()
+    tell_at = town.clock.now_ms
+    town.clock.pass_ms(56 * MINUTE_MS)
+    town.gate(name="G2")
+    town.clock.pass_ms(SILENT_MS)  # of these five minutes it was closed for two
+    assert [since for _cause, since in alarms(town)] == []
+    assert watch_silent_gates(town.centre) == 0
+    town.clock.pass_ms(4 * MINUTE_MS)
+    assert watch_silent_gates(town.centre) == 2
+    assert tell_at in {since for _cause, since in alarms(town)}
+
+
+def test_on_a_closed_day_and_while_it_is_shut_nobody_is_called(town: Town) -> None:
+    keep_hours(town, closed_days=(DayRange(0, 100_000),))
     town.gate()
     town.clock.pass_ms(HOUR_MS)
     assert watch_silent_gates(town.centre) == 0
+    keep_hours(town)
+    with town.centre.write() as connection:
+        closure_id = close(connection, town.venues["bridge"], "大风", town.clock.now_ms, "test")
+    assert watch_silent_gates(town.centre) == 0
+    with town.centre.write() as connection:
+        reopen(connection, closure_id, town.clock.now_ms, "test")
+    assert watch_silent_gates(town.centre) == 1
 
 
 def test_the_digest_of_a_batch_covers_its_heartbeat(town: Town) -> None:
