@@ -58,7 +58,7 @@ class Arm:
     fault = None
     pulsed_s = 0.0
 
-    def open_for(self, pulse_ms: int, note: Note) -> int:
+    def open_for(self, direction: Direction, pulse_ms: int, note: Note) -> int:
         self.pulsed_s = time.perf_counter()
         return boot_clock_ms() * 1_000_000
 

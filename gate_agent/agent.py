@@ -38,7 +38,7 @@ from gate_agent.sync_state import SyncView
 from gate_agent.trusted_time import clocks_of_this_machine
 from gate_agent.watchdog import Watchdog
 from gate_agent.world import WorldView
-from hardware.devices import LaneDevices, open_lane
+from hardware.devices import LaneDevices, LaneSpec, open_lane
 from hardware.turnstile import Direction
 from wire.messages import INCARNATION_BYTES
 
@@ -77,9 +77,13 @@ class Agent:
             self.time = self._world.time
             self.time.look_at_rtc()
             self._specs = [choice.spec for choice in chosen]
-            self.devices = [self._open(choice) for choice in chosen]
+            self.devices = self._open_all(self._specs)
             self.board = Board(tuple(one.number for one in self.devices), lambda: monotonic_ns() // 1_000_000)
-            lanes = [_lane(choice, devices) for choice, devices in zip(chosen, self.devices, strict=True)]
+            shared = {spec.arm_of for spec in self._specs if spec.arm_of is not None}
+            lanes = [
+                _lane(choice, devices, shares_arm=choice.spec.arm_of is not None or choice.spec.number in shared)
+                for choice, devices in zip(chosen, self.devices, strict=True)
+            ]
             now = self._world.look()
             orders, self._attempts = entries.lane_orders(now.boot, now.now), Attempts(*entries.pin_attempts())
             self.gate = Gate(self._journal, self._world.look, self.board, lanes, monotonic_ns, orders, entries.wiring())
@@ -150,10 +154,14 @@ class Agent:
             lane.stop()
         self._opened.close()
 
-    def _open(self, choice: LaneChoice) -> LaneDevices:
-        devices = open_lane(choice.spec)
-        self._opened.callback(devices.close)
-        return devices
+    def _open_all(self, specs: Sequence[LaneSpec]) -> list[LaneDevices]:
+        """The devices of all lanes, in their order; lanes that share another's arm are opened after it."""
+        opened: dict[int, LaneDevices] = {}
+        for spec in sorted(specs, key=lambda spec: spec.arm_of is not None):
+            arm = None if spec.arm_of is None else opened[spec.arm_of]
+            opened[spec.number] = devices = open_lane(spec, arm)
+            self._opened.callback(devices.close)
+        return [opened[spec.number] for spec in specs]
 
     def _counters(self) -> dict[str, Callable[[], int]]:
         """Everything that must move for the gate to be alive. Readers may stand still: they are their lanes' faults."""
@@ -168,8 +176,10 @@ class Agent:
             self._stopping.wait(0.005)
 
 
-def _lane(choice: LaneChoice, devices: LaneDevices) -> Lane:
-    """A lane out of the venue without readers is free for everybody; only who walks through is counted."""
+def _lane(choice: LaneChoice, devices: LaneDevices, *, shares_arm: bool) -> Lane:
+    """A lane out of the venue without readers is free for everybody; only who walks through is counted.
+
+    Of an arm that two lanes share each sees its own way."""
     spec, settings = choice.spec, choice.settings
     free = Direction.OUT if settings.free_exit or not spec.readers else None
     passages = LanePassages(
@@ -177,6 +187,7 @@ def _lane(choice: LaneChoice, devices: LaneDevices) -> Lane:
         devices.turnstile.has_passage_sensor,
         spec.direction,
         frozenset() if free is None else frozenset({free}),
+        shares_arm,
     )
     return Lane(spec.number, devices.turnstile, passages, settings.pulse_ms, devices.indicators, settings.way)
 

@@ -176,7 +176,7 @@ class Commissioning:
     def _pulse(self) -> None:
         self.record()
         try:
-            self.devices.turnstile.open_for(self.pulse_ms, {})
+            self.devices.turnstile.open_for(self.spec.direction, self.pulse_ms, {})
         except DeviceFault as fault:
             raise NotCommissioned(f"the relay was not moved: {fault}") from fault
 

@@ -78,7 +78,7 @@ class Doorkeeper:
         if self._standing.fire:
             raise DeviceFault("there is a fire: nobody is let in")
         sensor_on = lane.sensor_on
-        began_ns = lane.turnstile.open_for(lane.pulse_ms, note(pass_id, seq))
+        began_ns = lane.turnstile.open_for(lane.direction, lane.pulse_ms, note(pass_id, seq))
         if lane.hold is None:
             self._wiring.pulsed(lane.number, began_ns)
         lane.owed.extend(
@@ -89,7 +89,7 @@ class Doorkeeper:
         """One more pulse for an intent that `LanePassages.may_go_on` gave. DeviceFault: the arm did not move."""
         if self._standing.fire:
             raise DeviceFault("there is a fire: nobody is let in")
-        began_ns = lane.turnstile.open_for(lane.pulse_ms, note(opening.pass_id, opening.intent_seq))
+        began_ns = lane.turnstile.open_for(lane.direction, lane.pulse_ms, note(opening.pass_id, opening.intent_seq))
         self._wiring.pulsed(lane.number, began_ns)
         lane.owed.extend(self._of_pulse(lane, lane.passages.pulsed_again(opening, began_ns)))
 

@@ -78,13 +78,15 @@ class Ending:
 class LanePassages:
     """One lane: intents enter by `pulsed` or `recover`, each leaves by exactly one ending; `passed_late` may follow.
 
-    `free_ways` are those in which people may walk without a pulse, and are counted.
+    `free_ways` are those in which people may walk without a pulse, and are counted. `one_way`: the arm is shared with a
+    lane that leads the other way and sees who goes there.
     """
 
     window_ms: int
     has_sensor: bool
     direction: Direction = Direction.IN
     free_ways: frozenset[Direction] = frozenset()
+    one_way: bool = False
     _open: deque[Opening] = field(default_factory=deque)
     _annulled: deque[tuple[int, Opening]] = field(default_factory=lambda: deque(maxlen=MAX_OPENINGS))
     _pulses_ns: deque[int] = field(default_factory=lambda: deque(maxlen=SENSOR_MEMORY))
@@ -137,6 +139,8 @@ class LanePassages:
 
     def edge(self, direction: Direction, active: bool, at_ns: int) -> list[Ending | Sighting]:
         """A passage input changed: somebody passed for an open intent, late for an annulled one, or for none."""
+        if self.one_way and direction is not self.direction:
+            return []
         rising = active and direction not in self._active
         falling = not active and direction in self._active
         (self._active.add if active else self._active.discard)(direction)

@@ -14,7 +14,7 @@ import msgspec
 from gate_agent.recognition import HOLD_MS
 from gate_agent.status import Way
 from hardware import DeviceFault
-from hardware.devices import LaneSpec, parse_lane
+from hardware.devices import LaneSpec, parse_lane, share_arms
 from hardware.turnstile import MAX_PULSE_MS, MIN_PULSE_MS
 
 NAME = "gate.toml"
@@ -142,7 +142,11 @@ def lanes(settings: Settings, from_command_line: Sequence[str], name: str = NAME
         if spec.number in chosen:
             raise SettingsError(f"{where}: lane {spec.number} is there twice; give each lane a number of its own")
         chosen[spec.number] = LaneChoice(spec, lane)
-    return list(chosen.values())
+    try:
+        specs = share_arms([choice.spec for choice in chosen.values()])
+    except DeviceFault as fault:
+        raise SettingsError(f"{'--lane' if from_command_line else name}: {fault}") from fault
+    return [LaneChoice(spec, chosen[spec.number].settings) for spec in specs]
 
 
 def quiet_hours(settings: Settings) -> tuple[int, int] | None:

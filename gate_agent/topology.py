@@ -15,6 +15,7 @@ from pathlib import Path
 from hardware.devices import LaneSpec
 from hardware.reader_spec import DeviceSpec
 from hardware.usb import SYSFS, usb_place
+from hardware.wired_turnstile import RelayPin
 
 USB = " usb"
 NOT_TRIED = ", not tried"
@@ -41,9 +42,11 @@ def topology_of(spec: LaneSpec, sysfs: Path = SYSFS) -> Topology:
     file = Path(turnstile.where) if turnstile.kind in ("gpio", "serialrelay", "modbusrelay") else None
     places |= _device("turnstile", turnstile.kind, turnstile.where, file, sysfs)
     if turnstile.relay is not None:
-        places["relay"] = f"pin {turnstile.relay.pin}, on while {'high' if turnstile.relay.active_high else 'low'}"
+        places["relay"] = _relay(turnstile.relay)
     elif turnstile.kind in ("serialrelay", "modbusrelay"):
-        places["relay"] = f"channel {turnstile.channel}"
+        places["relay"] = _relay(turnstile.channel)
+    if turnstile.out is not None:
+        places["relay out"] = _relay(turnstile.out)
     for role, wired in turnstile.inputs.items():
         places[role] = f"pin {wired.pin}, {wired.contact}"
     return places
@@ -72,10 +75,20 @@ def keep(db: sqlite3.Connection, lane: int, wiring: Wiring) -> None:
     db.execute("INSERT OR REPLACE INTO wiring VALUES (?, ?, ?)", (lane, topology, wiring.crossed_with))
 
 
+def _relay(relay: RelayPin | int | str) -> str:
+    if isinstance(relay, RelayPin):
+        return f"pin {relay.pin}, on while {'high' if relay.active_high else 'low'}"
+    return f"channel {relay}" if isinstance(relay, int) else _without_password(relay)
+
+
+def _without_password(where: str) -> str:
+    """No password of a camera or a board is kept."""
+    return where.rpartition("@")[2] if "://" in where else where
+
+
 def _device(place: str, kind: str, where: str, file: Path | None, sysfs: Path) -> dict[str, str]:
     plugged = None if file is None else usb_place(file, sysfs)
-    shown = where.rpartition("@")[2] if "://" in where else where  # no password of a camera is kept
-    named = {place: f"{kind}:{shown}".removesuffix(":")}
+    named = {place: f"{kind}:{_without_password(where)}".removesuffix(":")}
     return named if plugged is None else {**named, f"{place}{USB}": str(plugged)}
 
 

@@ -22,7 +22,10 @@ with these parts (a comma never belongs to a value; in a URL write it %2C):
     turnstile=serialrelay:PATH[@BAUD]#CHANNEL   a board that knows on and off (LCUS), 9600 baud unless said so
     turnstile=modbusrelay:PATH[@BAUD]#CHANNEL   a board that times the pulse itself (Modbus RTU)
     turnstile=httprelay:URL     a board in the network that times the pulse; {pulse_ms}, {pulse_s} stand for its length
+    turnstile=lane:NUMBER       the arm of that lane, which leads the other way: an arm that turns both ways
     turnstile=sim               a simulated arm with visitors
+    relay_out=…                 of an arm that turns both ways: a second relay for the way out, on the same board: a PIN
+                                of gpio and gpiozero, a CHANNEL of a serial board, a URL of an httprelay
     interface=NAME              of an httprelay: the network interface of its own wire
     passage_in=PIN[:nc|no]      of gpio and gpiozero, with passage_out, ready, fire, tamper: what is wired as an input
     direction=in | out          which way the lane leads; in, unless said otherwise
@@ -33,8 +36,8 @@ A lane has one turnstile and at least one reader, which may be repeated; one tha
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hardware import Device, DeviceFault
@@ -48,7 +51,7 @@ from hardware.scanner_signals import ScannerSignals
 from hardware.serial_card_reader import SerialCardReader
 from hardware.serial_scanner import Scanner, SerialScanner
 from hardware.simulated import SimulatedLane
-from hardware.turnstile import Direction, Turnstile
+from hardware.turnstile import PASSAGES, Direction, Turnstile
 from hardware.turnstile_spec import (
     TURNSTILE_PARTS,
     TURNSTILES,
@@ -77,6 +80,8 @@ class LaneSpec:
     readers: tuple[DeviceSpec, ...]
     turnstile: TurnstileSpec
     direction: Direction = Direction.IN
+    arm_of: int | None = None
+    """The lane whose turnstile it shares; `turnstile` is then that one's (see `share_arms`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +150,43 @@ def _parse_parts(number: int, parts: str) -> LaneSpec:
     named = single.pop("turnstile", None)
     if named is None:
         raise DeviceFault(f"name exactly one turnstile ({' or '.join(TURNSTILES)})")
-    return LaneSpec(number, tuple(readers), parse_turnstile(named, single, Direction(way)), Direction(way))
+    turnstile = parse_turnstile(named, single, Direction(way))
+    arm_of = int(turnstile.where) if turnstile.kind == "lane" else None
+    return LaneSpec(number, tuple(readers), turnstile, Direction(way), arm_of)
 
 
-def open_lane(spec: LaneSpec) -> LaneDevices:
-    """Open what `spec` names. A device that is away is looked for until it is there; DeviceFault: it never can be."""
+def share_arms(lanes: Sequence[LaneSpec]) -> list[LaneSpec]:
+    """The lanes, each with the turnstile it works: its own, or that of the lane it shares an arm with.
+
+    DeviceFault names what cannot be shared."""
+    own = {lane.number: lane for lane in lanes if lane.arm_of is None}
+    return [lane if lane.arm_of is None else _sharing(lane, lane.arm_of, own.get(lane.arm_of)) for lane in lanes]
+
+
+def _sharing(lane: LaneSpec, number: int, other: LaneSpec | None) -> LaneSpec:
+    told = f"lane {lane.number}: turnstile=lane:{number}"
+    if other is None:
+        raise DeviceFault(f"{told}: there is no lane {number} with a turnstile of its own")
+    if other.direction is lane.direction:
+        raise DeviceFault(f"{told}: both lead {lane.direction}; an arm is shared by a lane each way")
+    if not other.turnstile.opens_both_ways:
+        raise DeviceFault(
+            f"{told}: the arm of lane {number} has no second relay for the way out; name it there, as relay_out=…"
+        )
+    if len(PASSAGES.keys() & other.turnstile.inputs.keys()) == 1:
+        raise DeviceFault(f"{told}: lane {number} needs passage_in and passage_out, to tell who passed which way")
+    return replace(lane, turnstile=other.turnstile)
+
+
+def open_lane(spec: LaneSpec, arm: LaneDevices | None = None) -> LaneDevices:
+    """Open what `spec` names; `arm` is the open lane whose turnstile it shares, if it is to share it.
+
+    A device that is away is looked for until it is there; DeviceFault: it never can be."""
     with contextlib.ExitStack() as opened:
         simulated: SimulatedLane | None = None
         if "sim" in (spec.turnstile.kind, *(reader.kind for reader in spec.readers)):
-            simulated = SimulatedLane(spec.number, direction=spec.direction)
+            shared = None if arm is None or arm.simulated is None else arm.simulated.turnstile
+            simulated = SimulatedLane(spec.number, direction=spec.direction, arm=shared)
             opened.callback(simulated.close)
         cameras: list[Camera] = []
         scanners: list[Scanner] = []
@@ -177,10 +210,12 @@ def open_lane(spec: LaneSpec) -> LaneDevices:
                 scanners.append(simulated.scanner)
                 card_readers.append(simulated.card_reader)
         turnstile: Turnstile
-        if simulated is not None and spec.turnstile.kind == "sim":
+        if arm is not None:
+            turnstile = arm.turnstile
+        elif simulated is not None and spec.turnstile.kind == "sim":
             turnstile = simulated.turnstile
         else:
-            turnstile = open_turnstile(spec.turnstile, spec.number)
+            turnstile = open_turnstile(spec.turnstile, spec.number, spec.direction)
         opened.pop_all()  # all of it is there: it is the caller's to close
     return LaneDevices(
         number=spec.number,

@@ -18,8 +18,8 @@ MAX_NOTE_BYTES = 1_000
 class FileTurnstile:
     """Driver `file:PATH`: each pulse is one line of JSON appended to a file, for checking from outside.
 
-    The line is `{"lane":…, …note…, "monotonic_ns":…}`, written by one O_APPEND write at the moment a relay would move
-    (design: quality.md, seams), so lanes may share a file and a killed process leaves whole lines."""
+    The line is `{"lane":…, …note…, "direction":…, "monotonic_ns":…}`, written by one O_APPEND write at the moment a
+    relay would move (design: quality.md, seams), so lanes may share a file and a killed process leaves whole lines."""
 
     has_passage_sensor = False
     ready = True
@@ -43,13 +43,14 @@ class FileTurnstile:
     def fault(self) -> str | None:
         return self._fault
 
-    def open_for(self, pulse_ms: int, note: Note) -> int:
+    def open_for(self, direction: Direction, pulse_ms: int, note: Note) -> int:
         check_pulse(pulse_ms)
         with self._lock:
             if self._file is None:
                 raise DeviceFault(f"turnstile file {self._path} is closed")
             began_ns = self._monotonic_ns()
-            line = json.dumps({"lane": self._lane, **note, "monotonic_ns": began_ns}).encode() + b"\n"
+            told = {"lane": self._lane, **note, "direction": direction, "monotonic_ns": began_ns}
+            line = json.dumps(told).encode() + b"\n"
             if len(line) > MAX_NOTE_BYTES:
                 raise ValueError(f"a note of {len(line)} bytes is longer than {MAX_NOTE_BYTES}")
             try:

@@ -1,4 +1,4 @@
-"""Pins of a Linux GPIO chip by libgpiod (v2): one request for the relay and every input, levels set with directions."""
+"""Pins of a Linux GPIO chip by libgpiod (v2): one request for relays and every input, levels set with directions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hardware import Backoff, DeviceFault, library
 from hardware.relay import STOP_LIMIT_S, SwitchedRelay
-from hardware.turnstile import Role
+from hardware.turnstile import Direction, Role
 from hardware.wired_turnstile import DEBOUNCE_MS, Contact, InputPin, OnEdge, RelayPin
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ REOPEN_LIMIT_S = 5.0
 
 
 class GpiodPins:
-    """A relay and inputs on one chip. The kernel gives lines and idle level in one step: no edge at start or restart.
+    """Relays and inputs on one chip. The kernel gives lines and idle level in one step: no edge at start or restart.
 
     A killed process lets go of the lines; what the pin does then is its driver's affair (some keep the level), so the
     next start's idle level is what ends a pulse that was on."""
@@ -34,12 +35,12 @@ class GpiodPins:
     def __init__(
         self,
         chip: Path,
-        relay: RelayPin,
+        relays: Mapping[Direction, RelayPin],
         inputs: Mapping[Role, InputPin],
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._chip = chip
-        self._relay_pin = relay
+        self._relay_pins = dict(relays)
         self._inputs = dict(inputs)
         self._role_of = {wired.pin: role for role, wired in inputs.items()}
         self._on_edge: OnEdge | None = None
@@ -49,7 +50,7 @@ class GpiodPins:
         self._closing = threading.Event()
         self._backoff = Backoff(REOPEN_FIRST_S, REOPEN_LIMIT_S)
         self._open()
-        self._relay = SwitchedRelay(self._switch, monotonic_ns)
+        self._relays = {way: SwitchedRelay(partial(self._switch, way), monotonic_ns) for way in self._relay_pins}
         self._thread = threading.Thread(target=self._follow, name="gpio", daemon=True)
         self._thread.start()
 
@@ -61,8 +62,12 @@ class GpiodPins:
     def fault(self) -> str | None:
         return self._fault
 
-    def pulse(self, pulse_ms: int) -> int:
-        return self._relay.pulse(pulse_ms)
+    @property
+    def ways(self) -> Collection[Direction]:
+        return self._relay_pins.keys()
+
+    def pulse(self, direction: Direction, pulse_ms: int) -> int:
+        return self._relays[direction].pulse(pulse_ms)
 
     def active(self, role: Role) -> bool | None:
         with self._lock:
@@ -79,7 +84,8 @@ class GpiodPins:
 
     def close(self) -> None:
         self._closing.set()
-        self._relay.close()
+        for relay in self._relays.values():
+            relay.close()
         self._thread.join(STOP_LIMIT_S)
         with self._lock:
             self._let_go()
@@ -89,19 +95,21 @@ class GpiodPins:
         try:
             with library("gpiod"):
                 import gpiod
-                from gpiod.line import Bias, Direction, Edge, Value
-            relay = gpiod.LineSettings(
-                direction=Direction.OUTPUT,
-                output_value=Value.INACTIVE,
-                active_low=not self._relay_pin.active_high,
-            )
-            settings: dict[Iterable[int | str] | int | str, gpiod.LineSettings | None] = {self._relay_pin.pin: relay}
+                from gpiod import line
+            settings: dict[Iterable[int | str] | int | str, gpiod.LineSettings | None] = {
+                relay.pin: gpiod.LineSettings(
+                    direction=line.Direction.OUTPUT,
+                    output_value=line.Value.INACTIVE,
+                    active_low=not relay.active_high,
+                )
+                for relay in self._relay_pins.values()
+            }
             for wired in self._inputs.values():
                 settings[wired.pin] = gpiod.LineSettings(
-                    direction=Direction.INPUT,
-                    bias=Bias.PULL_UP,
+                    direction=line.Direction.INPUT,
+                    bias=line.Bias.PULL_UP,
                     active_low=wired.contact is Contact.NO,
-                    edge_detection=Edge.BOTH,
+                    edge_detection=line.Edge.BOTH,
                     debounce_period=timedelta(milliseconds=DEBOUNCE_MS),
                 )
             request = gpiod.request_lines(str(self._chip), consumer=CONSUMER, config=settings)
@@ -117,7 +125,7 @@ class GpiodPins:
                 self._request, self._fault = request, None
             self._backoff.reset()
 
-    def _switch(self, on: bool) -> None:
+    def _switch(self, way: Direction, on: bool) -> None:
         from gpiod.line import Value
 
         with self._lock:
@@ -126,7 +134,7 @@ class GpiodPins:
                     raise DeviceFault(self._fault or f"{self._chip} is away")
                 return  # nobody holds the pin; opening it again sets it idle
             try:
-                self._request.set_value(self._relay_pin.pin, Value.ACTIVE if on else Value.INACTIVE)
+                self._request.set_value(self._relay_pins[way].pin, Value.ACTIVE if on else Value.INACTIVE)
             except REFUSALS as error:
                 self._lose(error)
                 raise DeviceFault(str(self._fault)) from error

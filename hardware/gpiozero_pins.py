@@ -12,12 +12,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hardware import Backoff, DeviceFault, library
 from hardware.relay import STOP_LIMIT_S, SwitchedRelay
-from hardware.turnstile import Role
+from hardware.turnstile import Direction, Role
 from hardware.wired_turnstile import DEBOUNCE_MS, Contact, InputPin, OnEdge, RelayPin
 
 if TYPE_CHECKING:
@@ -31,29 +32,29 @@ LENGTHEN_BY = 4  # a pulse is lengthened by a quarter at least, so that lgpio's 
 
 
 class GpiozeroPins:
-    """A relay and inputs on the header of a Pi, by their BCM numbers. `make_factory` says through which library."""
+    """Relays and inputs on the header of a Pi, by their BCM numbers. `make_factory` says through which library."""
 
     def __init__(
         self,
-        relay: RelayPin,
+        relays: Mapping[Direction, RelayPin],
         inputs: Mapping[Role, InputPin],
         make_factory: Callable[[], Factory] | None = None,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._relay_pin = relay
+        self._relay_pins = dict(relays)
         self._wired = dict(inputs)
         self._make_factory = make_factory or lgpio_factory
         self._monotonic_ns = monotonic_ns
         self._on_edge: OnEdge | None = None
         self._factory: Factory | None = None
-        self._output: OutputDevice | None = None
+        self._outputs: dict[Direction, OutputDevice] = {}
         self._inputs: dict[Role, DigitalInputDevice] = {}
         self._fault: str | None = None
         self._lock = threading.RLock()
-        self._pulse_ends_ns = 0
+        self._pulse_ends_ns = dict.fromkeys(self._relay_pins, 0)
         self._closing = threading.Event()
         self._open()
-        self._relay = SwitchedRelay(self._switch, monotonic_ns)
+        self._relays = {way: SwitchedRelay(partial(self._switch, way), monotonic_ns) for way in self._relay_pins}
         self._thread = threading.Thread(target=self._look_again, name="gpio", daemon=True)
         self._thread.start()
 
@@ -65,22 +66,27 @@ class GpiozeroPins:
     def fault(self) -> str | None:
         return self._fault
 
-    def pulse(self, pulse_ms: int) -> int:
+    @property
+    def ways(self) -> Collection[Direction]:
+        return self._relay_pins.keys()
+
+    def pulse(self, direction: Direction, pulse_ms: int) -> int:
         with self._lock:
-            if self._output is None:
+            output = self._outputs.get(direction)
+            if output is None:
                 raise DeviceFault(self._fault or "the pins are closed")
-            send_pulse = getattr(self._output.pin, "send_pulse", None)
+            send_pulse = getattr(output.pin, "send_pulse", None)
             if send_pulse is None:
-                return self._relay.pulse(pulse_ms)
+                return self._relays[direction].pulse(pulse_ms)
             began_ns = self._monotonic_ns()
             pulse_ns = pulse_ms * 1_000_000
             # What is sent while a pulse is on follows it within 0.1 ms, so only the part beyond its end is needed
-            from_ns = max(began_ns, self._pulse_ends_ns)
+            from_ns = max(began_ns, self._pulse_ends_ns[direction])
             missing_ns = began_ns + pulse_ns - from_ns
             if missing_ns > 0:
                 missing_ns = max(missing_ns, pulse_ns // LENGTHEN_BY)
                 self._send(send_pulse, missing_ns // 1_000)
-                self._pulse_ends_ns = from_ns + missing_ns
+                self._pulse_ends_ns[direction] = from_ns + missing_ns
             return began_ns
 
     def active(self, role: Role) -> bool | None:
@@ -93,11 +99,12 @@ class GpiozeroPins:
 
     def close(self) -> None:
         self._closing.set()
-        self._relay.close()
+        for relay in self._relays.values():
+            relay.close()
         self._thread.join(STOP_LIMIT_S)
         with self._lock:
-            if self._output is not None:
-                self._output.off()
+            for output in self._outputs.values():
+                output.off()
             self._let_go()
             self._fault = "the pins are closed"
 
@@ -111,12 +118,10 @@ class GpiozeroPins:
         try:
             with self._lock:
                 self._factory = self._make_factory()
-                self._output = OutputDevice(
-                    self._relay_pin.pin,
-                    active_high=self._relay_pin.active_high,
-                    initial_value=False,
-                    pin_factory=self._factory,
-                )
+                for way, relay in self._relay_pins.items():
+                    self._outputs[way] = OutputDevice(
+                        relay.pin, active_high=relay.active_high, initial_value=False, pin_factory=self._factory
+                    )
                 for role, wired in self._wired.items():
                     device = DigitalInputDevice(
                         wired.pin, pull_up=True, bounce_time=DEBOUNCE_MS / 1_000, pin_factory=self._factory
@@ -138,13 +143,13 @@ class GpiozeroPins:
 
     def _look_again(self) -> None:
         backoff = Backoff(REOPEN_FIRST_S, REOPEN_LIMIT_S)
-        while self._output is None and not self._closing.wait(backoff.next_s()):
+        while not self._outputs and not self._closing.wait(backoff.next_s()):
             self._open()
 
-    def _switch(self, on: bool) -> None:
+    def _switch(self, way: Direction, on: bool) -> None:
         with self._lock:
-            if self._output is not None:
-                self._output.value = on
+            if way in self._outputs:
+                self._outputs[way].value = on
 
     def _send(self, send_pulse: Callable[[int], None], pulse_us: int) -> None:
         try:
@@ -166,11 +171,10 @@ class GpiozeroPins:
 
     def _let_go(self) -> None:
         """An input's device forgets whom it tells; the factory is ours, so it is closed with its pins."""
-        for device in (*self._inputs.values(), self._output):
-            if device is not None:
-                device.close()
+        for device in (*self._inputs.values(), *self._outputs.values()):
+            device.close()
         self._inputs.clear()
-        self._output = None
+        self._outputs.clear()
         if self._factory is not None:
             self._factory.close()
             self._factory = None

@@ -9,13 +9,14 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from hardware import DeviceFault, library
 from hardware.relay import STOP_LIMIT_S
+from hardware.turnstile import Direction
 
 if TYPE_CHECKING:
     from requests import Session
@@ -30,19 +31,20 @@ _FLAG_REJECT = 0x200
 
 
 class HttpRelay:
-    """A board whose pulse is a URL, `{pulse_ms}` or `{pulse_s}` in it standing for the length.
+    """A board whose pulse is a URL for each way, `{pulse_ms}` or `{pulse_s}` in it standing for the length.
 
     `http://10.0.8.2/relay/0?turn=on&timer={pulse_s}` is a Shelly's. A URL without them pulses as the board is set up.
     Any 2xx is a pulse; redirects are not followed, the environment's proxies not used."""
 
     def __init__(
         self,
-        url: str,
+        urls: Mapping[Direction, str],
         interface: str,
         routes: Path = ROUTES,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._url = url
+        self._urls = dict(urls)
+        self._url = next(iter(self._urls.values()))  # whose board is looked after, and named in a fault
         self._interface = interface
         self._routes = routes
         self._monotonic_ns = monotonic_ns
@@ -58,13 +60,18 @@ class HttpRelay:
     def fault(self) -> str | None:
         return self._fault or self._answer
 
-    def pulse(self, pulse_ms: int) -> int:
+    @property
+    def ways(self) -> Collection[Direction]:
+        return self._urls.keys()
+
+    def pulse(self, direction: Direction, pulse_ms: int) -> int:
         with self._lock:
             if self._closing.is_set():
                 raise DeviceFault(f"relay board {self._url} is closed")
             self._check_wire()
             began_ns = self._monotonic_ns()
-            self._ask(self._url.replace("{pulse_ms}", str(pulse_ms)).replace("{pulse_s}", f"{pulse_ms / 1000:g}"))
+            url = self._urls[direction]
+            self._ask(url.replace("{pulse_ms}", str(pulse_ms)).replace("{pulse_s}", f"{pulse_ms / 1000:g}"))
             self._fault = None
             return began_ns
 

@@ -1,14 +1,15 @@
-"""A relay: one contact that closes for one pulse, and the thread that ends the pulse where the board cannot."""
+"""Relays: contacts that each close for one pulse, and the thread that ends a pulse where the board cannot."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from hardware import Backoff, Device, DeviceFault
+from hardware.turnstile import Direction
 
 OFF_AGAIN_FIRST_S = 0.05
 OFF_AGAIN_LIMIT_S = 1.0
@@ -17,11 +18,18 @@ STOP_LIMIT_S = 2.0
 log = logging.getLogger(__name__)
 
 
-class Relay(Device, Protocol):
-    """One relay, off whenever no pulse is on: after start, after a crash and restart, and closed."""
+class Relays(Device, Protocol):
+    """The relays of one arm, one for each way it can be unlocked.
 
-    def pulse(self, pulse_ms: int) -> int:
-        """Switch on, return at once with the monotonic time in ns; off again by itself `pulse_ms` after the last call.
+    Each is off whenever no pulse is on: after start, after a crash and restart, and closed."""
+
+    @property
+    def ways(self) -> Collection[Direction]:
+        """The ways that have a relay, whether the board is there or not."""
+
+    def pulse(self, direction: Direction, pulse_ms: int) -> int:
+        """Switch the relay of one of the `ways` on, return at once with the monotonic time in ns; off again by itself
+        `pulse_ms` after the last call for that way.
 
         DeviceFault: it is sure that the relay did not move. A board that took the request and did not answer may have
         moved: that is a pulse, and `fault` says what happened."""

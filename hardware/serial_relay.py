@@ -13,12 +13,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hardware import Backoff, DeviceFault, library
 from hardware.relay import STOP_LIMIT_S, SwitchedRelay
+from hardware.turnstile import Direction
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -35,6 +37,7 @@ MAX_STALE_BYTES = 4_096
 
 FLASH_STEP_MS = 100
 MODBUS_ADDRESS = 1
+MODBUS_FRAME_BYTES = 8
 _WRITE_COIL = 0x05
 _FLASH_ON = 0x0200  # added to the coil's number: on, and off again after the value × FLASH_STEP_MS
 _COIL_OFF = 0x0000
@@ -63,9 +66,11 @@ def crc16(data: bytes) -> int:
 
 
 class _Line:
-    """A relay board's serial line, for this process alone, opened again after it was away; `first` is written then."""
+    """A relay board's serial line, for this process alone, opened again after it was away.
 
-    def __init__(self, path: Path, baud: int, first: bytes, answer_bytes: int = 0) -> None:
+    `first` are the frames written then, one after the other; each is answered by `answer_bytes`."""
+
+    def __init__(self, path: Path, baud: int, first: Sequence[bytes], answer_bytes: int = 0) -> None:
         self._path = path
         self._baud = baud
         self._first = first
@@ -114,8 +119,9 @@ class _Line:
             try:
                 if self._port is None:
                     self._port = self._open()
-                    self._port.write(self._first)
-                    self._port.read(self._first_answer_bytes)
+                    for frame in self._first:
+                        self._port.write(frame)
+                        self._port.read(self._first_answer_bytes)
                     self._backoff.reset()
                     self._fault = None
                 else:
@@ -156,55 +162,75 @@ class _Line:
 
 
 class LcusRelay:
-    """One channel of an LCUS board. It never answers: a pulse is what was written to a board that is plugged in."""
+    """The channels of an LCUS board that unlock one arm; the board switches, a thread of ours ends each pulse."""
 
     def __init__(
-        self, path: Path, channel: int, baud: int = RELAY_BAUD, monotonic_ns: Callable[[], int] = time.monotonic_ns
+        self,
+        path: Path,
+        channels: Mapping[Direction, int],
+        baud: int = RELAY_BAUD,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._channel = channel
-        self._line = _Line(path, baud, first=lcus_frame(channel, on=False))
-        self._relay = SwitchedRelay(self._switch, monotonic_ns)
+        self._channels = dict(channels)
+        self._line = _Line(path, baud, [lcus_frame(channel, on=False) for channel in self._channels.values()])
+        self._relays = {way: SwitchedRelay(partial(self._switch, way), monotonic_ns) for way in self._channels}
+
+    @property
+    def ways(self) -> Collection[Direction]:
+        return self._channels.keys()
 
     @property
     def fault(self) -> str | None:
         return self._line.fault
 
-    def pulse(self, pulse_ms: int) -> int:
-        return self._relay.pulse(pulse_ms)
+    def pulse(self, direction: Direction, pulse_ms: int) -> int:
+        return self._relays[direction].pulse(pulse_ms)
 
     def close(self) -> None:
-        self._relay.close()
+        for relay in self._relays.values():
+            relay.close()
         self._line.close()
 
-    def _switch(self, on: bool) -> None:
-        self._line.write(lcus_frame(self._channel, on))
+    def _switch(self, way: Direction, on: bool) -> None:
+        self._line.write(lcus_frame(self._channels[way], on))
 
 
 class ModbusRelay:
-    """One channel of a Modbus RTU board, which ends the pulse itself, in whole tenths of a second (rounded up)."""
+    """The channels of a Modbus RTU board that unlock one arm.
+
+    The board ends each pulse itself, in whole tenths of a second (rounded up)."""
 
     def __init__(
-        self, path: Path, channel: int, baud: int = RELAY_BAUD, monotonic_ns: Callable[[], int] = time.monotonic_ns
+        self,
+        path: Path,
+        channels: Mapping[Direction, int],
+        baud: int = RELAY_BAUD,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._path = path
-        self._coil = channel - 1
+        self._coils = {way: channel - 1 for way, channel in channels.items()}
         self._monotonic_ns = monotonic_ns
-        self._off = modbus_frame(self._coil, _COIL_OFF)
-        self._line = _Line(path, baud, first=self._off, answer_bytes=len(self._off))
+        self._offs = {way: modbus_frame(coil, _COIL_OFF) for way, coil in self._coils.items()}
+        self._line = _Line(path, baud, list(self._offs.values()), answer_bytes=MODBUS_FRAME_BYTES)
         self._silent: str | None = None
         self._lock = threading.Lock()
-        self._ends_ns = 0
+        self._ends_ns = dict.fromkeys(self._coils, 0)
+
+    @property
+    def ways(self) -> Collection[Direction]:
+        return self._coils.keys()
 
     @property
     def fault(self) -> str | None:
         return self._line.fault or self._silent
 
-    def pulse(self, pulse_ms: int) -> int:
+    def pulse(self, direction: Direction, pulse_ms: int) -> int:
         with self._lock:
             began_ns = self._monotonic_ns()
-            ends_ns = max(self._ends_ns, began_ns + pulse_ms * 1_000_000)  # never shorter than a pulse that is on
+            # never shorter than a pulse that is on
+            ends_ns = max(self._ends_ns[direction], began_ns + pulse_ms * 1_000_000)
             steps = -(-(ends_ns - began_ns) // (FLASH_STEP_MS * 1_000_000))
-            request = modbus_frame(_FLASH_ON + self._coil, steps)
+            request = modbus_frame(_FLASH_ON + self._coils[direction], steps)
             answer = self._line.write(request, answer_bytes=len(request))
             if answer == request:
                 self._silent = None
@@ -213,12 +239,13 @@ class ModbusRelay:
                 raise DeviceFault(self._silent)
             else:  # it may have moved: a pulse, but one that somebody has to look at
                 self._silent = f"relay board {self._path} does not answer: check its power, its wires and its baud rate"
-            self._ends_ns = ends_ns
+            self._ends_ns[direction] = ends_ns
             return began_ns
 
     def close(self) -> None:
         with self._lock:
-            if self._monotonic_ns() < self._ends_ns:
-                with contextlib.suppress(DeviceFault):  # gone: it ends its pulse alone
-                    self._line.write(self._off)
+            for way, ends_ns in self._ends_ns.items():
+                if self._monotonic_ns() < ends_ns:
+                    with contextlib.suppress(DeviceFault):  # gone: it ends its pulse alone
+                        self._line.write(self._offs[way])
         self._line.close()

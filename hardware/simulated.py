@@ -29,14 +29,22 @@ class SimulatedLane:
 
     Every verb raises ValueError with a sentence for what it does not understand."""
 
-    def __init__(self, number: int, timeline: Timeline | None = None, direction: Direction = Direction.IN) -> None:
+    def __init__(
+        self,
+        number: int,
+        timeline: Timeline | None = None,
+        direction: Direction = Direction.IN,
+        arm: SimulatedTurnstile | None = None,
+    ) -> None:
+        """`arm`: the one of another lane, which this lane opens the other way."""
         self.number = number
+        self._direction = direction
         self._timeline = timeline or RealTimeline()
         self._history = History(self._timeline.now_ns)
         self.camera = SimulatedCamera(self._history)
         self.scanner = SimulatedScanner(self._history)
         self.card_reader = ScriptedCardReader(self._history)
-        self.turnstile = SimulatedTurnstile(self._timeline, self._history, direction=direction)
+        self.turnstile = arm or SimulatedTurnstile(self._timeline, self._history, direction=direction)
         self.indicator = RecordedIndicator(self._history)
 
     def show(self, text: str, to: str = "camera", seed: int | None = None) -> None:
@@ -69,7 +77,7 @@ class SimulatedLane:
 
     def walk(self, how: str) -> None:
         """Send a visitor to the arm, to do what Walk names."""
-        self.turnstile.walk(Walk(how))
+        self.turnstile.walk(Walk(how), self._direction)
 
     def fault(self, what: str) -> None:
         """Break the turnstile (TurnstileTrouble) or a reader (ReaderTrouble), or with `none` repair everything."""

@@ -1,4 +1,4 @@
-"""A simulated turnstile: an arm, a relay, sensors, visitors who do not always just walk through, and faults."""
+"""A simulated turnstile: an arm, a relay each way, sensors, visitors who do not always just walk through, faults."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ STEP_UP_MS = 600  # from the unlocked arm to a visitor's first push
 TURN_MS = 700  # one turn of the arm
 SLOW_TURN_MS = 6_000  # one turn with a pram, longer than the arm's own window
 MAX_VISITORS = 50  # who stand before the arm at most
+FOREVER_NS = 2**63
 
 
 class Walk(StrEnum):
@@ -48,14 +49,15 @@ UNREADY = frozenset({TurnstileTrouble.NEVER_READY, TurnstileTrouble.RELAY_GONE, 
 SENSOR_LIES = frozenset({TurnstileTrouble.SENSOR_STUCK, TurnstileTrouble.SENSOR_DEAD})
 INPUT_OF = {TurnstileTrouble.FIRE: Role.FIRE, TurnstileTrouble.TAMPER: Role.TAMPER}
 PASSAGE_OF = {Direction.IN: Role.PASSAGE_IN, Direction.OUT: Role.PASSAGE_OUT}
+BACK = {Direction.IN: Direction.OUT, Direction.OUT: Direction.IN}
 
 
 class SimulatedTurnstile:
     """One arm that goes through everything a real one does, at the times of its `timeline`, and remembers every edge.
 
-    In its history the relay is `on`/`off` (with the note of the pulse), the arm `unlocked`/`locked`/`turns in`/
-    `turns out`, the inputs `ready`, `fire`, `tamper`, `passage in` and `passage out` are `active`/`inactive`, a visitor
-    is what he does.
+    It has a relay for each way. In its history the relay is `on`/`off` (with the note of the pulse and its direction),
+    the arm `unlocked`/`locked`/`turns in`/`turns out`, the inputs `ready`, `fire`, `tamper`, `passage in` and `passage
+    out` are `active`/`inactive`, a visitor is what he does.
     """
 
     def __init__(
@@ -67,22 +69,20 @@ class SimulatedTurnstile:
         direction: Direction = Direction.IN,
     ) -> None:
         """`usual_walk` is what a visitor does whom nobody sent; None: there are only the visitors sent by `walk`.
-        `direction` is the way a pulse lets people go."""
+        `direction` is the way they go unless it is said otherwise."""
         self.has_passage_sensor = has_passage_sensor
         self._onward = direction
-        self._back = Direction.OUT if direction is Direction.IN else Direction.IN
         self._timeline = timeline
         self._history = history
         self._usual_walk = usual_walk
         self._lock = threading.RLock()
-        self._visitors: deque[Walk] = deque(maxlen=MAX_VISITORS)
+        self._visitors: dict[Direction, deque[Walk]] = {way: deque(maxlen=MAX_VISITORS) for way in Direction}
         self._trouble: TurnstileTrouble | None = None
         self._closed = False
-        self._pulse_ends_ns = 0
-        self._relay_on = False
-        self._unlocked_until_ns: int | None = None  # None: locked; a turn uses it up
+        self._pulse_ends_ns: dict[Direction, int] = {}  # of the relays that are on
+        self._unlocked_until_ns: dict[Direction, int] = {}  # a turn that way uses it up
         self._turning: Direction | None = None
-        self._called = False  # a visitor is about to step up
+        self._called: set[Direction] = set()  # where a visitor is about to step up
         self._was_ready = True
         self._listeners: list[Callable[[Edge], None]] = []
         self._untold: list[Edge] = []
@@ -92,7 +92,7 @@ class SimulatedTurnstile:
     @property
     def ready(self) -> bool:
         with self._lock:
-            standing_locked = self._unlocked_until_ns is None and self._turning is None
+            standing_locked = not self._unlocked_until_ns and self._turning is None
             return standing_locked and self._trouble not in UNREADY
 
     @property
@@ -116,7 +116,7 @@ class SimulatedTurnstile:
             return "the simulated turnstile is closed"
         return "the relay board is gone: plug it in again" if self._trouble is TurnstileTrouble.RELAY_GONE else None
 
-    def open_for(self, pulse_ms: int, note: Note) -> int:
+    def open_for(self, direction: Direction, pulse_ms: int, note: Note) -> int:
         check_pulse(pulse_ms)
         with self._moving():
             if self.fault is not None:
@@ -124,12 +124,12 @@ class SimulatedTurnstile:
             if self.fire:
                 raise DeviceFault("the fire release is on: nobody is let in")
             now_ns = self._timeline.now_ns()
-            self._history.add("relay", "on", note)
-            self._relay_on = True
-            self._pulse_ends_ns = max(self._pulse_ends_ns, now_ns + pulse_ms * 1_000_000)
-            self._timeline.after(pulse_ms, self._end_pulse)
+            self._history.add("relay", "on", {**note, "direction": direction})
+            ends_ns = self._pulse_ends_ns.get(direction, 0)
+            self._pulse_ends_ns[direction] = max(ends_ns, now_ns + pulse_ms * 1_000_000)
+            self._timeline.after(pulse_ms, lambda: self._end_pulse(direction))
             if self._trouble is not TurnstileTrouble.RELAY_DEAD:
-                self._unlock(now_ns)
+                self._unlock(direction, now_ns)
             return now_ns
 
     def watch(self, on_edge: Callable[[Edge], None]) -> None:
@@ -141,25 +141,27 @@ class SimulatedTurnstile:
             if not self._closed:
                 self._closed = True
                 self._listeners.clear()
-                if self._relay_on:
-                    self._relay_on = False
-                    self._history.add("relay", "off")
-                self._lock_arm()
+                for direction in list(self._pulse_ends_ns):
+                    self._relay_off(direction)
+                for direction in list(self._unlocked_until_ns):
+                    self._lock_arm(direction)
 
     # --- what only a simulated one does
 
-    def walk(self, walk: Walk) -> None:
-        """Send a visitor: he acts now if the arm is unlocked or he needs no pulse, else he waits before it."""
+    def walk(self, walk: Walk, way: Direction | None = None) -> None:
+        """Send a visitor who wants to go that `way`, the arm's usual one unless it is said: he acts now if the arm is
+        unlocked or he needs no pulse, else he waits before it."""
+        way = way or self._onward
         with self._moving():
             if walk in (Walk.OUT, Walk.FORCE) or self.fire:
                 self._history.add("visitor", walk)
                 if self._turning is None:
-                    self._turn(self._back if walk is Walk.OUT else self._onward)
+                    self._turn(BACK[way] if walk is Walk.OUT else way)
                 return
-            self._visitors.append(walk)
+            self._visitors[way].append(walk)
             self._history.add("visitor", f"stands before the arm to {walk}")
-            if self._unlocked_until_ns is not None and self._turning is None:
-                self._call_visitor()
+            if way in self._unlocked_until_ns and self._turning is None:
+                self._call_visitor(way)
 
     def trouble(self, trouble: TurnstileTrouble | None) -> None:
         """Let something be wrong from now on, None: nothing any more."""
@@ -178,8 +180,8 @@ class SimulatedTurnstile:
 
     @property
     def relay_on(self) -> bool:
-        """Whether a pulse is on."""
-        return self._relay_on
+        """Whether a pulse is on, either way."""
+        return bool(self._pulse_ends_ns)
 
     @property
     def arm(self) -> str:
@@ -187,7 +189,7 @@ class SimulatedTurnstile:
         with self._lock:
             if self._turning is not None:
                 return f"turning {self._turning}"
-            return "locked" if self._unlocked_until_ns is None else "unlocked"
+            return "unlocked" if self._unlocked_until_ns else "locked"
 
     # --- the machine
 
@@ -207,57 +209,59 @@ class SimulatedTurnstile:
             for listener in listeners:
                 listener(edge)
 
-    def _end_pulse(self) -> None:
+    def _end_pulse(self, direction: Direction) -> None:
         with self._moving():
-            if self._relay_on and self._timeline.now_ns() >= self._pulse_ends_ns:
-                self._relay_on = False
-                self._history.add("relay", "off")
+            if self._timeline.now_ns() >= self._pulse_ends_ns.get(direction, FOREVER_NS):
+                self._relay_off(direction)
 
-    def _unlock(self, now_ns: int) -> None:
-        if self._unlocked_until_ns is None:
-            self._history.add("arm", "unlocked")
-        self._unlocked_until_ns = now_ns + WINDOW_MS * 1_000_000
-        self._timeline.after(WINDOW_MS, self._window_over)
-        self._call_visitor()
+    def _relay_off(self, direction: Direction) -> None:
+        del self._pulse_ends_ns[direction]
+        self._history.add("relay", "off", {"direction": direction})
 
-    def _window_over(self) -> None:
+    def _unlock(self, direction: Direction, now_ns: int) -> None:
+        if direction not in self._unlocked_until_ns:
+            self._history.add("arm", "unlocked", {"direction": direction})
+        self._unlocked_until_ns[direction] = now_ns + WINDOW_MS * 1_000_000
+        self._timeline.after(WINDOW_MS, lambda: self._window_over(direction))
+        self._call_visitor(direction)
+
+    def _window_over(self, direction: Direction) -> None:
         with self._moving():
-            if self._unlocked_until_ns is not None and self._timeline.now_ns() >= self._unlocked_until_ns:
-                self._lock_arm()
+            if self._timeline.now_ns() >= self._unlocked_until_ns.get(direction, FOREVER_NS):
+                self._lock_arm(direction)
 
-    def _lock_arm(self) -> None:
-        if self._unlocked_until_ns is not None:
-            self._unlocked_until_ns = None
-            self._history.add("arm", "locked")
+    def _lock_arm(self, direction: Direction) -> None:
+        del self._unlocked_until_ns[direction]
+        self._history.add("arm", "locked", {"direction": direction})
 
-    def _call_visitor(self) -> None:
+    def _call_visitor(self, way: Direction) -> None:
         """Somebody steps up in a moment; one visitor at a time, however many pulses and turns call for him."""
-        if not self._called:
-            self._called = True
-            self._timeline.after(STEP_UP_MS, self._step_up)
+        if way not in self._called:
+            self._called.add(way)
+            self._timeline.after(STEP_UP_MS, lambda: self._step_up(way))
 
-    def _step_up(self) -> None:
+    def _step_up(self, way: Direction) -> None:
         """The first visitor before the arm does what he came to do, if he may."""
         with self._moving():
-            self._called = False
-            if self._closed or self._unlocked_until_ns is None or self._turning is not None:
+            self._called.discard(way)
+            if self._closed or way not in self._unlocked_until_ns or self._turning is not None:
                 return
-            walk = self._visitors.popleft() if self._visitors else self._usual_walk
+            walk = self._visitors[way].popleft() if self._visitors[way] else self._usual_walk
             if walk is None:
                 return
             self._history.add("visitor", walk)
             if walk is Walk.THROUGH:
-                self._turn(self._onward)
+                self._turn(way)
             elif walk is Walk.GO_BACK:
-                self._turn(self._onward, then=self._back)
+                self._turn(way, then=BACK[way])
             elif walk is Walk.TAILGATE:
-                self._turn(self._onward, then=self._onward)
+                self._turn(way, then=way)
             elif walk is Walk.SLOW:
-                self._turn(self._onward, turn_ms=SLOW_TURN_MS)
+                self._turn(way, turn_ms=SLOW_TURN_MS)
 
     def _turn(self, direction: Direction, then: Direction | None = None, turn_ms: int = TURN_MS) -> None:
         self._turning = direction
-        self._unlocked_until_ns = None
+        self._unlocked_until_ns.pop(direction, None)
         self._history.add("arm", f"turns {direction}")
         self._edge(direction, active=True)
         self._timeline.after(turn_ms, lambda: self._turned(direction, then))
@@ -270,10 +274,10 @@ class SimulatedTurnstile:
                 return
             if then is not None:
                 self._turn(then)
-            elif self._unlocked_until_ns is None:
+            elif not self._unlocked_until_ns:
                 self._history.add("arm", "locked")
-            else:  # a pulse came during the turn: the next visitor may step up
-                self._call_visitor()
+            for way in self._unlocked_until_ns:  # a pulse came during the turn: the next visitor may step up
+                self._call_visitor(way)
 
     def _edge(self, direction: Direction, active: bool) -> None:
         """One edge of the passage input, unless the input is broken."""

@@ -67,11 +67,12 @@ class Turnstile(Device, Protocol):
     def passing(self, direction: Direction) -> bool:
         """The passage input of that way is active now: somebody is in the arm, or the sensor is stuck."""
 
-    def open_for(self, pulse_ms: int, note: Note) -> int:
-        """Begin one pulse and return at once with its monotonic time in ns; the pulse ends by itself after `pulse_ms`.
+    def open_for(self, direction: Direction, pulse_ms: int, note: Note) -> int:
+        """Begin one pulse that lets somebody through that way, and return at once with its monotonic time in ns; the
+        pulse ends by itself after `pulse_ms`.
 
-        A pulse begun while one is on lengthens it. DeviceFault: the relay was not moved, as always while
-        `fire`. ValueError: not a pulse between MIN_PULSE_MS and MAX_PULSE_MS."""
+        A pulse begun while one that way is on lengthens it. DeviceFault: no relay was moved, as always while `fire`,
+        and that way where none is wired. ValueError: not a pulse between MIN_PULSE_MS and MAX_PULSE_MS."""
 
     def watch(self, on_edge: Callable[[Edge], None]) -> None:
         """Call `on_edge` for every later edge of any input, from the device's own thread; it must not wait."""

@@ -1,11 +1,12 @@
-"""A lane's turnstile as its settings name it: which relay, which inputs, and the class that drives them."""
+"""A lane's turnstile as its settings name it: which relays, which inputs, and the class that drives them."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from hardware import DeviceFault
@@ -20,6 +21,8 @@ from hardware.wired_turnstile import USUAL_CONTACT, Contact, InputPin, RelayPin,
 
 MAX_PIN = 1_023
 
+R = TypeVar("R", RelayPin, int, str)
+
 TURNSTILES = (
     "file:PATH",
     "gpio:CHIP/PIN[:low]",
@@ -27,11 +30,12 @@ TURNSTILES = (
     "serialrelay:PATH[@BAUD]#CHANNEL",
     "modbusrelay:PATH[@BAUD]#CHANNEL",
     "httprelay:URL",
+    "lane:NUMBER",
     "sim",
 )
 WITH_INPUTS = ("gpio", "gpiozero")
-INTERFACE = "interface"
-TURNSTILE_PARTS = (*Role, INTERFACE)
+INTERFACE, RELAY_OUT = "interface", "relay_out"
+TURNSTILE_PARTS = (*Role, INTERFACE, RELAY_OUT)
 """The parts of a lane that say more about its turnstile."""
 
 _MAX_CHANNEL = {"serialrelay": MAX_LCUS_CHANNEL, "modbusrelay": MAX_MODBUS_CHANNEL}
@@ -39,7 +43,9 @@ _MAX_CHANNEL = {"serialrelay": MAX_LCUS_CHANNEL, "modbusrelay": MAX_MODBUS_CHANN
 
 @dataclass(frozen=True, slots=True)
 class TurnstileSpec:
-    """One turnstile as it was named; which fields count depends on its kind."""
+    """One turnstile as it was named; which fields count depends on its kind.
+
+    `out` is the same of a relay of its own for the way out: an arm without one has one relay, for its lane's way."""
 
     kind: str
     where: str = ""
@@ -48,6 +54,12 @@ class TurnstileSpec:
     channel: int = 1
     interface: str = ""
     inputs: Mapping[Role, InputPin] = field(default_factory=dict)
+    out: RelayPin | int | str | None = None
+
+    @property
+    def opens_both_ways(self) -> bool:
+        """Whether it can be unlocked for either way."""
+        return self.out is not None or self.kind == "sim"
 
 
 def parse_turnstile(value: str, more: Mapping[str, str], direction: Direction) -> TurnstileSpec:
@@ -57,36 +69,59 @@ def parse_turnstile(value: str, more: Mapping[str, str], direction: Direction) -
         raise DeviceFault(f"turnstile={value!r} is of no known kind; known are {', '.join(TURNSTILES)}")
     if (kind == "sim") == bool(where):
         raise DeviceFault(f"turnstile={value!r} should read turnstile={' or '.join(TURNSTILES)}")
-    inputs = {Role(key): _input(Role(key), text) for key, text in more.items() if key != INTERFACE}
+    inputs = {Role(key): _input(Role(key), text) for key, text in more.items() if key in list(Role)}
     if inputs and kind not in WITH_INPUTS:
         raise DeviceFault(f"only {' and '.join(WITH_INPUTS)} have inputs: {kind} cannot have {', '.join(inputs)}")
     if (INTERFACE in more) != (kind == "httprelay"):
         raise DeviceFault("an httprelay, and nothing else, needs interface=NAME, the network interface of its own wire")
     spec = _PARSERS.get(kind, _plain)(kind, where)
-    pins = [wired.pin for wired in inputs.values()]
-    if spec.relay is not None and len({*pins, spec.relay.pin}) <= len(pins):
-        raise DeviceFault("relay and inputs each need a pin of their own")
+    out = _relay_out(spec, more[RELAY_OUT]) if RELAY_OUT in more else None
+    pins = [wired.pin for wired in (*inputs.values(), spec.relay, out) if isinstance(wired, InputPin | RelayPin)]
+    if len(set(pins)) < len(pins):
+        raise DeviceFault("relays and inputs each need a pin of their own")
     backwards = Role.PASSAGE_OUT if direction is Direction.IN else Role.PASSAGE_IN
     if set(inputs) & {Role.PASSAGE_IN, Role.PASSAGE_OUT} == {backwards}:
         raise DeviceFault(f"{backwards} alone cannot tell who passed in a lane that leads {direction}")
-    return TurnstileSpec(kind, spec.where, spec.relay, spec.baud, spec.channel, more.get(INTERFACE, ""), inputs)
+    return replace(spec, interface=more.get(INTERFACE, ""), inputs=inputs, out=out)
 
 
-def open_turnstile(spec: TurnstileSpec, lane: int) -> Turnstile:
-    """Open any but a simulated one. One that is away is looked for until it is there; DeviceFault: it never can be."""
-    if spec.kind == "gpio" and spec.relay is not None:
-        lines = GpiodPins(Path(spec.where), spec.relay, spec.inputs)
-        return WiredTurnstile(lines, lines)
-    if spec.kind == "gpiozero" and spec.relay is not None:
-        pins = GpiozeroPins(spec.relay, spec.inputs)
-        return WiredTurnstile(pins, pins)
-    if spec.kind == "serialrelay":
-        return WiredTurnstile(LcusRelay(Path(spec.where), spec.channel, spec.baud))
-    if spec.kind == "modbusrelay":
-        return WiredTurnstile(ModbusRelay(Path(spec.where), spec.channel, spec.baud))
-    if spec.kind == "httprelay":
-        return WiredTurnstile(HttpRelay(spec.where, spec.interface))
+def open_turnstile(spec: TurnstileSpec, lane: int, direction: Direction) -> Turnstile:
+    """Open any but a simulated one, whose one relay leads the way of its lane.
+
+    One that is away is looked for until it is there; DeviceFault: it never can be."""
+    match spec:
+        case TurnstileSpec(kind="gpio", relay=RelayPin() as relay):
+            lines = GpiodPins(Path(spec.where), _by_way(direction, relay, spec.out), spec.inputs)
+            return WiredTurnstile(lines, lines)
+        case TurnstileSpec(kind="gpiozero", relay=RelayPin() as relay):
+            pins = GpiozeroPins(_by_way(direction, relay, spec.out), spec.inputs)
+            return WiredTurnstile(pins, pins)
+        case TurnstileSpec(kind="serialrelay"):
+            return WiredTurnstile(LcusRelay(Path(spec.where), _by_way(direction, spec.channel, spec.out), spec.baud))
+        case TurnstileSpec(kind="modbusrelay"):
+            return WiredTurnstile(ModbusRelay(Path(spec.where), _by_way(direction, spec.channel, spec.out), spec.baud))
+        case TurnstileSpec(kind="httprelay"):
+            return WiredTurnstile(HttpRelay(_by_way(direction, spec.where, spec.out), spec.interface))
     return FileTurnstile(Path(spec.where), lane)
+
+
+def _by_way(direction: Direction, relay: R, out: RelayPin | int | str | None) -> dict[Direction, R]:
+    """Which relay unlocks which way: both, or the one there is for the way of the lane."""
+    return {Direction.IN: relay, Direction.OUT: out} if isinstance(out, type(relay)) else {direction: relay}
+
+
+def _relay_out(spec: TurnstileSpec, text: str) -> RelayPin | int | str:
+    """The relay for the way out, on the same board as the other."""
+    if spec.kind in WITH_INPUTS:
+        return _relay_pin(text)
+    if spec.kind in _MAX_CHANNEL:
+        highest = _MAX_CHANNEL[spec.kind]
+        if not text.isdecimal() or not 1 <= int(text) <= highest or int(text) == spec.channel:
+            raise DeviceFault(f"relay_out={text!r} is another channel of the same board, from 1 to {highest}")
+        return int(text)
+    if spec.kind == "httprelay":
+        return _http(spec.kind, text).where
+    raise DeviceFault(f"relay_out is a second relay beside the first: turnstile={spec.kind} has none")
 
 
 def _plain(kind: str, where: str) -> TurnstileSpec:
@@ -129,7 +164,20 @@ def _http(kind: str, where: str) -> TurnstileSpec:
     return TurnstileSpec(kind, where)
 
 
-_PARSERS = {"gpio": _gpio, "gpiozero": _gpiozero, "serialrelay": _serial, "modbusrelay": _serial, "httprelay": _http}
+def _lane(kind: str, where: str) -> TurnstileSpec:
+    if not where.isdecimal():
+        raise DeviceFault(f"turnstile=lane:{where} should name the lane whose arm it shares, as in lane:1")
+    return TurnstileSpec(kind, str(int(where)))
+
+
+_PARSERS = {
+    "gpio": _gpio,
+    "gpiozero": _gpiozero,
+    "serialrelay": _serial,
+    "modbusrelay": _serial,
+    "httprelay": _http,
+    "lane": _lane,
+}
 
 
 def _relay_pin(text: str) -> RelayPin:

@@ -1,4 +1,4 @@
-"""A turnstile made of a relay and of input contacts: passage, ready, fire, tamper (gate.md, Devices)."""
+"""A turnstile made of relays and of input contacts: passage, ready, fire, tamper (gate.md, Devices)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from hardware import DeviceFault
-from hardware.relay import Relay
+from hardware.relay import Relays
 from hardware.turnstile import PASSAGES, Direction, Edge, Note, Role, check_pulse
 
 DEBOUNCE_MS = 20  # a contact that moves again sooner is bouncing; no arm turns that fast
@@ -47,8 +47,8 @@ OnEdge = Callable[[Role, bool, int], None]
 """Told for every edge: whose, whether it is active now, and its monotonic time in ns."""
 
 
-class Pins(Relay, Protocol):
-    """A board's pins: one relay and the inputs that are wired."""
+class Pins(Relays, Protocol):
+    """A board's pins: the relays, one or two, and the inputs that are wired."""
 
     @property
     def roles(self) -> Collection[Role]:
@@ -62,10 +62,10 @@ class Pins(Relay, Protocol):
 
 
 class WiredTurnstile:
-    """One arm at the end of wires. `pins` are None where the relay stands alone, as on most relay boards."""
+    """One arm at the end of wires. `pins` are None where relays stand alone, as on most relay boards."""
 
-    def __init__(self, relay: Relay, pins: Pins | None = None) -> None:
-        self._relay = relay
+    def __init__(self, relays: Relays, pins: Pins | None = None) -> None:
+        self._relays = relays
         self._pins = pins
         self._roles = frozenset(pins.roles if pins is not None else ())
         self._lock = threading.Lock()
@@ -92,15 +92,17 @@ class WiredTurnstile:
 
     @property
     def fault(self) -> str | None:
-        return "the turnstile is closed" if self._closed else self._relay.fault
+        return "the turnstile is closed" if self._closed else self._relays.fault
 
-    def open_for(self, pulse_ms: int, note: Note) -> int:
+    def open_for(self, direction: Direction, pulse_ms: int, note: Note) -> int:
         check_pulse(pulse_ms)
         if self._closed:
             raise DeviceFault("the turnstile is closed")
         if self.fire:
             raise DeviceFault("the fire release is on: nobody is let in")
-        return self._relay.pulse(pulse_ms)
+        if direction not in self._relays.ways:
+            raise DeviceFault(f"no relay unlocks this arm for the way {direction}: wire one, and name it as relay_out")
+        return self._relays.pulse(direction, pulse_ms)
 
     def watch(self, on_edge: Callable[[Edge], None]) -> None:
         with self._lock:
@@ -110,7 +112,7 @@ class WiredTurnstile:
         self._closed = True
         with self._lock:
             self._listeners.clear()
-        self._relay.close()
+        self._relays.close()
 
     def _active(self, role: Role) -> bool:
         return self._pins is not None and self._pins.active(role) is True

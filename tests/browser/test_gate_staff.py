@@ -17,6 +17,7 @@ from gate_agent.screen.simulation import simulation
 from gate_agent.screen.streams import BEAT_S
 from gate_agent.status import Counters, LaneStatus, Side, Status
 from hardware.simulated import SimulatedLane
+from hardware.turnstile import Direction
 from tests.browser.test_gate_faces import SIZES, Gate, complaints, new_board
 from tests.gate_agent.beijing import NOW_MS, at
 from wire.messages import ClockTrust
@@ -278,7 +279,7 @@ def test_two_busy_simulated_lanes_fit(
     page.set_viewport_size({"width": size[0], "height": size[1]})
     page.goto(f"{url}/sim")
     for long in ("pass", "grant", "lane"):
-        lanes[1].turnstile.open_for(200, {long: "0f" * 60})
+        lanes[1].turnstile.open_for(Direction.IN, 200, {long: "0f" * 60})
     expect(page.locator(".moments").first).to_contain_text("0f" * 60)
     assert page.evaluate(SPILLS) == []
     cards = page.locator(".lane")
@@ -300,7 +301,7 @@ def test_the_simulator_moves_the_arm_and_shows_what_happened(
     expect(page.locator("[data-of=arm]")).to_have_text("locked")
     page.get_by_role("button", name="balk").click()
     expect(page.locator(".moments")).to_contain_text("stands before the arm to balk")
-    lane.turnstile.open_for(200, {"pass": "ab"})
+    lane.turnstile.open_for(Direction.IN, 200, {"pass": "ab"})
     expect(page.locator(".arm")).to_have_attribute("data-arm", re.compile("unlocked|turning"))
     shoot(page, "gate/simulator-1280x720")
     page.locator("input[name=text]").fill("GATE:ABC")

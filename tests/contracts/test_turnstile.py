@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
@@ -26,8 +26,10 @@ from tests.hardware.header import HeaderPins, pi_factory
 from tests.hardware.relay_boards import BoardRelay, HttpBoard, LcusBoard, ModbusBoard
 from tests.waiting import until
 
-RELAY, SENSOR, FIRE, TAMPER = 17, 27, 23, 24
+RELAY, RELAY_OUT, SENSOR, FIRE, TAMPER = 17, 22, 27, 23, 24
+CHANNELS = {Direction.IN: 2, Direction.OUT: 5}
 GAP_NS = 1_000_000  # no relay lets go in less
+Relays = Mapping[Direction, RelayPin]
 
 
 class Subject(ABC):
@@ -38,7 +40,7 @@ class Subject(ABC):
 
     @abstractmethod
     def pulses(self) -> list[Mapping[str, object]]:
-        """Every pulse that began, with its monotonic_ns and, where the device keeps it, its note."""
+        """Every pulse that began, with its direction, its monotonic_ns and, where the device keeps it, its note."""
 
     def drive(self, role: Role, active: bool) -> None:
         """Move one of its inputs."""
@@ -96,21 +98,23 @@ class WiredSubject(Subject):
         self.turnstile = make()
 
     @abstractmethod
-    def edges(self) -> list[tuple[int, bool]]:
-        """When the relay went on and off."""
+    def edges(self, way: Direction = Direction.IN) -> list[tuple[int, bool]]:
+        """When the relay for that way went on and off."""
 
     def pulses(self) -> list[Mapping[str, object]]:
-        return [{"monotonic_ns": at_ns} for at_ns, on in self.edges() if on]
+        return [{"direction": way, "monotonic_ns": at_ns} for way in Direction for at_ns, on in self.edges(way) if on]
 
 
 class BoardSubject(WiredSubject):
-    def __init__(self, relay: BoardRelay, make: Callable[[], Turnstile], unplug: Callable[[], None]) -> None:
-        self._relay = relay
+    def __init__(
+        self, relays: Collection[BoardRelay], make: Callable[[], Turnstile], unplug: Callable[[], None]
+    ) -> None:
+        self._relays = dict(zip(Direction, relays, strict=True))
         self._unplug = unplug
         super().__init__(make)
 
-    def edges(self) -> list[tuple[int, bool]]:
-        return [(moment.monotonic_ns, moment.event == "on") for moment in self._relay.history.moments("relay")]
+    def edges(self, way: Direction = Direction.IN) -> list[tuple[int, bool]]:
+        return [(moment.monotonic_ns, moment.event == "on") for moment in self._relays[way].history.moments("relay")]
 
     def end(self) -> None:
         super().end()
@@ -121,12 +125,16 @@ class HeaderSubject(WiredSubject):
     """gpiozero on its own pretended header, whose pins remember their states; the relay is on while its pin is low."""
 
     has_inputs = True
-    relay, sensor = 2, 3  # pins with a pull-up of their own: they rest high, as such a relay needs it
-    _PINS: ClassVar = {Role.PASSAGE_IN: sensor, Role.FIRE: FIRE, Role.TAMPER: TAMPER}
+    relays: ClassVar = {
+        Direction.IN: 2,
+        Direction.OUT: 3,
+    }  # pins with a pull-up of their own rest high, as these need it
+    _PINS: ClassVar = {Role.PASSAGE_IN: SENSOR, Role.FIRE: FIRE, Role.TAMPER: TAMPER}
 
     def __init__(self) -> None:
         self._header = HeaderPins()
-        self._header.pin(self.relay)
+        for pin in self.relays.values():
+            self._header.pin(pin)
         self._driven: dict[Role, bool] = {}
         for role in self._PINS:
             self.drive(role, active=False)
@@ -138,30 +146,32 @@ class HeaderSubject(WiredSubject):
 
     def _make(self) -> Turnstile:
         inputs = {role: InputPin(pin, Contact.NC) for role, pin in self._PINS.items()}
-        pins = GpiozeroPins(RelayPin(self.relay, active_high=False), inputs, self._header.factory)
+        relays = {way: RelayPin(pin, active_high=False) for way, pin in self.relays.items()}
+        pins = GpiozeroPins(relays, inputs, self._header.factory)
         for role, active in self._driven.items():
             self.drive(role, active)  # pulled up when it became an input: the contact is where it was
         return WiredTurnstile(pins, pins)
 
-    def edges(self) -> list[tuple[int, bool]]:
-        return [(at_ns, not level) for at_ns, level in self._header.edges(self.relay)]
+    def edges(self, way: Direction = Direction.IN) -> list[tuple[int, bool]]:
+        return [(at_ns, not level) for at_ns, level in self._header.edges(self.relays[way])]
 
 
 class ChipSubject(WiredSubject):
     """The real libraries on the pretended GPIO chip under this process."""
 
     has_inputs = True
+    relays: ClassVar = {Direction.IN: RELAY, Direction.OUT: RELAY_OUT}
     _PINS: ClassVar = {Role.PASSAGE_IN: SENSOR, Role.FIRE: FIRE, Role.TAMPER: TAMPER}
 
-    def __init__(self, chip: Path, make_pins: Callable[[RelayPin, Mapping[Role, InputPin]], GpiodPins | GpiozeroPins]):
+    def __init__(self, chip: Path, make_pins: Callable[[Relays, Mapping[Role, InputPin]], GpiodPins | GpiozeroPins]):
         self._chip = gpiochip.GpioChip(chip)
-        self._before = len(self._chip.edges(RELAY))
+        self._before = {way: len(self._chip.edges(pin)) for way, pin in self.relays.items()}
         for role in self._PINS:
             self.drive(role, active=False)
 
         def make() -> Turnstile:
             inputs = {role: InputPin(pin, Contact.NC) for role, pin in self._PINS.items()}
-            pins = make_pins(RelayPin(RELAY, active_high=False), inputs)
+            pins = make_pins({way: RelayPin(pin, active_high=False) for way, pin in self.relays.items()}, inputs)
             return WiredTurnstile(pins, pins)
 
         super().__init__(make)
@@ -169,9 +179,9 @@ class ChipSubject(WiredSubject):
     def drive(self, role: Role, active: bool) -> None:
         gpiochip.drive(self._PINS[role], int(active))
 
-    def edges(self) -> list[tuple[int, bool]]:
+    def edges(self, way: Direction = Direction.IN) -> list[tuple[int, bool]]:
         edges: list[tuple[int, bool]] = []
-        for edge in self._chip.edges(RELAY)[self._before :]:
+        for edge in self._chip.edges(self.relays[way])[self._before[way] :]:
             on = edge.level == 0
             if on and edges and edge.monotonic_ns - edges[-1][0] < GAP_NS:
                 edges.pop()
@@ -181,18 +191,19 @@ class ChipSubject(WiredSubject):
 
 
 def lcus(folder: Path) -> Subject:
-    board = LcusBoard(folder / "board", channel=2)
-    return BoardSubject(board.relay, lambda: WiredTurnstile(LcusRelay(folder / "board", 2)), board.unplug)
+    path, board = folder / "board", LcusBoard(folder / "board", *CHANNELS.values())
+    return BoardSubject(board.relays.values(), lambda: WiredTurnstile(LcusRelay(path, CHANNELS)), board.unplug)
 
 
 def modbus(folder: Path) -> Subject:
-    board = ModbusBoard(folder / "board", channel=2)
-    return BoardSubject(board.relay, lambda: WiredTurnstile(ModbusRelay(folder / "board", 2)), board.unplug)
+    path, board = folder / "board", ModbusBoard(folder / "board", *CHANNELS.values())
+    return BoardSubject(board.relays.values(), lambda: WiredTurnstile(ModbusRelay(path, CHANNELS)), board.unplug)
 
 
 def http(_folder: Path) -> Subject:
     board = HttpBoard()
-    return BoardSubject(board.relay, lambda: WiredTurnstile(HttpRelay(board.url, "lo")), board.close)
+    urls = {Direction.IN: board.url, Direction.OUT: board.url_out}
+    return BoardSubject(board.relays.values(), lambda: WiredTurnstile(HttpRelay(urls, "lo")), board.close)
 
 
 SUBJECTS: dict[str, Callable[[Path], Subject]] = {
@@ -207,8 +218,8 @@ CHIP = gpiochip.underneath()
 if CHIP is not None:  # tests/hardware/test_gpio_chip.py runs this file again on top of one
     chip = CHIP
     SUBJECTS = {
-        "gpiod": lambda _folder: ChipSubject(chip, lambda relay, inputs: GpiodPins(gpiochip.DEVICE, relay, inputs)),
-        "lgpio": lambda _folder: ChipSubject(chip, lambda relay, inputs: GpiozeroPins(relay, inputs, pi_factory)),
+        "gpiod": lambda _folder: ChipSubject(chip, lambda relays, inputs: GpiodPins(gpiochip.DEVICE, relays, inputs)),
+        "lgpio": lambda _folder: ChipSubject(chip, lambda relays, inputs: GpiozeroPins(relays, inputs, pi_factory)),
     }
 
 
@@ -236,18 +247,34 @@ def test_nothing_moves_when_it_is_made_or_closed(subject: Subject) -> None:
 
 
 def test_a_pulse_is_one_pulse_with_its_note_and_its_time(subject: Subject) -> None:
-    began_ns = subject.turnstile.open_for(MIN_PULSE_MS, {"pass": "a1b2", "entry_seq": 7, "who": None})
+    began_ns = subject.turnstile.open_for(Direction.IN, MIN_PULSE_MS, {"pass": "a1b2", "entry_seq": 7, "who": None})
     (pulse,) = until(subject.pulses, what="the relay moves")
     told_ns = pulse["monotonic_ns"]
     assert isinstance(told_ns, int)
     assert abs(told_ns - began_ns) < 1_000_000_000
     note = {} if isinstance(subject, WiredSubject) else {"pass": "a1b2", "entry_seq": 7, "who": None}
-    assert {**pulse, "monotonic_ns": 0} == {**note, "monotonic_ns": 0}
+    assert {**pulse, "monotonic_ns": 0} == {**note, "direction": "in", "monotonic_ns": 0}
+
+
+def test_each_way_is_opened_by_itself(subject: Subject) -> None:
+    subject.turnstile.open_for(Direction.OUT, MIN_PULSE_MS, {})
+    (pulse,) = until(subject.pulses, what="the relay moves")
+    assert pulse["direction"] == "out"
+    subject.turnstile.open_for(Direction.IN, MIN_PULSE_MS, {})
+    pulses = until(lambda: subject.pulses()[1:] and subject.pulses(), what="the other one moves")
+    assert sorted(str(pulse["direction"]) for pulse in pulses) == ["in", "out"]
+
+
+def test_a_pulse_one_way_neither_lengthens_nor_ends_one_the_other_way(wired: WiredSubject) -> None:
+    wired.turnstile.open_for(Direction.IN, MIN_PULSE_MS, {})
+    wired.turnstile.open_for(Direction.OUT, MAX_PULSE_MS, {})
+    until(lambda: [on for _, on in wired.edges()] == [True, False], what="the short one ends")
+    assert [on for _, on in wired.edges(Direction.OUT)] == [True]
 
 
 def test_pulses_asked_for_together_are_pulses_of_their_own(subject: Subject) -> None:
     for seq in range(3):
-        subject.turnstile.open_for(MAX_PULSE_MS, {"entry_seq": seq})
+        subject.turnstile.open_for(Direction.IN, MAX_PULSE_MS, {"entry_seq": seq})
     pulses = until(subject.pulses, what="the relay moves")
     if isinstance(subject, WiredSubject):
         assert [on for _, on in subject.edges()] == [True]  # one that lasts longer, on a wire
@@ -257,15 +284,17 @@ def test_pulses_asked_for_together_are_pulses_of_their_own(subject: Subject) -> 
 
 def test_any_thread_may_ask(subject: Subject) -> None:
     with ThreadPoolExecutor(4) as threads:
-        times = list(threads.map(lambda seq: subject.turnstile.open_for(100, {"entry_seq": seq}), range(40)))
+        times = list(
+            threads.map(lambda seq: subject.turnstile.open_for(Direction.IN, 100, {"entry_seq": seq}), range(40))
+        )
     assert len(times) == 40
     if not isinstance(subject, WiredSubject):
         assert sorted(str(pulse["entry_seq"]) for pulse in subject.pulses()) == sorted(map(str, range(40)))
 
 
 def test_a_pulse_ends_by_itself_and_not_too_early(wired: WiredSubject) -> None:
-    began_ns = wired.turnstile.open_for(MIN_PULSE_MS, {})
-    wired.turnstile.open_for(2 * MIN_PULSE_MS, {})
+    began_ns = wired.turnstile.open_for(Direction.IN, MIN_PULSE_MS, {})
+    wired.turnstile.open_for(Direction.IN, 2 * MIN_PULSE_MS, {})
     edges = until(lambda: wired.edges()[1:] and wired.edges(), what="the relay goes off")
     assert [on for _, on in edges] == [True, False]
     assert edges[1][0] - began_ns >= 2 * MIN_PULSE_MS * 1_000_000 - GAP_NS
@@ -276,21 +305,21 @@ def test_closing_and_starting_again_make_no_edge(wired: WiredSubject) -> None:
     wired.turnstile = wired.make()
     assert wired.turnstile.fault is None
     assert wired.edges() == []
-    wired.turnstile.open_for(MIN_PULSE_MS, {})
+    wired.turnstile.open_for(Direction.IN, MIN_PULSE_MS, {})
     until(lambda: [on for _, on in wired.edges()] == [True, False], what="it works again")
 
 
 @pytest.mark.parametrize("pulse_ms", [0, -1, MIN_PULSE_MS - 1, MAX_PULSE_MS + 1])
 def test_what_is_no_pulse_moves_nothing(subject: Subject, pulse_ms: int) -> None:
     with pytest.raises(ValueError, match="a pulse is"):
-        subject.turnstile.open_for(pulse_ms, {})
+        subject.turnstile.open_for(Direction.IN, pulse_ms, {})
     assert subject.pulses() == []
 
 
 def test_a_closed_one_says_so_and_moves_nothing(subject: Subject) -> None:
     subject.turnstile.close()
     with pytest.raises(DeviceFault, match="closed"):
-        subject.turnstile.open_for(300, {})
+        subject.turnstile.open_for(Direction.IN, 300, {})
     assert subject.pulses() == []
 
 
@@ -343,18 +372,18 @@ def test_no_pulse_in_a_fire_and_again_after_it(wired_in: Subject) -> None:
     wired_in.drive(Role.FIRE, True)
     until(lambda: wired_in.turnstile.fire)
     with pytest.raises(DeviceFault, match="fire"):
-        wired_in.turnstile.open_for(MIN_PULSE_MS, {})
+        wired_in.turnstile.open_for(Direction.IN, MIN_PULSE_MS, {})
     assert wired_in.pulses() == []
     wired_in.drive(Role.FIRE, False)
     until(lambda: not wired_in.turnstile.fire)
-    wired_in.turnstile.open_for(MIN_PULSE_MS, {})
+    wired_in.turnstile.open_for(Direction.IN, MIN_PULSE_MS, {})
     until(wired_in.pulses, what="the relay moves")
 
 
 def test_an_open_housing_stops_nobody(wired_in: Subject) -> None:
     wired_in.drive(Role.TAMPER, True)
     until(lambda: wired_in.turnstile.tampered)
-    wired_in.turnstile.open_for(MIN_PULSE_MS, {})
+    wired_in.turnstile.open_for(Direction.IN, MIN_PULSE_MS, {})
     until(wired_in.pulses, what="the relay moves")
 
 

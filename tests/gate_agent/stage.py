@@ -184,11 +184,14 @@ def stage_at(
     timeline: StepTimeline | None = None,
     ways: Sequence[Direction] = (Direction.IN, Direction.IN),
     free: Collection[Direction] = (),
+    shares_arm: bool = False,
     boot: str = "this",
     knows_time: bool = True,
     later_ms: int = 0,
 ) -> Iterator[Stage]:
-    """The gate of a data directory, with visitors that walk only when sent. `ways`: where lanes lead."""
+    """The gate of a data directory, with visitors that walk only when sent. `ways`: where lanes lead.
+
+    `shares_arm`: both work the first arm, each its own way."""
     timeline = timeline or StepTimeline()
     entries, _ = Entries.open(data_dir, lambda: samples.INCARNATION)
     journal = Journal(entries)
@@ -200,9 +203,11 @@ def stage_at(
         SimulatedTurnstile(timeline, history, None, has_sensor, way)
         for history, way in zip(histories, ways, strict=True)
     ]
+    if shares_arm:
+        arms, histories = [arms[0]] * 2, [histories[0]] * 2
     lamps = [RecordedIndicator(history) for history in histories]
     lanes = [
-        Lane(number, arm, LanePassages(WINDOW_MS, has_sensor, way, frozenset(free)), PULSE_MS, (lamp,))
+        Lane(number, arm, LanePassages(WINDOW_MS, has_sensor, way, frozenset(free), shares_arm), PULSE_MS, (lamp,))
         for number, arm, lamp, way in zip((1, 2), arms, lamps, ways, strict=True)
     ]
     world = clock.look()

@@ -24,7 +24,7 @@ from gate_agent.trusted_time import device_clock_ns
 from hardware.devices import LaneDevices, open_lane, parse_lane
 from hardware.phone_screen import qr_picture
 from hardware.simulated import SimulatedLane
-from hardware.turnstile import Role
+from hardware.turnstile import Direction, Role
 from hardware.wired_turnstile import OnEdge, WiredTurnstile
 from tests.gate_agent.agent_process import journal_of
 from tests.wire import samples
@@ -139,6 +139,7 @@ class HandPins:
     def __init__(self, active: dict[Role, bool]) -> None:
         self._active = active
         self.roles = active.keys()
+        self.ways = (Direction.IN,)
         self.pulses = 0
 
     def active(self, role: Role) -> bool | None:
@@ -147,7 +148,7 @@ class HandPins:
     def watch(self, on_edge: OnEdge) -> None:
         return
 
-    def pulse(self, pulse_ms: int) -> int:
+    def pulse(self, direction: Direction, pulse_ms: int) -> int:
         self.pulses += 1
         return 0
 

@@ -15,7 +15,7 @@ from gate_agent.faces import IDLE, Limit, State
 from gate_agent.judging import append_event
 from hardware.indicator import Signal
 from hardware.simulated_turnstile import WINDOW_MS, TurnstileTrouble, Walk
-from hardware.turnstile import Note
+from hardware.turnstile import Direction, Note
 from tests.gate_agent.stage import Stage, admitted, stage_at
 from tests.gate_agent.venue import ANNUAL, NOW_MINUTE, NOW_MS, SINGLE, TWICE, VERSION, Venue
 from wire import moments, token
@@ -34,11 +34,11 @@ def test_the_entry_is_on_disk_before_the_relay_moves(stage: Stage, venue: Venue)
     arm = stage.arms[0]
     open_for = arm.open_for
 
-    def look_first(pulse_ms: int, note: Note) -> int:
+    def look_first(direction: Direction, pulse_ms: int, note: Note) -> int:
         with closing(sqlite3.connect(stage.data_dir / "entries.db")) as db:
             seen.extend(db.execute("SELECT seq, kind, pass_id FROM entry"))
         assert note == {"pass": ticket.pass_id.hex(), "entry_seq": 1}
-        return open_for(pulse_ms, note)
+        return open_for(direction, pulse_ms, note)
 
     arm.open_for = look_first  # type: ignore[method-assign]
     assert admitted(stage.show(ticket.text))

@@ -134,7 +134,7 @@ def test_a_turnstile_that_takes_no_pulse_is_asked_again_each_second(
 ) -> None:
     asked: list[int] = []
 
-    def refuse(pulse_ms: int, note: Note) -> int:
+    def refuse(direction: Direction, pulse_ms: int, note: Note) -> int:
         asked.append(pulse_ms)
         raise DeviceFault("the board does not answer")
 

@@ -86,9 +86,9 @@ def test_one_is_let_in_with_who_and_why_on_disk_before_the_arm_moves(staffed: St
     on_disk: list[int] = []
     open_for = staffed.stage.arms[0].open_for
 
-    def spying(pulse_ms: int, note: object) -> int:
+    def spying(direction: Direction, pulse_ms: int, note: object) -> int:
         on_disk.extend(entry.seq for entry in staffed.stage.written() if entry.kind is EntryKind.MANUAL)
-        return open_for(pulse_ms, note)  # type: ignore[arg-type]
+        return open_for(direction, pulse_ms, note)  # type: ignore[arg-type]
 
     staffed.stage.arms[0].open_for = spying  # type: ignore[method-assign]
     assert staffed.do(Act.LET_IN, reason="assisted") == Result(Came.DONE, "李*芳", count=1, used=1, left=LIMIT - 1)
@@ -131,7 +131,7 @@ def test_the_day_outlives_a_restart_and_ends_at_the_venues_midnight(tmp_path: Pa
 def test_what_the_turnstile_did_not_take_is_no_part_of_the_day(staffed: Staffed) -> None:
     open_for = staffed.stage.arms[0].open_for
 
-    def away(pulse_ms: int, note: object) -> int:
+    def away(direction: Direction, pulse_ms: int, note: object) -> int:
         raise DeviceFault("no answer")
 
     staffed.stage.arms[0].open_for = away  # type: ignore[method-assign]

@@ -103,3 +103,20 @@ def test_the_journal_keeps_it(tmp_path: Path) -> None:
     entries, _ = Entries.open(tmp_path, lambda: samples.INCARNATION)
     assert entries.wiring() == {1: Wiring({"reader 1": "名字"}, 2), 2: Wiring({}, 1)}
     entries.close()
+
+
+@pytest.mark.parametrize(
+    ("turnstile", "relay", "out"),
+    [
+        ("gpiozero:17,relay_out=18:low", "pin 17, on while high", "pin 18, on while low"),
+        ("serialrelay:/a#1,relay_out=2", "channel 1", "channel 2"),
+        (
+            "httprelay:http://10.0.8.2/0,relay_out=http://admin:secret@10.0.8.2/1,interface=eth1",
+            None,
+            "10.0.8.2/1",
+        ),
+    ],
+)
+def test_an_arm_that_turns_both_ways_has_two_relays(machine: Path, turnstile: str, relay: str | None, out: str) -> None:
+    places = seen(machine, f"1:reader=sim,turnstile={turnstile}")
+    assert (places.get("relay"), places["relay out"]) == (relay, out)

@@ -9,7 +9,7 @@ import select
 import threading
 import time
 import tty
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -58,10 +58,10 @@ class BoardRelay:
 class SerialBoard:
     """A board on a pseudo-terminal; `link` carries its name, so that it can be unplugged and come back under it."""
 
-    def __init__(self, link: Path, take: Callable[[bytearray], bytes], relay: BoardRelay) -> None:
-        """`take` removes one whole frame from what came, moves the relay and says what the board answers."""
+    def __init__(self, link: Path, take: Callable[[bytearray], bytes], relays: Collection[BoardRelay]) -> None:
+        """`take` removes one whole frame from what came, moves a relay and says what the board answers."""
         self._take = take
-        self._relay = relay
+        self._relays = relays
         self._link = link
         self._unplugged = threading.Event()
         self._plug()
@@ -90,7 +90,8 @@ class SerialBoard:
     def _run(self) -> None:
         came = bytearray()
         while not self._unplugged.is_set():
-            self._relay.tick()
+            for relay in self._relays:
+                relay.tick()
             if select.select([self._board_end], [], [], POLL_S)[0]:
                 came += os.read(self._board_end, 4_096)
                 while answer := self._take(came):
@@ -99,33 +100,33 @@ class SerialBoard:
 
 
 class LcusBoard(SerialBoard):
-    """One channel that is switched by `A0 01 state sum`; a frame with a wrong sum is dropped."""
+    """Channels that are switched by `A0 01 state sum`; a frame with a wrong sum is dropped. `relay`: of the first."""
 
-    def __init__(self, link: Path, channel: int = 1) -> None:
-        self.relay = BoardRelay()
-        self.channel = channel
-        super().__init__(link, self._frame, self.relay)
+    def __init__(self, link: Path, *channels: int) -> None:
+        self.relays = {channel: BoardRelay() for channel in channels or (1,)}
+        self.relay = next(iter(self.relays.values()))
+        super().__init__(link, self._frame, self.relays.values())
 
     def _frame(self, came: bytearray) -> bytes:
         while len(came) >= 4:
             start, channel, state, check = came[:4]
             if start == 0xA0 and check == (start + channel + state) & 0xFF:
                 del came[:4]
-                if channel == self.channel:
-                    self.relay.switch(bool(state))
+                if channel in self.relays:
+                    self.relays[channel].switch(bool(state))
             else:
                 del came[0]
         return b""
 
 
 class ModbusBoard(SerialBoard):
-    """One coil at address 1 that takes on, off and flash. `mood`: answer, be silent (and move), or refuse."""
+    """Coils at address 1 that take on, off and flash. `mood`: answer, be silent (and move), or refuse."""
 
-    def __init__(self, link: Path, channel: int = 1) -> None:
-        self.relay = BoardRelay()
+    def __init__(self, link: Path, *channels: int) -> None:
+        self.relays = {channel: BoardRelay() for channel in channels or (1,)}
+        self.relay = next(iter(self.relays.values()))
         self.mood = "answer"
-        self._coil = channel - 1
-        super().__init__(link, self._frame, self.relay)
+        super().__init__(link, self._frame, self.relays.values())
 
     def _frame(self, came: bytearray) -> bytes:
         if len(came) < MAX_FRAME_BYTES:
@@ -137,18 +138,22 @@ class ModbusBoard(SerialBoard):
         if self.mood == "refuse" and value:
             refusal = frame[:1] + bytes((frame[1] | 0x80, 0x02))
             return refusal + crc16(refusal).to_bytes(2, "little")
-        if coil == 0x0200 + self._coil:
-            self.relay.flash(value * 100)
-        elif coil == self._coil:
-            self.relay.switch(value == 0xFF00)
+        relay = self.relays.get((coil & 0x00FF) + 1)
+        if relay is not None and coil & 0x0200:
+            relay.flash(value * 100)
+        elif relay is not None:
+            relay.switch(value == 0xFF00)
         return frame if self.mood == "answer" else b""
 
 
 class HttpBoard:
-    """`GET /pulse?ms=N` is a pulse. `mood`: answer, be silent behind the pulse, or a status."""
+    """`GET /pulse?ms=N` is a pulse, `/out?ms=N` one of the other relay.
+
+    `mood`: answer, be silent behind the pulse, or a status."""
 
     def __init__(self) -> None:
-        self.relay = BoardRelay()
+        self.relays = {"/pulse": BoardRelay(), "/out": BoardRelay()}
+        self.relay = self.relays["/pulse"]
         self.mood: int | str = "answer"
         board = self
 
@@ -164,6 +169,7 @@ class HttpBoard:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._ended = threading.Event()
         self.url = f"http://127.0.0.1:{self._server.server_port}/pulse?ms={{pulse_ms}}"
+        self.url_out = self.url.replace("/pulse?", "/out?")
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._serve, self._clock)]
         for thread in self._threads:
             thread.start()
@@ -171,7 +177,8 @@ class HttpBoard:
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         """Move the relay, and say so or not."""
         if not isinstance(self.mood, int):
-            self.relay.flash(int(parse_qs(urlsplit(request.path).query)["ms"][0]))
+            asked = urlsplit(request.path)
+            self.relays[asked.path].flash(int(parse_qs(asked.query)["ms"][0]))
         if self.mood == "silent":
             return
         request.send_response(self.mood if isinstance(self.mood, int) else 204)
@@ -191,4 +198,5 @@ class HttpBoard:
 
     def _clock(self) -> None:
         while not self._ended.wait(POLL_S):
-            self.relay.tick()
+            for relay in self.relays.values():
+                relay.tick()

@@ -10,7 +10,7 @@ import pytest
 
 from hardware import DeviceFault
 from hardware.camera import Region
-from hardware.devices import LaneSpec, open_lane, parse_lane
+from hardware.devices import LaneSpec, open_lane, parse_lane, share_arms
 from hardware.file_turnstile import FileTurnstile
 from hardware.indicator import Signal
 from hardware.pty_scanner import PtyScanner
@@ -19,6 +19,7 @@ from hardware.simulated_turnstile import SimulatedTurnstile
 from hardware.turnstile import Direction, Role
 from hardware.turnstile_spec import TurnstileSpec
 from hardware.wired_turnstile import Contact, InputPin, RelayPin, WiredTurnstile
+from tests.waiting import until
 
 SIM, ARM = DeviceSpec("sim"), TurnstileSpec("sim")
 INPUTS = {
@@ -92,6 +93,24 @@ INPUTS = {
             ),
         ),
         (
+            "1:reader=sim,turnstile=gpiozero:17,relay_out=18:low",
+            LaneSpec(1, (SIM,), TurnstileSpec("gpiozero", relay=RelayPin(17), out=RelayPin(18, active_high=False))),
+        ),
+        (
+            "1:reader=sim,turnstile=serialrelay:/a#1,relay_out=16",
+            LaneSpec(1, (SIM,), TurnstileSpec("serialrelay", "/a", channel=1, out=16)),
+        ),
+        (
+            "1:reader=sim,turnstile=httprelay:http://10.0.8.2/0,relay_out=http://10.0.8.2/1,interface=eth1",
+            LaneSpec(
+                1, (SIM,), TurnstileSpec("httprelay", "http://10.0.8.2/0", interface="eth1", out="http://10.0.8.2/1")
+            ),
+        ),
+        (
+            "2:reader=sim,turnstile=lane:1,direction=out",
+            LaneSpec(2, (SIM,), TurnstileSpec("lane", "1"), Direction.OUT, arm_of=1),
+        ),
+        (
             "1:reader=camera:2,roi=25/0/50/100,exposure_us=900,reader=serial:/a,on_go=1b07,on_stop=1B,turnstile=sim",
             LaneSpec(
                 1,
@@ -140,6 +159,15 @@ def test_lanes_that_are_understood(text: str, spec: LaneSpec) -> None:
         ("1:reader=sim,turnstile=gpiozero:17,ready=17", "a pin of their own"),
         ("1:reader=sim,turnstile=gpiozero:17,passage_out=4", "passage_out alone cannot tell who passed"),
         ("1:reader=sim,turnstile=gpiozero:17,direction=out,passage_in=4", "passage_in alone cannot tell"),
+        ("1:reader=sim,turnstile=gpiozero:17,relay_out=17", "a pin of their own"),
+        ("1:reader=sim,turnstile=gpiozero:17,relay_out=4,ready=4", "a pin of their own"),
+        ("1:reader=sim,turnstile=gpiozero:17,relay_out=x", "'x' is no relay's pin"),
+        ("1:reader=sim,turnstile=serialrelay:/a#2,relay_out=2", "relay_out='2' is another channel .* from 1 to 16"),
+        ("1:reader=sim,turnstile=modbusrelay:/a#2,relay_out=33", "relay_out='33' is another channel .* from 1 to 32"),
+        ("1:reader=sim,turnstile=httprelay:http://10.0.8.2/0,relay_out=1,interface=e", "a URL with an IP address"),
+        ("1:reader=sim,turnstile=sim,relay_out=4", "a second relay beside the first: turnstile=sim has none"),
+        ("1:reader=sim,turnstile=lane:1,relay_out=4", "turnstile=lane has none"),
+        ("1:reader=sim,turnstile=lane:one", "should name the lane whose arm it shares, as in lane:1"),
         ("1:reader=sim,turnstile=sim,ready=4", "only gpio and gpiozero have inputs: sim cannot have ready"),
         ("1:reader=sim,turnstile=serialrelay:/dev/ttyUSB0", "names no channel: end with # and a number from 1 to 16"),
         ("1:reader=sim,turnstile=serialrelay:/dev/ttyUSB0#0", "names no channel"),
@@ -167,6 +195,46 @@ def test_lanes_that_are_not(text: str, words: str) -> None:
         parse_lane(text)
 
 
+TWO_WAY = "1:reader=sim,turnstile=gpiozero:17,relay_out=18"
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        ("2:reader=sim,turnstile=sim", "lane 3: turnstile=lane:1: there is no lane 1 with a turnstile of its own"),
+        ("1:reader=sim,turnstile=sim,direction=out", "both lead out"),
+        ("1:reader=sim,turnstile=gpiozero:17", "no second relay for the way out; name it there, as relay_out="),
+        ("1:reader=sim,turnstile=file:/run/pulses", "no second relay for the way out"),
+        (TWO_WAY + ",passage_in=4", "lane 1 needs passage_in and passage_out"),
+    ],
+)
+def test_arms_that_cannot_be_shared(first: str, words: str) -> None:
+    lanes = [parse_lane(first), parse_lane("3:reader=sim,turnstile=lane:1,direction=out")]
+    with pytest.raises(DeviceFault, match=words):
+        share_arms(lanes)
+
+
+def test_a_lane_that_shares_an_arm_has_the_turnstile_of_the_other() -> None:
+    both = share_arms([parse_lane("2:reader=sim,turnstile=lane:1,direction=out"), parse_lane(TWO_WAY + ",ready=4")])
+    assert both[0].turnstile == both[1].turnstile
+    assert (both[0].arm_of, both[0].turnstile.out) == (1, RelayPin(18))
+
+
+def test_two_lanes_hold_one_arm() -> None:
+    entry, leaving = share_arms(
+        [parse_lane("1:reader=sim,turnstile=sim"), parse_lane("2:reader=sim,turnstile=lane:1,direction=out")]
+    )
+    first = open_lane(entry)
+    second = open_lane(leaving, first)
+    assert second.turnstile is first.turnstile
+    assert second.simulated is not None
+    second.simulated.walk("pass")
+    second.turnstile.open_for(Direction.OUT, 300, {})
+    until(lambda: second.turnstile.passing(Direction.OUT), what="the visitor of the other side walks out")
+    for lane in (second, first):
+        lane.close()
+
+
 def test_a_real_lane_is_opened_and_closed(tmp_path: Path) -> None:
     far_end = PtyScanner()
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8), np.uint8))
@@ -181,7 +249,7 @@ def test_a_real_lane_is_opened_and_closed(tmp_path: Path) -> None:
     far_end.close()
     lane.close()
     with pytest.raises(DeviceFault):
-        lane.turnstile.open_for(300, {})
+        lane.turnstile.open_for(Direction.IN, 300, {})
 
 
 @pytest.mark.parametrize(
@@ -200,7 +268,7 @@ def test_a_turnstile_that_is_away_does_not_stop_the_lane(tmp_path: Path, turnsti
     assert lane.turnstile.has_passage_sensor is ("passage_in" in turnstile)
     assert any(fault in sentence for sentence in lane.faults)
     with pytest.raises(DeviceFault):
-        lane.turnstile.open_for(300, {})
+        lane.turnstile.open_for(Direction.IN, 300, {})
     lane.close()
 
 

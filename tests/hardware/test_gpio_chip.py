@@ -36,7 +36,7 @@ import sys, threading
 from tests.hardware import test_gpio_chip as chip
 pins = chip.pins_by(sys.argv[1], chip.RelayPin(chip.RELAY, active_high=sys.argv[2] == "1"), {})
 if len(sys.argv) > 3:
-    pins.pulse(int(sys.argv[3]))
+    pins.pulse(chip.Direction.IN, int(sys.argv[3]))
 print(pins.fault, flush=True)
 threading.Event().wait()
 """
@@ -44,9 +44,10 @@ threading.Event().wait()
 
 def pins_by(name: str, relay: RelayPin, inputs: dict[Role, InputPin]) -> GpiodPins | GpiozeroPins:
     """The pins by one of LIBRARIES."""
+    relays = {Direction.IN: relay}
     if name == "gpiod":
-        return GpiodPins(gpiochip.DEVICE, relay, inputs)
-    return GpiozeroPins(relay, inputs, pi_factory)
+        return GpiodPins(gpiochip.DEVICE, relays, inputs)
+    return GpiozeroPins(relays, inputs, pi_factory)
 
 
 if gpiochip.underneath() is None:
@@ -116,7 +117,7 @@ else:
         assert (turnstile.ready, turnstile.fire, turnstile.fault) == (False, False, None)
         gpiochip.drive(22, 0)
         assert turnstile.ready
-        began_ns = turnstile.open_for(100, {})
+        began_ns = turnstile.open_for(Direction.IN, 100, {})
         gpiochip.drive(27, 1)
         until(lambda: len(heard) == 2, what="the passage is told")
         assert turnstile.passing(Direction.IN)
@@ -137,13 +138,13 @@ else:
         assert turnstile.passing(Direction.IN)
 
     def test_pins_that_do_not_exist_are_a_fault() -> None:
-        pins = GpiodPins(gpiochip.DEVICE, RelayPin(64), {})
+        pins = GpiodPins(gpiochip.DEVICE, {Direction.IN: RelayPin(64)}, {})
         assert "cannot be had" in str(pins.fault)
         pins.close()
 
 
 def test_a_chip_that_is_not_there_is_a_fault() -> None:
-    pins = GpiodPins(Path("/dev/gpiochip77"), RelayPin(RELAY), INPUTS)
+    pins = GpiodPins(Path("/dev/gpiochip77"), {Direction.IN: RelayPin(RELAY)}, INPUTS)
     assert "/dev/gpiochip77 cannot be had" in str(pins.fault)
     assert pins.active(Role.READY) is None
     pins.close()
@@ -152,6 +153,6 @@ def test_a_chip_that_is_not_there_is_a_fault() -> None:
 
 def test_a_missing_gpiod_is_a_fault_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gpiod", None)
-    pins = GpiodPins(gpiochip.DEVICE, RelayPin(RELAY), {})
+    pins = GpiodPins(gpiochip.DEVICE, {Direction.IN: RelayPin(RELAY)}, {})
     assert "gpiod is missing" in str(pins.fault)
     pins.close()

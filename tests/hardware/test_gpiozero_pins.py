@@ -10,7 +10,7 @@ import pytest
 
 from hardware import DeviceFault
 from hardware.gpiozero_pins import GpiozeroPins, lgpio_factory
-from hardware.turnstile import Edge, Role
+from hardware.turnstile import Direction, Edge, Role
 from hardware.wired_turnstile import Contact, InputPin, RelayPin, WiredTurnstile
 from tests.hardware.header import HeaderPins
 from tests.waiting import until
@@ -39,10 +39,10 @@ def opened() -> Iterator[list[GpiozeroPins]]:
 def test_every_edge_of_the_pin_is_one_of_a_pulse(header: HeaderPins, relay: RelayPin) -> None:
     header.pin(relay.pin)
     for _ in range(3):  # starts and ends
-        GpiozeroPins(relay, {}, header.factory).close()
+        GpiozeroPins({Direction.IN: relay}, {}, header.factory).close()
     assert header.edges(relay.pin) == []
-    pins = GpiozeroPins(relay, {}, header.factory)
-    pins.pulse(100)
+    pins = GpiozeroPins({Direction.IN: relay}, {}, header.factory)
+    pins.pulse(Direction.IN, 100)
     levels = [int(relay.active_high), int(not relay.active_high)]
     until(lambda: [level for _, level in header.edges(relay.pin)] == levels, what="one pulse")
     pins.close()
@@ -63,7 +63,7 @@ def test_an_input_is_active_as_its_contact_rests(
 ) -> None:
     for pin, level in ((27, 0), (22, 1)):
         header.drive(pin, level)
-    pins = GpiozeroPins(RelayPin(LOW_AT_REST), inputs, header.factory)
+    pins = GpiozeroPins({Direction.IN: RelayPin(LOW_AT_REST)}, inputs, header.factory)
     opened.append(pins)
     turnstile = WiredTurnstile(pins, pins)
     heard: list[Edge] = []
@@ -83,12 +83,12 @@ def test_a_missing_library_is_a_fault_that_says_so(
     monkeypatch: pytest.MonkeyPatch, opened: list[GpiozeroPins], library: str
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    pins = GpiozeroPins(RelayPin(17), INPUTS)
+    pins = GpiozeroPins({Direction.IN: RelayPin(17)}, INPUTS)
     opened.append(pins)
     assert f"{library} is missing" in str(pins.fault)
     assert [pins.active(role) for role in INPUTS] == [None, None]
     with pytest.raises(DeviceFault, match="is missing"):
-        pins.pulse(100)
+        pins.pulse(Direction.IN, 100)
 
 
 def test_pins_that_are_away_are_looked_for_again(header: HeaderPins, opened: list[GpiozeroPins]) -> None:
@@ -100,12 +100,12 @@ def test_pins_that_are_away_are_looked_for_again(header: HeaderPins, opened: lis
             raise found
         return found
 
-    pins = GpiozeroPins(RelayPin(17), {}, make_factory)
+    pins = GpiozeroPins({Direction.IN: RelayPin(17)}, {}, make_factory)
     opened.append(pins)
     assert pins.fault == "no such chip"
     until(lambda: pins.fault is not None and "no permission" in pins.fault, what="it is tried again")
     until(lambda: pins.fault is None, what="it is there")
-    pins.pulse(100)
+    pins.pulse(Direction.IN, 100)
 
 
 def test_without_a_gpio_chip_lgpio_says_so() -> None:

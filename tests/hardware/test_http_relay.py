@@ -9,6 +9,7 @@ import pytest
 
 from hardware import DeviceFault
 from hardware.http_relay import HttpRelay, wire_fault
+from hardware.turnstile import Direction
 from tests.hardware.relay_boards import HttpBoard
 from tests.waiting import until
 
@@ -56,63 +57,63 @@ def test_a_wire_of_its_own_has_no_default_route(tmp_path: Path, ipv4: str, ipv6:
 
 
 def test_a_board_behind_a_default_route_is_not_pulsed(board: HttpBoard, tmp_path: Path) -> None:
-    relay = HttpRelay(board.url, "lo", routes(tmp_path, ""))
+    relay = HttpRelay({Direction.IN: board.url}, "lo", routes(tmp_path, ""))
     assert relay.fault is None
     routes(tmp_path, DEFAULT)
     with pytest.raises(DeviceFault, match="a default route leads through lo"):
-        relay.pulse(100)
+        relay.pulse(Direction.IN, 100)
     assert "default route" in str(relay.fault)
     assert edges(board) == []
     routes(tmp_path, "")
-    relay.pulse(100)
+    relay.pulse(Direction.IN, 100)
     assert (edges(board)[0], relay.fault) == ("on", None)
     relay.close()
 
 
 def test_an_interface_that_is_not_there_is_named(board: HttpBoard) -> None:
-    relay = HttpRelay(board.url, "eth77")
+    relay = HttpRelay({Direction.IN: board.url}, "eth77")
     assert "eth77 of a relay board cannot be used" in str(relay.fault)
     with pytest.raises(DeviceFault, match="eth77"):
-        relay.pulse(100)
+        relay.pulse(Direction.IN, 100)
     relay.close()
 
 
 @pytest.mark.parametrize("status", [301, 404, 500])
 def test_any_other_answer_is_no_pulse(board: HttpBoard, status: int) -> None:
-    relay = HttpRelay(board.url, "lo")
+    relay = HttpRelay({Direction.IN: board.url}, "lo")
     board.mood = status
     with pytest.raises(DeviceFault, match=f"answers {status}"):
-        relay.pulse(100)
+        relay.pulse(Direction.IN, 100)
     assert f"answers {status}" in str(relay.fault)
     board.mood = "answer"
-    relay.pulse(100)
+    relay.pulse(Direction.IN, 100)
     assert relay.fault is None
     relay.close()
 
 
 def test_an_answer_that_does_not_come_may_be_a_pulse(board: HttpBoard) -> None:
-    relay = HttpRelay(board.url, "lo")
+    relay = HttpRelay({Direction.IN: board.url}, "lo")
     board.mood = "silent"
-    relay.pulse(100)
+    relay.pulse(Direction.IN, 100)
     assert edges(board)[0] == "on"
     assert "did not answer well" in str(relay.fault)
     relay.close()
 
 
 def test_a_board_that_is_away_did_not_move(board: HttpBoard) -> None:
-    relay = HttpRelay(board.url, "lo")
+    relay = HttpRelay({Direction.IN: board.url}, "lo")
     assert relay.fault is None
     board.close()
     with pytest.raises(DeviceFault, match="is not there"):
-        relay.pulse(100)
+        relay.pulse(Direction.IN, 100)
     assert "is not there" in str(relay.fault)
     relay.close()
 
 
 @pytest.mark.parametrize(("where", "asked_ms"), [("?ms={pulse_ms}", 300), ("?ms=150&timer={pulse_s}", 150)])
 def test_the_length_stands_where_the_url_says(board: HttpBoard, where: str, asked_ms: int) -> None:
-    relay = HttpRelay(board.url.partition("?")[0] + where, "lo")
-    relay.pulse(300)
+    relay = HttpRelay({Direction.IN: board.url.partition("?")[0] + where}, "lo")
+    relay.pulse(Direction.IN, 300)
     until(lambda: edges(board) == ["on", "off"], what="the board ends it")
     on, off = board.relay.history.moments("relay")
     assert off.monotonic_ns - on.monotonic_ns >= asked_ms * 900_000

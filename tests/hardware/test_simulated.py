@@ -18,6 +18,7 @@ from hardware.simulated import SimulatedLane
 from hardware.simulated_readers import SHOWN_FRAMES, SimulatedCamera
 from hardware.simulated_turnstile import STEP_UP_MS
 from hardware.timeline import History, RealTimeline, StepTimeline
+from hardware.turnstile import Direction
 from tests.waiting import until
 
 WAIT_S = 5.0
@@ -100,7 +101,7 @@ def test_the_lane_tells_one_story(lane: SimulatedLane, time: StepTimeline) -> No
     lane.show("HELLO", to="scanner")
     assert lane.scanner.next_line(WAIT_S) == "HELLO"
     lane.indicator.show(Signal.GO)
-    lane.turnstile.open_for(300, {"entry_seq": 1})
+    lane.turnstile.open_for(Direction.IN, 300, {"entry_seq": 1})
     assert lane.state() == {
         "lane": 2,
         "arm": "unlocked",
@@ -126,12 +127,12 @@ def test_the_lane_tells_one_story(lane: SimulatedLane, time: StepTimeline) -> No
         "arm turns in",
         "passage in active",
     ]
-    assert history[2]["note"] == {"entry_seq": 1}
+    assert history[2]["note"] == {"entry_seq": 1, "direction": "in"}
 
 
 def test_the_walk_and_fault_verbs(lane: SimulatedLane, time: StepTimeline) -> None:
     lane.walk("balk")
-    lane.turnstile.open_for(300, {})
+    lane.turnstile.open_for(Direction.IN, 300, {})
     time.advance(STEP_UP_MS)
     assert lane.state()["arm"] == "unlocked"
     lane.fault("relay_gone")
@@ -205,7 +206,7 @@ def test_verbs_refuse_what_they_do_not_understand(lane: SimulatedLane) -> None:
 
 def test_real_time_goes_by_itself() -> None:
     lane = SimulatedLane(1, RealTimeline())
-    lane.turnstile.open_for(100, {})
+    lane.turnstile.open_for(Direction.IN, 100, {})
     until(lambda: not lane.turnstile.relay_on, what="the pulse ends")
     until(lambda: lane.turnstile.arm == "locked", what="the visitor walks through")
     on, off = (moment.monotonic_ns for moment in lane.history_of("relay"))

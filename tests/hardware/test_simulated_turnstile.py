@@ -42,7 +42,7 @@ def test_a_visitor_walks_through() -> None:
     lane = Lane(Walk.THROUGH)
     lane.time.advance(1_000)
     assert lane.told() == [], "nothing moves by itself"
-    assert lane.arm.open_for(PULSE_MS, {"pass": "a1", "entry_seq": 7}) == 1_000_000_000
+    assert lane.arm.open_for(Direction.IN, PULSE_MS, {"pass": "a1", "entry_seq": 7}) == 1_000_000_000
     assert (lane.arm.ready, lane.arm.arm, lane.arm.relay_on) == (False, "unlocked", True)
     lane.time.advance(WINDOW_MS + TURN_MS)
     turned = 1_000 + STEP_UP_MS
@@ -58,7 +58,7 @@ def test_a_visitor_walks_through() -> None:
         (turned + TURN_MS, "arm locked"),
         (turned + TURN_MS, "ready active"),
     ]
-    assert lane.history.moments("relay")[0].note == {"pass": "a1", "entry_seq": 7}
+    assert lane.history.moments("relay")[0].note == {"pass": "a1", "entry_seq": 7, "direction": "in"}
     assert lane.heard == [
         Edge(Role.READY, False, 1_000_000_000),
         Edge(Role.PASSAGE_IN, True, turned * 1_000_000),
@@ -80,7 +80,7 @@ def test_a_visitor_walks_through() -> None:
 def test_what_visitors_do(walk: Walk, passages: list[tuple[str, bool]], locked_after_ms: int) -> None:
     lane = Lane()
     lane.arm.walk(walk)
-    lane.arm.open_for(PULSE_MS, {})
+    lane.arm.open_for(Direction.IN, PULSE_MS, {})
     lane.time.advance(locked_after_ms - 1)
     assert not lane.arm.ready
     lane.time.advance(1)
@@ -100,7 +100,7 @@ def test_what_visitors_do(walk: Walk, passages: list[tuple[str, bool]], locked_a
 def test_what_troubles_do(trouble: TurnstileTrouble, passages: list[tuple[str, bool]], ready_after: bool) -> None:
     lane = Lane(Walk.THROUGH)
     lane.arm.trouble(trouble)
-    lane.arm.open_for(PULSE_MS, {})
+    lane.arm.open_for(Direction.IN, PULSE_MS, {})
     lane.time.advance(WINDOW_MS + TURN_MS)
     assert lane.passages() == passages
     assert lane.arm.ready is ready_after
@@ -113,20 +113,20 @@ def test_a_relay_that_is_gone_moves_nothing_and_says_so() -> None:
     lane = Lane(Walk.THROUGH)
     lane.arm.trouble(TurnstileTrouble.RELAY_GONE)
     with pytest.raises(DeviceFault, match="plug it in"):
-        lane.arm.open_for(PULSE_MS, {})
+        lane.arm.open_for(Direction.IN, PULSE_MS, {})
     assert "plug it in" in str(lane.arm.fault)
     lane.time.advance(WINDOW_MS)
     assert lane.told() == [(0, "trouble relay_gone"), (0, "ready inactive")]
     lane.arm.trouble(None)
-    lane.arm.open_for(PULSE_MS, {})
+    lane.arm.open_for(Direction.IN, PULSE_MS, {})
     assert lane.arm.relay_on
 
 
 def test_a_pulse_during_a_pulse_lengthens_it() -> None:
     lane = Lane()
-    lane.arm.open_for(PULSE_MS, {"entry_seq": 1})
+    lane.arm.open_for(Direction.IN, PULSE_MS, {"entry_seq": 1})
     lane.time.advance(PULSE_MS - 1)
-    lane.arm.open_for(PULSE_MS, {"entry_seq": 2})
+    lane.arm.open_for(Direction.IN, PULSE_MS, {"entry_seq": 2})
     lane.time.advance(PULSE_MS - 1)
     assert lane.arm.relay_on
     lane.time.advance(1)
@@ -135,10 +135,10 @@ def test_a_pulse_during_a_pulse_lengthens_it() -> None:
 
 def test_a_pulse_during_a_turn_lets_the_next_one_in() -> None:
     lane = Lane(Walk.THROUGH)
-    lane.arm.open_for(PULSE_MS, {})
+    lane.arm.open_for(Direction.IN, PULSE_MS, {})
     lane.time.advance(STEP_UP_MS + 1)
     assert lane.arm.arm == "turning in"
-    lane.arm.open_for(PULSE_MS, {})
+    lane.arm.open_for(Direction.IN, PULSE_MS, {})
     lane.time.advance(2 * (STEP_UP_MS + TURN_MS))
     assert lane.passages() == [("in", True), ("in", False)] * 2
     assert lane.arm.ready
@@ -146,10 +146,10 @@ def test_a_pulse_during_a_turn_lets_the_next_one_in() -> None:
 
 def test_a_pulse_during_a_turn_calls_one_visitor_and_not_two() -> None:
     lane = Lane(Walk.THROUGH)
-    lane.arm.open_for(PULSE_MS, {})
+    lane.arm.open_for(Direction.IN, PULSE_MS, {})
     lane.time.advance(STEP_UP_MS + TURN_MS // 2)
     lane.arm.walk(Walk.BALK)
-    lane.arm.open_for(PULSE_MS, {})
+    lane.arm.open_for(Direction.IN, PULSE_MS, {})
     lane.time.advance(WINDOW_MS + TURN_MS)
     assert lane.passages() == [("in", True), ("in", False)], "nobody follows the one who stays standing there"
 
@@ -159,14 +159,14 @@ def test_a_visitor_without_a_right_stays_outside_until_he_has_one() -> None:
     lane.arm.walk(Walk.THROUGH)
     lane.time.advance(60_000)
     assert lane.passages() == []
-    lane.arm.open_for(PULSE_MS, {})
+    lane.arm.open_for(Direction.IN, PULSE_MS, {})
     lane.time.advance(STEP_UP_MS)
     assert lane.passages() == [("in", True)]
 
 
 def test_a_visitor_who_comes_late_still_finds_it_open() -> None:
     lane = Lane()
-    lane.arm.open_for(PULSE_MS, {})
+    lane.arm.open_for(Direction.IN, PULSE_MS, {})
     lane.time.advance(WINDOW_MS // 2)
     lane.arm.walk(Walk.THROUGH)
     lane.time.advance(STEP_UP_MS)
@@ -177,14 +177,38 @@ def test_a_lane_that_leads_out_turns_out() -> None:
     time, heard = StepTimeline(), list[Edge]()
     arm = SimulatedTurnstile(time, History(time.now_ns), Walk.GO_BACK, direction=Direction.OUT)
     arm.watch(heard.append)
-    arm.open_for(PULSE_MS, {})
+    arm.open_for(Direction.OUT, PULSE_MS, {})
     time.advance(WINDOW_MS)
     assert [edge.role for edge in heard if edge.active and edge.role in PASSAGES] == [Role.PASSAGE_OUT, Role.PASSAGE_IN]
 
 
+def test_an_arm_that_is_opened_both_ways_lets_one_through_after_the_other() -> None:
+    lane = Lane()
+    for way in Direction:
+        lane.arm.walk(Walk.THROUGH, way)
+        lane.arm.open_for(way, PULSE_MS, {})
+    lane.time.advance(STEP_UP_MS + TURN_MS)
+    assert (lane.arm.arm, lane.arm.ready) == ("unlocked", False), "somebody still comes the other way"
+    lane.time.advance(STEP_UP_MS + TURN_MS)
+    assert lane.passages() == [("in", True), ("in", False), ("out", True), ("out", False)]
+    assert (lane.arm.arm, lane.arm.ready) == ("locked", True)
+    on = [moment.note["direction"] for moment in lane.history.moments("relay") if moment.event == "on"]
+    off = [moment.note["direction"] for moment in lane.history.moments("relay") if moment.event == "off"]
+    assert on == off == ["in", "out"]
+
+
+def test_whoever_waits_at_one_side_does_not_walk_when_the_other_is_opened() -> None:
+    lane = Lane()
+    lane.arm.walk(Walk.THROUGH)
+    lane.arm.open_for(Direction.OUT, PULSE_MS, {})
+    lane.time.advance(WINDOW_MS)
+    assert lane.passages() == []
+    assert lane.arm.arm == "locked"
+
+
 def test_a_lane_without_a_sensor_tells_nothing() -> None:
     lane = Lane(Walk.THROUGH, has_passage_sensor=False)
-    lane.arm.open_for(PULSE_MS, {})
+    lane.arm.open_for(Direction.IN, PULSE_MS, {})
     lane.time.advance(WINDOW_MS)
     assert lane.passages() == []
     assert lane.history.events("arm") == ["unlocked", "turns in", "locked"]
@@ -192,7 +216,7 @@ def test_a_lane_without_a_sensor_tells_nothing() -> None:
 
 def test_closing_ends_the_pulse_and_locks() -> None:
     lane = Lane(Walk.THROUGH)
-    lane.arm.open_for(PULSE_MS, {})
+    lane.arm.open_for(Direction.IN, PULSE_MS, {})
     lane.arm.close()
     lane.time.advance(WINDOW_MS)
     assert lane.history.events("relay") == ["on", "off"]
@@ -223,7 +247,7 @@ def test_in_a_fire_the_arm_is_free_and_takes_no_pulse() -> None:
     lane.arm.trouble(TurnstileTrouble.FIRE)
     assert (lane.arm.fire, lane.arm.ready, lane.arm.fault) == (True, False, None)
     with pytest.raises(DeviceFault, match="fire release"):
-        lane.arm.open_for(PULSE_MS, {})
+        lane.arm.open_for(Direction.IN, PULSE_MS, {})
     lane.arm.walk(Walk.THROUGH)
     lane.time.advance(TURN_MS)
     assert lane.passages() == [("in", True), ("in", False)]
@@ -237,7 +261,7 @@ def test_an_open_housing_is_told_and_stops_nobody() -> None:
     lane = Lane()
     lane.arm.trouble(TurnstileTrouble.TAMPER)
     assert lane.arm.tampered
-    lane.arm.open_for(PULSE_MS, {})
+    lane.arm.open_for(Direction.IN, PULSE_MS, {})
     assert lane.heard[0] == Edge(Role.TAMPER, True, 0)
 
 
@@ -246,7 +270,7 @@ def test_a_stuck_sensor_is_seen_without_an_edge_and_a_dead_one_never() -> None:
     lane.arm.trouble(TurnstileTrouble.SENSOR_STUCK)
     assert [lane.arm.passing(way) for way in Direction] == [True, False]
     lane.arm.trouble(TurnstileTrouble.SENSOR_DEAD)
-    lane.arm.open_for(PULSE_MS, {})
+    lane.arm.open_for(Direction.IN, PULSE_MS, {})
     lane.time.advance(STEP_UP_MS)
     assert lane.arm.arm == "turning in"
     assert not lane.arm.passing(Direction.IN)

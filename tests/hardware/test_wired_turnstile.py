@@ -18,6 +18,7 @@ class Board:
         self.levels: dict[Role, bool | None] = dict.fromkeys(roles, False)
         self.fault: str | None = None
         self.pulses: list[int] = []
+        self.ways: Collection[Direction] = (Direction.IN,)
         self.now_ns = 0
         self._on_edge: OnEdge | None = None
 
@@ -31,7 +32,8 @@ class Board:
     def watch(self, on_edge: OnEdge) -> None:
         self._on_edge = on_edge
 
-    def pulse(self, pulse_ms: int) -> int:
+    def pulse(self, direction: Direction, pulse_ms: int) -> int:
+        assert direction in self.ways
         self.pulses.append(pulse_ms)
         return self.now_ns
 
@@ -94,10 +96,10 @@ def test_nobody_is_let_in_during_a_fire() -> None:
     assert turnstile.fire
     assert turnstile.fault is None, "nothing is broken"
     with pytest.raises(DeviceFault, match="fire release is on"):
-        turnstile.open_for(300, {})
+        turnstile.open_for(Direction.IN, 300, {})
     assert board.pulses == []
     board.move(Role.FIRE, False)
-    turnstile.open_for(300, {})
+    turnstile.open_for(Direction.IN, 300, {})
     assert (board.pulses, turnstile.fault) == ([300], None)
 
 
@@ -107,7 +109,7 @@ def test_an_open_housing_is_told_and_does_not_stop_visitors() -> None:
     board.move(Role.TAMPER, True)
     assert turnstile.tampered
     assert turnstile.fault is None
-    turnstile.open_for(300, {})
+    turnstile.open_for(Direction.IN, 300, {})
     assert board.pulses == [300]
 
 
@@ -135,3 +137,14 @@ def test_the_boards_own_fault_comes_first() -> None:
     board.levels[Role.TAMPER] = None
     board.fault = "unplugged"
     assert (turnstile.fault, turnstile.tampered) == ("unplugged", False)
+
+
+def test_a_way_without_a_relay_of_its_own_is_not_opened_by_the_other() -> None:
+    board = Board()
+    turnstile = turnstile_on(board)
+    with pytest.raises(DeviceFault, match=r"no relay unlocks this arm for the way out: .* as relay_out"):
+        turnstile.open_for(Direction.OUT, 300, {})
+    assert board.pulses == []
+    board.ways = tuple(Direction)
+    turnstile.open_for(Direction.OUT, 300, {})
+    assert board.pulses == [300]
