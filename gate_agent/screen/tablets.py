@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ssl
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from flask import Blueprint, Flask, Response, abort, g, make_response, redirect, render_template, request, url_for
 
@@ -22,16 +20,10 @@ from gate_agent.screen.server import Server
 from gate_agent.screen.sounds import Sounds
 from gate_agent.screen.tls_front import TlsFront, listen
 from gate_agent.settings import ScreenSettings
-from gate_agent.trusted_time import device_clock_ns
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 COOKIE = "__Host-gate"
 COOKIE_S = 400 * 24 * 3600
 """As long as browsers keep any; then it is paired again."""
-REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 50, 150
-"""Of all tablets together; the second is a reserve for those who open the staff's face at the same time."""
 OWN_PAGES = frozenset({"screen.told_to_the_centre"})
 """For programs of this machine."""
 PAIR_STATUS = {
@@ -55,14 +47,12 @@ def serve_tablets(
     """Serves tablets at `screen.listen` until the returned function is called. OSError: the port is taken."""
     where = settings.listening(screen)
     assert where is not None, "tablets are let in"
-    closing = threading.Event()
-    app = create_tablets_app(board, now_ms, acts, pairing, (where[0], *screen.listen_names), sounds, closing)
+    app = create_tablets_app(board, now_ms, acts, pairing, (where[0], *screen.listen_names), sounds)
     listening = listen(where)
     server = Server(app, app.extensions["screen"].streams, 0, scheme="https")
     front = TlsFront(listening, context, server.port)
 
     def close() -> None:
-        closing.set()
         server.close()
         front.close()
 
@@ -76,44 +66,16 @@ def create_tablets_app(
     pairing: Pairing,
     hosts: Sequence[str],
     sounds: Sounds,
-    closing: threading.Event,
 ) -> Flask:
     """As `create_app`, with streams of its own, so that no tablet takes one from the screens beside the lanes.
 
-    `hosts` are the names under which tablets may ask; once `closing` is set nobody waits for his turn.
+    `hosts` are the names under which tablets may ask.
     """
     pages = act_pages(acts, board, now_ms, browser=lambda: g.browser)
     app = create_app(board, now_ms, acts=pages, can=acts.can - {Act.PAIR}, sounds=sounds, hosts=hosts)
-    app.wsgi_app = _in_turn(app.wsgi_app, closing)  # type: ignore[assignment, method-assign]  # Flask's way to come before everything
     app.before_request(lambda: _let_paired_act(pairing))
     app.register_blueprint(_pairing_pages(pairing))
     return app
-
-
-class Turns:
-    """So many requests a second; beyond them everybody waits, so that no flood takes the processor from lanes."""
-
-    def __init__(self, a_second: int = REQUESTS_A_SECOND, at_once: int = REQUESTS_AT_ONCE) -> None:
-        self._step_s = 1 / a_second
-        self._credit_s = at_once / a_second
-        self._lock = threading.Lock()
-        self._next_s = 0.0
-
-    def wait_s(self, now_s: float) -> float:
-        """How long until it is the turn of a request that came now."""
-        with self._lock:
-            self._next_s = max(self._next_s, now_s - self._credit_s) + self._step_s
-            return max(0.0, self._next_s - now_s)
-
-
-def _in_turn(answer: WSGIApplication, closing: threading.Event) -> WSGIApplication:
-    turns = Turns()
-
-    def wait_and_answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        closing.wait(turns.wait_s(device_clock_ns() / 1e9))
-        return answer(environ, start_response)
-
-    return wait_and_answer
 
 
 def _let_paired_act(pairing: Pairing) -> Response | None:

@@ -20,7 +20,7 @@ from gate_agent.pairing import OPEN_MS, TRIES
 from gate_agent.screen import tls_front
 from gate_agent.screen.app import create_app, serve
 from gate_agent.screen.streams import STREAMS_LIMIT
-from gate_agent.screen.tablets import COOKIE, Turns
+from gate_agent.screen.tablets import COOKIE
 from gate_agent.screen.tls_front import CONNECTIONS_LIMIT
 from gate_agent.settings import ScreenSettings
 from gate_agent.sync_state import RequestAnswer
@@ -231,29 +231,6 @@ def test_no_form_is_too_large_and_one_connection_serves_many_requests(paired: Ta
         assert paired.post("/staff/act/sync", {"pin": "1" * 100_000}).status_code == 413
     assert {paired.get("/static/staff.css").status_code for _ in range(20)} == {200}
     assert len(paired.get("/static/staff.css").content) > 10_000
-
-
-def test_what_is_refused_waits_its_turn_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    came_s: list[float] = []
-
-    def wait_s(_turns: Turns, now_s: float) -> float:
-        came_s.append(now_s)
-        return 0.0
-
-    monkeypatch.setattr(Turns, "wait_s", wait_s)
-    tablet = house.tablet()
-    for headers in ({"Origin": "https://evil.example"}, {"Host": "evil.example"}, {"Accept": "text/html"}):
-        tablet.get("/nothing/there", headers=headers)
-    assert len(came_s) == 3
-
-
-def test_beyond_so_many_requests_a_second_everybody_waits() -> None:
-    turns = Turns(a_second=50, at_once=150)
-    waits = [turns.wait_s(now_s=1000.0) for _ in range(250)]
-    assert waits[:150] == [0.0] * 150
-    assert waits[249] == pytest.approx(2.0)
-    assert turns.wait_s(now_s=1002.0) == pytest.approx(0.02)
-    assert [turns.wait_s(now_s=1100.0) for _ in range(150)] == [0.0] * 150
 
 
 def test_closing_ends_everything_and_a_taken_port_is_said(house: House) -> None:
