@@ -10,7 +10,6 @@ from werkzeug.exceptions import NotFound
 from gate_agent import health_report, heartbeat
 from gate_agent.board import Board, Scan, Snapshot
 from gate_agent.screen import scans, strip, times, visitor, words
-from gate_agent.screen.pair_words import ONLY_LOOKS
 from gate_agent.screen.server import HOST, REQUEST_BODY_LIMIT, Server
 from gate_agent.screen.sounds import Sounds
 from gate_agent.screen.speech import LANGUAGES, Speech
@@ -49,14 +48,9 @@ class Screen:
         self.board = board
         self.photo = photo
         self.sounds = sounds
-        self._can = can
+        self.can = can
         self.now_ms = now_ms
         self.streams = Streams(board, lambda: times.clock(now_ms(), board.snapshot().status.zone), beat_s)
-
-    @property
-    def can(self) -> Collection[str]:
-        """The acts that have a key for the browser that asks."""
-        return () if g.get("only_looks") else self._can
 
     def face(self, snapshot: Snapshot, lane: int) -> dict[str, object]:
         """What the template of a lane's visitor face is given; 404 for a lane this gate does not have."""
@@ -76,7 +70,6 @@ class Screen:
         return {
             "speech": speech,
             "can": self.can,
-            "only_looks": speech.pick(ONLY_LOOKS) if g.get("only_looks") else "",
             "label": speech.label,
             "strip": strip.strip(status, speech),
             "counters": status.counters,
@@ -177,7 +170,7 @@ def _staff_pages(pages: Blueprint, screen: Screen) -> None:
             names = ("strip", "alarm", "counters", "list", "detail")
             return {name: render_template(f"staff_{name}.html", **given) for name in names}
 
-        return screen.streams.open(parts, pause_s=STAFF_PAUSE_S)
+        return screen.streams.open(parts, pause_s=STAFF_PAUSE_S, may_go_on=g.get("may_go_on", lambda: True))
 
     @pages.get("/staff/state")
     def staff_state() -> str:

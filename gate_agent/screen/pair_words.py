@@ -28,9 +28,8 @@ NOT_PAIRED: Mapping[NotPaired, Pair] = MappingProxyType(
     }
 )
 
-ONLY_LOOKS: Pair = ("这台平板没有配对，只能看。配对", "This tablet is not paired and may only look. Pair it")
 UNPAIRED: Pair = (
-    "这台平板没有配对，不能操作；请打开 /staff/pair",
-    "This tablet is not paired and may not act; open /staff/pair",
+    "这台平板没有配对，只能看游客画面；请打开 /staff/pair",
+    "This tablet is not paired and sees the visitors' screens alone; open /staff/pair",
 )
 ONLY_AT_THE_BOX: Pair = ("配对只能在闸机自己的屏幕上发起", "Pairing is started at the box's own screen")

@@ -38,11 +38,18 @@ class Streams:
         """How many pages listen."""
         return self._taken
 
-    def open(self, parts: Callable[[Snapshot], Mapping[str, str]], pause_s: float = 0.0) -> Response:
-        """A stream of the named `parts` of a screen: each is sent when its HTML changed, at most every `pause_s`."""
+    def open(
+        self,
+        parts: Callable[[Snapshot], Mapping[str, str]],
+        pause_s: float = 0.0,
+        may_go_on: Callable[[], bool] = lambda: True,
+    ) -> Response:
+        """A stream of the named `parts` of a screen: each is sent when its HTML changed, at most every `pause_s`.
+
+        It ends with the first thing there is to send when the browser may not go on: a beat at the latest."""
         if not self._take():
             return Response("all streams are taken\n", 503, {"Retry-After": str(RETRY_AFTER_S)}, mimetype="text/plain")
-        response = Response(stream_with_context(self._events(parts, pause_s)), mimetype="text/event-stream")
+        response = Response(stream_with_context(self._events(parts, pause_s, may_go_on)), mimetype="text/event-stream")
         response.call_on_close(self._release)
         return response
 
@@ -61,12 +68,16 @@ class Streams:
         with self._lock:
             self._taken -= 1
 
-    def _events(self, parts: Callable[[Snapshot], Mapping[str, str]], pause_s: float) -> Iterator[str]:
+    def _events(
+        self, parts: Callable[[Snapshot], Mapping[str, str]], pause_s: float, may_go_on: Callable[[], bool]
+    ) -> Iterator[str]:
         yield f"retry: {RECONNECT_MS}\n\n"
         sent: dict[str, str] = {}
         version, beats, next_beat_s = 0, 0, time.monotonic()
         while not self._closing.is_set():
             snapshot = self._board.wait(version, max(0.0, next_beat_s - time.monotonic()))
+            if not may_go_on():
+                return
             if snapshot.version != version:
                 version = snapshot.version
                 changed = {name: html for name, html in parts(snapshot).items() if sent.get(name) != html}

@@ -1,4 +1,4 @@
-"""The screen for tablets on the venue's network, over TLS: everybody there may look, only paired browsers may act."""
+"""The screen for tablets on the venue's network, over TLS: what visitors see is for all, the rest for paired ones."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ COOKIE_S = 400 * 24 * 3600
 """As long as browsers keep any; then it is paired again."""
 OWN_PAGES = frozenset({"screen.told_to_the_centre"})
 """For programs of this machine."""
+FOR_ALL = frozenset(
+    {"screen.index", "screen.lane_page", "screen.lane_events", "static", "tablets.pairing_page", "tablets.pair"}
+)
+"""What a browser that is not paired may ask for: what every visitor sees at the lanes, and to be paired."""
 PAIR_STATUS = {
     NotPaired.NO_NAME: 400,
     NotPaired.WRONG: 403,
@@ -73,22 +77,25 @@ def create_tablets_app(
     """
     pages = act_pages(acts, board, now_ms, browser=lambda: g.browser)
     app = create_app(board, now_ms, acts=pages, can=acts.can - {Act.PAIR}, sounds=sounds, hosts=hosts)
-    app.before_request(lambda: _let_paired_act(pairing))
+    app.before_request(lambda: _let_in(pairing))
     app.register_blueprint(_pairing_pages(pairing))
     return app
 
 
-def _let_paired_act(pairing: Pairing) -> Response | None:
+def _let_in(pairing: Pairing) -> Response | None:
     """Who asks, and what for. A browser names its origin with everything it posts; what does not is none."""
-    g.browser = pairing.browser(request.cookies.get(COOKIE, ""))
-    g.only_looks = g.browser is None
+    cookie = request.cookies.get(COOKIE, "")
+    g.browser = pairing.browser(cookie)
+    g.may_go_on = lambda: pairing.browser(cookie) is not None
     if request.method == "POST" and "Origin" not in request.headers:
         abort(403)
     if request.endpoint in OWN_PAGES:
         abort(404)
-    if request.blueprint != "acts":
+    if request.endpoint is None or request.endpoint in FOR_ALL:  # None: there is no such page
         return None
-    if g.only_looks:
+    if g.browser is None and request.endpoint == "screen.staff":
+        return make_response(redirect(url_for("tablets.pairing_page")))
+    if g.browser is None:
         return _refused(UNPAIRED)
     return _refused(ONLY_AT_THE_BOX) if (request.view_args or {}).get("act") == Act.PAIR else None
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from gate_agent.trusted_time import device_clock_ns
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -54,7 +56,7 @@ def in_turn(answer: WSGIApplication, turns: Turns, closing: threading.Event) -> 
     """
 
     def wait_and_answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        wait_s = turns.wait_s(time.monotonic())
+        wait_s = turns.wait_s(device_clock_ns() / 1e9)
         closing.wait(LONGEST_WAIT_S if wait_s is None else wait_s)
         if wait_s is None:
             headers = [("Content-Type", "text/plain"), ("Retry-After", str(RETRY_AFTER_S))]

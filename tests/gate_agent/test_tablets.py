@@ -1,4 +1,4 @@
-"""Tablets on the venue's network, over real TLS: all may look, paired ones act by a PIN, forgotten ones no more."""
+"""Tablets over real TLS: everybody sees what visitors see, paired ones act by a PIN, forgotten ones no more."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import requests
 from msgspec.structs import replace
 
 from gate_agent import browsers, heartbeat, sync_requests, tls
+from gate_agent.board import Scan
 from gate_agent.faces import Face, State
 from gate_agent.pairing import OPEN_MS, TRIES
 from gate_agent.screen import tls_front
@@ -40,6 +41,7 @@ from tests.gate_agent.tablet_house import (
 from tests.gate_agent.venue import NOW_MS, Venue
 from tests.gate_agent.venue_tls import certified
 from wire.messages import EntryKind
+from wire.reasons import Reason
 
 
 @pytest.fixture
@@ -56,13 +58,34 @@ def paired(house: House) -> Tablet:
     return tablet
 
 
-def test_everybody_on_the_network_may_look(house: House) -> None:
-    tablet = house.tablet()
-    for path in ("/", "/lane/1", "/staff", "/staff?lang=en", "/staff/state", "/healthz", "/staff/pair"):
-        answer = tablet.get(path)
-        assert answer.status_code == 200, path
-        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert tablet.get(heartbeat.PATH).status_code == 404, "what the box tells the centre is not for them"
+SEEN_BY_ALL = ("/", "/lane/1", "/staff/pair", "/static/staff.css")
+STAFF_S = ("/staff", "/staff?lang=en", "/staff/state", "/staff/scan/1", "/staff/photo/1", "/healthz")
+
+
+def test_everybody_on_the_network_sees_what_visitors_see_and_nothing_of_the_staff_s(house: House) -> None:
+    house.board.scan(Scan(1, Reason.EXPIRED, at_ms=NOW_MS, holder="周*明"))
+    for cookie in ("", "0" * 43):
+        tablet = house.tablet()
+        tablet.session.cookies.set(COOKIE, cookie, domain=HOST)
+        for path in SEEN_BY_ALL:
+            assert tablet.get(path).status_code == 200, path
+        for path in (*STAFF_S, "/events/staff", "/staff/find", "/staff/sheet/let_in"):
+            answer = tablet.get(path, allow_redirects=False)
+            told = (302, "/staff/pair") if path.startswith("/staff") and path[6:7] in ("", "?") else (403, None)
+            assert (answer.status_code, answer.headers.get("Location")) == told, path
+            assert "周*明" not in answer.text and "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert "配对" in tablet.get("/staff").text
+        assert tablet.get("/nothing/there").status_code == 404
+
+
+def test_who_is_paired_sees_the_staff_s_face_whole(house: House, paired: Tablet) -> None:
+    house.board.scan(Scan(1, Reason.EXPIRED, at_ms=NOW_MS, holder="周*明"))
+    number = house.board.snapshot().scans[0].number
+    for path in (*SEEN_BY_ALL, "/staff", "/staff?lang=en", "/staff/state", f"/staff/scan/{number}", "/healthz"):
+        assert paired.get(path, allow_redirects=False).status_code == 200, path
+    assert "周*明" in paired.get("/staff").text
+    assert paired.get(f"/staff/photo/{number}").status_code == 404, "photos stay at the box"
+    assert paired.get(heartbeat.PATH).status_code == 404, "what the box tells the centre is not for them"
 
 
 def test_a_tablet_that_does_not_know_the_authority_does_not_believe_the_box(house: House) -> None:
@@ -93,8 +116,6 @@ def test_who_is_not_paired_neither_acts_nor_finds_and_is_told_what_to_do(house: 
             assert "没有配对" in answer.text and "/staff/pair" in answer.text
     assert house.stage.pulses() == []
     assert house.events() == []
-    page = tablet.get("/staff").text
-    assert 'data-sheet="/staff/sheet' not in page and "没有配对" in page
 
 
 def test_a_paired_tablet_acts_once_and_the_journal_says_from_where(house: House, paired: Tablet) -> None:
@@ -183,13 +204,22 @@ def test_a_forgotten_tablet_does_nothing_from_its_next_tap_on(house: House, pair
     browsers.forget(house.stage.data_dir, "平板 2")
     assert paired.let_in(once).status_code == 403
     assert paired.get("/staff/sheet/let_in").status_code == 403
-    assert 'data-sheet="/staff/sheet' not in paired.get("/staff").text
+    assert paired.get("/staff", allow_redirects=False).headers["Location"] == "/staff/pair"
     assert house.stage.pulses() == []
     assert paired.pair(house.code()).status_code == 303
     assert paired.let_in(once).status_code == 200
 
 
-def test_a_stream_tells_each_change_and_who_is_not_paired_gets_no_keys_in_it(house: House) -> None:
+def test_a_forgotten_tablet_hears_no_more_in_the_stream_it_has_open(house: House, paired: Tablet) -> None:
+    with paired.get("/events/staff", stream=True) as answer:
+        lines = answer.iter_lines(chunk_size=1, decode_unicode=True)
+        assert "event: beat" in lines
+        browsers.forget(house.stage.data_dir, "平板 2")
+        house.board.scan(Scan(1, Reason.EXPIRED, at_ms=NOW_MS, holder="周*明"))
+        assert not any("周*明" in line for line in lines), "and it ends"
+
+
+def test_a_lane_s_stream_tells_each_change_to_everybody(house: House) -> None:
     with house.tablet().get("/events/lane/1", stream=True) as answer:
         lines = answer.iter_lines(chunk_size=1, decode_unicode=True)
         assert any("data-state" in line for line in lines)
@@ -202,9 +232,9 @@ def test_streams_are_bounded_and_take_none_of_the_box_s_own(house: House) -> Non
     opened = [house.tablet().get("/events/lane/1", stream=True) for _ in range(STREAMS_LIMIT)]
     try:
         assert [answer.status_code for answer in opened] == [200] * STREAMS_LIMIT
-        refused = house.tablet().get("/events/staff")
+        refused = house.tablet().get("/events/lane/2")
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
-        assert house.tablet().get("/healthz").ok
+        assert house.tablet().get("/lane/1").ok
         with requests.get(own_url + "/events/lane/1", stream=True, timeout=PATIENCE_S) as answer:
             assert answer.status_code == 200
     finally:
@@ -218,7 +248,7 @@ def test_connections_that_say_nothing_are_bounded_and_let_go(house: House, monke
     host, port = house.address.removeprefix("https://").split(":")
     silent = [socket.create_connection((host, int(port)), PATIENCE_S) for _ in range(CONNECTIONS_LIMIT + 1)]
     try:
-        assert house.tablet().get("/healthz").ok
+        assert house.tablet().get("/lane/1").ok
         for one in silent[:CONNECTIONS_LIMIT]:
             assert one.recv(1) == b""
     finally:
@@ -260,8 +290,9 @@ def test_a_running_gate_serves_tablets_beside_its_own_screen_and_ends_at_once(tm
     with running(tmp_path, ["1:reader=sim,turnstile=sim"]) as agent:
         own, tablets = agent.ready["screen"], f"https://{screen.listen}"
         for url in (own, tablets):
-            assert get(f"{url}/healthz").json()["lanes"].keys() == {"1"}
+            assert 'data-state="' in get(f"{url}/lane/1").text
         assert "/staff/sheet/pair" in get(f"{own}/staff").text
+        assert "/staff/sheet" not in get(f"{tablets}/staff").text
         assert get(f"{tablets}/sim").status_code == 404
         with get(f"{tablets}/events/lane/1", stream=True):
             assert agent.stop() == 0

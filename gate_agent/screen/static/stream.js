@@ -13,8 +13,15 @@ export function listen(url, parts) {
   }
   // A refused stream (503: all are taken) is not tried again by the browser itself.
   source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(url, parts), REOPEN_MS);
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => reopen(url, parts), REOPEN_MS);
   });
+}
+
+// Opens it again, unless this page itself leads elsewhere by now: on a tablet that is not paired any more.
+async function reopen(url, parts) {
+  const answer = await fetch(location.href, { method: "HEAD" }).catch(() => null);
+  if (answer?.redirected) location.reload();
+  else listen(url, parts);
 }
 
 // Puts `html` into `element`, with the beat as it stands.
