@@ -26,6 +26,7 @@ from gate_agent.pruning import Acknowledged
 from gate_agent.time_trust import Now
 from gate_agent.topology import Wiring
 from gate_agent.uses import PassEntry
+from wire.far_entry import FarEntry
 from wire.messages import (
     CLOSING,
     ClockTrust,
@@ -299,6 +300,10 @@ class Entries:
         sql = "SELECT pass_id FROM entry WHERE seq = ? AND kind = ?"
         row = self._db.execute(sql, (seq, EntryKind.INTENT)).fetchone()
         return None if row is None else bytes(row[0])
+
+    def far_entry(self, seq: int) -> FarEntry | None:
+        """Which entry of an earlier journal stands here as entry `seq`, 0 or less."""
+        return entries_schema.far_entry(self._db, seq)
 
     def ask_sync(self, request_id: bytes, kind: str, body: bytes, boot: str, boot_ms: int) -> None:
         """One more request for sync; the oldest beyond REQUESTS_KEPT go."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Literal
 
+from wire.far_entry import FarEntry
 from wire.messages import LOST, Superseded
 
 Before = Superseded | Literal["lost"] | None
@@ -141,6 +142,12 @@ def before(db: sqlite3.Connection) -> Before:
     if row is None:
         return None
     return LOST if row[0] is None else Superseded(*row)
+
+
+def far_entry(db: sqlite3.Connection, seq: int) -> FarEntry | None:
+    """Which entry of an earlier journal stands here as entry `seq`, 0 or less; None where nothing says it."""
+    kept = db.execute("SELECT incarnation, shift FROM superseded WHERE shift IS NOT NULL ORDER BY number")
+    return next((FarEntry(before, seq + shift) for before, shift in kept if seq + shift > 0), None)
 
 
 def carry_up(db: sqlite3.Connection, schema: int) -> None:

@@ -51,7 +51,7 @@ def append_by_hand(entries: Entries, lane: int, staff: ByStaff, world: World, di
 
 
 def append_returned(entries: Entries, lane: int, intent_seq: int, staff: ByStaff, world: World) -> NotNow | int:
-    """Give back the right that an intent of this journal used, once; its seq."""
+    """Give back the right that an intent used, of this journal or kept of an earlier one, once; its seq."""
     pass_id = entries.pass_of_intent(intent_seq)
     if pass_id is None:
         return NotNow.NO_SUCH_ENTRY
@@ -61,8 +61,17 @@ def append_returned(entries: Entries, lane: int, intent_seq: int, staff: ByStaff
         return NotNow.STILL_OPEN
     if not COUNTS_AFTER[last]:
         return NotNow.DOES_NOT_COUNT
-    why = staff.why or None
-    returned = judging.entry(EntryKind.RETURNED, lane, world, pass_id, ref_seq=intent_seq, reason=why, who=staff.who)
+    far = None if intent_seq > 0 else entries.far_entry(intent_seq)
+    returned = judging.entry(
+        EntryKind.RETURNED,
+        lane,
+        world,
+        pass_id,
+        evidence=None if far is None else far.evidence(),
+        ref_seq=intent_seq,
+        reason=staff.why or None,
+        who=staff.who,
+    )
     return entries.append(returned, Placed(world.boot, world.today.day))
 
 

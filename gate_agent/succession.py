@@ -32,7 +32,17 @@ from gate_agent.events import EventWord
 from gate_agent.journal_check import JournalDamaged
 from gate_agent.journal_files import CLOSED, LOG_SUFFIX, NAME, NEW_SUFFIX, SUPERSEDED, damaged_journals
 from gate_agent.sync_state import Parting
-from wire.messages import FIRST_HASH, INCARNATION_BYTES, LOST, Superseded, decode_entry, encode_entry, entry_hash
+from wire.messages import (
+    FIRST_HASH,
+    INCARNATION_BYTES,
+    LOST,
+    Entry,
+    EntryKind,
+    Superseded,
+    decode_entry,
+    encode_entry,
+    entry_hash,
+)
 
 QUIET_MS = 10_000
 PATIENCE_MS = 10 * 60_000
@@ -206,9 +216,18 @@ def _bring_along(db: sqlite3.Connection, from_seq: int) -> None:
     for seq, body in db.execute("SELECT seq, body FROM old.entry WHERE seq >= ? ORDER BY seq", (from_seq,)).fetchall():
         entry = decode_entry(body)
         ref_seq = None if entry.ref_seq is None else entry.ref_seq - by
-        renumbered = encode_entry(msgspec.structs.replace(entry, seq=seq - by, ref_seq=ref_seq))
+        changed = msgspec.structs.replace(entry, seq=seq - by, ref_seq=ref_seq, evidence=_evidence(db, entry, ref_seq))
+        renumbered = encode_entry(changed)
         running = entry_hash(running, renumbered)
         _copy(db, "entry", by, {"body": ":body", "hash": ":hash"}, f"WHERE seq = {seq}", body=renumbered, hash=running)
+
+
+def _evidence(db: sqlite3.Connection, entry: Entry, ref_seq: int | None) -> bytes | None:
+    """Its own; a `returned` of an entry that the centre holds of an earlier journal says which that is."""
+    if entry.kind is not EntryKind.RETURNED or ref_seq is None or ref_seq > 0:
+        return entry.evidence
+    far = entries_schema.far_entry(db, ref_seq)
+    return entry.evidence if far is None else far.evidence()
 
 
 def _copy(

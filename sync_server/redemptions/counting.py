@@ -19,6 +19,7 @@ from sync_server.bulk import Value, append
 from sync_server.catalog.tables import product
 from sync_server.centre import Centre
 from sync_server.db import is_sqlite
+from sync_server.gates.journals import MAX_SEQ
 from sync_server.gates.registry import Device
 from sync_server.issuance.tables import entitlement, issued_pass
 from sync_server.orders.claims import Claim, claim_items, claims_of
@@ -34,7 +35,8 @@ from sync_server.redemptions.judge import (
     span_of,
     step_shown,
 )
-from sync_server.redemptions.tables import ON_AN_ITEM, entry, in_journal, redemption
+from sync_server.redemptions.tables import ON_AN_ITEM, far_return, given_back_at, in_journal, redemption
+from wire.far_entry import FarEntry, far_entry
 from wire.messages import COUNTING, Entry, EntryKind, Outcome, redemption_id
 
 
@@ -78,7 +80,7 @@ def count_admissions(
     for one in sorted(judged, key=lambda one: (one.at_ms, one.id)):
         if one.item_id is not None:
             by_item[one.item_id].append(one)
-    given_back = _give_back(connection, device.id, incarnation, new)
+    given_back = _give_back(connection, device, incarnation, new, now_ms)
     lock_items(connection, {*by_item, *given_back})
     claims = [Claim(item, "REDEEM", first.id.hex(), first.at_ms) for item, (first, *_) in by_item.items()]
     won = claim_items(connection, claims, now_ms) if claims else set()
@@ -178,15 +180,33 @@ def lock_items(connection: Connection, items: Collection[UUID]) -> None:
         connection.execute(mine.with_for_update(of=issued_pass, key_share=True))
 
 
-def _give_back(connection: Connection, device: bytes, incarnation: bytes, new: Sequence[Entry]) -> set[UUID]:
+def _give_back(
+    connection: Connection, device: Device, incarnation: bytes, new: Sequence[Entry], now_ms: int
+) -> set[UUID]:
     """Items whose counted admissions the new entries give back; the gates are told that those uses are none."""
-    seqs = sorted({ref for one in new if one.kind is EntryKind.RETURNED and (ref := referred(one)) is not None})
-    if not seqs:
+    returned = [one for one in new if one.kind is EntryKind.RETURNED]
+    if not returned:
         return set()
-    mine = sa.and_(in_journal(redemption, device, incarnation), redemption.c.seq.in_(seqs))
+    seqs = sorted({ref for one in returned if (ref := referred(one)) is not None})
+    near = sa.and_(in_journal(redemption, device.id, incarnation), redemption.c.seq.in_(seqs))
+    far = [(one, of) for one in returned if (of := far_entry(one)) is not None and 0 < of.seq < MAX_SEQ]
+    append(connection, far_return, [_far_row(device, incarnation, *each, now_ms) for each in far])
+    place = sa.tuple_(redemption.c.incarnation, redemption.c.seq)
+    mine = sa.or_(near, sa.and_(redemption.c.device_id == device.id, place.in_([of for _, of in far])))
     connection.execute(redemption.update().where(mine).values(use_counted_at_ms=None))
     items = sa.select(redemption.c.item_id).where(mine)
     return {item for item in connection.scalars(items) if item is not None}
+
+
+def _far_row(device: Device, incarnation: bytes, one: Entry, of: FarEntry, now_ms: int) -> dict[str, Value]:
+    return {
+        "device_id": device.id,
+        "incarnation": incarnation,
+        "seq": one.seq,
+        "of_incarnation": of.incarnation,
+        "of_seq": of.seq,
+        "occurred_at_ms": occurred_at_ms(one, now_ms),
+    }
 
 
 def settle_outcomes(connection: Connection, items: Collection[UUID]) -> None:
@@ -221,17 +241,12 @@ def _on_items(connection: Connection, items: Collection[UUID]) -> Sequence[Any]:
 
 def _given_back(connection: Connection, items: Collection[UUID]) -> Sequence[Any]:
     """Each admission on these items that staff gave back, once, at the time they first did so."""
-    refers = sa.and_(
-        entry.c.device_id == redemption.c.device_id,
-        entry.c.incarnation == redemption.c.incarnation,
-        entry.c.ref_seq == redemption.c.seq,
-        entry.c.kind == int(EntryKind.RETURNED),
-    )
+    on_items = sa.and_(redemption.c.item_id.in_(items), redemption.c.outcome.in_(ON_AN_ITEM))
+    said = given_back_at(on_items).subquery("said")
     return connection.execute(
-        sa.select(redemption.c.item_id, redemption.c.id, sa.func.min(entry.c.occurred_at_ms).label("occurred_at_ms"))
-        .join(entry, refers)
-        .where(redemption.c.item_id.in_(items), redemption.c.outcome.in_(ON_AN_ITEM))
-        .group_by(redemption.c.item_id, redemption.c.id)
+        sa.select(redemption.c.item_id, said.c.id, sa.func.min(said.c.occurred_at_ms).label("occurred_at_ms"))
+        .join(redemption, redemption.c.id == said.c.id)
+        .group_by(redemption.c.item_id, said.c.id)
     ).all()
 
 

@@ -24,7 +24,7 @@ from sync_server.orders.tables import holder, item_claim
 from sync_server.redemptions.deciding import OnItem, Standing
 from sync_server.redemptions.rulebook import VenueRules
 from sync_server.redemptions.shown import Phone, Shown
-from sync_server.redemptions.tables import ON_AN_ITEM, entry, redeem_answer, redemption
+from sync_server.redemptions.tables import ON_AN_ITEM, entry, is_given_back, redeem_answer, redemption
 from sync_server.redemptions.uses import NO_USE
 from wire.entitlement import PassStatus, Right, Uses
 from wire.messages import EntryKind, Presentation
@@ -176,19 +176,13 @@ def _statement(how: Presentation, asks_who_left: bool) -> sa.Select[Any]:
 
 def _used(by_card: bool) -> sa.Select[Any]:
     """Uses of the passes meant, as `redemptions.uses` counts them, and the entries on their item."""
-    given_back = sa.exists().where(
-        entry.c.device_id == redemption.c.device_id,
-        entry.c.incarnation == redemption.c.incarnation,
-        entry.c.ref_seq == redemption.c.seq,
-        entry.c.kind == int(EntryKind.RETURNED),
-    )
     meant_here = redemption.c.pass_id == bindparam("pass_id")
     if by_card:
         meant_here = redemption.c.pass_id.in_(sa.select(credential.c.pass_id).where(_is_card()))
     each = (
         sa.select(
             *(redemption.c[name] for name in ("pass_id", "outcome", "occurred_at_ms", "step")),
-            given_back.label("given_back"),
+            is_given_back().label("given_back"),
         )
         .where(meant_here, redemption.c.venue_id == bindparam("venue_id"), redemption.c.outcome.not_in(NO_USE))
         .subquery("each_use")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sync_server.db import append_only, link, metadata, ms_column, partial_index, word_column
-from wire.messages import Outcome
+from wire.messages import EntryKind, Outcome
 
 OUTCOMES = tuple(Outcome.__members__)
 ON_AN_ITEM = ("CLAIMED", "REPEAT", "RETURNED", "CONFLICT", "LATE")
@@ -62,6 +62,20 @@ forked_entry = append_only(
         sa.Column("hash", sa.LargeBinary(32), primary_key=True),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         ms_column("received_at_ms"),
+    )
+)
+
+# What staff gave back of an admission in an earlier journal of the gate (wire.messages.FarEntry); within one journal
+# the `entry` itself says it.
+far_return = append_only(
+    sa.Table(
+        "far_return",
+        metadata,
+        *_journal_columns(),  # of the `returned`
+        sa.Column("of_incarnation", sa.LargeBinary(8), nullable=False),  # the admission's journal
+        sa.Column("of_seq", sa.BigInteger(), nullable=False),
+        ms_column("occurred_at_ms"),
+        sa.Index("ix_far_return_of", "device_id", "of_incarnation", "of_seq"),
     )
 )
 
@@ -135,6 +149,41 @@ redeem_answer = sa.Table(
 )
 
 
-def in_journal(table: sa.Table, device_id: bytes, incarnation: bytes) -> sa.ColumnElement[bool]:
+def in_journal(
+    table: sa.Table, device_id: bytes | sa.ColumnElement[bytes], incarnation: bytes | sa.ColumnElement[bytes]
+) -> sa.ColumnElement[bool]:
     """The rows of a table that belong to one journal of one gate."""
     return sa.and_(table.c.device_id == device_id, table.c.incarnation == incarnation)
+
+
+def is_given_back() -> sa.ColumnElement[bool]:
+    """Whether staff gave back the right that an admission of table `redemption` used."""
+    near = sa.exists().where(_gives_back_near())
+    return sa.or_(near, sa.exists().where(gives_back_far()))
+
+
+def given_back_at(which: sa.ColumnElement[bool]) -> sa.CompoundSelect[tuple[bytes, int]]:
+    """The admissions of table `redemption` that were given back, with the times when; `which` of them."""
+    said = (entry, _gives_back_near()), (far_return, gives_back_far())
+    parts = [
+        sa.select(redemption.c.id, table.c.occurred_at_ms).join(table, condition).where(which)
+        for table, condition in said
+    ]
+    return sa.union_all(*parts)
+
+
+def gives_back_far() -> sa.ColumnElement[bool]:
+    """On `far_return`: it is of this admission of table `redemption`."""
+    return sa.and_(
+        far_return.c.device_id == redemption.c.device_id,
+        far_return.c.of_incarnation == redemption.c.incarnation,
+        far_return.c.of_seq == redemption.c.seq,
+    )
+
+
+def _gives_back_near() -> sa.ColumnElement[bool]:
+    return sa.and_(
+        in_journal(entry, redemption.c.device_id, redemption.c.incarnation),
+        entry.c.ref_seq == redemption.c.seq,
+        entry.c.kind == int(EntryKind.RETURNED),
+    )

@@ -21,10 +21,10 @@ from sync_server.feed.tables import pass_use
 from sync_server.gates.tables import incarnation
 from sync_server.issuance.tables import entitlement
 from sync_server.parties.tables import venue
-from sync_server.redemptions.tables import entry, redemption
+from sync_server.redemptions.tables import far_return, gives_back_far, is_given_back, redemption
 from wire import moments
 from wire.feed import Mark, UseRow
-from wire.messages import EntryKind, Outcome
+from wire.messages import Outcome
 
 MAX_REDEMPTIONS_PER_STEP = 2_000
 NO_USE = (Outcome.UNKNOWN_PASS.name,)
@@ -62,14 +62,8 @@ def count_uses(centre: Centre) -> int:
 
 def _count(connection: Connection, venue_id: UUID, pass_ids: Sequence[bytes]) -> list[UseRow]:
     zone = ZoneInfo(connection.scalars(sa.select(venue.c.zone).where(venue.c.id == venue_id)).one())
-    given_back = sa.exists().where(
-        entry.c.device_id == redemption.c.device_id,
-        entry.c.incarnation == redemption.c.incarnation,
-        entry.c.ref_seq == redemption.c.seq,
-        entry.c.kind == int(EntryKind.RETURNED),
-    )
     found = connection.execute(
-        sa.select(redemption, incarnation.c.through_seq, given_back.label("given_back"))
+        sa.select(redemption, incarnation.c.through_seq, is_given_back().label("given_back"))
         .join(entitlement, sa.and_(entitlement.c.pass_id == redemption.c.pass_id, entitlement.c.venue_id == venue_id))
         .join(incarnation, _JOURNAL)
         .where(redemption.c.venue_id == venue_id, redemption.c.pass_id.in_(pass_ids))
@@ -78,12 +72,27 @@ def _count(connection: Connection, venue_id: UUID, pass_ids: Sequence[bytes]) ->
     by_pass: defaultdict[bytes, list[Any]] = defaultdict(list)
     for row in found:
         by_pass[row.pass_id].append(row)
-    return [_row(pass_id, rows, zone) for pass_id, rows in sorted(by_pass.items())]
+    far = _far_marks(connection, venue_id, pass_ids)
+    return [_row(pass_id, rows, far[pass_id], zone) for pass_id, rows in sorted(by_pass.items())]
 
 
-def _row(pass_id: bytes, rows: Sequence[Any], zone: ZoneInfo) -> UseRow:
+def _far_marks(connection: Connection, venue_id: UUID, pass_ids: Sequence[bytes]) -> defaultdict[bytes, set[Mark]]:
+    """The journals that gave back an admission of an earlier one: a gate that has such an entry counts it no more."""
+    own = sa.and_(
+        incarnation.c.device_id == far_return.c.device_id, incarnation.c.incarnation == far_return.c.incarnation
+    )
+    mine = sa.and_(redemption.c.venue_id == venue_id, redemption.c.pass_id.in_(pass_ids))
+    columns = (far_return.c.device_id, far_return.c.incarnation, incarnation.c.through_seq)
+    marks: defaultdict[bytes, set[Mark]] = defaultdict(set)
+    rows = sa.select(redemption.c.pass_id, *columns).join(far_return, gives_back_far()).join(incarnation, own)
+    for row in connection.execute(rows.where(mine)):
+        marks[row.pass_id].add(Mark(row.device_id, row.incarnation, row.through_seq))
+    return marks
+
+
+def _row(pass_id: bytes, rows: Sequence[Any], far: set[Mark], zone: ZoneInfo) -> UseRow:
     """One pass's row; days, months and years are those of its newest use."""
-    marks = sorted({Mark(row.device_id, row.incarnation, row.through_seq) for row in rows}, key=_in_order)
+    marks = sorted({Mark(row.device_id, row.incarnation, row.through_seq) for row in rows} | far, key=_in_order)
     uses = sorted(row.occurred_at_ms for row in rows if not row.given_back)
     if not uses:
         return UseRow(pass_id, 0, 0, 0, tuple(marks))

@@ -20,16 +20,21 @@ from gate_agent.entries_schema import Before
 from gate_agent.entries_view import EntriesView
 from gate_agent.faces import IDLE
 from gate_agent.journal_files import NAME
+from gate_agent.judging import ByStaff
 from gate_agent.outbox import Outbox
+from gate_agent.staff_entries import append_returned
 from gate_agent.status import Status
 from gate_agent.succession import PATIENCE_MS, QUIET_MS, JournalClosed, Opened, Watch, open_journal
-from gate_agent.sync_state import Parting
+from gate_agent.sync_state import Parting, SyncState
 from gate_agent.sync_store import SyncStore
+from gate_agent.time_trust import Now
+from gate_agent.world import World
 from hardware.pty_scanner import PtyScanner
 from tests.gate_agent.agent_process import lane, running
 from tests.gate_agent.venue import SINGLE, Venue
 from tests.waiting import until
 from tests.wire import samples
+from wire.far_entry import FarEntry, far_entry
 from wire.messages import LOST, ClockTrust, Entry, EntryKind, Superseded, decode_entry
 from wire.reasons import Reason
 
@@ -177,6 +182,44 @@ def test_facts_come_along_through_several_journals(data_dir: Path) -> None:
         assert entries.counted_through({OLD: 8}) == -2
         assert entries.counted_through({OLD: 8, NEW: 2}) == 0
     assert before(data_dir) == Superseded(NEW, 3, b"")
+
+
+def give_back(entries: Entries, intent_seq: int) -> FarEntry | None:
+    """As staff do; what the centre hears of whose right it was."""
+    now = Now(samples.NOW_MS, ClockTrust.TRUSTED, 5, samples.NOW_MS, None)
+    with entries.transaction():
+        seq = append_returned(entries, 1, intent_seq, ByStaff("李"), World(now, None, SyncState(), BOOT, b""))
+    assert isinstance(seq, int), seq
+    return written(entries.path, seq)
+
+
+def written(path: Path, seq: int) -> FarEntry | None:
+    entry = decode_entry(_body(path, seq))
+    assert entry.kind is EntryKind.RETURNED
+    return far_entry(entry)
+
+
+def test_a_right_that_an_earlier_journal_used_is_given_back_by_that_journals_number(data_dir: Path) -> None:
+    open_again(data_dir, Learnt({OLD: 8}, {OLD: Parting(9, 40)}))
+    opened = open_journal(data_dir, lambda: NEWER, Learnt({NEW: 3}))
+    with closing(opened.entries) as entries:
+        admit(entries, 7)
+        assert give_back(entries, -9) == FarEntry(OLD, 1)
+        assert give_back(entries, -1) == FarEntry(NEW, 1), "was entry 9 before, which the centre has not got there"
+        assert give_back(entries, 1) is None, "one of its own"
+
+
+def test_what_was_given_back_before_the_journal_changed_says_whose_it_was(data_dir: Path) -> None:
+    entries, _ = Entries.open(data_dir, lambda: OLD)
+    with closing(entries):
+        assert give_back(entries, 1) is None
+        assert give_back(entries, 9) is None
+    opened = open_again(data_dir, Learnt({OLD: 8}, {OLD: Parting(9, 40)}))
+    assert written(opened.entries.path, 3) == FarEntry(OLD, 1)
+    assert written(opened.entries.path, 4) is None, "its admission came along too"
+    newer = open_again(data_dir, Learnt({NEW: 2}, {NEW: Parting(3, 3)}), NEWER)
+    assert written(newer.entries.path, 1) == FarEntry(OLD, 1)
+    assert written(newer.entries.path, 2) == FarEntry(NEW, 1)
 
 
 @pytest.mark.parametrize("dies_at", ["link", "rename"])

@@ -119,6 +119,20 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_electronic_card_read_read_at_ms"), ["read_at_ms"], unique=False)
 
     op.create_table(
+        "far_return",
+        sa.Column("device_id", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("incarnation", sa.LargeBinary(length=8), nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("of_incarnation", sa.LargeBinary(length=8), nullable=False),
+        sa.Column("of_seq", sa.BigInteger(), nullable=False),
+        sa.Column("occurred_at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_far_return_device_id")),
+        sa.PrimaryKeyConstraint("device_id", "incarnation", "seq", name=op.f("pk_far_return")),
+    )
+    with op.batch_alter_table("far_return", schema=None) as batch_op:
+        batch_op.create_index("ix_far_return_of", ["device_id", "of_incarnation", "of_seq"], unique=False)
+
+    op.create_table(
         "gate_alarm",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("device_id", sa.LargeBinary(length=16), nullable=False),
@@ -405,6 +419,9 @@ def upgrade() -> None:
             "outcome IN ('CLAIMED', 'PASS_VISIT', 'REPEAT', 'RETURNED', 'CONFLICT', 'LATE', 'UNPROVEN', 'UNKNOWN_PASS', 'IMPLAUSIBLE')",
         )
 
+    with op.batch_alter_table("role", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("seeded", sa.Text(), nullable=True))
+
     with op.batch_alter_table("signing_key", schema=None) as batch_op:
         batch_op.create_check_constraint(
             batch_op.f("ck_signing_key_purpose_word_7583c2"), "purpose IN ('pass', 'list', 'service')"
@@ -419,9 +436,6 @@ def upgrade() -> None:
             batch_op.f("ck_transfer_attempt_state_word_ed78dc"),
             "state IN ('SENT', 'UNKNOWN', 'SUCCEEDED', 'DEFINITE_FAIL', 'INSUFFICIENT')",
         )
-
-    with op.batch_alter_table("role", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("seeded", sa.Text(), nullable=True))
 
     with op.batch_alter_table("venue", schema=None) as batch_op:
         batch_op.add_column(sa.Column("electronic_cards", sa.Boolean(), server_default="0", nullable=False))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 
+from gate_agent.uses import PassEntry, Today, count
 from sync_server.centre import Centre
 from sync_server.feed.publishing import publish_feeds
 from sync_server.feed.tables import pass_use
@@ -16,8 +18,9 @@ from sync_server.redemptions.uses import count_uses
 from tests.sync_server.feed.fetching import fetch
 from tests.sync_server.town import HOLDER, START_MS, Sold, Town, build_town
 from wire import moments
+from wire.far_entry import FarEntry
 from wire.feed import Mark, UseRow
-from wire.messages import EntryKind
+from wire.messages import EntryKind, Superseded
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -84,6 +87,29 @@ def test_a_use_given_back_is_none_and_a_new_one_counts(town: Town, sold: Sold) -
     town.upload(gate, 4)
     again = told(town, sold)
     assert again is not None and (again.total, again.on_day) == (1, 1)
+
+
+def test_a_use_of_an_earlier_journal_is_given_back_once_and_for_all(town: Town, sold: Sold) -> None:
+    """By what the gate has of it, and what the list tells it, together."""
+    gate = town.gate()
+    intent = gate.admit(sold, NOON_MS)
+    town.upload(gate)
+    after = replace(gate, incarnation=b"journal2", entries=[], bodies=[], hashes=[])
+    far = FarEntry(gate.incarnation, intent).evidence()
+    after.write(EntryKind.RETURNED, NOON_MS + HOUR_MS, ref_seq=-1, pass_id=sold.pass_id, evidence=far)
+    town.upload(after, supersedes=Superseded(gate.incarnation, 2))
+    row = told(town, sold)
+    assert row is not None and (row.total, row.on_day) == (0, 0)
+    assert row.marks == (Mark(gate.device.id, gate.incarnation, 2), Mark(gate.device.id, after.incarnation, 1))
+    day = moments.day_number(NOON_MS, ZONE)
+    kept = [
+        PassEntry(-1, EntryKind.INTENT, None, 1, NOON_MS, day, "a-boot", 1),
+        PassEntry(0, EntryKind.PASSED, -1, 1, NOON_MS, day, "a-boot", 2),
+        PassEntry(1, EntryKind.RETURNED, -1, 1, NOON_MS + HOUR_MS, day, "a-boot", 3),
+    ]
+    today = Today("a-boot", day, 0, 4, NOON_MS + 2 * HOUR_MS)
+    through = {mark.incarnation: mark.seq for mark in row.marks}[after.incarnation]
+    assert count(kept, today, row, through).counted.total == 0
 
 
 def test_what_lies_beyond_a_gap_is_counted_when_the_gap_is_closed(town: Town, sold: Sold) -> None:
