@@ -37,7 +37,15 @@ GROUPS = (
             Entry(_("出票记录"), "admin.issued_passes", Permission.PASSES_VIEW, _("年票")),
         ),
     ),
-    Group(_("票务"), "ticket", (Entry(_("门票订单"), "admin.ticket_orders", Permission.ORDERS_VIEW),)),
+    Group(
+        _("票务"),
+        "ticket",
+        (
+            Entry(_("门票订单"), "admin.ticket_orders", Permission.ORDERS_VIEW),
+            Entry(_("产品"), "admin.products", Permission.PRODUCTS_VIEW),
+            Entry(_("日历"), "admin.venue_calendars", Permission.CALENDARS_VIEW),
+        ),
+    ),
     Group(
         _("结算"),
         "yuan",

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 from sync_server.admin import (  # noqa: F401  importing a page declares it
     access,
     audit_page,
+    calendar_page,
     entries_page,
     gates_page,
     language,
@@ -22,13 +23,14 @@ from sync_server.admin import (  # noqa: F401  importing a page declares it
     overview_page,
     passes_page,
     payouts_page,
+    products_page,
     shown,
     sign_in_page,
     stock_page,
     users_page,
 )
 from sync_server.admin.access import Open, blueprint, page
-from sync_server.admin.words import CHIPS, PERMISSION_WORDS
+from sync_server.admin.words import CHIPS, PERMISSION_WORDS, PRODUCT_KINDS
 from sync_server.centre import Centre
 
 
@@ -62,6 +64,7 @@ def _for_every_page() -> dict[str, object]:
         "menu": menu.menu_of(operator) if operator else (),
         "chips": CHIPS,
         "permission_words": PERMISSION_WORDS,
+        "product_kinds": PRODUCT_KINDS,
         "now_ms": shown.centre().now_ms(),
     }
 

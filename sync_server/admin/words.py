@@ -89,6 +89,11 @@ CHIPS: dict[str, dict[str, Chip]] = {
         "ACTIVE": Chip(_("可登录"), "ok", "check"),
         "DISABLED": Chip(_("已停用"), "idle", "ban"),
     },
+    "opening": {  # a venue now, and on a day
+        "open": Chip(_("开放中"), "ok", "door2"),
+        "shut": Chip(_("闭园"), "idle", "moon"),
+        "closed": Chip(_("临时闭园"), "no", "ban"),
+    },
     "stock": {
         "selling": Chip(_("在售"), "ok", "check"),
         "sold_out": Chip(_("售罄"), "idle", "box"),
@@ -105,6 +110,8 @@ PRESENTATION_WORDS = {
     Presentation.COUNTER: _("人工"),
     Presentation.ELECTRONIC_CARD: _("电子社保卡"),
 }
+
+PRODUCT_KINDS = {"PASS": _("年票"), "SINGLE": _("单票")}
 
 # What happened to an order, as its history names it (orders.history).
 ORDER_EVENT_WORDS = {
@@ -139,6 +146,10 @@ CHANNELS = {
 PERMISSION_WORDS = {
     Permission.ORDERS_VIEW: _("查看订单"),
     Permission.STOCK_VIEW: _("查看库存"),
+    Permission.PRODUCTS_VIEW: _("查看产品"),
+    Permission.RULES_EDIT: _("编辑入园规则"),
+    Permission.CALENDARS_VIEW: _("查看日历"),
+    Permission.CALENDARS_EDIT: _("编辑日历与临时闭园"),
     Permission.PASSES_VIEW: _("查看出票记录"),
     Permission.PASSES_REVEAL: _("查看完整个人信息"),
     Permission.ENTRIES_VIEW: _("查看入园记录"),

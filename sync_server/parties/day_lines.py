@@ -31,6 +31,8 @@ from wire.calendar import (
 )
 
 MAX_LINE_CHARACTERS = 200
+MAX_LINES = 400
+"""Empty ones and repetitions with them."""
 
 
 class LineFlaw(StrEnum):
@@ -155,6 +157,8 @@ def _read(
     """Each part once, with the number and the text of its line."""
     found: dict[Part, tuple[int, str]] = {}
     for number, line in enumerate(text.splitlines(), start=1):
+        if number > MAX_LINES:
+            return WrongLine(number, line.strip()[:MAX_LINE_CHARACTERS], too_many)
         flat = " ".join(unicodedata.normalize("NFKC", line).split())
         if not flat:
             continue

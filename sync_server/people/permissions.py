@@ -16,6 +16,10 @@ class Permission(StrEnum):
 
     ORDERS_VIEW = "orders.view"
     STOCK_VIEW = "stock.view"
+    PRODUCTS_VIEW = "products.view"
+    RULES_EDIT = "rules.edit"  # by which rule a product opens
+    CALENDARS_VIEW = "calendars.view"
+    CALENDARS_EDIT = "calendars.edit"  # hours, closed days, sudden closures of venues
     PASSES_VIEW = "passes.view"
     PASSES_REVEAL = "passes.reveal"  # a holder's full name and numbers, with a reason, logged
     ENTRIES_VIEW = "entries.view"
@@ -57,6 +61,10 @@ SEEDED_ROLES = (
             {
                 Permission.ORDERS_VIEW,
                 Permission.STOCK_VIEW,
+                Permission.PRODUCTS_VIEW,
+                Permission.RULES_EDIT,
+                Permission.CALENDARS_VIEW,
+                Permission.CALENDARS_EDIT,
                 Permission.PASSES_VIEW,
                 Permission.PASSES_REVEAL,
                 Permission.ENTRIES_VIEW,
@@ -78,6 +86,7 @@ SEEDED_ROLES = (
             {
                 Permission.ORDERS_VIEW,
                 Permission.STOCK_VIEW,
+                Permission.PRODUCTS_VIEW,
                 Permission.ENTRIES_VIEW,
                 Permission.SETTLEMENT_VIEW,
                 Permission.JOURNALS_RETIRE,

@@ -10,6 +10,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from sync_server import demo_data
+from sync_server.catalog.products import find_product
+from sync_server.catalog.rules import set_rule
 from sync_server.centre import Centre
 from sync_server.gates.tables import device, incarnation
 from sync_server.issuance.issuing import issue_paid_orders
@@ -21,6 +23,8 @@ from sync_server.orders.paying import pay
 from sync_server.orders.placing import NewOrder, Placed, place
 from sync_server.orders.progress import take_payments
 from sync_server.orders.tables import order_item, ticket
+from sync_server.parties import calendars
+from sync_server.parties.day_lines import WrongLine, read_days, read_hours
 from sync_server.parties.tables import party
 from sync_server.payments import transfers
 from sync_server.payments.provider import Answer, Instruction, Insufficient, Notice, Refused, Succeeded, Unclear
@@ -30,6 +34,7 @@ from sync_server.redemptions.tables import entry, redemption
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.payouts import follow_transfers
 from tests.sync_server.conftest import Clock
+from wire.entitlement import Rule
 from wire.messages import EntryKind, Presentation, redemption_id
 
 HOUR_MS = 3_600_000
@@ -98,6 +103,7 @@ def build(centre: Centre, clock: Clock) -> Town:
     _gates(town)
     _enter(town)
     _settle(town)
+    _calendar(town)
     clock.now_ms = NOON_MS
     return town
 
@@ -136,6 +142,22 @@ def _work(town: Town) -> None:
     transfers.move_due(town.centre, town.bank)
     take_payments(town.centre)
     issue_paid_orders(town.centre)
+
+
+def _calendar(town: Town) -> None:
+    """One park has hours, closed days and a storm; one pass has a rule of its own."""
+    with town.centre.write() as connection:
+        hours = read_hours("周二至周日 08:00-17:30\n09:00-16:30 2026-12-01 至 2027-02-28")
+        days = read_days("春节：2027年2月5日至7日\n2026-11-25 电路检修")
+        assert not isinstance(hours, WrongLine)
+        assert not isinstance(days, WrongLine)
+        park = town.venues["2002"]
+        calendars.set_calendar(connection, park, town.clock.now_ms, "test", hours=hours, closed_days=days)
+        calendars.close(connection, park, "大风蓝色预警", town.clock.now_ms, "test", until_ms=NOON_MS + 4 * HOUR_MS)
+        blackout = read_days("国庆节：2026年10月1日至7日\n周六、周日 2027-04-01 至 2027-05-31 花会")
+        assert not isinstance(blackout, WrongLine)
+        rule = Rule(per_day=1, per_year=60, gap_min=30, blackout=blackout)
+        set_rule(connection, find_product(connection, 2).id, rule, town.clock.now_ms, "test")
 
 
 def _gates(town: Town) -> None:

@@ -1,0 +1,173 @@
+"""产品: what is sold, where it opens, by which rule; one product with its rule's versions; changing the rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from sqlalchemy.engine import Connection
+from werkzeug.wrappers import Response
+
+from sync_server.admin import line_words
+from sync_server.admin.access import page, who
+from sync_server.admin.actors import names_of
+from sync_server.admin.gates_page import all_gates, gate_state
+from sync_server.admin.language import language
+from sync_server.admin.shown import centre
+from sync_server.catalog.rules import LIMITS, contradiction, rule_version, rules, set_rule, versions
+from sync_server.catalog.tables import product, product_item
+from sync_server.errors import NotAllowedError
+from sync_server.parties.day_lines import WrongLine, read_days, read_hours, write_days, write_hours
+from sync_server.parties.tables import party
+from sync_server.people.permissions import Permission
+from wire.entitlement import MAX_COUNT, MAX_GAP_MIN, MAX_PARTY, Rule
+
+HERE = "admin.products"
+MAX_PRODUCTS = 500  # all that a venue's list takes
+MAX_VERSIONS = 20  # shown; all are kept
+LINES = {"slots": read_hours, "blackout": read_days}
+MOST = {**dict.fromkeys(LIMITS, MAX_COUNT), "gap_min": MAX_GAP_MIN, "party": MAX_PARTY}
+
+
+@page("/products", needs=Permission.PRODUCTS_VIEW)
+def products() -> str:
+    with centre().read() as connection:
+        rows = connection.execute(sa.select(product).order_by(product.c.number.desc()).limit(MAX_PRODUCTS)).all()
+        in_force, places = rules(connection), _places(connection)
+    shown = [(row, places[row.id], rule_words(in_force[row.id])) for row in rows]
+    return render_template("admin/products.html", here=HERE, rows=shown)
+
+
+@page("/products/<int:number>", needs=Permission.PRODUCTS_VIEW)
+def product_detail(number: int) -> str:
+    with centre().read() as connection:
+        shown = _shown(connection, number)
+    return render_template("admin/product.html", **shown)
+
+
+@page("/products/<int:number>/rule", needs=Permission.RULES_EDIT, methods=("GET", "POST"))
+def edit_rule(number: int) -> str | tuple[str, int] | Response:
+    """The whole rule as a form; what is wrong is told at its field, and nothing is changed."""
+    with centre().read() as connection:
+        shown = _shown(connection, number)
+    sold = shown["product"]
+    if request.method == "GET":
+        form = _form_of(shown["rule"])
+        return render_template("admin/product_rule.html", **shown, form=form, wrong={}, seen=shown["version"])
+    form = {name: request.form.get(name, "").strip() for name in (*MOST, *LINES, "leave_first", "needs_card")}
+    version = request.form.get("version", "")
+    rule, wrong = _read(form, sold)
+    if rule is None:
+        return render_template("admin/product_rule.html", **shown, form=form, wrong=wrong, seen=version), 400
+    if not version.isdecimal():
+        abort(400)
+    try:
+        with centre().write() as connection:
+            set_rule(connection, sold.id, rule, centre().now_ms(), who().actor, after_version=int(version))
+    except NotAllowedError:  # somebody else was quicker; what was typed is kept, and saves onto theirs
+        stale = {"all": _("规则刚被别人改过。请看清下面现行的内容，再保存一次。")}
+        return render_template("admin/product_rule.html", **shown, form=form, wrong=stale, seen=shown["version"]), 409
+    flash(_("规则已保存，在线闸机几秒内收到"))
+    return redirect(url_for("admin.product_detail", number=number))
+
+
+def rule_words(rule: Rule) -> list[str]:
+    """A rule in words, the widest limit last."""
+    told: list[str] = []
+    if rule.per_day is not None:
+        told.append(ngettext("每天 %(num)d 次", "每天 %(num)d 次", rule.per_day))
+    if rule.per_month is not None:
+        told.append(ngettext("每月 %(num)d 次", "每月 %(num)d 次", rule.per_month))
+    if rule.per_year is not None:
+        told.append(ngettext("每年 %(num)d 次", "每年 %(num)d 次", rule.per_year))
+    if rule.total is not None:
+        told.append(ngettext("总共 %(num)d 次", "总共 %(num)d 次", rule.total))
+    told = told or [_("不限次数")]
+    if rule.gap_min:
+        told.append(_("间隔 %(num)d 分钟", num=rule.gap_min))
+    if rule.leave_first:
+        told.append(_("出园后才能再入"))
+    if rule.party > 1:
+        told.append(_("一次 %(num)d 人", num=rule.party))
+    if rule.needs_card:
+        told.append(_("须刷社保卡"))
+    return [str(words) for words in told]
+
+
+def _read(form: Mapping[str, str], sold: sa.Row[Any]) -> tuple[Rule | None, dict[str, str]]:
+    """The rule a form asks for, or what is wrong with which of its fields."""
+    said: dict[str, Any] = {name: form[name] == "yes" for name in ("leave_first", "needs_card")}
+    wrong: dict[str, str] = {}
+    for name, most in MOST.items():
+        least = 0 if name == "gap_min" else 1
+        text = form[name] or ("" if name in LIMITS else str(least))
+        if text and not (text.isascii() and text.isdecimal() and len(text) < 9 and least <= int(text) <= most):
+            wrong[name] = _("写 %(least)d 至 %(most)d 的整数", least=least, most=most)
+        else:
+            said[name] = int(text) if text else None
+    for name, read in LINES.items():
+        found = read(form[name])
+        if isinstance(found, WrongLine):
+            wrong[name] = line_words.sentence(found)
+        said[name] = found
+    if sold.kind != "PASS":
+        said["total"] = sold.total
+    if wrong:
+        return None, wrong
+    rule = Rule(**said)
+    if (flaw := contradiction(rule)) is not None:
+        return None, {flaw[0]: _("比更长时间的次数还多，永远用不到")}
+    return rule, {}
+
+
+def _form_of(rule: Rule) -> dict[str, str]:
+    form = {name: "" if getattr(rule, name) is None else str(getattr(rule, name)) for name in MOST}
+    form |= {name: "yes" if getattr(rule, name) else "" for name in ("leave_first", "needs_card")}
+    return form | {"slots": write_hours(rule.slots, language()), "blackout": write_days(rule.blackout, language())}
+
+
+def _shown(connection: Connection, number: int) -> dict[str, Any]:
+    """What page and dialog show of a product."""
+    rows = connection.execute(sa.select(product).limit(MAX_PRODUCTS))
+    sold = next((row for row in rows if row.number == number), None)
+    if sold is None:
+        abort(404)
+    rule, later = rules(connection)[sold.id], versions(connection, sold.id, MAX_VERSIONS)
+    kept = [(row, msgspec.json.decode(row.rule, type=Rule)) for row in later]
+    places, now_ms = _places(connection)[sold.id], centre().now_ms()
+    here = {place.id for place in places}
+    gates = [row for row in all_gates(connection) if row.venue_id in here and row.state == "active"]
+    return {
+        "here": HERE,
+        "product": sold,
+        "name": sold.name_en if language() == "en" else sold.name_zh,
+        "places": places,
+        "rule": rule,
+        "words": rule_words(rule),
+        "slots": write_hours(rule.slots, language()).splitlines(),
+        "blackout": write_days(rule.blackout, language()).splitlines(),
+        "version": rule_version(connection, sold.id),
+        "versions": [(row, rule_words(one), one) for row, one in kept],
+        "actors": names_of(connection, [row.actor for row in later]),
+        "gates": gates,
+        "unheard": [row.name for row in gates if gate_state(row, now_ms) != "online"],
+    }
+
+
+def _places(connection: Connection) -> dict[UUID, list[sa.Row[Any]]]:
+    """The venues each product opens, with what each is owed there."""
+    query = (
+        sa.select(product_item, party.c.id, party.c.name_zh, party.c.name_en)
+        .join(party, party.c.id == product_item.c.venue_id)
+        .order_by(party.c.id)
+    )
+    found: dict[UUID, list[sa.Row[Any]]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.product_id, []).append(row)
+    return found
