@@ -7,10 +7,12 @@ import re
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+CSRF_TOKEN = r'name="csrf_token" value="([^"]+)"'
+
 
 def csrf_token(browser: FlaskClient, page: str) -> str:
     """The token of the first form on a page."""
-    found = re.search(r'name="csrf_token" value="([^"]+)"', browser.get(page).text)
+    found = re.search(CSRF_TOKEN, browser.get(page).text)
     assert found is not None, f"{page} has no form"
     return found[1]
 

@@ -30,8 +30,9 @@ def opening(town: Town) -> Calendar:
 
 
 def actions(town: Town) -> list[tuple[str, bool]]:
-    """What was done to venues, and whether an operator did it."""
-    query = sa.select(event_log.c.action, event_log.c.actor).where(event_log.c.action.like("venue.%"))
+    """What was done to the venue, and whether an operator did it."""
+    subject = f"venue:{town.venues['2001']}"
+    query = sa.select(event_log.c.action, event_log.c.actor).where(event_log.c.subject == subject)
     with town.centre.read() as connection:
         return [(row.action, row.actor.startswith("operator:")) for row in connection.execute(query)]
 
