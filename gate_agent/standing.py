@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -17,8 +18,9 @@ from gate_agent.entries import Entries
 from gate_agent.events import EventWord
 from gate_agent.faces import IDLE, Enrolling, Face, FaceFacts, LaneTrouble, State
 from gate_agent.journal import Journal
-from gate_agent.judging import NO_LANE, Event
+from gate_agent.judging import NO_LANE
 from gate_agent.lane import Lane
+from gate_agent.lane_alarms import LaneAlarms
 from gate_agent.lane_state import Inputs, LaneState, Order, Word, lane_state, may_pulse
 from gate_agent.status import Alarm, AlarmKind, LaneStatus, Status, nearest_lane
 from gate_agent.world import World
@@ -26,15 +28,12 @@ from wire.reasons import Reason
 
 STUCK_MS = 60_000
 """A passage input that is active for longer is no visitor."""
-ALARM_MS = 600_000
-"""How long something that is over calls for staff."""
 OPEN = Order()
 FIRE_ORDER = Order(Word.CLOSED)
+FIRE = Alarm(AlarmKind.FIRE)
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-LASTING = frozenset({AlarmKind.FIRE, AlarmKind.TAMPER, AlarmKind.SENSOR})
-"""Alarms that stay as long as what they tell; the others leave after ALARM_MS."""
 
 
 class Standing:
@@ -55,13 +54,14 @@ class Standing:
         self._lock = threading.Lock()
         self._orders = dict(orders)
         self._burning: set[int] = set()
+        self._edges: Counter[int] = Counter()  # by lane: how often its fire or tamper input changed
         self._unwritten: list[tuple[EventWord, int]] = []
         self._checking: set[int] = set()
         self._enrolling: dict[int, Enrolling] = {}
         self._check_characters = ""
         self._named: dict[int, tuple[LaneTrouble, int | None]] = {}  # the other lane, when it is crossed with one
         self._troubles: dict[int, LaneTrouble | None] = {}
-        self._alarms: dict[tuple[AlarmKind, int], tuple[int, int]] = {}  # since: by the boot clock, and for people
+        self._alarms = LaneAlarms()
         self._passing_since_ms: dict[int, int] = {}
         self._has_list = False
         self._seen = look()
@@ -134,31 +134,30 @@ class Standing:
 
     def raise_alarm(self, kind: AlarmKind, lane: int) -> None:
         """Something happened that calls for staff."""
-        world = self.glance()
-        at = (world.now.monotonic_ms, world.now.record_ms)
-        self._change(lambda: self._alarms.__setitem__((kind, lane), at))
+        now = self.glance().now
+        self._change(lambda: self._alarms.happened(Alarm(kind, lane), now))
 
     def attended(self, lane: int) -> None:
         """Staff have looked after what happened at a lane: what is over need not call for them any more."""
-        self._change(lambda: self._drop(lambda kind, number, _: number == lane and kind not in LASTING))
+        self._change(lambda: self._alarms.attended(lane))
 
-    def fire_input(self, lane: int, active: bool) -> None:
-        """The fire input of one lane. When it begins every lane gets closed, and stays so until staff open it.
+    def fire_input(self, lane: int, active: bool, looked_at: int | None = None) -> None:
+        """The fire input of one lane changed. When it begins every lane gets closed, and stays so until staff open it.
 
         Told to the board before anything else: no lane that is busy is waited for, and no disk. `write_fire` follows.
+        `looked_at`: it was only looked at, when the lane's inputs had changed so often; a change since knows better.
         """
-        if active == (lane in self._burning):
-            return
 
         def change() -> None:
-            before, now = self.fire, self._seen.now
+            if not self._is_news(lane, looked_at) or active == (lane in self._burning):
+                return
+            before = self.fire
             (self._burning.add if active else self._burning.discard)(lane)
+            self._alarms.stands(FIRE, self.fire, self._seen.now)
             if self.fire and not before:
                 self._orders.update(dict.fromkeys(self._lanes, FIRE_ORDER))
-                self._alarms[AlarmKind.FIRE, NO_LANE] = (now.monotonic_ms, now.record_ms)
                 self._unwritten.append((EventWord.FIRE, lane))
             elif before and not self.fire:
-                self._alarms.pop((AlarmKind.FIRE, NO_LANE))
                 self._unwritten.append((EventWord.FIRE_OVER, lane))
 
         self._change(change)
@@ -179,13 +178,14 @@ class Standing:
 
         self._journal.post(write)
 
-    def tamper_input(self, lane: int, active: bool) -> None:
-        """The housing of one lane's turnstile was opened or closed."""
-        self._lasting(AlarmKind.TAMPER, lane, active, EventWord.TAMPER)
+    def tamper_input(self, lane: int, active: bool, looked_at: int | None = None) -> None:
+        """The housing of one lane's turnstile was opened or closed; `looked_at` as of `fire_input`."""
+        alarm = Alarm(AlarmKind.TAMPER, lane)
+        self._stands(alarm, active, EventWord.TAMPER, lambda: self._is_news(lane, looked_at))
 
     def sensor_tells_nothing(self, lane: int, stuck: bool) -> None:
         """The passage sensor of a lane is active all the time, or moves again."""
-        self._lasting(AlarmKind.SENSOR, lane, stuck, EventWord.SENSOR_STUCK)
+        self._stands(Alarm(AlarmKind.SENSOR, lane), stuck, EventWord.SENSOR_STUCK)
 
     def look(self, status: Status | None = None, readable: bool = True) -> None:
         """Look at every lane's devices and tell the board all of it; `status` is how the rest of the gate is.
@@ -195,17 +195,17 @@ class Standing:
         record = self._journal.trouble is not None or not readable
         troubles = {number: LaneTrouble.RECORD if record else _trouble(lane) for number, lane in self._lanes.items()}
         for number, lane in self._lanes.items():
-            self.fire_input(number, lane.turnstile.fire)
+            edges = self._edges[number]
+            self.fire_input(number, lane.turnstile.fire, edges)
             self.write_fire()
-            self.tamper_input(number, lane.turnstile.tampered)
+            self.tamper_input(number, lane.turnstile.tampered, edges)
             self.sensor_tells_nothing(number, self._is_stuck(lane, world.now.monotonic_ms))
 
         def change() -> None:
             self._troubles, self._has_list = troubles, world.pass_list is not None
             self._box_alarms = self._box_alarms if status is None else status.alarms
             self._check_characters = self._check_characters if status is None else status.check
-            overdue_ms = world.now.monotonic_ms - ALARM_MS
-            self._drop(lambda kind, _, since_ms: kind not in LASTING and since_ms < overdue_ms)
+            self._alarms.forget(world.now)
 
         self._change(change, status)
 
@@ -227,10 +227,12 @@ class Standing:
             world, changed = self._seen, change()
             lanes = tuple(self._lane_status(lane, world) for lane in self._lanes.values())
             self._told = {status.lane: status for status in lanes}
+            self._alarms.troubles(self._trouble_alarms(lanes), world.now)
+            alarms = (*self._alarms.all(), *self._box_alarms)
             if status is None:
-                self._board.lanes(lanes, self._alarms_now())
+                self._board.lanes(lanes, alarms)
             else:
-                self._board.status(replace(status, lanes=lanes, alarms=self._alarms_now()))
+                self._board.status(replace(status, lanes=lanes, alarms=alarms))
             self._rests = {status.lane: self._at_rest(status, lanes) for status in lanes}
             for lane, face in self._rests.items():
                 self._board.rest(lane, face)
@@ -240,14 +242,23 @@ class Standing:
         order = self._orders.get(lane.number, OPEN)
         inputs = self._inputs(lane.number, order.word_at(world.now.monotonic_ms))
         state = lane_state(inputs)
-        until_ms = world.now.record_ms + order.ends_ms - world.now.monotonic_ms
-        status = LaneStatus(lane.number, state, lane.side, lane.way, inputs.trouble, world.now.record_ms)
-        before = self._told.get(lane.number)
-        if before is not None and (before.state, before.trouble) == (state, inputs.trouble):
-            status = replace(status, since_ms=before.since_ms)
-        if inputs.trouble is LaneTrouble.CROSSED:
-            return replace(status, crossed_with=self._named[lane.number][1])
-        return replace(status, until_ms=until_ms) if state is LaneState.HELD_OPEN else status
+        ends_ms = world.now.record_ms + order.ends_ms - world.now.monotonic_ms
+        until_ms = ends_ms if state is LaneState.HELD_OPEN else None
+        return LaneStatus(lane.number, state, lane.side, lane.way, inputs.trouble, until_ms)
+
+    def _trouble_alarms(self, lanes: Sequence[LaneStatus]) -> list[Alarm]:
+        """Each lane's trouble; that nothing can be recorded is the whole box's, and two crossed lanes are one alarm."""
+        alarms: list[Alarm] = []
+        for lane in lanes:
+            if lane.trouble is LaneTrouble.RECORD:
+                alarms.append(Alarm(AlarmKind.RECORD))
+            elif lane.trouble is LaneTrouble.CROSSED:
+                other = self._named[lane.lane][1]
+                if Alarm(AlarmKind.CROSSED, other, other_lane=lane.lane) not in alarms:
+                    alarms.append(Alarm(AlarmKind.CROSSED, lane.lane, other_lane=other))
+            elif lane.trouble is not None:
+                alarms.append(Alarm(AlarmKind(lane.trouble.value), lane.lane))
+        return alarms
 
     def _at_rest(self, lane: LaneStatus, lanes: Sequence[LaneStatus]) -> Face:
         """What a lane shows while nobody presents."""
@@ -278,33 +289,29 @@ class Standing:
             return Face(Reason.LANE_CLOSED, compare)
         return Face(Reason.LANE_CLOSED, facts)
 
-    def _alarms_now(self) -> tuple[Alarm, ...]:
-        """Those of the lanes and of the rest of the gate."""
-        of_lanes = (Alarm(kind, lane or None, since_ms) for (kind, lane), (_, since_ms) in self._alarms.items())
-        return (*of_lanes, *self._box_alarms)
+    def _is_news(self, lane: int, looked_at: int | None) -> bool:
+        """Whether what an input is said to be is not outdated; a change counts as one from here on."""
+        self._edges[lane] += looked_at is None
+        return looked_at is None or looked_at == self._edges[lane]
 
-    def _lasting(self, kind: AlarmKind, lane: int, active: bool, event: EventWord) -> None:
-        if active == ((kind, lane) in self._alarms):
-            return
+    def _stands(self, alarm: Alarm, on: bool, event: EventWord, is_news: Callable[[], bool] = lambda: True) -> None:
         world = self.glance()
-        at = (world.now.monotonic_ms, world.now.record_ms)
-        self._change(
-            lambda: self._alarms.__setitem__((kind, lane), at) if active else self._alarms.pop((kind, lane), None)
-        )
-        if active:
-            self._journal.post(lambda entries: judging.append_told(entries, lane, (Event(event),), world))
+
+        def change() -> bool:
+            if not is_news() or on == (alarm in self._alarms):
+                return False
+            self._alarms.stands(alarm, on, world.now)
+            return on
+
+        if self._change(change):
+            self._journal.post(lambda entries: judging.append_event(entries, event, world, alarm.lane or NO_LANE))
 
     def _is_stuck(self, lane: Lane, boot_ms: int) -> bool:
         if not lane.sensor_on:
             self._passing_since_ms.pop(lane.number, None)
             return False
         since_ms = self._passing_since_ms.setdefault(lane.number, boot_ms)
-        return (AlarmKind.SENSOR, lane.number) in self._alarms or boot_ms - since_ms >= STUCK_MS
-
-    def _drop(self, over: Callable[[AlarmKind, int, int], bool]) -> None:
-        for (kind, lane), (since_ms, _) in list(self._alarms.items()):
-            if over(kind, lane, since_ms):
-                del self._alarms[kind, lane]
+        return Alarm(AlarmKind.SENSOR, lane.number) in self._alarms or boot_ms - since_ms >= STUCK_MS
 
 
 def allows_pulse(standing: Standing, lane: int) -> bool:

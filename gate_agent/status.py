@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -38,11 +38,8 @@ class LaneStatus:
     side: Side = Side.ENTRY
     way: Way = Way.UP
     trouble: LaneTrouble | None = None
-    since_ms: int | None = None
     until_ms: int | None = None
     """When a lane that is held open stops being so."""
-    crossed_with: int | None = None
-    """The other lane, when its trouble is that they are crossed."""
 
 
 class AlarmKind(StrEnum):
@@ -116,7 +113,7 @@ class Status:
 
     lanes: tuple[LaneStatus, ...] = ()
     alarms: tuple[Alarm, ...] = ()
-    """Those that are not a lane's trouble; `alarms_of` gives all."""
+    """All but that the list is past its end, which `alarms_of` adds."""
     venue: Label = NO_LABEL
     gate: str = ""
     zone: str = "Asia/Shanghai"
@@ -145,34 +142,13 @@ class Status:
 
 
 def alarms_of(status: Status) -> tuple[Alarm, ...]:
-    """Everything that calls for staff, the worst first and once each."""
-    unique = {(alarm.kind, alarm.lane): alarm for alarm in _alarms(status)}
+    """Everything that calls for staff, the worst first."""
+    expired = (Alarm(AlarmKind.LIST_EXPIRED),) if status.list_expired else ()
     kinds = list(AlarmKind)
-    return tuple(sorted(unique.values(), key=lambda alarm: (kinds.index(alarm.kind), alarm.lane or 0)))
+    return tuple(sorted((*status.alarms, *expired), key=lambda alarm: (kinds.index(alarm.kind), alarm.lane or 0)))
 
 
 def nearest_lane(side: Side, lane: int, lanes: Sequence[LaneStatus]) -> int | None:
     """The nearest other lane of that side where somebody can walk through now."""
     others = [other.lane for other in lanes if other.lane != lane and other.side is side and other.state in WALKABLE]
     return min(others, key=lambda other: (abs(other - lane), other), default=None)
-
-
-def _alarms(status: Status) -> Iterator[Alarm]:
-    """Those the status names, those a lane's trouble is, and the list past its end."""
-    yield from status.alarms
-    told: set[int | None] = set()
-    for lane in status.lanes:
-        if lane.trouble is LaneTrouble.RECORD:
-            yield Alarm(AlarmKind.RECORD, since_ms=_since_ms(LaneTrouble.RECORD, status))
-        elif lane.trouble is LaneTrouble.CROSSED:
-            if lane.crossed_with not in told:  # two lanes, one alarm
-                told.add(lane.lane)
-                yield Alarm(AlarmKind.CROSSED, lane.lane, lane.since_ms, lane.crossed_with)
-        elif lane.trouble is not None:
-            yield Alarm(AlarmKind(lane.trouble.value), lane.lane, lane.since_ms)
-    if status.list_expired:
-        yield Alarm(AlarmKind.LIST_EXPIRED)
-
-
-def _since_ms(trouble: LaneTrouble, status: Status) -> int | None:
-    return min((lane.since_ms for lane in status.lanes if lane.trouble is trouble and lane.since_ms), default=None)

@@ -31,7 +31,9 @@ def test_everything_wrong_is_told_with_what_to_do(
     gate: Gate, page: Page, complaints: list[str], shoot: Callable[[Page, str], None], size: tuple[int, int]
 ) -> None:
     for lang in ("en", "zh"):
-        gate.board.status(replace(OFFLINE, alarms=(FORCED, Alarm(AlarmKind.SENSOR, 2)), list_expired=True))
+        gate.board.status(
+            replace(OFFLINE, alarms=(FORCED, Alarm(AlarmKind.SENSOR, 2), *OFFLINE.alarms), list_expired=True)
+        )
         look(page, gate, size, f"?lang={lang}")
         assert page.evaluate(MISFITS) == []
     shoot(page, f"gate/staff-alarms-{size[0]}x{size[1]}")

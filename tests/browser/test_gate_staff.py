@@ -15,7 +15,7 @@ from gate_agent.lane_state import LaneState
 from gate_agent.screen.app import create_app, serve
 from gate_agent.screen.simulation import simulation
 from gate_agent.screen.streams import BEAT_S
-from gate_agent.status import Counters, LaneStatus, Side, Status
+from gate_agent.status import Alarm, AlarmKind, Counters, LaneStatus, Side, Status
 from hardware.simulated import SimulatedLane
 from hardware.turnstile import Direction
 from tests.browser.test_gate_faces import SIZES, Gate, complaints, new_board
@@ -70,8 +70,9 @@ OFFLINE = replace(
     temperature_c=71,
     lanes=(
         *LANES[:2],
-        LaneStatus(3, LaneState.OUT_OF_ORDER, Side.EXIT, trouble=LaneTrouble.READER, since_ms=at(21, 9, 58)),
+        LaneStatus(3, LaneState.OUT_OF_ORDER, Side.EXIT, trouble=LaneTrouble.READER),
     ),
+    alarms=(Alarm(AlarmKind.READER, 3, at(21, 9, 58)),),
 )
 USED = Scan(
     lane=2,

@@ -19,7 +19,7 @@ from gate_agent.recognition import recognise
 from gate_agent.staff_entries import NotNow
 from gate_agent.world import World
 from hardware.indicator import Signal
-from hardware.simulated_turnstile import TurnstileTrouble, Walk
+from hardware.simulated_turnstile import SimulatedTurnstile, TurnstileTrouble, Walk
 from tests.gate_agent.stage import WHO, Stage, stage_at
 from tests.gate_agent.venue import SINGLE, Venue
 from wire.messages import CLOSING, EntryKind
@@ -72,6 +72,30 @@ def test_a_box_that_starts_in_a_fire_says_so_without_an_edge(tmp_path: Path, ven
         assert stage.states() == [FIRE, FIRE]
         assert stage.face().verdict is State.FIRE
         assert stage.pulses() == []
+
+
+def test_a_fire_that_begins_while_the_lanes_are_looked_at_is_not_undone(
+    stage: Stage, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The input is read, then its edge comes, and only then what was read is told."""
+    venue.settle(stage.data_dir)
+    stage.look()
+    edges = [TurnstileTrouble.FIRE]
+    read = vars(SimulatedTurnstile)["fire"].fget
+
+    def read_late(arm: SimulatedTurnstile) -> bool:
+        active = bool(read(arm))
+        if edges:
+            arm.trouble(edges.pop())
+        return active
+
+    monkeypatch.setattr(SimulatedTurnstile, "fire", property(read_late))
+    stage.gate.standing.look()
+    assert [one.state for one in stage.board.snapshot().status.lanes] == [FIRE, FIRE]
+    assert stage.told() == ["event fire"]
+    stage.arms[0].trouble(None)
+    assert stage.states() == [CLOSED, CLOSED]
+    assert stage.told() == ["event fire", "event fire_over"]
 
 
 def test_fire_ends_a_hold_and_a_party(stage: Stage, venue: Venue) -> None:

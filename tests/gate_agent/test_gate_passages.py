@@ -8,8 +8,9 @@ import pytest
 
 from gate_agent.decision import Refuse
 from gate_agent.faces import IDLE, State
+from gate_agent.lane_alarms import ALARM_MS
 from gate_agent.lane_state import Word
-from gate_agent.standing import ALARM_MS, STUCK_MS
+from gate_agent.standing import STUCK_MS
 from hardware.simulated_turnstile import SLOW_TURN_MS, WINDOW_MS, TurnstileTrouble, Walk
 from hardware.turnstile import Direction
 from tests.gate_agent.stage import STEP_MS, WHO, Stage, admitted, stage_at

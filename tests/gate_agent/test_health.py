@@ -156,13 +156,16 @@ def test_a_lane_whose_driver_never_returns_is_out_of_order_until_it_does(ward: W
 
 def test_since_when_is_remembered(ward: Ward) -> None:
     Venue().settle(ward.stage.data_dir, knows_time=False)
-    first = ward.look().lanes[0].since_ms
-    assert ward.look().lanes[0].since_ms == first
+    assert ward.look().alarms == ()
     ward.readers[0].fault = "pulled out"
-    later = ward.look().lanes[0].since_ms
-    assert later is not None
-    assert first is not None
-    assert later > first
+    (first,) = ward.look().alarms
+    assert (first.kind, first.lane) == (AlarmKind.READER, 1)
+    assert ward.look().alarms == (first,)
+    ward.readers[0].fault = None
+    assert ward.look().alarms == ()
+    ward.readers[0].fault = "pulled out"
+    (later,) = ward.look().alarms
+    assert later.since_ms is not None and first.since_ms is not None and later.since_ms > first.since_ms
 
 
 def test_a_disk_that_takes_nothing_closes_all_lanes_until_it_does(ward: Ward) -> None:
@@ -184,7 +187,7 @@ def test_a_journal_deleted_under_it_stops_all_lanes_and_says_why(ward: Ward) -> 
     assert ward.states() == [OPEN, OPEN]
     (ward.stage.data_dir / "entries.db").unlink()
     assert ward.states() == [(LaneState.OUT_OF_ORDER, LaneTrouble.RECORD)] * 2
-    assert ward.alarms() == [AlarmKind.JOURNAL_GONE]
+    assert ward.alarms() == [AlarmKind.RECORD, AlarmKind.JOURNAL_GONE]
     assert ward.rest(1) is Reason.CANNOT_RECORD
 
 

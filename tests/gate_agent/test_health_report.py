@@ -64,7 +64,9 @@ def test_a_state_that_nobody_looks_at_any_more_is_not_in_order(board: Board, han
 
 def test_the_report_names_every_alarm_of_the_staff_s_face_the_worst_first(board: Board) -> None:
     dead = LaneStatus(1, LaneState.OUT_OF_ORDER, trouble=LaneTrouble.READER)
-    board.status(Status(lanes=(dead,), list_expired=True, alarms=(Alarm(AlarmKind.FORCED, 1),)))
+    board.status(
+        Status(lanes=(dead,), list_expired=True, alarms=(Alarm(AlarmKind.READER, 1), Alarm(AlarmKind.FORCED, 1)))
+    )
     assert report(board)["alarms"] == ["forced", "reader", "list_expired"]
 
 
@@ -80,7 +82,7 @@ def test_nobody_is_left_standing(board: Board, hand: Hand, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "status",
     [
-        Status(lanes=(LaneStatus(1, LaneState.OUT_OF_ORDER, trouble=LaneTrouble.RECORD),)),
+        Status(lanes=(LaneStatus(1, LaneState.OUT_OF_ORDER),), alarms=(Alarm(AlarmKind.RECORD),)),
         Status(lanes=(LaneStatus(1, LaneState.OPEN),), alarms=(Alarm(AlarmKind.JOURNAL_GONE),)),
     ],
 )

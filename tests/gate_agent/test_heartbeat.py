@@ -32,9 +32,9 @@ from wire.messages import ClockTrust, EntryKind
 STATUS = Status(
     lanes=(
         LaneStatus(1, LaneState.OPEN),
-        LaneStatus(2, LaneState.OUT_OF_ORDER, Side.EXIT, trouble=LaneTrouble.TURNSTILE, since_ms=5),
+        LaneStatus(2, LaneState.OUT_OF_ORDER, Side.EXIT, trouble=LaneTrouble.TURNSTILE),
     ),
-    alarms=(Alarm(AlarmKind.UNDER_VOLTAGE, since_ms=7),),
+    alarms=(Alarm(AlarmKind.UNDER_VOLTAGE, since_ms=7), Alarm(AlarmKind.TURNSTILE, 2, 5)),
     open_intents=1,
     list_at_ms=samples.NOW_MS - 60_000,
     clock=ClockTrust.TRUSTED,
