@@ -55,6 +55,11 @@ class Judged:
         """The item whose claim decides the outcome; None when the verdict stands."""
         return None if self.known is None or self.verdict.outcome is not None else self.known.item_id
 
+    @property
+    def may_have_rivals(self) -> bool:
+        """Whether what others bring of its pass matters to it: they want its item, or show the same code."""
+        return self.item_id is not None or step_shown(self.admission.entry) is not None
+
 
 class Counted(NamedTuple):
     """What came of new entries, by the number of the intent: outcomes that nothing moved since, and what is none."""
@@ -80,8 +85,11 @@ def count_admissions(
     for one in sorted(judged, key=lambda one: (one.at_ms, one.id)):
         if one.item_id is not None:
             by_item[one.item_id].append(one)
-    given_back = _give_back(connection, device, incarnation, new, now_ms)
-    lock_items(connection, {*by_item, *given_back})
+    returned = _returned(connection, device, incarnation, new, now_ms)
+    given_back = {row.item_id for row in returned if row.item_id is not None}
+    contested_passes = {one.known.pass_id for one in judged if one.known is not None and one.may_have_rivals}
+    lock_passes(connection, contested_passes | {row.pass_id for row in returned if row.item_id is not None})
+    _tell_anew(connection, [row.id for row in returned])
     claims = [Claim(item, "REDEEM", first.id.hex(), first.at_ms) for item, (first, *_) in by_item.items()]
     won = claim_items(connection, claims, now_ms) if claims else set()
     winners = {by_item[item][0].id for item in won}
@@ -170,32 +178,35 @@ def _outcome(one: Judged, winners: Collection[bytes]) -> Outcome:
     return one.verdict.outcome or (Outcome.CLAIMED if one.id in winners else Outcome.CONFLICT)
 
 
-def lock_items(connection: Connection, items: Collection[UUID]) -> None:
-    """Their passes, in the order of their ids, so that two batches never wait for each other, and that an on-line
-    check of one of them does; on SQLite a writer is alone anyway.
+def lock_passes(connection: Connection, pass_ids: Collection[bytes]) -> None:
+    """In the order of their ids, so that two batches never wait for each other, and that an on-line check of one of
+    them does; on SQLite a writer is alone anyway. Redemptions of theirs are locked after them, never before.
     """
-    if items and not is_sqlite(connection):
-        wanted = sa.select(issued_pass.c.id).join(entitlement, entitlement.c.pass_id == issued_pass.c.id)
-        mine = wanted.where(entitlement.c.item_id.in_(items)).order_by(issued_pass.c.id)
-        connection.execute(mine.with_for_update(of=issued_pass, key_share=True))
+    if pass_ids and not is_sqlite(connection):
+        mine = sa.select(issued_pass.c.id).where(issued_pass.c.id.in_(pass_ids)).order_by(issued_pass.c.id)
+        connection.execute(mine.with_for_update(key_share=True))
 
 
-def _give_back(
+def _returned(
     connection: Connection, device: Device, incarnation: bytes, new: Sequence[Entry], now_ms: int
-) -> set[UUID]:
-    """Items whose counted admissions the new entries give back; the gates are told that those uses are none."""
+) -> Sequence[Any]:
+    """The counted admissions that the new entries give back; which of them name another journal is kept."""
     returned = [one for one in new if one.kind is EntryKind.RETURNED]
     if not returned:
-        return set()
+        return ()
     seqs = sorted({ref for one in returned if (ref := referred(one)) is not None})
     near = sa.and_(in_journal(redemption, device.id, incarnation), redemption.c.seq.in_(seqs))
     far = [(one, of) for one in returned if (of := far_entry(one)) is not None and 0 < of.seq < MAX_SEQ]
     append(connection, far_return, [_far_row(device, incarnation, *each, now_ms) for each in far])
     place = sa.tuple_(redemption.c.incarnation, redemption.c.seq)
     mine = sa.or_(near, sa.and_(redemption.c.device_id == device.id, place.in_([of for _, of in far])))
-    connection.execute(redemption.update().where(mine).values(use_counted_at_ms=None))
-    items = sa.select(redemption.c.item_id).where(mine)
-    return {item for item in connection.scalars(items) if item is not None}
+    return connection.execute(sa.select(redemption.c.id, redemption.c.item_id, redemption.c.pass_id).where(mine)).all()
+
+
+def _tell_anew(connection: Connection, ids: Sequence[bytes]) -> None:
+    """The gates are told again of the uses of these passes."""
+    if ids:
+        connection.execute(redemption.update().where(redemption.c.id.in_(ids)).values(use_counted_at_ms=None))
 
 
 def _far_row(device: Device, incarnation: bytes, one: Entry, of: FarEntry, now_ms: int) -> dict[str, Value]:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.orders.claims import Claim, claim_items
-from sync_server.redemptions.counting import lock_items, settle_outcomes
+from sync_server.redemptions.counting import lock_passes, settle_outcomes
 from sync_server.redemptions.inboxes import in_inbox
 from sync_server.redemptions.tables import decision, redemption
 from wire.messages import Outcome
@@ -59,7 +59,9 @@ def redemption_named(connection: Connection, text: str) -> bytes:
 
 
 def _open(connection: Connection, redemption_id: bytes) -> sa.Row[tuple[object, ...]]:
-    """The row, locked, if it is in an inbox and nobody has decided on it."""
+    """The row, locked after its pass as every batch does it, if it is in an inbox and nobody has decided on it."""
+    passes = sa.select(redemption.c.pass_id).where(redemption.c.id == redemption_id, redemption.c.pass_id.is_not(None))
+    lock_passes(connection, list(connection.scalars(passes)))
     query = sa.select(redemption).where(redemption.c.id == redemption_id, in_inbox(None))
     row = connection.execute(query.with_for_update(of=redemption)).one_or_none()
     if row is None:
@@ -86,7 +88,6 @@ def _count(connection: Connection, row: sa.Row[tuple[object, ...]], now_ms: int)
     if row.item_id is None:
         _set_outcome(connection, row.id, Outcome.PASS_VISIT)
         return Outcome.PASS_VISIT
-    lock_items(connection, {row.item_id})
     won = claim_items(connection, [Claim(row.item_id, "REDEEM", row.id.hex(), row.occurred_at_ms)], now_ms)
     _set_outcome(connection, row.id, Outcome.CLAIMED if won else Outcome.CONFLICT)
     if not won:

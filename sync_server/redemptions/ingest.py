@@ -27,8 +27,8 @@ def take_in(
     Nothing that happened is refused here: what cannot be true is classified or flagged.
     """
     batch, now_ms = read.batch, centre.now_ms()
+    note_seen(connection, device.id, batch, now_ms)  # also keeps two boxes that act as one gate from each other
     journal = lock_journal(connection, device.id, batch.incarnation, now_ms)
-    note_seen(connection, device.id, batch, now_ms)
     given: bytes | None = connection.scalar(
         sa.select(receipt.c.body).where(receipt.c.device_id == device.id, receipt.c.batch_digest == digest)
     )

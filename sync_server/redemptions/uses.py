@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre
+from sync_server.db import exclusive
 from sync_server.feed.tables import pass_use
 from sync_server.gates.tables import incarnation
 from sync_server.issuance.tables import entitlement
@@ -46,6 +47,7 @@ def count_uses(centre: Centre) -> int:
         if connection.execute(due.limit(1)).first() is None:
             return 0
     with centre.write() as connection:
+        exclusive(connection, "redemptions.count_uses")
         rows = connection.execute(
             due.limit(MAX_REDEMPTIONS_PER_STEP).with_for_update(of=redemption, skip_locked=True)
         ).all()

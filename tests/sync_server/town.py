@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from sync_server.catalog.products import NewProduct, add_product
 from sync_server.catalog.stock import add_stock
@@ -130,14 +131,19 @@ class Town:
 
     def upload(self, gate: Gate, first: int = 1, last: int | None = None, **said: Any) -> Receipt:
         """Let the centre take in a gate's entries, by a batch that says this too; the receipt as the gate reads it."""
-        body, centre = gate.batch(first, last, **said), self.centre
+        with self.centre.write() as connection:
+            sealed = self.take_in(connection, gate, first, last, **said)
+        return self.read_receipt(sealed)
+
+    def take_in(
+        self, connection: Connection, gate: Gate, first: int = 1, last: int | None = None, **said: Any
+    ) -> bytes:
+        """The same in a transaction that goes on; the receipt as sent."""
+        body = gate.batch(first, last, **said)
         read = read_batch(body)
         assert isinstance(read, ReadBatch), read
-        with centre.read() as connection:
-            signer = open_service_key(connection, centre.secrets)
-        with centre.write() as connection:
-            sealed = take_in(connection, centre, gate.device, read, batch_digest(body), signer)
-        return self.read_receipt(sealed)
+        signer = open_service_key(connection, self.centre.secrets)
+        return take_in(connection, self.centre, gate.device, read, batch_digest(body), signer)
 
     def credential_key(self, venue: str) -> bytes:
         """The key of a venue's card hashes, made with its first gate."""
