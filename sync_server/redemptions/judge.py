@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from sync_server.gates.journals import MAX_SEQ
 from wire import moments, presentation
 from wire.electronic_card import AUTH_LEVEL
 from wire.messages import ClockTrust, Entry, EntryKind, Outcome, Presentation
@@ -158,8 +157,11 @@ def next_outcome(uses_allowed: int | None, repeats: int, returned: int, given_ba
 
 
 def referred(entry: Entry) -> int | None:
-    """The number of the entry that this one speaks of; None where a gate names what is no number of a journal."""
-    return entry.ref_seq if entry.ref_seq is not None and 0 < entry.ref_seq < MAX_SEQ else None
+    """The number of the entry that this one speaks of; None where a gate names none that came before it.
+
+    An outcome of what is still to come would count or not by how a journal is cut into batches.
+    """
+    return entry.ref_seq if entry.ref_seq is not None and 0 < entry.ref_seq < entry.seq else None
 
 
 def step_shown(entry: Entry) -> int | None:

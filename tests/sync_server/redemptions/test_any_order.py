@@ -19,15 +19,31 @@ from sync_server.keys.pairs import SigningKey, open_service_key
 from sync_server.orders.tables import item_claim
 from sync_server.redemptions.checks import CHECKS
 from sync_server.redemptions.ingest import take_in
-from sync_server.redemptions.tables import entry, forked_entry, redemption
+from sync_server.redemptions.tables import entry, forked_entry, in_journal, redemption
 from tests.sync_server.town import HOLDER, START_MS, Gate, Sold, Town, build_town
-from wire.messages import EntryKind, Superseded, batch_digest, read_batch
+from wire import presentation
+from wire.messages import (
+    COUNTING,
+    ClockTrust,
+    EntryKind,
+    Outcome,
+    Presentation,
+    ReadBatch,
+    Superseded,
+    batch_digest,
+    read_batch,
+)
 
 pytestmark = pytest.mark.slow
 
 MINUTE_MS = 60_000
 EXAMPLES = {"sqlite": 80, "postgresql": 25}
+ODD = ["interleave", "late", "twice", "ahead", "by hand", "no proof", "copied code", "stranger", "refuse"]
 SINGLE_OUTCOMES = (EntryKind.PASSED, EntryKind.PASSED_ASSUMED, EntryKind.UNRESOLVED, EntryKind.ANNULLED)
+
+
+COPIED = presentation.step_at(START_MS + 25 * 60 * MINUTE_MS).to_bytes(4, "big") + bytes(64)
+"""A rotating code that many show, and that nobody's phone drew."""
 
 
 class Scene(NamedTuple):
@@ -62,7 +78,7 @@ def scene(any_centre: Centre) -> Scene:
 
 acts = st.builds(
     Act,
-    what=st.sampled_from(["admit"] * 4 + ["give back"] * 3 + ["interleave", "late", "by hand", "no proof", "refuse"]),
+    what=st.sampled_from(["admit"] * 4 + ["give back"] * 3 + ODD),
     sold=st.sampled_from([0, 0, 0, 1, 2, 3]),
     minute=st.integers(0, 8),
     outcome=st.sampled_from(SINGLE_OUTCOMES),
@@ -85,6 +101,16 @@ def play(gate: Gate, sold: list[Sold], script: list[Act]) -> Gate:
         elif act.what == "late":
             seq = written.admit(shown, at_ms, EntryKind.ANNULLED)
             written.write(EntryKind.PASSED_LATE, at_ms + 4_000, ref_seq=seq)
+        elif act.what == "twice":  # no gate of ours does it
+            seq = written.admit(shown, at_ms, act.outcome)
+            written.write(EntryKind.PASSED, at_ms + 4_000, ref_seq=seq)
+        elif act.what == "ahead":  # nor names what is still to come
+            written.write(act.outcome, at_ms, ref_seq=len(written.entries) + 2)
+            written.intend(shown, at_ms)
+        elif act.what == "copied code":
+            written.admit(shown, at_ms, presentation=Presentation.SHORT, evidence=COPIED)
+        elif act.what == "stranger":
+            written.admit(shown._replace(pass_id=b"stranger"), at_ms, trust=ClockTrust.UNKNOWN)
         elif act.what == "give back" and intents:
             written.write(EntryKind.RETURNED, at_ms, ref_seq=intents[act.sold % len(intents)], who="李")
         elif act.what == "by hand":
@@ -136,17 +162,30 @@ def tables_after(scene: Scene, gates: list[Gate], bodies: list[bytes]) -> dict[s
     centre = scene.town.centre
     devices = {gate.device.id: gate.device for gate in scene.gates}
     once_more = [gate.batch(len(gate.entries) + 1, **words_of(gate, gates)) for gate in gates]
+    came: set[bytes] = set()
     with centre.engine.connect() as connection, connection.begin() as transaction:
         for body in [*map(sign_of_life, gates), *bodies, *once_more]:
             read = read_batch(body)
             assert not isinstance(read, str), read
             device = devices[read.batch.device]
-            take_in(connection, centre, device, read, batch_digest(body), scene.signer)
+            sealed = take_in(connection, centre, device, read, batch_digest(body), scene.signer)
+            if body not in came:  # the same again gets the receipt of then
+                told = scene.town.read_receipt(sealed)
+                assert set(told.verdicts) == counted_of(connection, read), "a receipt says what the tables say"
+            came.add(body)
         said = _tables(connection)
         for check in CHECKS:
             assert broken(connection, check) == [], check
         transaction.rollback()
     return said
+
+
+def counted_of(connection: Connection, read: ReadBatch) -> set[tuple[int, Outcome]]:
+    """What became of the admissions that the entries of a batch belong to."""
+    seqs = {one.ref_seq if one.kind in COUNTING else one.seq for one in read.entries}
+    mine = in_journal(redemption, read.batch.device, read.batch.incarnation)
+    rows = connection.execute(sa.select(redemption.c.seq, redemption.c.outcome).where(mine))
+    return {(row.seq, Outcome[row.outcome]) for row in rows if row.seq in seqs}
 
 
 def _tables(connection: Connection) -> dict[str, Any]:
