@@ -25,6 +25,7 @@ from sync_server.feed.heads import begin_epoch
 ACTOR = "command-line"
 PART = ".part"
 SQLITE_BEGINS = b"SQLite format 3\0"
+SQLITE_BESIDE = ("-wal", "-shm", "-journal")
 
 
 @click.command()
@@ -66,12 +67,14 @@ def new_epoch(opener: Opener, reason: str) -> None:
 def copy_database(source: Path, target: Path) -> None:
     """Copy a SQLite database, whole and checked, or not at all; on disk under `target` when this returns.
 
-    NotFoundError: there is no such database; NotAllowedError: `target` exists, or the copy is not sound.
+    NotFoundError: there is no such database; NotAllowedError: `target` exists, or the copy is not sound. What SQLite
+    left beside a database that was lost would be played into the new one.
     """
     if not _is_database(source):
         raise NotFoundError(f"{source} is no database of the centre: name a backup, or the database's file")
-    if target.exists():
-        raise NotAllowedError(f"{target} exists: move it away first, nothing is written over")
+    for file in (target, *(target.with_name(target.name + end) for end in SQLITE_BESIDE)):
+        if file.exists():
+            raise NotAllowedError(f"{file} exists: move it away first, nothing is written over")
     building = target.with_name(target.name + PART)
     building.unlink(missing_ok=True)
     descriptor = os.open(building, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -108,6 +108,28 @@ def test_nothing_is_written_over_and_nothing_damaged_is_taken(settings: Settings
     assert not (tmp_path / "new.db").exists()
 
 
+def test_what_a_killed_centre_left_beside_its_database_is_not_played_into_another(
+    settings: Settings, tmp_path: Path
+) -> None:
+    lost, backup = tmp_path / "centre.db", tmp_path / "backup.db"
+    run(settings, backups.backup, backup)
+    centre = open_centre(settings)
+    with centre.write() as connection:
+        connection.execute(feed.update().values(epoch=77))
+    left = {file: file.read_bytes() for file in tmp_path.glob("centre.db-*")}
+    centre.engine.dispose()
+    lost.rename(tmp_path / "lost.db")
+    for file, data in left.items():
+        file.write_bytes(data)
+        with pytest.raises(NotAllowedError, match="move it away first"):
+            run(settings, backups.restore, backup)
+        assert not lost.exists()
+        file.unlink()
+    assert {file.name for file in left} == {"centre.db-wal", "centre.db-shm"}
+    run(settings, backups.restore, backup)
+    assert 77 not in epochs(settings)
+
+
 def test_a_backup_is_of_one_moment_while_others_write(settings: Settings, tmp_path: Path) -> None:
     centre = open_centre(settings)
     with centre.write() as connection:
