@@ -25,7 +25,7 @@ from sync_server.feed.photos import photo_keys, photo_named
 from sync_server.feed.reading import list_key_ids, segment
 from sync_server.gates.enrolment import EnrolFlaw, enrol
 from sync_server.gates.journals import KEPT_HERE, MAX_SEQ
-from sync_server.gates.registry import Device
+from sync_server.gates.registry import Device, stays_active
 from sync_server.gates.venue_keys import list_key, list_keys, listed_credential_keys
 from sync_server.keys import key_set
 from sync_server.redemptions.ingest import take_in
@@ -116,6 +116,8 @@ def _device_routes(centre: Centre) -> Blueprint:
         with centre.write() as connection:
             if not spend(connection, caller, centre.now_ms()):
                 return _refuse_caller(Refusal.REPLAYED)
+            if not stays_active(connection, caller.device.id):
+                return _refuse_caller(Refusal.REVOKED)
             config = _config_of(centre, connection, caller.device)
         signer = service_key.current()
         return Response(sign_config(config, caller.device.id, signer.id, signer.private), mimetype=OCTETS)
@@ -226,6 +228,8 @@ def _add_photo_keys_route(routes: Blueprint, centre: Centre, service_key: Servic
         with centre.write() as connection:
             if not spend(connection, caller, centre.now_ms()):
                 return _refuse_caller(Refusal.REPLAYED)
+            if not stays_active(connection, caller.device.id):
+                return _refuse_caller(Refusal.REVOKED)
             keys = photo_keys(connection, centre, caller.device.venue_id)
         told, signer = PhotoKeys(caller.device.id, caller.nonce, keys), service_key.current()
         return Response(sign_photo_keys(told, signer.id, signer.private), mimetype=OCTETS)

@@ -52,6 +52,12 @@ def find_device(connection: Connection, device_id: bytes) -> Device | None:
     return None if row is None else Device(*row)
 
 
+def stays_active(connection: Connection, device_id: bytes) -> bool:
+    """Whether the gate may act, and goes on to until this transaction ends: what it is told now it may know."""
+    active = sa.select(device.c.id).where(device.c.id == device_id, device.c.state == "active")
+    return connection.execute(active.with_for_update(read=True)).first() is not None
+
+
 def first_use(connection: Connection, device_id: bytes, nonce: bytes, now_ms: int) -> bool:
     """Remember a request's nonce; False when this device has used it before."""
     row: dict[str, Value] = {"device_id": device_id, "nonce": nonce, "forget_at_ms": now_ms + NONCE_KEPT_MS}

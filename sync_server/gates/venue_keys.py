@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from sync_server import crypto
 from sync_server.audit.log import record
 from sync_server.centre import Centre
-from sync_server.db import insert_new
+from sync_server.db import exclusive, insert_new
 from sync_server.errors import NotFoundError
 from sync_server.gates.tables import VENUE_KEY_KINDS, device, venue_key
 from wire.feed import LIST_KEY_BYTES
@@ -77,27 +77,24 @@ def listed_credential_keys(connection: Connection, value: crypto.Secrets, venue_
 
 
 def rotate_venue_keys(centre: Centre) -> int:
-    """Worker step: a venue whose gate was revoked gets new keys, which that gate never learns; how many venues."""
-    newest = (
-        sa.select(venue_key.c.venue_id, sa.func.min(venue_key.c.created_at_ms).label("made_at_ms"))
-        .where(venue_key.c.in_use)
-        .group_by(venue_key.c.venue_id)
-        .subquery()
-    )
-    due = (
-        sa.select(device.c.venue_id)
-        .join(newest, newest.c.venue_id == device.c.venue_id)
-        .where(device.c.revoked_at_ms >= newest.c.made_at_ms, device.c.approved_at_ms.is_not(None))
-        .distinct()
-    )
+    """Worker step: a venue whose gate was revoked gets new keys, which that gate never learns; how many venues.
+
+    Which gates that is stands in the registry, not in times: no clock that was set back leaves a gate its keys.
+    """
     with centre.read() as connection:
-        if connection.execute(due.limit(1)).first() is None:
+        if connection.execute(sa.select(device.c.id).where(_KNOWS_TOO_MUCH).limit(1)).first() is None:
             return 0
     with centre.write() as connection:
-        venues = list(connection.scalars(due))
+        exclusive(connection, "rotate_venue_keys")
+        venues = list(connection.scalars(sa.select(device.c.venue_id).where(_KNOWS_TOO_MUCH).distinct()))
         for venue_id in venues:
             _rotate(connection, centre.secrets, venue_id, centre.now_ms())
     return len(venues)
+
+
+_KNOWS_TOO_MUCH = sa.and_(
+    device.c.state == "revoked", device.c.approved_at_ms.is_not(None), device.c.keys_changed_at_ms.is_(None)
+)
 
 
 def _rotate(connection: Connection, value: crypto.Secrets, venue_id: UUID, now_ms: int) -> None:
@@ -107,7 +104,9 @@ def _rotate(connection: Connection, value: crypto.Secrets, venue_id: UUID, now_m
         connection.execute(venue_key.update().where(mine).values(in_use=False))
         sealed = crypto.seal(value, _FIELD, _row(venue_id, kind, newest + 1), secrets.token_bytes(LIST_KEY_BYTES).hex())
         row = {"venue_id": venue_id, "kind": kind, "id": newest + 1, "key_sealed": sealed, "in_use": True}
-        connection.execute(venue_key.insert().values(**row, created_at_ms=now_ms + 1))  # after the revocation
+        connection.execute(venue_key.insert().values(**row, created_at_ms=now_ms))
+    known = device.update().where(device.c.venue_id == venue_id, _KNOWS_TOO_MUCH)
+    connection.execute(known.values(keys_changed_at_ms=now_ms))
     record(connection, now_ms, "system:gates", "venue.keys_rotated", f"venue:{venue_id}", {})
 
 

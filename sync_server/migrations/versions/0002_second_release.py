@@ -280,6 +280,7 @@ def upgrade() -> None:
         batch_op.create_check_constraint(batch_op.f("ck_deployment_one"), "id = 1")
 
     with op.batch_alter_table("device", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("keys_changed_at_ms", sa.BigInteger(), nullable=True))
         batch_op.create_check_constraint(
             batch_op.f("ck_device_state_word_b0cd8b"), "state IN ('pending', 'active', 'revoked')"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import msgspec
 import pytest
 import sqlalchemy as sa
@@ -9,7 +11,9 @@ from flask.testing import FlaskClient
 
 from sync_server.centre import Centre
 from sync_server.create_app import app_of
+from sync_server.gates import registry
 from sync_server.gates.tables import gate_health
+from sync_server.gates.venue_keys import rotate_venue_keys
 from sync_server.redemptions.tables import entry
 from tests.sync_server.device_api.box import Box, error
 from tests.sync_server.town import START_MS, Town, build_town
@@ -58,3 +62,31 @@ def test_a_heartbeat_that_cannot_be_read_costs_no_entry(http: FlaskClient, town:
     with town.centre.read() as connection:
         assert len(connection.execute(sa.select(entry)).all()) == 1
         assert connection.execute(sa.select(gate_health)).all() == []
+
+
+@pytest.mark.parametrize("path", ["/device/v1/config", "/device/v1/photo-keys"])
+def test_a_gate_that_is_revoked_while_it_asks_learns_no_keys(http: FlaskClient, town: Town, path: str) -> None:
+    """Between the look at the registry and the answer a writer may wait for seconds."""
+    gate, revoked = town.gate(), threading.Event()
+
+    def revoke(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "FROM device JOIN venue" in statement and not revoked.is_set():
+            revoked.set()
+            with town.centre.write() as connection:
+                registry.revoke(connection, gate.device.id, "stolen", town.clock.now_ms, "test")
+            assert rotate_venue_keys(town.centre) == 1
+
+    sa.event.listen(town.centre.engine, "after_cursor_execute", revoke)
+    assert error(Box(http, town, gate).ask("GET", path)) == (403, "revoked")
+
+
+def test_no_clock_leaves_a_revoked_gate_the_keys_of_its_venue(town: Town) -> None:
+    one, other = town.gate(), town.gate(name="G2")
+    at_ms = town.clock.now_ms
+    with town.centre.write() as connection:
+        registry.revoke(connection, one.device.id, "stolen", at_ms, "test")
+    assert rotate_venue_keys(town.centre) == 1
+    town.clock.pass_ms(-3_600_000)  # it was an hour ahead
+    with town.centre.write() as connection:
+        registry.revoke(connection, other.device.id, "stolen", town.clock.now_ms, "test")
+    assert [rotate_venue_keys(town.centre), rotate_venue_keys(town.centre)] == [1, 0]
