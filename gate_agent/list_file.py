@@ -35,8 +35,12 @@ CREATE TABLE name (
 CREATE INDEX photo ON name (photo) WHERE photo IS NOT NULL;
 CREATE TABLE uses (pass_id BLOB PRIMARY KEY, row BLOB) WITHOUT ROWID;
 CREATE TABLE credential (hash BLOB, pass_id BLOB, PRIMARY KEY (hash, pass_id)) WITHOUT ROWID;
-CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), head BLOB NOT NULL, document BLOB NOT NULL);
+CREATE TABLE meta (
+    id INTEGER PRIMARY KEY CHECK (id = 1), head BLOB NOT NULL, document BLOB NOT NULL,
+    snapshot_version INTEGER NOT NULL, signed_at_ms INTEGER NOT NULL,
+    built_rows INTEGER NOT NULL, brought_rows INTEGER NOT NULL);
 """
+_BROUGHT = "UPDATE meta SET head = ?, brought_rows = brought_rows + ?"
 
 
 class ListFlaw(StrEnum):
@@ -68,6 +72,7 @@ def build(
         db.execute(f"PRAGMA user_version = {SCHEMA}")
         db.executescript(_TABLES)
         document: VenueDocument | None = None
+        built_rows = 0
         for ref, fresh in _in_order(head):
             opened = feed.open_segment(segments(ref.name), ref.name, list_keys)
             if isinstance(opened, SegmentFlaw):
@@ -77,13 +82,15 @@ def build(
             db.execute("BEGIN")
             _replace(db, part, rows, fresh)
             db.execute("COMMIT")
+            built_rows += len(rows)
             fsync(path)  # little by little: a disk that gets it all at once lets an entry wait for a tenth of a second
         if document is None:
             return NotInstalled("list", ListFlaw.NO_DOCUMENT)
         if document.venue != head.venue:
             return NotInstalled("list", ListFlaw.WRONG_VENUE)
         packed = (msgspec.msgpack.encode(head), msgspec.msgpack.encode(document))
-        db.execute("INSERT INTO meta VALUES (1, ?, ?)", packed)
+        origin = (head.snapshot_version, head.signed_at_ms, built_rows)
+        db.execute("INSERT INTO meta VALUES (1, ?, ?, ?, ?, ?, 0)", (*packed, *origin))
     fsync(path)
     return None
 
@@ -98,11 +105,13 @@ def apply(
     with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("BEGIN IMMEDIATE")
+        brought_rows = 0
         for ref in fresh:
-            refused = _bring(db, segments(ref.name), ref, head, list_keys)
-            if refused is not None:
-                return refused  # closing the connection takes everything back
-        db.execute("UPDATE meta SET head = ?", (msgspec.msgpack.encode(head),))
+            brought = _bring(db, segments(ref.name), ref, head, list_keys)
+            if isinstance(brought, NotInstalled):
+                return brought  # closing the connection takes everything back
+            brought_rows += brought
+        db.execute(_BROUGHT, (msgspec.msgpack.encode(head), brought_rows))
         db.execute("COMMIT")
     return None
 
@@ -112,22 +121,24 @@ def apply_beside(
 ) -> NotInstalled | None:
     """A large delta, on a copy that nobody reads yet, brought to the disk piece by piece."""
     with _building(path) as db:
+        brought_rows = 0
         for ref in fresh:
             db.execute("BEGIN")
-            refused = _bring(db, segments(ref.name), ref, head, list_keys)
-            if refused is not None:
-                return refused
+            brought = _bring(db, segments(ref.name), ref, head, list_keys)
+            if isinstance(brought, NotInstalled):
+                return brought
             db.execute("COMMIT")
+            brought_rows += brought
             fsync(path)
-        db.execute("UPDATE meta SET head = ?", (msgspec.msgpack.encode(head),))
+        db.execute(_BROUGHT, (msgspec.msgpack.encode(head), brought_rows))
     fsync(path)
     return None
 
 
 def _bring(
     db: sqlite3.Connection, segment: bytes, ref: SegmentRef, head: Head, list_keys: dict[int, bytes]
-) -> NotInstalled | None:
-    """The rows of one segment of a delta, each in place of the one with its id."""
+) -> NotInstalled | int:
+    """The rows of one segment of a delta, each in place of the one with its id; how many."""
     opened = feed.open_segment(segment, ref.name, list_keys)
     if isinstance(opened, SegmentFlaw):
         return NotInstalled("segment", opened)
@@ -137,7 +148,7 @@ def _bring(
         if document.venue != head.venue:
             return NotInstalled("list", ListFlaw.WRONG_VENUE)
         db.execute("UPDATE meta SET document = ?", (msgspec.msgpack.encode(document),))
-    return None
+    return len(rows)
 
 
 def copy(live: Path, path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from gate_agent import list_file
 from gate_agent.disk import fsync
 from gate_agent.list_file import ListFlaw, NotInstalled
-from gate_agent.pass_list import CURRENT, FOLDER, PassList, name_in_force
+from gate_agent.pass_list import CURRENT, FOLDER, Origin, PassList, name_in_force
 from wire import feed
 from wire.feed import Head
 from wire.keyset import KeySet
@@ -20,6 +20,11 @@ from wire.signing import SealFlaw
 BUILDING, LOCK = "building", "lock"
 IN_PLACE_BYTES = 16_384
 """A delta up to this (some 500 rows) goes into the live file; of a larger one nearly every row dirties another page."""
+OUTGROWN_ROWS = 100_000
+OUTGROWN_SHARE = 0.5
+"""A file is built anew from the next snapshot when deltas have brought more rows than both of these allow."""
+FILE_KEPT_MS = 45 * 86_400_000
+"""And when it is older by the centre's time: passes that ended weeks ago leave it only so."""
 RENEW_AFTER_MS = 60_000
 """How much younger a head of the same version must be to be written down: a card wears out by writing."""
 
@@ -29,8 +34,9 @@ def install(
 ) -> Head | NotInstalled:
     """Verify a list and put it in force; `segments` gives the bytes that bear a name. NotInstalled changes nothing.
 
-    Deltas are applied to the file in force, a snapshot is built beside it. A head of the version held only brings its
-    newer time. Whatever `segments` raises leaves the old list in force too. Two processes do it one after the other.
+    Deltas are applied to the file in force, a snapshot is built beside it. A head of the version held brings its newer
+    time, and perhaps another snapshot for a file that has outgrown its own. Whatever `segments` raises leaves the list
+    held in force. Two processes do it one after the other.
     """
     folder = data_dir / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -54,12 +60,13 @@ def _install(
         if (read.epoch, read.version) == (held.epoch, held.version):
             if read.signed_at_ms - held.head.signed_at_ms >= RENEW_AFTER_MS:
                 _renew_head(held.path, read)
-            return read
+            if not _is_outgrown(held.origin, read):
+                return read
     if not _is_whole(read):
         return NotInstalled("list", ListFlaw.GAP)
     list_keys = dict(config.list_keys)
     folder = data_dir / FOLDER
-    if held is not None and _goes_on_from(held.head, read):
+    if held is not None and held.version != read.version and _goes_on_from(held.head, read):
         fresh = [ref for ref in read.deltas if ref.version > held.version]
         if sum(len(segments(ref.name)) for ref in fresh) <= IN_PLACE_BYTES:
             refused = list_file.apply(held.path, fresh, read, segments, list_keys)
@@ -81,6 +88,14 @@ def _goes_on_from(held: Head, head: Head) -> bool:
     """Whether the deltas alone lead from the list held to the head's."""
     same = (held.feed_id, held.epoch) == (head.feed_id, head.epoch)
     return same and held.version >= head.snapshot_version
+
+
+def _is_outgrown(origin: Origin, head: Head) -> bool:
+    """Whether the file is to be built anew from a newer snapshot, now that there is nothing else to do."""
+    if head.snapshot_version <= origin.snapshot_version:
+        return False
+    allowed_rows = max(OUTGROWN_ROWS, OUTGROWN_SHARE * origin.built_rows)
+    return origin.brought_rows > allowed_rows or head.signed_at_ms - origin.signed_at_ms > FILE_KEPT_MS
 
 
 def _is_whole(head: Head) -> bool:

@@ -8,6 +8,7 @@ import threading
 import weakref
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,7 +24,7 @@ from wire.feed import (
 )
 from wire.unreadable import UNREADABLE
 
-SCHEMA = 3
+SCHEMA = 4
 """A file of another schema is no list to this release: sync fetches it again."""
 MAX_PASSES_PER_CARD = 8
 MAX_FOUND_BY_DIGITS = 20
@@ -31,6 +32,7 @@ SEARCH_STEPS = 50_000_000
 """Virtual-machine steps of SQLite that a search may take: enough for 10 million names, four to each."""
 FOLDER, CURRENT = "lists", "current"
 
+_META = "SELECT head, document, snapshot_version, signed_at_ms, built_rows, brought_rows FROM meta"
 _FIND = """
 SELECT pass.product, status, not_before, not_after, lowest_issue, static_again, ticket_number, masked_name,
        photo, uses.row, holder_keys
@@ -41,6 +43,15 @@ SELECT pass_id FROM credential JOIN pass USING (pass_id) WHERE hash = ? ORDER BY
 """
 HOLDER_KEY = struct.Struct(f">H{HOLDER_KEY_BYTES}s")
 _FIND_BY_DIGITS = "SELECT pass_id FROM name WHERE substr(ticket_number, -?) = ? LIMIT ?"
+
+
+class Origin(NamedTuple):
+    """The snapshot that a list's file was built from, when its head was signed, and rows: built in, brought since."""
+
+    snapshot_version: int
+    signed_at_ms: int
+    built_rows: int
+    brought_rows: int
 
 
 class PassList:
@@ -54,10 +65,11 @@ class PassList:
         self._lock = threading.Lock()
         if self._db.execute("PRAGMA user_version").fetchone() != (SCHEMA,):
             raise sqlite3.DatabaseError(f"{path.name} is a list of another schema")
-        head, document = self._db.execute("SELECT head, document FROM meta").fetchone()
+        head, document, *origin = self._db.execute(_META).fetchone()
         self.head = msgspec.msgpack.decode(head, type=Head)
         self.document = msgspec.msgpack.decode(document, type=VenueDocument)
         self.venue = Venue(self.document, self.head)
+        self.origin = Origin(*origin)
 
     @classmethod
     def open(cls, data_dir: Path) -> PassList | None:

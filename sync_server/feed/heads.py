@@ -54,12 +54,14 @@ def open_feed(
 
 
 def write_head(connection: Connection, centre: Centre, venue_id: UUID) -> None:
-    """Sign a head that names the venue's segments as the tables now have them."""
+    """Sign a head that names the venue's segments as the tables now have them; none before the first snapshot."""
     held = connection.execute(
         sa.select(feed, venue.c.number, venue.c.zone)
         .join(venue, venue.c.id == feed.c.venue_id)
         .where(feed.c.venue_id == venue_id)
     ).one()
+    if held.snapshot_version is None:
+        return
     in_force = connection.execute(
         sa.select(feed_segment.c.name, feed_segment.c.version, feed_segment.c.role)
         .where(feed_segment.c.venue_id == venue_id, feed_segment.c.dropped_at_ms.is_(None))

@@ -16,7 +16,7 @@ from sync_server.centre import Centre
 from sync_server.feed.contents import Listed, Stated, chunks, stated_by_venue, use_chunks
 from sync_server.feed.heads import forget_segments, open_feed, resign_heads, write_head
 from sync_server.feed.segments import Sealed, drop, keep, seal_chunk, seal_document, seal_uses
-from sync_server.feed.snapshots import begin_snapshot, build_snapshots, is_building
+from sync_server.feed.snapshots import begin_snapshot, build_snapshots
 from sync_server.feed.tables import feed, feed_segment, pass_use
 from sync_server.gates.venue_keys import list_key
 from sync_server.issuance.tables import entitlement
@@ -39,12 +39,13 @@ def publish_feeds(centre: Centre) -> int:
 
 
 def publish_venue(centre: Centre, venue_id: UUID) -> None:
-    """Put what changed in one venue's list into a delta; a venue without a snapshot begins with one."""
+    """Put what changed in one venue's list into a delta; a venue without a snapshot begins with one.
+
+    While that first one is built deltas go on as well: the first head names both, so that no gate ever gets a list
+    that says of a pass what was true when its building came past it.
+    """
     with centre.write() as connection:
         open_feed(connection, centre, venue_id)
-        has_snapshot = sa.select(feed.c.snapshot_version.is_not(None)).where(feed.c.venue_id == venue_id)
-        if not connection.scalar(has_snapshot) and is_building(connection, venue_id):
-            return
     version = _mark_listed(centre, venue_id)
     with centre.write() as connection:
         if begin_snapshot(connection, centre, venue_id):

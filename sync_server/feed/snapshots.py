@@ -6,7 +6,7 @@ deltas that follow it, so whoever applies both ends with the list as it is. A bu
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from sync_server.centre import Centre
 from sync_server.feed.contents import After, Stated, chunks, stated_by_venue, uses_of
 from sync_server.feed.heads import write_head
 from sync_server.feed.segments import Sealed, drop, keep, seal_chunk, seal_document, seal_uses
-from sync_server.feed.tables import feed, feed_building, feed_segment
+from sync_server.feed.tables import ROLES, feed, feed_building, feed_segment
 from sync_server.gates.venue_keys import list_key
 from sync_server.issuance.versions import allot_version
 
@@ -25,22 +25,30 @@ ROWS_PER_TURN = 5_000
 OUTGROWN_ROWS = 20_000
 OUTGROWN_SHARE = 0.1
 """A snapshot is made anew when the deltas after it hold more rows than both of these allow."""
+SNAPSHOT_KEPT_MS = 30 * 86_400_000
+"""And when it is older: passes that ended weeks ago are in it."""
+
+
+class Held(NamedTuple):
+    """What a feed has in force of one role: rows, and when the first of them were sealed."""
+
+    rows: int
+    made_at_ms: int
+
+
+NOTHING = Held(0, 0)
 
 
 def begin_snapshot(connection: Connection, centre: Centre, venue_id: UUID) -> bool:
-    """Begin the first snapshot of a venue; False when it has one, True while it is being built."""
+    """Begin the first snapshot of a venue; False when one is there or on its way. Deltas follow it at once."""
     held = connection.execute(sa.select(feed).where(feed.c.venue_id == venue_id).with_for_update()).one()
-    if held.snapshot_version is not None:
+    if held.snapshot_version is not None or _is_building(connection, venue_id):
         return False
-    if not is_building(connection, venue_id):
-        _begin(connection, centre, venue_id, stated_by_venue(connection, centre.settings)[venue_id])
+    stated = stated_by_venue(connection, centre.settings)[venue_id]
+    version = _begin(connection, centre, venue_id, stated)
+    values = {"version": version, "document_digest": stated.document_digest}
+    connection.execute(feed.update().where(feed.c.venue_id == venue_id).values(values))
     return True
-
-
-def is_building(connection: Connection, venue_id: UUID) -> bool:
-    """Whether a snapshot of the venue is on its way."""
-    mine = sa.select(feed_building.c.venue_id).where(feed_building.c.venue_id == venue_id)
-    return connection.execute(mine).first() is not None
 
 
 def build_snapshots(centre: Centre) -> int:
@@ -49,7 +57,7 @@ def build_snapshots(centre: Centre) -> int:
         outgrown = _outgrown(connection, centre)
     for venue_id in outgrown:
         with centre.write() as connection:
-            if not is_building(connection, venue_id):
+            if not _is_building(connection, venue_id):
                 _begin(connection, centre, venue_id, stated_by_venue(connection, centre.settings)[venue_id])
     with centre.read() as connection:
         shortest = sa.select(feed_building.c.venue_id).order_by(feed_building.c.position, feed_building.c.begun_at_ms)
@@ -59,6 +67,12 @@ def build_snapshots(centre: Centre) -> int:
         if rows_left > 0:
             rows_left -= _build_on(centre, venue_id, rows_left)
     return len(building)
+
+
+def _is_building(connection: Connection, venue_id: UUID) -> bool:
+    """Whether a snapshot of the venue is on its way."""
+    mine = sa.select(feed_building.c.venue_id).where(feed_building.c.venue_id == venue_id)
+    return connection.execute(mine).first() is not None
 
 
 def _begin(connection: Connection, centre: Centre, venue_id: UUID, stated: Stated) -> int:
@@ -77,24 +91,22 @@ def _begin(connection: Connection, centre: Centre, venue_id: UUID, stated: State
 
 
 def _outgrown(connection: Connection, centre: Centre) -> list[UUID]:
-    """Venues whose snapshot rests on other keys than today's, or is small beside the deltas after it."""
-    live = feed_segment.c.dropped_at_ms.is_(None)
-    rows = {
-        (row.venue_id, row.role): row.held
-        for row in connection.execute(
-            sa.select(feed_segment.c.venue_id, feed_segment.c.role, sa.func.sum(feed_segment.c.rows).label("held"))
-            .where(live)
-            .group_by(feed_segment.c.venue_id, feed_segment.c.role)
-        )
-    }
+    """Venues whose snapshot rests on other keys than today's (and whose first one was given up for that), or is small
+    beside the deltas after it, or old: what has ended since is left out of the next one."""
+    parts = (feed_segment.c.venue_id, feed_segment.c.role)
+    held = sa.select(*parts, sa.func.sum(feed_segment.c.rows), sa.func.min(feed_segment.c.created_at_ms))
+    in_force = held.where(feed_segment.c.dropped_at_ms.is_(None)).group_by(*parts)
+    live = {(row[0], row[1]): Held(row[2], row[3]) for row in connection.execute(in_force)}
     stated = stated_by_venue(connection, centre.settings)
     unbuilt = sa.select(feed.c.venue_id, feed.c.basis_digest).where(
-        feed.c.snapshot_version.is_not(None), feed.c.venue_id.not_in(sa.select(feed_building.c.venue_id))
+        feed.c.version > 0, feed.c.venue_id.not_in(sa.select(feed_building.c.venue_id))
     )
+    oldest_ms = centre.now_ms() - SNAPSHOT_KEPT_MS
     due = []
     for row in connection.execute(unbuilt):
-        allowed = max(OUTGROWN_ROWS, OUTGROWN_SHARE * rows.get((row.venue_id, "SNAPSHOT"), 0))
-        if row.basis_digest != stated[row.venue_id].basis_digest or rows.get((row.venue_id, "DELTA"), 0) > allowed:
+        snapshot, deltas = (live.get((row.venue_id, role), NOTHING) for role in ROLES)
+        outgrown = deltas.rows > max(OUTGROWN_ROWS, OUTGROWN_SHARE * snapshot.rows)
+        if outgrown or snapshot.made_at_ms < oldest_ms or row.basis_digest != stated[row.venue_id].basis_digest:
             due.append(row.venue_id)
     return due
 
@@ -143,13 +155,11 @@ def _build_on(centre: Centre, venue_id: UUID, rows: int) -> int:
 def _put_in_force(connection: Connection, centre: Centre, building: sa.Row[Any], stated: Stated) -> None:
     venue_id, version, now_ms = building.venue_id, building.version, centre.now_ms()
     held = connection.execute(sa.select(feed).where(feed.c.venue_id == venue_id).with_for_update()).one()
-    values: dict[str, object] = {
+    values = {
         "snapshot_version": version,
         "version": max(held.version, version),
         "basis_digest": stated.basis_digest,
     }
-    if held.snapshot_version is None:
-        values["document_digest"] = stated.document_digest
     connection.execute(feed.update().where(feed.c.venue_id == venue_id).values(values))
     old_snapshot = sa.and_(feed_segment.c.role == "SNAPSHOT", feed_segment.c.version != version)
     contained = sa.and_(feed_segment.c.role == "DELTA", feed_segment.c.version <= version)

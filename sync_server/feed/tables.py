@@ -14,7 +14,7 @@ feed = sa.Table(
     link("venue_id", "venue.id", primary_key=True),
     sa.Column("feed_id", sa.LargeBinary(16), nullable=False, unique=True),  # 128 random bits: knowing it is the key
     sa.Column("epoch", sa.Integer(), nullable=False),  # versions compare as (epoch, version)
-    sa.Column("version", sa.BigInteger(), nullable=False),  # 0: nothing published yet
+    sa.Column("version", sa.BigInteger(), nullable=False),  # 0: nothing begun yet
     sa.Column("snapshot_version", sa.BigInteger()),  # of the snapshot that the deltas follow; null: none yet
     sa.Column("basis_digest", sa.LargeBinary(32)),  # of what every row of that snapshot rests on: the venue's keys
     sa.Column("document_digest", sa.LargeBinary(32)),  # of the venue's document as published

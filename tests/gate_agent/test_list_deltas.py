@@ -92,6 +92,72 @@ def test_a_gate_older_than_the_snapshot_builds_anew(tmp_path: Path) -> None:
     assert files(tmp_path) == ["1-42.db", "1-51.db"]
 
 
+def fill(
+    source: Feed, folder: Path, snapshot_version: int = 42, upto: int = 45, signed_at_ms: int = samples.NOW_MS
+) -> None:
+    """Each version up to `upto` in a delta of its own."""
+    deltas: tuple[Delta, ...] = tuple((at, Part.PASSES, (a_pass(IDS[at % 4]),)) for at in range(43, upto + 1))
+    after = tuple(delta for delta in deltas if delta[0] > snapshot_version)
+    source.publish(upto, deltas=after, snapshot_version=snapshot_version, signed_at_ms=signed_at_ms)
+    assert isinstance(source.install(folder), Head)
+
+
+def test_a_file_that_deltas_filled_is_built_anew_from_the_next_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(list_install, "OUTGROWN_ROWS", 2)
+    monkeypatch.setattr(list_install, "OUTGROWN_SHARE", 0.0)
+    source = Feed()
+    for upto in (42, 43, 44, 45):
+        fill(source, tmp_path, upto=upto)
+    assert held(tmp_path).origin.brought_rows == 3
+    assert held(tmp_path).find(IDS[3]) is not None
+    assert files(tmp_path) == ["1-42.db"], "there is no newer snapshot yet"
+    fill(source, tmp_path, snapshot_version=45, upto=46)
+    assert files(tmp_path) == ["1-42.db"], "what is new goes before"
+    fill(source, tmp_path, snapshot_version=45, upto=46)
+    assert (files(tmp_path), held(tmp_path).path.name) == (["1-42.db", "1-46.db"], "1-46.db")
+    assert held(tmp_path).find(IDS[3]) is None, "its row was in none of the new snapshot's segments"
+    assert held(tmp_path).origin._asdict() | {"signed_at_ms": 0, "built_rows": 0} == {
+        "snapshot_version": 45, "signed_at_ms": 0, "built_rows": 0, "brought_rows": 0,
+    }  # fmt: skip
+    before = held(tmp_path).path.stat().st_mtime_ns
+    fill(source, tmp_path, snapshot_version=45, upto=46)
+    assert held(tmp_path).path.stat().st_mtime_ns == before, "once"
+
+
+def test_an_old_file_is_built_anew_from_a_newer_snapshot(tmp_path: Path) -> None:
+    source = Feed()
+    fill(source, tmp_path, upto=45)
+    fill(source, tmp_path, upto=46)
+    old_ms = samples.NOW_MS + list_install.FILE_KEPT_MS
+    fill(source, tmp_path, upto=46, signed_at_ms=old_ms + 1)
+    fill(source, tmp_path, snapshot_version=46, upto=46, signed_at_ms=old_ms)
+    assert files(tmp_path) == ["1-45.db"], "there was no newer snapshot, then it was not old enough"
+    fill(source, tmp_path, snapshot_version=46, upto=46, signed_at_ms=old_ms + 1)
+    assert files(tmp_path) == ["1-45.db", "1-46.db"]
+    assert held(tmp_path).path.name == "1-46.db"
+
+
+def test_a_snapshot_that_cannot_be_had_leaves_an_outgrown_list_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(list_install, "OUTGROWN_ROWS", 0)
+    monkeypatch.setattr(list_install, "OUTGROWN_SHARE", 0.0)
+    source = Feed()
+    for upto in (42, 43, 44):
+        fill(source, tmp_path, upto=upto)
+    fill(source, tmp_path, snapshot_version=44, upto=45)
+    wanted = source.segments
+    source.segments = {}
+    with pytest.raises(KeyError):
+        source.install(tmp_path)
+    assert held(tmp_path).version == 45
+    source.segments = wanted
+    source.install(tmp_path)
+    assert held(tmp_path).path.name == "1-45.db"
+
+
 def cut_segment(source: Feed) -> NotInstalled:
     assert source.read is not None
     name = source.read.deltas[-1].name

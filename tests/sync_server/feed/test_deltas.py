@@ -11,10 +11,10 @@ from sync_server.catalog.tables import product
 from sync_server.centre import Centre
 from sync_server.feed import contents, publishing, segments, snapshots
 from sync_server.feed.publishing import publish_feeds, publish_venue
-from sync_server.feed.tables import feed_building, feed_segment
+from sync_server.feed.tables import feed, feed_building, feed_segment
 from sync_server.gates import registry
 from sync_server.issuance.passes import change_status
-from sync_server.issuance.tables import entitlement
+from sync_server.issuance.tables import entitlement, issued_pass
 from tests.sync_server.feed.fetching import compact, fetch
 from tests.sync_server.town import Town, build_town
 from wire.entitlement import PassStatus
@@ -130,6 +130,91 @@ def test_deltas_go_on_while_a_large_snapshot_is_built_over_many_turns(
     assert len(after.head.snapshot) == 1 + 5 * 2
     assert sum(row.status is PassStatus.SUSPENDED for row in after.passes.values()) == 3
     assert len(after.passes) == 9
+
+
+def begin_first(town: Town, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Nine passes, of which the first turns have put some into the venue's first snapshot; their ids in order."""
+    monkeypatch.setattr(contents, "PASSES_PER_SEGMENT", 2)
+    monkeypatch.setattr(snapshots, "ROWS_PER_TURN", 2)
+    sold = town.sell("single", 9)
+    while building(town) is None or (building(town) or b"") < min(one.pass_id for one in sold):
+        publish_feeds(town.centre)
+    return sorted(one.pass_id for one in sold)
+
+
+def building(town: Town) -> bytes | None:
+    """Up to which pass the bridge's snapshot is built; None: none is."""
+    with town.centre.read() as connection:
+        mine = feed_building.c.venue_id == town.venues["bridge"]
+        return connection.scalar(sa.select(feed_building.c.after_pass_id).where(mine))
+
+
+def suspend(town: Town, pass_id: bytes) -> None:
+    with town.centre.write() as connection:
+        number = connection.scalars(sa.select(issued_pass.c.number).where(issued_pass.c.id == pass_id)).one()
+        change_status(connection, number, "suspend", "lost", town.clock.now_ms, "test")
+
+
+def is_published(town: Town) -> bool:
+    with town.centre.read() as connection:
+        mine = feed.c.venue_id == town.venues["bridge"]
+        return connection.scalar(sa.select(feed.c.head).where(mine)) is not None
+
+
+def test_what_is_suspended_while_the_first_snapshot_is_built_is_so_in_the_first_list(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = begin_first(town, monkeypatch)
+    suspended = set()
+    for pass_id in (passes[0], passes[-1]):  # the building is past the first and has not come to the last
+        suspend(town, pass_id)
+        suspended.add(pass_id)
+        publish_feeds(town.centre)
+        assert not is_published(town)
+    while not is_published(town):
+        publish_feeds(town.centre)
+    first = fetch(town)
+    assert len(first.passes) == 9
+    assert {row.pass_id for row in first.passes.values() if row.status is PassStatus.SUSPENDED} == suspended
+    assert {ref.version for ref in first.head.deltas}
+    suspend(town, passes[4])
+    publish_feeds(town.centre)
+    assert fetch(town, after=first).passes[passes[4]].status is PassStatus.SUSPENDED
+    while publish_feeds(town.centre):
+        pass
+
+
+def test_rules_that_change_while_the_first_snapshot_is_built_are_told_once(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_first(town, monkeypatch)
+    for per_day in (1, 2):
+        with town.centre.write() as connection:
+            annual = product.c.number == town.products["annual"]
+            connection.execute(product.update().where(annual).values(per_day=per_day))
+        publish_feeds(town.centre)
+    assert not is_published(town)
+    while publish_feeds(town.centre):
+        pass
+    after = fetch(town)
+    assert {one.number: one.rule for one in after.documents[-1].products}[town.products["annual"]].per_day == 2
+    assert len(after.documents) == 1 + 2
+
+
+def test_a_first_snapshot_whose_keys_change_under_it_begins_again_with_what_came_meanwhile(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = begin_first(town, monkeypatch)
+    suspend(town, passes[0])
+    publish_feeds(town.centre)
+    reader = town.gate(name="R", approved=False)
+    with town.centre.write() as connection:
+        registry.approve(connection, reader.device.id, town.clock.now_ms, "test", reads_id_numbers=True)
+    while publish_feeds(town.centre):
+        pass
+    after = fetch(town)
+    assert len(after.passes) == 9
+    assert [row.pass_id for row in after.passes.values() if row.status is PassStatus.SUSPENDED] == [passes[0]]
 
 
 def test_a_snapshot_whose_keys_change_under_it_begins_again(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from sync_server.centre import Centre
 from sync_server.feed import contents, publishing, snapshots
 from sync_server.feed.heads import DROPPED_KEPT_MS, RESIGN_AFTER_MS
 from sync_server.feed.publishing import publish_feeds, publish_venue
+from sync_server.feed.snapshots import SNAPSHOT_KEPT_MS
 from sync_server.feed.tables import feed_segment
 from sync_server.gates import registry
 from sync_server.issuance.credentials import bind_card, bind_id_numbers
@@ -138,6 +139,25 @@ def test_a_pass_leaves_the_snapshot_a_week_after_its_end(town: Town) -> None:
     town.clock.pass_ms(2 * DAY_MS)
     compact(town)
     assert fetch(town).passes == {}
+
+
+def test_an_old_snapshot_is_made_anew_and_what_ended_is_not_in_it(town: Town) -> None:
+    [sold] = town.sell("single")
+    while publish_feeds(town.centre):
+        pass
+    first = fetch(town)
+    town.clock.pass_ms(SNAPSHOT_KEPT_MS)
+    while publish_feeds(town.centre):
+        pass
+    kept = fetch(town)
+    assert (kept.head.snapshot_version, list(kept.passes)) == (first.head.snapshot_version, [sold.pass_id])
+    town.clock.pass_ms(1)
+    while publish_feeds(town.centre):
+        pass
+    after = fetch(town)
+    assert after.head.snapshot_version > first.head.snapshot_version
+    assert after.passes == {}
+    assert publish_feeds(town.centre) == 0
 
 
 def test_a_head_is_signed_again_before_it_ages_and_when_the_keys_change(town: Town) -> None:
