@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from gate_agent import judging
 from gate_agent.acts import TERMS, Act, Came, Result, Wish
 from gate_agent.box_acts import BoxActs
@@ -69,7 +71,7 @@ class Acts:
         self._lanes = lanes
         self._sync = sync
         self._settings = settings
-        self._sheets: Sheets[Result] = Sheets()
+        self._sheets: Sheets[Result] = Sheets(lambda: look().now.monotonic_ms)
         self._finder = Finder()
         lane = LaneActs(gate, lanes, journal, look, settings.staff.let_in_per_day)
         box = BoxActs(data_dir, journal, look, sync, settings.staff.export_to)
@@ -136,7 +138,7 @@ class Acts:
     def carry_out(self, wish: Wish, pin: str) -> Result:
         """Do it, once for each sheet however often that is sent; who may not, or cannot now, is told why."""
         busy, unknown = Result(Came.BUSY), Result(Came.SHEET_OLD)
-        return self._sheets.take(wish.once, wish, lambda: self._once(wish, pin), busy, unknown)
+        return self._sheets.take(wish.once, msgspec.json.encode(wish), lambda: self._once(wish, pin), busy, unknown)
 
     def _once(self, wish: Wish, pin: str) -> tuple[Result, bool]:
         """The result, and whether the sheet is used up: whatever may have moved something is not done again."""

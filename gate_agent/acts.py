@@ -8,12 +8,14 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from gate_agent.lane_state import HOLD_MINUTES, PARTY_LIMIT
-from gate_agent.recognition import Recognised
+from gate_agent.recognition import CardTap, NotOurs, Recognised
 from gate_agent.staff import Role
-from hardware.card_reader import CardFault
+from hardware.card_reader import CardAuth, CardFault
+from wire.credential import mask_id_number
 from wire.reasons import Reason
 
 MAX_URL_CHARACTERS, MAX_CODE_CHARACTERS = 200, 40
+SEEN_CHARACTERS = 4
 BOX = 0
 """The lane of an act that concerns the whole box, as in the journal."""
 
@@ -113,6 +115,44 @@ class Came(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TriedCard:
+    """What a card that was tried gives away, its numbers masked: nobody keeps more of it. Empty: it gives none."""
+
+    area: str
+    number: str
+    identification: str
+    id_number: str
+    auth: CardAuth
+
+
+class TriedCode(StrEnum):
+    """What else may be held to a reader that is tried."""
+
+    CODE = "code"
+    NOT_OURS = "not_ours"
+
+
+Tried = TriedCard | TriedCode | CardFault
+
+
+def tried(shown: Recognised | CardFault) -> Tried:
+    """As staff are told it."""
+    if isinstance(shown, CardFault):
+        return shown
+    if not isinstance(shown, CardTap):
+        return TriedCode.NOT_OURS if isinstance(shown, NotOurs) else TriedCode.CODE
+    read = shown.read
+    masked = mask_id_number(read.id_number) if read.id_number else ""
+    return TriedCard(read.area, _end_of(read.number), _end_of(read.identification), masked, read.auth)
+
+
+def _end_of(number: str) -> str:
+    """The last four characters of a number, the others only counted; all of it stays unseen when it has no more."""
+    seen = SEEN_CHARACTERS if len(number) > SEEN_CHARACTERS else 0
+    return "*" * (len(number) - seen) + number[len(number) - seen :]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What an act came to, and what its sentence fills in.
 
@@ -128,8 +168,8 @@ class Result:
     reason: Reason | None = None
     word: str = ""
     detail: str = ""
-    shown: Recognised | CardFault | None = None
-    """What was held to a reader; its numbers are for the screen to mask and for nobody to keep."""
+    tried: Tried | None = None
+    """What was held to a reader that was tried."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ class EventWord(StrEnum):
     """Somebody left; at a lane out of the venue the pass id stands beside it."""
     EXIT_ANNULLED = "exit_annulled"
     """Nobody walked out on the newest of these: who only shows his pass has not left."""
+    EXIT_UNRESOLVED = "exit_unresolved"
+    """The turnstile's driver failed at the newest of these: who is not known to have left counts as inside."""
     GROUP = "group"
     GROUP_BY_HAND = "group_by_hand"
     # inputs and wires
@@ -93,7 +95,7 @@ def came_and_went(text: str) -> tuple[int, int]:
     match text.partition(":")[0]:
         case EventWord.EXIT:
             return 0, 1
-        case EventWord.EXIT_ANNULLED:
+        case EventWord.EXIT_ANNULLED | EventWord.EXIT_UNRESOLVED:
             return 0, -1
     if group := _GROUP_TOLD.fullmatch(text):
         return max(0, int(group[1]) - 1), 0  # the first is the intent's own

@@ -136,6 +136,8 @@ class Gate:
             return NotNow.TURNSTILE
         except Exception:  # a driver's mistake hides whether the arm moved: the entry counts, nobody follows on it
             self._door.drop_party(lane, seq)
+            if lane.direction is Direction.OUT:
+                lane.owed.append(Event(EventWord.EXIT_UNRESOLVED, who=who))
             raise
         verdict, facts = State.ADMITTED if lane.direction is Direction.IN else State.EXIT, NO_FACTS
         if persons > 1 and lane.direction is Direction.IN:

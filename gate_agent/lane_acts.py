@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
-from gate_agent.acts import Came, Result, Wish
+from gate_agent.acts import Came, Result, Wish, tried
 from gate_agent.decision import Refuse
 from gate_agent.gate import Gate
 from gate_agent.journal import CannotRecord, Journal
@@ -128,7 +128,7 @@ class LaneActs:
         if came is not None:
             return came
         try:
-            return Result(Came.DONE, shown=came_in.get(timeout=TEST_CARD_S))
+            return Result(Came.DONE, tried=tried(came_in.get(timeout=TEST_CARD_S)))
         except queue.Empty:
             return Result(Came.NOTHING_SHOWN)
 

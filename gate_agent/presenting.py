@@ -148,6 +148,9 @@ class Presenting:
         except DeviceFault:
             self._door.end(lane, (Event(EventWord.EXIT_ANNULLED, known.pass_id),))
             return self._turn_away(lane, known, Reason.FAULT, world)
+        except Exception:  # a driver's mistake hides whether the arm moved; an exit has an end all the same
+            lane.owed.append(Event(EventWord.EXIT_UNRESOLVED, known.pass_id))
+            raise
         self._door.show(lane, announce(lane.number, known, verdict, UNUSED, world, lane.passages.window_ms, None), seq)
         return verdict
 

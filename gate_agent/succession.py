@@ -20,8 +20,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
-import msgspec
-
 from gate_agent import chain, entries_schema
 from gate_agent.board import Board
 from gate_agent.chain import Broken, ChainWalk
@@ -40,8 +38,8 @@ from wire.messages import (
     EntryKind,
     Superseded,
     decode_entry,
-    encode_entry,
     entry_hash,
+    renumbered,
 )
 
 QUIET_MS = 10_000
@@ -216,10 +214,9 @@ def _bring_along(db: sqlite3.Connection, from_seq: int) -> None:
     for seq, body in db.execute("SELECT seq, body FROM old.entry WHERE seq >= ? ORDER BY seq", (from_seq,)).fetchall():
         entry = decode_entry(body)
         ref_seq = None if entry.ref_seq is None else entry.ref_seq - by
-        changed = msgspec.structs.replace(entry, seq=seq - by, ref_seq=ref_seq, evidence=_evidence(db, entry, ref_seq))
-        renumbered = encode_entry(changed)
-        running = entry_hash(running, renumbered)
-        _copy(db, "entry", by, {"body": ":body", "hash": ":hash"}, f"WHERE seq = {seq}", body=renumbered, hash=running)
+        anew = renumbered(body, seq - by, ref_seq, _evidence(db, entry, ref_seq))
+        running = entry_hash(running, anew)
+        _copy(db, "entry", by, {"body": ":body", "hash": ":hash"}, f"WHERE seq = {seq}", body=anew, hash=running)
 
 
 def _evidence(db: sqlite3.Connection, entry: Entry, ref_seq: int | None) -> bytes | None:

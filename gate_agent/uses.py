@@ -64,6 +64,8 @@ class PassUses:
 
 
 UNUSED = PassUses()
+STILL_INSIDE = frozenset({EventWord.EXIT_ANNULLED, EventWord.EXIT_UNRESOLVED})
+"""After one of these the newest exit counts for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def count(entries: Iterable[PassEntry], today: Today, centre: UseRow | None, cou
     for entry in in_order:
         if entry.kind is EntryKind.EVENT and entry.reason == EventWord.EXIT:
             left.append(entry.seq)
-        elif entry.kind is EntryKind.EVENT and entry.reason == EventWord.EXIT_ANNULLED and len(left) > 1:
+        elif entry.kind is EntryKind.EVENT and entry.reason in STILL_INSIDE and len(left) > 1:
             left.pop()
         if entry.kind not in COUNTS_AFTER:
             continue

@@ -12,6 +12,7 @@ import msgspec
 
 from wire import signing
 from wire.keyset import KeySet, read_chain
+from wire.open_number import OpenNumber
 from wire.signing import Purpose, SealFlaw
 from wire.unreadable import UNREADABLE
 
@@ -31,7 +32,7 @@ FIRST_HASH = bytes(HASH_BYTES)
 """What stands before the first entry of an incarnation."""
 
 
-class EntryKind(IntEnum):
+class EntryKind(OpenNumber):
     """What happened at a lane. Exactly one outcome (passed … unresolved) ends an intent."""
 
     INTENT = 1
@@ -67,7 +68,7 @@ class Outcome(IntEnum):
     IMPLAUSIBLE = 9
 
 
-class Presentation(IntEnum):
+class Presentation(OpenNumber):
     """How a pass was shown."""
 
     NONE = 0
@@ -79,7 +80,7 @@ class Presentation(IntEnum):
     ELECTRONIC_CARD = 6
 
 
-class ClockTrust(IntEnum):
+class ClockTrust(OpenNumber):
     """How far the gate believed its own clock (gate.md, Clock)."""
 
     UNKNOWN = 0
@@ -125,6 +126,19 @@ def encode_entry(entry: Entry) -> bytes:
 def decode_entry(body: bytes | msgspec.Raw) -> Entry:
     """Raises what `wire.unreadable` lists for bytes that are no entry."""
     return _entry_decoder.decode(body)
+
+
+def renumbered(body: bytes, seq: int, ref_seq: int | None, evidence: bytes | None) -> bytes:
+    """The entry under other numbers, with this evidence; all else stays as it is, also what only a later release knows.
+
+    Raises as `decode_entry`.
+    """
+    entry, fields = decode_entry(body), msgspec.msgpack.decode(body)
+    changed = msgspec.structs.replace(entry, seq=seq, ref_seq=ref_seq, evidence=evidence)
+    for at, (before, after) in enumerate(zip(msgspec.structs.astuple(entry), msgspec.structs.astuple(changed))):
+        if before != after:
+            fields[at] = after
+    return _encoder.encode(fields)
 
 
 def entry_hash(previous_hash: bytes, body: bytes) -> bytes:
@@ -214,7 +228,7 @@ class ReadBatch:
 
 
 def read_batch(body: bytes) -> ReadBatch | BatchFlaw:
-    """Decode a batch and walk its chain."""
+    """Decode a batch and walk its chain. NEEDS_UPDATE also for entries of a kind that could not be counted here."""
     if len(body) > MAX_BATCH_BYTES:
         return BatchFlaw.TOO_LARGE
     try:
@@ -231,6 +245,8 @@ def read_batch(body: bytes) -> ReadBatch | BatchFlaw:
         return BatchFlaw.MALFORMED
     if isinstance(batch.supersedes, Superseded) and len(batch.supersedes.incarnation) != INCARNATION_BYTES:
         return BatchFlaw.MALFORMED
+    if not all(entry.kind.is_known and entry.trust.is_known and entry.presentation.is_known for entry in entries):
+        return BatchFlaw.NEEDS_UPDATE
     hashes: list[bytes] = []
     running = batch.previous_hash
     for offset, (raw, entry) in enumerate(zip(batch.entries, entries, strict=True)):

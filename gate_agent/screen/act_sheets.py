@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gate_agent.acting import Listed
-from gate_agent.acts import MAX_CODE_CHARACTERS, MAX_URL_CHARACTERS, TERMS, Act, Ask, Came, Result, Unfit
+from gate_agent.acts import (
+    MAX_CODE_CHARACTERS,
+    MAX_URL_CHARACTERS,
+    TERMS,
+    Act,
+    Ask,
+    Came,
+    Result,
+    Tried,
+    TriedCode,
+    Unfit,
+)
 from gate_agent.board import Scan
 from gate_agent.faces import Face, FaceFacts
 from gate_agent.lane_state import HOLD_MINUTES, PARTY_LIMIT
 from gate_agent.list_find import MAX_TYPED_CHARACTERS, NotSought
-from gate_agent.recognition import CardTap, NotOurs, Recognised
 from gate_agent.screen import act_words, times
 from gate_agent.screen.act_words import Pair
 from gate_agent.screen.scans import short
@@ -21,7 +31,6 @@ from gate_agent.staff import Role
 from gate_agent.status import LaneStatus, Side
 from hardware.card_reader import CardAuth, CardFault
 from wire import moments
-from wire.credential import mask_id_number
 from wire.reasons import Reason
 
 ICONS = {
@@ -51,7 +60,6 @@ STATUS = {
 }
 """How an answer's kind is told to the page; every other is 409: not possible now."""
 NOT_NOW = 409
-SEEN_CHARACTERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +142,7 @@ def answer(act: Act, result: Result, speech: Speech) -> str:
         detail=result.detail,
         word=result.word,
         reason="" if result.reason is None else short(result.reason, speech),
-        shown="" if result.shown is None else _shown(result.shown, speech),
+        shown="" if result.tried is None else _tried(result.tried, speech),
     )
 
 
@@ -174,26 +182,20 @@ def _found(one: Listed, speech: Speech) -> FoundPass:
     return FoundPass(listed.pass_id.hex(), " · ".join(filter(None, (listed.masked_name, last6))), meta)
 
 
-def _shown(shown: Recognised | CardFault, speech: Speech) -> str:
-    """What was held to a reader, its numbers masked."""
-    if isinstance(shown, CardFault):
-        return speech.told(Face(Reason.MALFORMED, FaceFacts(card=shown.trouble)))
-    if not isinstance(shown, CardTap):
-        return speech.pick(act_words.SHOWN["not_ours" if isinstance(shown, NotOurs) else "code"])
-    read, absent = shown.read, speech.pick(act_words.SHOWN["absent"])
+def _tried(tried: Tried, speech: Speech) -> str:
+    """What was held to a reader."""
+    if isinstance(tried, CardFault):
+        return speech.told(Face(Reason.MALFORMED, FaceFacts(card=tried.trouble)))
+    if isinstance(tried, TriedCode):
+        return speech.pick(act_words.SHOWN[tried])
+    absent = speech.pick(act_words.SHOWN["absent"])
     return speech.pick(act_words.SHOWN["card"]).format(
-        area=read.area or absent,
-        number=_end_of(read.number) or absent,
-        identification=_end_of(read.identification) or absent,
-        id_number=mask_id_number(read.id_number) if read.id_number else absent,
-        auth=read.auth.upper() if read.auth is not CardAuth.NONE else absent,
+        area=tried.area or absent,
+        number=tried.number or absent,
+        identification=tried.identification or absent,
+        id_number=tried.id_number or absent,
+        auth=tried.auth.upper() if tried.auth is not CardAuth.NONE else absent,
     )
-
-
-def _end_of(number: str) -> str:
-    """The last four characters of a number, the others only counted; all of it stays unseen when it has no more."""
-    seen = SEEN_CHARACTERS if len(number) > SEEN_CHARACTERS else 0
-    return "*" * (len(number) - seen) + number[len(number) - seen :]
 
 
 def _target(lane: LaneStatus, speech: Speech) -> str:

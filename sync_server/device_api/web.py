@@ -60,7 +60,7 @@ ENROL_SENTENCES = {
 }
 BATCH_SENTENCES = {
     BatchFlaw.MALFORMED: "this is no batch of entries",
-    BatchFlaw.NEEDS_UPDATE: "this centre does not know that format of batch",
+    BatchFlaw.NEEDS_UPDATE: "this centre does not know that format of batch or kind of entry: update it",
     BatchFlaw.TOO_LARGE: "the batch or one of its entries is too large",
     BatchFlaw.NOT_CONTIGUOUS: "the entries' numbers do not follow one another",
     BatchFlaw.BROKEN_CHAIN: "the hashes do not fit the entries",

@@ -13,7 +13,7 @@ from gate_agent.acting import Acts
 from gate_agent.acts import Act, Came, Result, Wish
 from gate_agent.pins import Attempts, Pins
 from gate_agent.settings import Settings, StaffSettings
-from gate_agent.sheets import SHEETS_LIMIT, Sheets
+from gate_agent.sheets import ANSWER_KEPT_MS, DIGEST_BYTES, SHEETS_LIMIT, Sheets
 from gate_agent.staff import Role, Staff
 from gate_agent.sync_state import RequestAnswer, SyncView
 from tests.gate_agent.stage import Here, Stage
@@ -115,11 +115,11 @@ def test_with_a_full_disk_a_supervisor_is_still_known(acts: Acts, stage: Stage) 
 
 
 def test_only_so_many_sheets_are_open_and_a_double_tap_waits_for_the_first() -> None:
-    sheets: Sheets[str] = Sheets()
+    sheets: Sheets[str] = Sheets(lambda: 0)
     first = sheets.hand_out()
     for _ in range(SHEETS_LIMIT):
         last = sheets.hand_out()
-    assert sheets.take(first, "act", lambda: ("done", True), "busy", "unknown") == "unknown"
+    assert sheets.take(first, b"act", lambda: ("done", True), "busy", "unknown") == "unknown"
 
     begun, go_on, done = threading.Event(), threading.Event(), []
 
@@ -131,7 +131,7 @@ def test_only_so_many_sheets_are_open_and_a_double_tap_waits_for_the_first() -> 
 
     said: list[str] = []
     taps = [
-        threading.Thread(target=lambda: said.append(sheets.take(last, "act", slow, "busy", "unknown")))
+        threading.Thread(target=lambda: said.append(sheets.take(last, b"act", slow, "busy", "unknown")))
         for _ in range(2)
     ]
     taps[0].start()
@@ -144,15 +144,37 @@ def test_only_so_many_sheets_are_open_and_a_double_tap_waits_for_the_first() -> 
 
 
 def test_an_act_that_failed_in_no_known_way_is_not_tried_again() -> None:
-    sheets: Sheets[str] = Sheets()
+    sheets: Sheets[str] = Sheets(lambda: 0)
     once = sheets.hand_out()
 
     def broken() -> tuple[str, bool]:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        sheets.take(once, "act", broken, "busy", "unknown")
-    assert sheets.take(once, "act", lambda: ("done", True), "busy", "unknown") == "unknown"
+        sheets.take(once, b"act", broken, "busy", "unknown")
+    assert sheets.take(once, b"act", lambda: ("done", True), "busy", "unknown") == "unknown"
+
+
+def test_an_answer_is_given_again_for_a_while_only_and_what_was_asked_is_kept_as_a_digest() -> None:
+    now_ms = [0]
+    sheets: Sheets[str] = Sheets(lambda: now_ms[0])
+    asked = b"what somebody typed into the sheet"
+    once = sheets.hand_out()
+
+    def again(asked: bytes) -> str:
+        return sheets.take(once, asked, lambda: ("done", True), "busy", "unknown")
+
+    assert again(asked) == "done"
+    now_ms[0] = ANSWER_KEPT_MS - 1
+    assert (again(asked), again(b"something else")) == ("done", "unknown")
+    [sheet] = sheets._open.values()
+    assert len(sheet.asked) == DIGEST_BYTES, "nothing of what was typed"
+    other = Sheets[str](lambda: 0)
+    other.take(other.hand_out(), asked, lambda: ("done", True), "busy", "unknown")
+    assert [held.asked for held in other._open.values()] != [sheet.asked], "the digest is keyed"
+    now_ms[0] = ANSWER_KEPT_MS
+    assert again(asked) == "unknown"
+    assert not sheets._open
 
 
 def test_no_sheet_that_was_carried_out_says_that_something_else_was(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gate_agent.acts import TERMS, Act, Ask, Came, Result, Unfit, Wish, read_wish
+from gate_agent.acts import TERMS, Act, Ask, Came, Result, Unfit, Wish, read_wish, tried
 from gate_agent.lane_state import PARTY_LIMIT
 from gate_agent.list_find import NotSought
 from gate_agent.recognition import CardTap
@@ -92,11 +92,11 @@ def test_a_form_that_lacks_something_is_told_what(act: Act, field: str, value: s
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_of_a_card_that_is_tried_only_the_ends_of_its_numbers_are_seen(lang: str) -> None:
     card = CardRead("410200", "A12345678", "0123456789ABCDEF", "41020319900307773X", CardAuth.PSAM)
-    said = act_sheets.answer(Act.TEST_CARD, Result(Came.DONE, shown=CardTap(card)), Speech(lang, ZONE, None))
+    said = act_sheets.answer(Act.TEST_CARD, Result(Came.DONE, tried=tried(CardTap(card))), Speech(lang, ZONE, None))
     assert all(part in said for part in ("410200", "*****5678", "************CDEF", "4102**********773X", "PSAM"))
     assert not any(number in said for number in (card.number, card.identification, str(card.id_number)))
     plain = CardRead("410200", "", "ABCD")
-    said = act_sheets.answer(Act.TEST_CARD, Result(Came.DONE, shown=CardTap(plain)), Speech(lang, ZONE, None))
+    said = act_sheets.answer(Act.TEST_CARD, Result(Came.DONE, tried=tried(CardTap(plain))), Speech(lang, ZONE, None))
     assert "ABCD" not in said
 
 
@@ -110,5 +110,5 @@ def test_every_answer_fills_its_sentence(came: Came, lang: str) -> None:
 
 @pytest.mark.parametrize("act", Act)
 def test_every_act_that_was_done_says_so(act: Act) -> None:
-    said = act_sheets.answer(act, Result(Came.DONE, "李*芳", 2, 3, 4, shown=PULLED), Speech("zh", ZONE, None))
+    said = act_sheets.answer(act, Result(Came.DONE, "李*芳", 2, 3, 4, tried=PULLED), Speech("zh", ZONE, None))
     assert said and not {"{", "}"} & set(said)

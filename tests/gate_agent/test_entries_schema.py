@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gate_agent import entries_schema
@@ -14,9 +15,12 @@ from gate_agent.entries_view import EntriesView
 from gate_agent.journal_check import JournalTooNew
 from gate_agent.journal_files import NAME
 from gate_agent.outbox import Outbox
+from gate_agent.seams import exported
+from gate_agent.uses import Today, count
 from tests.gate_agent import first_release
 from tests.gate_agent.test_entries import BOOT, PASS, PLACED, entry, opened
-from wire.messages import EntryKind
+from tests.wire import samples
+from wire.messages import EntryKind, encode_entry, entry_hash
 
 ADMITTED = (entry(), entry(EntryKind.PASSED, ref_seq=1))
 
@@ -88,6 +92,43 @@ def test_carrying_up_is_done_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
     monkeypatch.undo()
     with closing(opened(tmp_path)) as updated:
         assert updated.last_seq == 2
+
+
+KIND_OF_A_LATER_RELEASE = 12
+
+
+def test_kinds_that_a_later_release_wrote_are_opened_walked_sent_and_written_behind(tmp_path: Path) -> None:
+    """An update is taken back: what it wrote meanwhile is neither damage nor lost, and the gate goes on."""
+    with closing(opened(tmp_path)) as entries, entries.transaction():
+        entries.append(entry(), PLACED)
+    write_as_a_later_release(tmp_path, seq=2)
+    with closing(opened(tmp_path)) as entries:
+        assert (entries.last_seq, entries.incarnation) == (2, samples.INCARNATION)
+        assert [one.kind for one in entries.entries_of(PASS)] == [EntryKind.INTENT, KIND_OF_A_LATER_RELEASE]
+        assert count(entries.entries_of(PASS), Today(BOOT, None, None), None, 0).counted.total == 1
+        with entries.transaction():
+            assert entries.append(entry(EntryKind.PASSED, ref_seq=1), PLACED) == 3
+    with EntriesView.open(tmp_path) as view:
+        assert view.verify() == 3
+        assert [told.kind.is_known for told in view.told_after(0)] == [True, False, True]
+        assert [exported(one, chained)["kind"] for one, chained in view.entries()] == ["intent", "unknown_12", "passed"]
+    ready = Outbox(tmp_path).ready(lambda _: 0)
+    assert ready is not None and len(ready.bodies) == 3
+    assert msgspec.msgpack.decode(ready.bodies[1])[-1] == "of a later release", "sent as it was written"
+
+
+def write_as_a_later_release(data_dir: Path, seq: int) -> None:
+    """An entry of a kind, with a field behind it, that this release does not know; of a pass, chained as usual."""
+    with closing(sqlite3.connect(data_dir / NAME)) as db, db:
+        (before,) = db.execute("SELECT hash FROM entry WHERE seq = ?", (seq - 1,)).fetchone()
+        known = msgspec.structs.replace(entry(), seq=seq)
+        fields = [*msgspec.msgpack.decode(encode_entry(known)), "of a later release"]
+        fields[1] = KIND_OF_A_LATER_RELEASE
+        body = msgspec.msgpack.encode(fields)
+        columns = (known.lane, known.device_at_ms, known.trust, known.pass_id, None, None, known.monotonic_ms, BOOT)
+        sql = """INSERT INTO entry (seq, body, hash, kind, lane, at_ms, trust, pass_id, ref_seq, reason, monotonic_ms,
+                 boot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+        db.execute(sql, (seq, body, entry_hash(before, body), KIND_OF_A_LATER_RELEASE, *columns))
 
 
 def test_a_journal_one_schema_ahead_is_written_on_and_two_ahead_is_left_alone(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gate_agent import entries as entries_module
 from gate_agent.decision import Refuse
-from gate_agent.events import EventWord
+from gate_agent.events import EventWord, came_and_went
 from gate_agent.faces import IDLE, Limit, State
 from gate_agent.judging import append_event
 from hardware.indicator import Signal
@@ -19,6 +20,7 @@ from hardware.turnstile import Direction, Note
 from tests.gate_agent.stage import Stage, admitted, stage_at
 from tests.gate_agent.venue import ANNUAL, NOW_MINUTE, NOW_MS, SINGLE, TWICE, VERSION, Venue
 from wire import moments, token
+from wire.entitlement import Rule
 from wire.messages import ClockTrust, EntryKind, Presentation
 from wire.reasons import Reason
 
@@ -208,6 +210,40 @@ def test_a_driver_that_fails_in_no_known_way_costs_no_entry_its_outcome(
         stage.show(ticket.text)
     stage.gate.tick(stage.lanes[0])
     assert stage.told() == ["intent 1", "unresolved 1 1"]
+
+
+def test_a_driver_that_fails_in_no_known_way_leaves_no_exit_without_an_end(
+    tmp_path: Path, venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the arm moved is not known: who is not known to have left is inside, or a pass would be handed back."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    venue.products = tuple(
+        msgspec.structs.replace(product, rule=Rule(per_day=None, leave_first=True)) for product in venue.products
+    )
+    ticket = venue.issue()
+    venue.settle(tmp_path)
+    with stage_at(tmp_path, ways=(Direction.OUT, Direction.IN)) as stage:
+        stage.arms[1].walk(Walk.THROUGH)
+        assert admitted(stage.show(ticket.text, lane=2))
+        stage.wait(2_000)
+        with monkeypatch.context() as broken:
+            broken.setattr(stage.arms[0], "open_for", fail)
+            with pytest.raises(ZeroDivisionError):
+                stage.show(ticket.text)
+            with pytest.raises(ZeroDivisionError):
+                stage.gate.let_in(stage.lanes[0], "李小芳", "assisted")
+        stage.gate.tick(stage.lanes[0])
+        assert stage.told()[2:] == [
+            "event 1 exit",
+            "event exit: assisted",
+            "event 1 exit_unresolved",
+            "event exit_unresolved",
+        ]
+        assert sum(came_and_went(entry.reason or "")[1] for entry in stage.written()) == 0
+        assert stage.show(ticket.text, lane=2) == Refuse(Reason.ALREADY_INSIDE)
 
 
 def test_on_a_nearly_full_disk_refusals_and_events_are_no_longer_written_and_admissions_are(

@@ -10,16 +10,16 @@ import pytest
 
 from gate_agent import lane_acts, staff
 from gate_agent.acting import Acts
-from gate_agent.acts import Act, Came, Result, Wish
+from gate_agent.acts import Act, Came, Result, Wish, tried
 from gate_agent.faces import State
 from gate_agent.lane_state import LaneState, lane_state
 from gate_agent.pins import Attempts, Pins
-from gate_agent.recognition import CardTap, NotOurs
+from gate_agent.recognition import recognise
 from gate_agent.settings import Settings, StaffSettings
 from gate_agent.staff import Role, Staff
 from gate_agent.sync_state import SyncView
 from hardware import DeviceFault
-from hardware.card_reader import PULLED, CardRead
+from hardware.card_reader import PULLED, CardFault, CardRead
 from hardware.simulated_turnstile import TurnstileTrouble, Walk
 from hardware.turnstile import Direction
 from tests.gate_agent.stage import Here, Stage, admitted, stage_at
@@ -230,7 +230,9 @@ def test_a_checked_pass_opens_nothing(staffed: Staffed) -> None:
 
 
 @pytest.mark.parametrize("shown", [CARD, "https://pay.example/1", PULLED])
-def test_a_card_is_tried_and_nothing_of_it_is_judged_or_written(staffed: Staffed, shown: CardRead | str) -> None:
+def test_a_card_is_tried_and_nothing_of_it_is_judged_or_written(
+    staffed: Staffed, shown: CardRead | CardFault | str
+) -> None:
     came: list[Result] = []
     asking = threading.Thread(target=lambda: came.append(staffed.do(Act.TEST_CARD)))
     asking.start()
@@ -238,7 +240,9 @@ def test_a_card_is_tried_and_nothing_of_it_is_judged_or_written(staffed: Staffed
     hold(staffed.stage, shown)()
     asking.join(10)
     assert came[0].came is Came.DONE
-    assert came[0].shown in (PULLED, CardTap(shown) if isinstance(shown, CardRead) else NotOurs(str(shown)))
+    assert came[0].tried == tried(shown if isinstance(shown, CardFault) else recognise(shown))
+    if isinstance(shown, CardRead):
+        assert not any(number in str(came) for number in (shown.number, shown.identification, str(shown.id_number)))
     assert staffed.by_staff() == [(EntryKind.EVENT, "test_card", "李小芳")]
     assert [entry for entry in staffed.stage.written() if entry.kind is not EntryKind.EVENT] == []
     hold(staffed.stage, shown)()

@@ -35,6 +35,38 @@ def test_a_batch_and_its_chain() -> None:
     assert read.hashes[-1] == read.batch.last_hash
 
 
+@pytest.mark.parametrize(("at", "number"), [(1, 12), (1, 255), (3, 3), (8, 7)], ids=["kind", "last", "trust", "shown"])
+def test_an_entry_of_a_later_release_is_read_kept_and_renumbered_as_it_is(at: int, number: int) -> None:
+    """After a rollback the journal holds it: nothing of it may be lost, and the release before must not break."""
+    fields: list[object] = [5, 2, 1_000, 2, 7, 1, 42, 1, 0, b"\x01" * 8, None, 4, "why", None, ["of a later release"]]
+    fields[at] = number
+    body = msgspec.msgpack.encode(fields)
+    entry = messages.decode_entry(body)
+    numbers = (entry.kind, entry.trust, entry.presentation)
+    assert [one.name for one in numbers if not one.is_known] == [f"UNKNOWN_{number}"]
+    assert msgspec.msgpack.decode(messages.encode_entry(entry)) == fields[:14]
+    assert msgspec.msgpack.decode(messages.renumbered(body, 2, 1, entry.evidence)) == [
+        2,
+        *fields[1:11],
+        1,
+        *fields[12:],
+    ]
+
+
+@pytest.mark.parametrize("number", [256, -1, "12", None])
+def test_what_is_no_number_of_a_kind_is_no_entry(number: object) -> None:
+    fields = [5, number, 1_000, 2, 7, 1, 42, 1]
+    with pytest.raises(msgspec.DecodeError):
+        messages.decode_entry(msgspec.msgpack.encode(fields))
+
+
+def test_a_centre_does_not_take_what_it_cannot_count() -> None:
+    """The gate keeps it until the centre is updated; nothing that happened is stored as something else."""
+    body = msgspec.msgpack.encode([1, 12, 1_000, 2, 7, 1, 42, 1])
+    last = messages.entry_hash(messages.FIRST_HASH, body)
+    assert messages.read_batch(changed(entries=(body,), last_hash=last)) is BatchFlaw.NEEDS_UPDATE
+
+
 def test_an_empty_batch_is_a_sign_of_life() -> None:
     read = messages.read_batch(changed(entries=(), last_hash=messages.FIRST_HASH))
     assert isinstance(read, ReadBatch)
