@@ -39,7 +39,7 @@ from wire.messages import (
     Superseded,
     decode_entry,
     entry_hash,
-    renumbered,
+    entry_with,
 )
 
 QUIET_MS = 10_000
@@ -214,7 +214,7 @@ def _bring_along(db: sqlite3.Connection, from_seq: int) -> None:
     for seq, body in db.execute("SELECT seq, body FROM old.entry WHERE seq >= ? ORDER BY seq", (from_seq,)).fetchall():
         entry = decode_entry(body)
         ref_seq = None if entry.ref_seq is None else entry.ref_seq - by
-        anew = renumbered(body, seq - by, ref_seq, _evidence(db, entry, ref_seq))
+        anew = entry_with(body, seq=seq - by, ref_seq=ref_seq, evidence=_evidence(db, entry, ref_seq))
         running = entry_hash(running, anew)
         _copy(db, "entry", by, {"body": ":body", "hash": ":hash"}, f"WHERE seq = {seq}", body=anew, hash=running)
 

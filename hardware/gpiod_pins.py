@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hardware import Backoff, DeviceFault, library
+from hardware.driver_thread import DriverThread
 from hardware.relay import STOP_LIMIT_S, SwitchedRelay
 from hardware.turnstile import Direction, Role
 from hardware.wired_turnstile import DEBOUNCE_MS, Contact, InputPin, OnEdge, RelayPin
@@ -51,8 +52,7 @@ class GpiodPins:
         self._backoff = Backoff(REOPEN_FIRST_S, REOPEN_LIMIT_S)
         self._open()
         self._relays = {way: SwitchedRelay(partial(self._switch, way), monotonic_ns) for way in self._relay_pins}
-        self._thread = threading.Thread(target=self._follow, name="gpio", daemon=True)
-        self._thread.start()
+        self._thread = DriverThread("gpio", self._follow, self._closing)
 
     @property
     def roles(self) -> Collection[Role]:
@@ -60,7 +60,7 @@ class GpiodPins:
 
     @property
     def fault(self) -> str | None:
-        return self._fault
+        return self._fault or self._thread.fault
 
     @property
     def ways(self) -> Collection[Direction]:
@@ -139,18 +139,17 @@ class GpiodPins:
                 self._lose(error)
                 raise DeviceFault(str(self._fault)) from error
 
-    def _follow(self) -> None:
-        """Tell every edge; look for the chip again while it is away."""
-        while not self._closing.is_set():
-            request = self._request
-            if request is None:
-                self._closing.wait(self._backoff.next_s())
-                if not self._closing.is_set():
-                    self._open()
-            elif not self._inputs:
-                self._closing.wait(POLL_S)
-            else:
-                self._read_edges(request)
+    def _follow(self) -> float:
+        """Tell the next edges; look for the chip again while it is away."""
+        request = self._request
+        if request is None:
+            if not self._closing.wait(self._backoff.next_s()):
+                self._open()
+            return 0.0
+        if not self._inputs:
+            return POLL_S
+        self._read_edges(request)
+        return 0.0
 
     def _read_edges(self, request: LineRequest) -> None:
         from gpiod import EdgeEvent

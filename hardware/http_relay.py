@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from hardware import DeviceFault, library
+from hardware.driver_thread import DriverThread
 from hardware.relay import STOP_LIMIT_S
 from hardware.turnstile import Direction
 
@@ -53,12 +54,11 @@ class HttpRelay:
         self._answer: str | None = None  # what was wrong with the last answer to a pulse
         self._closing = threading.Event()
         self._look()
-        self._thread = threading.Thread(target=self._keep, name="relay board", daemon=True)
-        self._thread.start()
+        self._thread = DriverThread("relay board", self._keep, self._closing, first_s=LOOK_EVERY_S)
 
     @property
     def fault(self) -> str | None:
-        return self._fault or self._answer
+        return self._fault or self._answer or self._thread.fault
 
     @property
     def ways(self) -> Collection[Direction]:
@@ -110,9 +110,9 @@ class HttpRelay:
         self._fault = f"relay board {self._url} is not there ({type(error).__name__}): check its power and its cable"
         return DeviceFault(self._fault)
 
-    def _keep(self) -> None:
-        while not self._closing.wait(LOOK_EVERY_S):
-            self._look()
+    def _keep(self) -> float:
+        self._look()
+        return LOOK_EVERY_S
 
     def _look(self) -> None:
         """Whether the board could be asked now; nothing is sent to it."""

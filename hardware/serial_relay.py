@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hardware import Backoff, DeviceFault, library
+from hardware.driver_thread import DriverThread
 from hardware.relay import STOP_LIMIT_S, SwitchedRelay
 from hardware.turnstile import Direction
 
@@ -81,12 +82,11 @@ class _Line:
         self._closing = threading.Event()
         self._backoff = Backoff(REOPEN_FIRST_S, REOPEN_LIMIT_S)
         self._look()
-        self._thread = threading.Thread(target=self._keep, name="relay board", daemon=True)
-        self._thread.start()
+        self._thread = DriverThread("relay board", self._keep, self._closing, first_s=LOOK_EVERY_S)
 
     @property
     def fault(self) -> str | None:
-        return self._fault
+        return self._fault or self._thread.fault
 
     def write(self, frame: bytes, answer_bytes: int = 0) -> bytes:
         """Send `frame`; up to `answer_bytes` of what comes within ANSWER_LIMIT_S. DeviceFault: it did not go out."""
@@ -108,10 +108,8 @@ class _Line:
             self._let_go()
         self._fault = f"relay board {self._path} is closed"
 
-    def _keep(self) -> None:
-        wait_s = LOOK_EVERY_S
-        while not self._closing.wait(wait_s):
-            wait_s = LOOK_EVERY_S if self._look() else self._backoff.next_s()
+    def _keep(self) -> float:
+        return LOOK_EVERY_S if self._look() else self._backoff.next_s()
 
     def _look(self) -> bool:
         """Open the board if it is away, notice it if it went."""

@@ -128,16 +128,12 @@ def decode_entry(body: bytes | msgspec.Raw) -> Entry:
     return _entry_decoder.decode(body)
 
 
-def renumbered(body: bytes, seq: int, ref_seq: int | None, evidence: bytes | None) -> bytes:
-    """The entry under other numbers, with this evidence; all else stays as it is, also what only a later release knows.
-
-    Raises as `decode_entry`.
-    """
+def entry_with(body: bytes, **changes: object) -> bytes:
+    """The entry with other values in some fields; all else stays as it is, also what only a later release knows."""
     entry, fields = decode_entry(body), msgspec.msgpack.decode(body)
-    changed = msgspec.structs.replace(entry, seq=seq, ref_seq=ref_seq, evidence=evidence)
-    for at, (before, after) in enumerate(zip(msgspec.structs.astuple(entry), msgspec.structs.astuple(changed))):
-        if before != after:
-            fields[at] = after
+    for at, name in enumerate(Entry.__struct_fields__):
+        if changes.get(name, getattr(entry, name)) != getattr(entry, name):
+            fields[at] = changes[name]
     return _encoder.encode(fields)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hardware import DeviceFault
+from hardware import DeviceFault, http_relay
 from hardware.http_relay import HttpRelay, wire_fault
 from hardware.turnstile import Direction
 from tests.hardware.relay_boards import HttpBoard
@@ -67,6 +67,22 @@ def test_a_board_behind_a_default_route_is_not_pulsed(board: HttpBoard, tmp_path
     routes(tmp_path, "")
     relay.pulse(Direction.IN, 100)
     assert (edges(board)[0], relay.fault) == ("on", None)
+    relay.close()
+
+
+def test_a_look_that_fails_in_no_known_way_is_told_and_the_next_ones_go_on(
+    board: HttpBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nobody would look for the board any more, and it would pass for one in order."""
+    monkeypatch.setattr(http_relay, "LOOK_EVERY_S", 0.01)
+    relay = HttpRelay(board.url, "lo", routes(tmp_path, ""))
+    routes(tmp_path, DEFAULT.replace("0003", "what"))
+    until(lambda: relay.fault is not None)
+    assert "the relay board driver failed (ValueError" in str(relay.fault)
+    routes(tmp_path, "")
+    until(lambda: relay.fault is None)
+    routes(tmp_path, DEFAULT)
+    until(lambda: "default route" in str(relay.fault))
     relay.close()
 
 
