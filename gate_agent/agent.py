@@ -17,6 +17,7 @@ from gate_agent.acting import Acts
 from gate_agent.asking import Asker
 from gate_agent.board import Board
 from gate_agent.centre_client import USUAL_PATIENCE
+from gate_agent.ended_threads import EndedThreads
 from gate_agent.gate import Gate
 from gate_agent.health import Health
 from gate_agent.journal import CannotRecord, Journal
@@ -64,8 +65,11 @@ class Agent:
         self._opened = contextlib.ExitStack()
         self._monotonic_ns = monotonic_ns
         self.data_dir = data_dir
+        self._ended = EndedThreads()
         with self._opened:
             self._opened.callback(only_one(data_dir))
+            self._opened.callback(self._ended.close)
+            self._ended.listen()
             self._sync = sync = SyncView.open(data_dir)
             self._opened_journal = open_journal(data_dir, lambda: secrets.token_bytes(INCARNATION_BYTES), sync)
             entries = self._opened_journal.entries
@@ -95,7 +99,16 @@ class Agent:
                 asker = Asker(data_dir, sync, clocks, self.time, electronic_cards.PATIENCE)
                 lane.ask = electronic_cards.CardQuestions(lane.number, asker).ask
             self.photos = Photos(data_dir, Asker(data_dir, sync, clocks, self.time, USUAL_PATIENCE), self.board.wake)
-            self._health = Health(data_dir, gate_name, self.gate.standing, self._journal, self._world, sync, self.lanes)
+            self._health = Health(
+                data_dir,
+                gate_name,
+                self.gate.standing,
+                self._journal,
+                self._world,
+                sync,
+                self.lanes,
+                lambda: self._ended.names,
+            )
             self._retention = Retention(self._journal, entries.incarnation, sync, self._world.look)
             reads_codes = any(devices.cameras for devices in self.devices)
             self._selfcheck = SelfCheck(self._journal, reads_codes, lambda: self.time.now().record_ms)
@@ -105,9 +118,10 @@ class Agent:
         """Close what a crash left open, then let the lanes work."""
         self._journal.start()
         begun = self._opened_journal
-        if begun.aside is not None and begun.event is not None:
+        if begun.event is not None:
             name, world = begun.event, self._world.look()
-            log.error("a new journal begins (%s); the one before it lies in %s", name, begun.aside.name)
+            where = "is gone" if begun.aside is None else f"lies in {begun.aside.name}"
+            log.error("a new journal begins (%s); the one before it %s", name, where)
             self._journal.post(lambda entries: judging.append_event(entries, name, world))
         intents = self._journal.perform(lambda entries: entries.open_intents())
         if not isinstance(intents, CannotRecord):
@@ -119,10 +133,13 @@ class Agent:
         self._health.look_as_far_as_possible()
         threading.Thread(target=self.time.keep_looking, args=(self._stopping,), name="clock", daemon=True).start()
         threading.Thread(target=self._health.run, args=(self._stopping,), name="health", daemon=True).start()
-        watchdog = Watchdog(self._counters(), self._selfcheck.failure)
-        threading.Thread(target=watchdog.run, args=(self._stopping,), name="watchdog", daemon=True).start()
+        threading.Thread(target=self.watchdog().run, args=(self._stopping,), name="watchdog", daemon=True).start()
         threading.Thread(target=self._retention.run, args=(self._stopping,), name="retention", daemon=True).start()
         threading.Thread(target=self.photos.keep_keys, args=(self._stopping,), name="photos", daemon=True).start()
+
+    def watchdog(self) -> Watchdog:
+        """Fed while everything moves that must, no thread ended that is needed, and the self-check finds nothing."""
+        return Watchdog(self._counters(), lambda: self._ended.failure() or self._selfcheck.failure())
 
     def acts(self, held: Settings, pairing: Pairing | None = None) -> Acts:
         """What staff may do at this box, by the settings."""

@@ -101,11 +101,14 @@ def status(data_dir: Path) -> dict[str, object]:
 
 
 def _identity(data_dir: Path) -> Iterator[Finding]:
-    sync = SyncView.open(data_dir).read()
+    view = SyncView.open(data_dir)
+    sync = view.read()
     if sync.device is None:
         yield Finding(False, "this box is not enrolled: run gate-agent enrol with a code from the centre")
         return
     yield Finding(True, f"enrolled at {sync.url} as {sync.device.hex()}")
+    if view.is_on_copy:
+        yield Finding(True, "sync.db is damaged or gone: its copy is used, and gate-agent sync makes a new one")
     if sync.config is None:
         yield Finding(False, "the centre has not approved this box yet: an operator compares six characters there")
     for name, link in (("list", sync.list_link), ("entries", sync.entries_link)):

@@ -12,7 +12,7 @@ from gate_agent.agent import SPARE_KEY_BYTES, only_one
 from gate_agent.board import Board
 from gate_agent.commissioning import CODE_DIGITS, Commissioning, NotCommissioned, Operator
 from gate_agent.entries import Entries
-from gate_agent.events import EventWord
+from gate_agent.events import EventName, EventWord
 from gate_agent.faces import Face, FaceFacts
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.lane_state import LaneState
@@ -51,12 +51,13 @@ def commission_lane(
     with contextlib.ExitStack() as opened:
         opened.callback(only_one(data_dir))
         lists, sync = PassListHolder(data_dir), SyncView.open(data_dir)
-        journal = Journal(open_journal(data_dir, lambda: secrets.token_bytes(INCARNATION_BYTES), sync).entries)
+        begun = open_journal(data_dir, lambda: secrets.token_bytes(INCARNATION_BYTES), sync)
+        journal = Journal(begun.entries)
         opened.callback(journal.close)
         journal.start()
         world = WorldView(clocks_of_this_machine(), lists, sync, secrets.token_bytes(SPARE_KEY_BYTES))
 
-        def record(event: EventWord, wiring: Wiring | None = None) -> None:
+        def record(event: EventName, wiring: Wiring | None = None) -> None:
             def work(entries: Entries) -> bool:
                 judging.append_event(entries, event, world.look(), number, who=who)
                 if wiring is not None:
@@ -69,6 +70,8 @@ def commission_lane(
             if not written:
                 raise NotCommissioned("it cannot be recorded: the disk is full; make room first")
 
+        if begun.event is not None:
+            record(begun.event)
         devices = open_lane(choice.spec)
         opened.callback(devices.close)
         digits = "".join(secrets.choice("0123456789") for _ in range(CODE_DIGITS))

@@ -36,7 +36,7 @@ def fsync(path: Path) -> None:
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether SQLite says that the file itself is broken."""
-    return error.sqlite_errorcode & PRIMARY_CODE in DAMAGE
+    return getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE in DAMAGE  # a closed connection has no code
 
 
 def free_bytes(path: Path) -> int:

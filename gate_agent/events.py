@@ -59,6 +59,7 @@ class EventWord(StrEnum):
     BROWSER_PAIRED = "browser_paired"
     PAIRING_ENDED = "pairing_ended"
     # the journal itself
+    JOURNAL_LOST = "journal_lost"
     JOURNAL_SET_ASIDE = "journal_set_aside"
     JOURNAL_SUPERSEDED = "journal_superseded"
     JOURNAL_CLOSED = "journal_closed"

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from gate_agent import machine
+from gate_agent.box_alarms import SILENT_MS, BoxAlarms
 from gate_agent.entries_view import EntriesView
 from gate_agent.faces import Label
 from gate_agent.journal import Journal
-from gate_agent.journal_files import damaged_journals, superseded_journals
 from gate_agent.lanes import LaneThreads
 from gate_agent.machine import Machine, Strain
 from gate_agent.standing import Standing
-from gate_agent.status import Alarm, AlarmKind, DeviceKind, DeviceStatus, Status
-from gate_agent.sync_state import DEVICE_KEY, SyncView, sync_is_running
+from gate_agent.status import DeviceKind, DeviceStatus, Status
+from gate_agent.sync_state import DEVICE_KEY, SyncView
 from gate_agent.tally import Tally
 from gate_agent.world import World, WorldView
 from wire.signing import check_characters, public_key_of
 
 LOOK_EVERY_S = 1.0
-SILENT_MS = 60_000
-"""Sync writes down every 15 s how it stands: one that has not for this long is not running."""
 DISK_FULL_PERCENT = 95
 HANGS_MS = 10_000
 """A lane makes a turn at least every `lanes.IDLE_S`; one that has made none for so long is held by a driver."""
@@ -46,7 +44,9 @@ class Health:
         world: WorldView,
         sync: SyncView,
         lanes: Sequence[LaneThreads],
+        ended: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
+        """`ended`: the threads of the agent that ended by an exception."""
         self._data_dir = data_dir
         self._gate_name = gate_name
         self._standing = standing
@@ -58,8 +58,7 @@ class Health:
         self.looks = 0
         """Rises with every look, however far it came."""
         self._strain = Strain()
-        self._sync_seen_ms: int | None = None
-        self._alarmed_ms: dict[AlarmKind, int] = {}
+        self._alarms = BoxAlarms(data_dir, journal, sync, ended)
         self._turned: dict[int, tuple[int, int]] = {}  # by lane: its turns, and since when they are so many
         self._cut_short = 0
 
@@ -105,32 +104,6 @@ class Health:
         self._turned[number] = (turns, since_ms)
         return turns > 0 and now_ms - since_ms >= HANGS_MS
 
-    def _alarms(self, world: World) -> tuple[Alarm, ...]:
-        """What is wrong with the box; what stops a lane is the lane's own trouble."""
-        kinds = set(self._wrong(world))
-        since = {kind: self._alarmed_ms.get(kind, world.now.record_ms) for kind in kinds}
-        self._alarmed_ms = since
-        return tuple(Alarm(kind, since_ms=since[kind]) for kind in AlarmKind if kind in kinds)
-
-    def _wrong(self, world: World) -> Iterator[AlarmKind]:
-        if self._journal.is_displaced():
-            yield AlarmKind.JOURNAL_GONE
-        if damaged_journals(self._data_dir):
-            yield AlarmKind.JOURNAL_SET_ASIDE
-        if superseded_journals(self._data_dir):
-            yield AlarmKind.JOURNAL_SUPERSEDED
-        if self._strain.weak:
-            yield AlarmKind.UNDER_VOLTAGE
-        if self._sync_is_silent(world):
-            yield AlarmKind.SYNC_SILENT
-
-    def _sync_is_silent(self, world: World) -> bool:
-        """Whether sync has not been running for so long; being cut off from the centre is something else."""
-        now_ms = world.now.monotonic_ms
-        if self._sync_seen_ms is None or sync_is_running(self._data_dir):
-            self._sync_seen_ms = now_ms
-        return world.sync.device is not None and now_ms - self._sync_seen_ms >= SILENT_MS
-
     def _check(self) -> str:
         """What an operator compares before a gate is approved."""
         return check_characters(public_key_of((self._data_dir / DEVICE_KEY).read_bytes()))
@@ -148,7 +121,7 @@ class Health:
         readers = [reader for lane in self._lanes for reader in lane.readers]
         percent = computer.disk_percent
         status = Status(
-            alarms=self._alarms(world),
+            alarms=self._alarms.look(world, self._strain.weak),
             gate=self._gate_name,
             enrolled=sync.device is not None,
             check=self._check() if sync.device is not None and sync.config is None else "",

@@ -26,6 +26,8 @@ QUIET_S = 60
 UPDATE_FREE_BYTES = 512 * 1024 * 1024
 """Room for a release beside the running one, and for the day's entries."""
 NOT_WORKING = frozenset({LaneState.STARTING, LaneState.OUT_OF_ORDER})
+NOT_ADMITTING = frozenset({AlarmKind.NO_LIST})
+"""Alarms with which the gate as a whole does not do what it should, however its lanes stand."""
 NO_JOURNAL = frozenset({AlarmKind.RECORD, AlarmKind.JOURNAL_GONE})
 
 
@@ -34,11 +36,12 @@ class NoAnswer(Exception):
 
 
 def report(board: Board) -> dict[str, object]:
-    """All of it as JSON takes it. `ok`: every lane does what it should, and this was looked at a moment ago."""
+    """All of it as JSON takes it. `ok`: gate and lanes do what they should, and this was looked at a moment ago."""
     status = board.snapshot().status
-    frozen = board.status_age_ms() > FROZEN_MS
+    frozen, kinds = board.status_age_ms() > FROZEN_MS, {alarm.kind for alarm in alarms_of(status)}
+    working = not any(lane.state in NOT_WORKING for lane in status.lanes) and not kinds & NOT_ADMITTING
     return {
-        "ok": not frozen and not any(lane.state in NOT_WORKING for lane in status.lanes),
+        "ok": not frozen and working,
         "frozen": frozen,
         "lanes": {str(lane.lane): lane.state for lane in status.lanes},
         "alarms": list(dict.fromkeys(alarm.kind for alarm in alarms_of(status))),

@@ -160,6 +160,12 @@ class PassListHolder:
             return self._held
 
 
+def is_there(data_dir: Path) -> bool:
+    """Whether the list in force is on the disk; one that was deleted goes on as long as a lane holds it open."""
+    name = name_in_force(data_dir / FOLDER)
+    return name is not None and (data_dir / FOLDER / name).exists()
+
+
 def name_in_force(folder: Path) -> str | None:
     try:
         return (folder / CURRENT).read_text(encoding="ascii")

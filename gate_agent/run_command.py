@@ -76,7 +76,7 @@ def run(
     except (AlreadyRunning, JournalClosed) as error:
         fail(str(error))
     except (OSError, sqlite3.Error, ValueError) as error:  # ValueError: something in sync.db is not what sync wrote
-        fail(f"entries.db or sync.db in {data_dir} cannot be read ({error}): remove a damaged sync.db and enrol anew")
+        fail(f"entries.db or sync.db in {data_dir} cannot be read ({error}): remove a damaged sync.db, enrol anew")
     with agent:
         agent.start()
         port = held.screen.port if screen_port is None else screen_port

@@ -26,9 +26,19 @@ from gate_agent.chain import Broken, ChainWalk
 from gate_agent.disk import BUSY_TIMEOUT_S, fsync, read_only
 from gate_agent.entries import Entries
 from gate_agent.entries_schema import Before
-from gate_agent.events import EventWord
+from gate_agent.events import EventName, EventWord, say
 from gate_agent.journal_check import JournalDamaged
-from gate_agent.journal_files import CLOSED, LOG_SUFFIX, NAME, NEW_SUFFIX, SUPERSEDED, damaged_journals
+from gate_agent.journal_files import (
+    CLOSED,
+    LOG_SUFFIX,
+    NAME,
+    NEW_SUFFIX,
+    SUPERSEDED,
+    damaged_journals,
+    last_journal,
+    note_lost,
+    remember_journal,
+)
 from gate_agent.sync_state import Parting
 from wire.messages import (
     FIRST_HASH,
@@ -74,12 +84,21 @@ class Opened:
 
     entries: Entries
     aside: Path | None = None
-    event: EventWord | None = None
+    event: EventName | None = None
     """What the new journal should say of that."""
 
 
 def open_journal(data_dir: Path, new_incarnation: Callable[[], bytes], learnt: Learnt) -> Opened:
     """The journal of a data directory, or the one that must follow it now; made if there is none."""
+    opened = _opened(data_dir, new_incarnation, learnt)
+    try:
+        remember_journal(data_dir, opened.entries.incarnation)
+    except OSError:  # a full disk keeps no gate from starting
+        log.exception("which journal is written in now was not noted")
+    return opened
+
+
+def _opened(data_dir: Path, new_incarnation: Callable[[], bytes], learnt: Learnt) -> Opened:
     path = data_dir / NAME
     if path.exists():
         try:
@@ -96,8 +115,22 @@ def open_journal(data_dir: Path, new_incarnation: Callable[[], bytes], learnt: L
                 return Opened(entries)
             entries.close()
             return _followed(path, new_incarnation(), end)
+    event = None if path.exists() else _lost(data_dir, learnt)
     entries, aside = Entries.open(data_dir, new_incarnation, lambda damaged: _known_before(data_dir, damaged, learnt))
-    return Opened(entries, aside, None if aside is None else EventWord.JOURNAL_SET_ASIDE)
+    return Opened(entries, aside, event if aside is None else EventWord.JOURNAL_SET_ASIDE)
+
+
+def _lost(data_dir: Path, learnt: Learnt) -> EventName | None:
+    """What to say of a journal that is gone: there was one by our own note, or by the centre's receipts."""
+    last, known = last_journal(data_dir), [incarnation for incarnation, _ in learnt.journals()]
+    if last is None and not known:
+        return None
+    gone = last or (known[0] if len(known) == 1 else b"")
+    try:
+        note_lost(data_dir, gone, learnt.cursor(gone))
+    except OSError:  # the journal's own event says it all the same
+        log.exception("that a journal was lost could not be noted")
+    return say(EventWord.JOURNAL_LOST, gone.hex())
 
 
 class Learnt(Protocol):
@@ -249,7 +282,9 @@ def _known_before(data_dir: Path, damaged: Path | None, learnt: Learnt) -> Befor
     if found is not None:
         acknowledged = learnt.cursor(found.incarnation)
         return found if found.last_seq >= acknowledged else Superseded(found.incarnation, acknowledged)
-    known = learnt.journals()
+    last, known = last_journal(data_dir), learnt.journals()
+    if last is not None:
+        return Superseded(last, learnt.cursor(last))
     if len(known) == 1:
         return Superseded(*known[0])
     return LOST if known or damaged_journals(data_dir) else None

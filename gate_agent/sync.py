@@ -195,7 +195,9 @@ def _run_tasks(
     while not stop.wait(LOOK_AT_PARENT_EVERY_S):
         look_around()
         if store.is_displaced():
-            log.error("sync.db was deleted or replaced; sync ends, and whoever started it starts it with a new one")
+            log.error(
+                "sync.db was deleted, replaced or damaged; sync ends, and who started it starts it with a new one"
+            )
             stop.set()
     notify("STOPPING=1")
     for loop in (list_loop, entries_loop):

@@ -6,14 +6,17 @@ import fcntl
 import sqlite3
 import threading
 import weakref
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
-from gate_agent.disk import read_only
+from gate_agent import enrolment_copy
+from gate_agent.disk import is_damage, read_only
+from gate_agent.enrolment_copy import EnrolmentCopy
 from gate_agent.pruning import Acknowledged
 from gate_agent.time_trust import NO_EVIDENCE, Evidence, SignedTime
 from wire import keyset, signing
@@ -21,10 +24,13 @@ from wire.keyset import KeySet
 from wire.messages import GateConfig
 
 SYNC_DB, DEVICE_KEY = "sync.db", "device.key"
+SYNC_DAMAGED, SYNC_LOST_NOTE = "sync-damaged.db", "sync-lost.txt"
+"""What is left of a sync.db that was damaged, and the note of one that was gone, until service takes it away."""
 LOCK = "sync.lock"
 """Held by the one sync that writes here."""
 SCHEMA = 1
-MAX_DETAIL_CHARACTERS = 300
+
+T = TypeVar("T")
 
 
 class Task(StrEnum):
@@ -162,6 +168,15 @@ class Reader:
             entries_link=links.get(Task.ENTRIES),
         )
 
+    def enrolment(self) -> EnrolmentCopy | None:
+        """What its copy is to say; ValueError: the row is not what sync wrote."""
+        row = self.db.execute("SELECT url, device, root, key_set, config FROM enrolment").fetchone()
+        if row is None:
+            return None
+        url, device, root, key_set, config = row
+        unpacked = msgspec.msgpack.decode(config, type=GateConfig) if config else None
+        return EnrolmentCopy(enrolment_copy.FORMAT, url, device, root, key_set, unpacked)
+
     def acknowledged(self, incarnation: bytes) -> Acknowledged | None:
         sql = "SELECT through_seq, receipt FROM receipt WHERE incarnation = ?"
         row = self.db.execute(sql, (incarnation,)).fetchone()
@@ -204,58 +219,87 @@ class SyncView:
         self._inode: int | None = None
         self._changes: int | None = None
         self._state = SyncState()
+        self._on_copy = False
 
     @classmethod
     def open(cls, data_dir: Path) -> SyncView:
         """The view on this data directory."""
         return cls(data_dir)
 
+    @property
+    def is_on_copy(self) -> bool:
+        """Whether the last `read` had to do with the copy of the enrolment, because sync.db is damaged or gone."""
+        return self._on_copy
+
     def read(self) -> SyncState:
-        """The state now: read again only when the file changed, else a stat and one look at SQLite's counter."""
+        """The state now: read again only when the file changed, else a stat and one look at SQLite's counter.
+
+        Where the file cannot be read or is gone: what its copy says, and what was known before where there is none
+        (sqlite3.Error or ValueError while a file is there).
+        """
         with self._lock:
-            reader = self._open_reader()
-            if reader is not None:
-                (changes,) = reader.db.execute("PRAGMA data_version").fetchone()
-                if changes != self._changes and reader.is_ready():
-                    self._state = reader.state()
-                    self._changes = changes
+            failed: Exception | None = None
+            try:
+                reader = self._ready()
+                if reader is not None:
+                    (changes,) = reader.db.execute("PRAGMA data_version").fetchone()
+                    if changes != self._changes:
+                        self._state = reader.state()
+                        self._changes = changes
+                    self._on_copy = False
+                    return self._state
+            except (sqlite3.Error, ValueError) as error:  # ValueError: what stands in it is not what sync wrote
+                failed, self._changes = error, None
+            copy = enrolment_copy.load(self._path.parent)
+            self._on_copy = copy is not None
+            if copy is not None:
+                return SyncState(copy.url, copy.device, copy.keys(), copy.config)
+            if failed is not None:
+                raise failed
             return self._state
 
     def cursor(self, incarnation: bytes) -> int:
         """The last seq of this journal that the centre holds for good; 0 for none."""
-        with self._lock:
-            reader = self._open_reader()
-            return 0 if reader is None or not reader.is_ready() else reader.cursor(incarnation)
+        return self._ask(lambda reader: reader.cursor(incarnation), 0)
 
     def answer(self, request_id: bytes) -> RequestAnswer | None:
         """What sync did of a request; None: nothing yet."""
-        with self._lock, suppress(sqlite3.OperationalError):  # written by a release that answered nothing
-            reader = self._open_reader()
-            return None if reader is None or not reader.is_ready() else reader.answer(request_id)
-        return None
+        return self._ask(lambda reader: reader.answer(request_id), None)
 
     def acknowledged(self, incarnation: bytes) -> Acknowledged | None:
         """How far the centre holds this journal for good, with its receipt; None while it holds nothing."""
-        with self._lock:
-            reader = self._open_reader()
-            return None if reader is None or not reader.is_ready() else reader.acknowledged(incarnation)
+        return self._ask(lambda reader: reader.acknowledged(incarnation), None)
 
     def parting(self, incarnation: bytes) -> Parting | None:
         """Where the centre's history of this journal leaves the one here; None: as far as is known it does not."""
-        with self._lock, suppress(sqlite3.OperationalError):  # written by a release that looked for nothing of this
-            reader = self._open_reader()
-            return None if reader is None or not reader.is_ready() else reader.parting(incarnation)
-        return None
+        return self._ask(lambda reader: reader.parting(incarnation), None)
 
     def journals(self) -> list[tuple[bytes, int]]:
         """Every journal of this box that the centre ever acknowledged, and how far."""
-        with self._lock:
-            reader = self._open_reader()
-            return [] if reader is None or not reader.is_ready() else reader.journals()
+        return self._ask(lambda reader: reader.journals(), [])
 
     def evidence(self) -> Evidence:
         """What `TrustedTime` asks for."""
         return self.read().evidence
+
+    def _ask(self, question: Callable[[Reader], T], otherwise: T) -> T:
+        """`otherwise` where nobody can be asked: no file yet, a damaged one, one that lacks the table."""
+        with self._lock:
+            try:
+                reader = self._ready()
+                return otherwise if reader is None else question(reader)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:  # which is what a missing table is
+                    raise
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+        return otherwise
+
+    def _ready(self) -> Reader | None:
+        """None while the file is not there, or its tables are not."""
+        reader = self._open_reader()
+        return reader if reader is not None and reader.is_ready() else None
 
     def _open_reader(self) -> Reader | None:
         try:
@@ -279,3 +323,8 @@ def sync_is_running(data_dir: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def sync_was_lost(data_dir: Path) -> bool:
+    """Whether a sync.db was damaged or gone, and nobody has taken away what tells it."""
+    return any((data_dir / name).exists() for name in (SYNC_DAMAGED, SYNC_LOST_NOTE))

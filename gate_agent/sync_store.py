@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -10,11 +11,15 @@ from pathlib import Path
 
 import msgspec
 
-from gate_agent.disk import BUSY_TIMEOUT_S, write_whole
+from gate_agent import enrolment_copy
+from gate_agent.disk import BUSY_TIMEOUT_S, is_damage, write_whole
+from gate_agent.pass_list import PassList
 from gate_agent.sync_state import (
     DEVICE_KEY,
     SCHEMA,
+    SYNC_DAMAGED,
     SYNC_DB,
+    SYNC_LOST_NOTE,
     Enrolment,
     LinkTrouble,
     Parting,
@@ -28,6 +33,8 @@ from wire.messages import GateConfig
 
 MAX_DETAIL_CHARACTERS = 300
 ANSWERS_KEPT = 8
+
+log = logging.getLogger(__name__)
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS enrolment (
@@ -61,30 +68,39 @@ class SyncStore:
     """The writing side: one per process that writes (sync, enrolment, a test's set-up); any of its threads."""
 
     def __init__(self, data_dir: Path) -> None:
-        path = data_dir / SYNC_DB
-        path.touch(mode=0o600)
-        self._path, self._inode = path, path.stat().st_ino
+        """Opens sync.db, made if there is none. A damaged one makes way; what the box needs comes from its copy."""
+        self._data_dir = data_dir
+        self._path = path = data_dir / SYNC_DB
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        self._damaged = False
+        set_aside = False
+        try:
+            self._db = _opened(path)
+        except (sqlite3.DatabaseError, ValueError) as error:  # ValueError: what stands in it is not what sync wrote
+            if isinstance(error, sqlite3.DatabaseError) and not is_damage(error):
+                raise
+            log.exception("sync.db is damaged: it is set aside, and a new one made")
+            _set_aside(path)
+            set_aside = True
+            self._db = _opened(path)
+        self._inode = path.stat().st_ino
         self._reader = Reader(self._db)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is fetched or sent again
-        self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
+        self._in_step_with_copy(set_aside)
 
     def close(self) -> None:
         """Nothing can be written afterwards."""
         self._db.close()
 
     def is_displaced(self) -> bool:
-        """Whether the file was deleted or replaced: what is written from then on is nobody's."""
+        """Whether the file was deleted, replaced or damaged: what is written from then on is nobody's."""
         try:
-            return self._path.stat().st_ino != self._inode
+            return self._damaged or self._path.stat().st_ino != self._inode
         except FileNotFoundError:
             return True
 
     def read(self) -> SyncState:
         """The state now."""
-        with self._lock:
+        with self._lock, self._noticing_damage():
             return self._reader.state()
 
     def cursor(self, incarnation: bytes) -> int:
@@ -113,12 +129,14 @@ class SyncStore:
             db.execute("DELETE FROM link")
             columns = (enrolment.url, enrolment.device, enrolment.root, enrolment.key_set)
             db.execute("INSERT OR REPLACE INTO enrolment VALUES (1, ?, ?, ?, ?, NULL)", columns)
+        self._keep_copy()
 
     def keep_config(self, config: GateConfig, root: bytes) -> None:
         """The centre's answer to an approved gate; its key set was verified and names `root`."""
         with self._transaction() as db:
             packed = msgspec.msgpack.encode(config)
             db.execute("UPDATE enrolment SET config = ?, key_set = ?, root = ?", (packed, config.key_set, root))
+        self._keep_copy()
 
     def keep_receipt(self, incarnation: bytes, through_seq: int, receipt: bytes) -> None:
         """A receipt that was verified: this moves the cursor, and nothing else does."""
@@ -154,11 +172,81 @@ class SyncStore:
         with self._transaction() as db:
             db.execute(_NOTE, {"task": task, "kind": kind, "detail": detail, "now_ms": now_ms})
 
+    def _in_step_with_copy(self, set_aside: bool) -> None:
+        """What the box is enrolled as stands in sync.db and in its copy; a new sync.db has it from there."""
+        if self._reader.enrolment() is not None:
+            return self._keep_copy()
+        copy = enrolment_copy.load(self._data_dir)
+        if copy is None:
+            return None
+        log.error("sync.db was %s: the enrolment comes from its copy", "damaged" if set_aside else "gone")
+        if not set_aside:
+            self._write(SYNC_LOST_NOTE, b"sync.db was gone; a new one was made from its copy\n")
+        self.keep_enrolment(Enrolment(copy.url, copy.device, copy.root, copy.key_set))
+        if copy.config is not None:
+            self.keep_config(copy.config, copy.root)
+        held = PassList.open(self._data_dir)
+        return None if held is None else self.raise_floor(held.head.signed_at_ms)
+
+    def _keep_copy(self) -> None:
+        with self._lock:
+            held = self._reader.enrolment()
+        if held is not None:
+            self._write(enrolment_copy.NAME, enrolment_copy.packed(held))
+
+    def _write(self, name: str, data: bytes) -> None:
+        """A small file, if it is not there yet as it should be; a disk that takes nothing keeps nobody from working."""
+        path = self._data_dir / name
+        try:
+            if not path.exists() or path.read_bytes() != data:
+                write_whole(path, data)
+        except OSError:
+            log.exception("%s could not be written", name)
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._db:
+        with self._lock, self._noticing_damage(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             yield self._db
+
+    @contextmanager
+    def _noticing_damage(self) -> Iterator[None]:
+        """A file that breaks meanwhile is given up (`is_displaced`), so that the next start makes another."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            self._damaged = self._damaged or is_damage(error)
+            raise
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """The file with its tables, looked through. Raises what is wrong with it: sqlite3.DatabaseError or ValueError."""
+    path.touch(mode=0o600)
+    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is fetched or sent again
+        db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
+        (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise ValueError(f"{path.name}: {verdict}")
+        held = Reader(db).enrolment()
+        if held is not None and held.keys() is None:
+            raise ValueError(f"{path.name}: the root key did not sign the key set")
+    except BaseException:  # whatever it was, the file is let go of
+        db.close()
+        raise
+    return db
+
+
+def _set_aside(path: Path) -> None:
+    """Only the newest is kept: nothing in it is precious, but service may want to see what the card did."""
+    for suffix in ("", "-wal", "-shm"):
+        aside = path.with_name(SYNC_DAMAGED + suffix)
+        aside.unlink(missing_ok=True)
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside)
 
 
 def store_enrolment(data_dir: Path, enrolment: Enrolment, private_key: bytes, config: GateConfig | None = None) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gate_agent.time_trust import RTC_AGREES_MS, RTC_LOOK_EVERY_MS, Evidence, Now, RtcReading, judge
+from gate_agent.time_trust import RTC_AGREES_MS, RTC_LOOK_EVERY_MS, Evidence, Now, RtcReading, SignedTime, judge
 
 STEP_MS = 60_000
 """A jump of the OS clock against the boot clock beyond this: somebody set it, and nothing set from it is believed."""
@@ -48,6 +48,7 @@ class TrustedTime:
         self._written_ms = written_ms
         self._lock = threading.Lock()
         self._floor_ms: int | None = None
+        self._signed: SignedTime | None = None
         self._rtc: RtcReading | None = None
         self._os_ahead_ms: int | None = None
         self._stepped_boot_ms: int | None = None
@@ -58,7 +59,8 @@ class TrustedTime:
         with self._lock:
             boot_ms, os_ms = self._look_at_clocks()
             self._floor_ms = _later(_later(self._floor_ms, evidence.floor_ms), written_ms)
-            known = Evidence(evidence.signed, self._floor_ms)
+            self._signed = self._newest(evidence.signed)
+            known = Evidence(self._signed, self._floor_ms)
             judged = judge(known, self._clocks.boot_id, boot_ms, self._rtc, self._stepped_boot_ms)
             record_ms = os_ms if judged.at_ms is None else judged.at_ms
             return Now(judged.at_ms, judged.trust, boot_ms, record_ms, self._floor_ms, judged.untrusted_ms)
@@ -87,6 +89,14 @@ class TrustedTime:
             before = self._rtc
             if before is None or abs(at_ms - before.at_ms - (boot_ms - before.boot_ms)) <= RTC_AGREES_MS:
                 self._rtc = RtcReading(at_ms, boot_ms)
+
+    def _newest(self, learnt: SignedTime | None) -> SignedTime | None:
+        """What was once learnt in this boot stays known, whatever becomes of the file it was learnt from."""
+        held = self._signed
+        if held is None or held.boot_id != self._clocks.boot_id:
+            return learnt
+        is_newer = learnt is not None and learnt.boot_id == held.boot_id and learnt.boot_ms >= held.boot_ms
+        return learnt if is_newer else held
 
     def _look_at_clocks(self) -> tuple[int, int]:
         """Boot clock and OS clock; whether the latter jumped since the last look."""

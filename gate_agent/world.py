@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gate_agent.pass_list import PassList, PassListHolder
 from gate_agent.sync_state import SyncState, SyncView
-from gate_agent.time_trust import Now
+from gate_agent.time_trust import Evidence, Now
 from gate_agent.trusted_time import Clocks, TrustedTime
 from gate_agent.uses import Today
 from gate_agent.venue import Venue
@@ -101,7 +101,14 @@ class WorldView:
         self._spare_key = spare_key
         self._held: tuple[PassList | None, SyncState] = (None, sync.read())
         self._look_again_ms = 0
-        self.time = TrustedTime(lambda: self._held[1].evidence, clocks, written_ms)
+        self.time = TrustedTime(self._evidence, clocks, written_ms)
+
+    def _evidence(self) -> Evidence:
+        """What sync has learnt; where its file was lost, the head of the list held still gives a floor."""
+        held, evidence = self._held[0], self._held[1].evidence
+        if held is None or evidence.floor_ms is not None:
+            return evidence
+        return replace(evidence, floor_ms=held.head.signed_at_ms)
 
     def look(self) -> World:
         """The world now; list and keys as they were at most LOOK_AGAIN_MS ago."""

@@ -64,7 +64,18 @@ ALARMS: Mapping[AlarmKind, AlarmWords] = MappingProxyType(
             ("记录文件被人删除或替换，已停止放行", "The journal was deleted or replaced, admission stopped"),
             ("请重新启动闸机程序，并报修", "Start the gate program anew, call service"),
         ),
+        AlarmKind.NO_LIST: AlarmWords(
+            ("本机没有名单文件", "There is no list on this box"),
+            (
+                "请接通网络，名单会自动下载；连不上时请用 U 盘导入名单；没有名单不能放行",
+                "Connect it and the list comes; cut off, import it from a stick. Without one nobody is admitted",
+            ),
+        ),
         AlarmKind.FORCED: AlarmWords(("{lane} 号通道有人闯闸", "Lane {lane} forced"), ("请到通道查看", "Go and look")),
+        AlarmKind.PART_ENDED: AlarmWords(
+            ("闸机程序的一部分停了", "A part of the gate program has ended"),
+            ("请重新启动闸机程序，并报修", "Start the gate program anew, call service"),
+        ),
         AlarmKind.TAMPER: AlarmWords(
             ("{lane} 号通道闸机外壳被打开", "Lane {lane} housing open"),
             (
@@ -109,6 +120,13 @@ ALARMS: Mapping[AlarmKind, AlarmWords] = MappingProxyType(
             ("{lane} 号通道多次开闸没有人通过", "Lane {lane} opened several times and nobody passed"),
             ("请到通道看闸机是否卡住，或有人反复试码", "Look whether the arm is stuck, or somebody keeps trying"),
         ),
+        AlarmKind.JOURNAL_LOST: AlarmWords(
+            ("原来的记录文件不见了，已另起新记录", "The journal was gone, a new one was begun"),
+            (
+                "放行照常；请报修，查明原因：没有上传的入园记录可能丢失",
+                "Admission goes on; call service to find out why: entries that were not sent may be lost",
+            ),
+        ),
         AlarmKind.JOURNAL_SET_ASIDE: AlarmWords(
             ("原来的记录文件已损坏，另存后换了新的", "The journal was damaged, set aside, and a new one begun"),
             ("放行照常；请报修，由维修人员取走旧文件", "Admission goes on; call service to take the old file away"),
@@ -118,6 +136,13 @@ ALARMS: Mapping[AlarmKind, AlarmWords] = MappingProxyType(
             (
                 "放行照常；请报修，由平台核对旧记录",
                 "Admission goes on; call service, the platform compares the old journal",
+            ),
+        ),
+        AlarmKind.SYNC_LOST: AlarmWords(
+            ("与中心同步的数据损坏或丢失，已用副本", "What sync had learnt was damaged or lost; its copy is used"),
+            (
+                "放行照常，不用重新登记；请报修，检查存储卡",
+                "Admission goes on, no enrolment is needed; call service to look at the card",
             ),
         ),
         AlarmKind.UNDER_VOLTAGE: AlarmWords(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from gate_agent import machine
+from gate_agent import enrolment_copy, journal_files, machine
+from gate_agent.box_alarms import SILENT_MS
 from gate_agent.faces import IDLE, LaneTrouble
-from gate_agent.health import CUT_SHORT_LIMIT, HANGS_MS, SILENT_MS, Health
+from gate_agent.health import CUT_SHORT_LIMIT, HANGS_MS, Health
 from gate_agent.health_report import report
 from gate_agent.lane_state import LaneState
 from gate_agent.lanes import LaneThreads
@@ -29,10 +31,11 @@ from hardware.devices import LaneDevices
 from hardware.simulated_turnstile import TurnstileTrouble
 from hardware.turnstile import Direction
 from tests.gate_agent.boxes import HandSetClocks
-from tests.gate_agent.stage import Stage, stage_at
+from tests.gate_agent.stage import Stage, admitted, stage_at
 from tests.gate_agent.test_lanes import PlayedReader
 from tests.gate_agent.venue import NOW_MS, VERSION, Venue
 from tests.waiting import until
+from tests.wire import samples
 from wire.reasons import Reason
 
 
@@ -59,7 +62,10 @@ class Ward:
         stage.lanes[0].way = Way.LEFT
         standing = stage.gate.standing
         self.lanes = lanes
-        self.health = Health(stage.data_dir, "东门", standing, stage.journal, self.world, sync, lanes)
+        self.ended: list[str] = []
+        self.health = Health(
+            stage.data_dir, "东门", standing, stage.journal, self.world, sync, lanes, lambda: self.ended
+        )
 
     def look(self) -> Status:
         """One look, after files are looked at again."""
@@ -191,11 +197,52 @@ def test_a_journal_deleted_under_it_stops_all_lanes_and_says_why(ward: Ward) -> 
     assert ward.rest(1) is Reason.CANNOT_RECORD
 
 
+def test_a_journal_that_was_gone_at_the_start_calls_for_staff_until_service_took_the_note_away(ward: Ward) -> None:
+    Venue().settle(ward.stage.data_dir)
+    journal_files.note_lost(ward.stage.data_dir, samples.INCARNATION, 7)
+    assert ward.alarms() == [AlarmKind.JOURNAL_LOST]
+    [note] = journal_files.lost_journals(ward.stage.data_dir)
+    assert "the centre has its entries up to 7" in note.read_text()
+    note.unlink()
+    assert ward.alarms() == []
+
+
+def test_a_list_that_was_deleted_calls_for_staff_while_lanes_go_on_with_what_they_hold(ward: Ward) -> None:
+    assert ward.alarms() == [], "a box that is no gate yet has none"
+    venue = Venue()
+    ticket = venue.issue()
+    venue.settle(ward.stage.data_dir)
+    assert ward.alarms() == []
+    shutil.rmtree(ward.stage.data_dir / "lists")
+    assert ward.alarms() == [AlarmKind.NO_LIST]
+    assert ward.states() == [OPEN, OPEN]
+    assert admitted(ward.stage.show(ticket.text))
+    assert not report(ward.stage.board)["ok"]
+    venue.feed.install(ward.stage.data_dir)
+    assert ward.alarms() == []
+
+
+def test_a_sync_db_that_is_gone_calls_for_staff(ward: Ward) -> None:
+    Venue().settle(ward.stage.data_dir)
+    for left in ward.stage.data_dir.glob("sync.db*"):
+        left.unlink()
+    assert ward.alarms() == [AlarmKind.SYNC_LOST]
+    assert ward.states() == [OPEN, OPEN]
+
+
+def test_a_thread_of_the_agent_that_ended_calls_for_staff(ward: Ward) -> None:
+    Venue().settle(ward.stage.data_dir)
+    assert ward.alarms() == []
+    ward.ended.append("photos")
+    assert ward.alarms() == [AlarmKind.PART_ENDED]
+
+
 def test_what_cannot_be_read_is_no_lane_in_order(ward: Ward) -> None:
     Venue().settle(ward.stage.data_dir)
     assert ward.states() == [OPEN, OPEN]
     (ward.stage.data_dir / "garbage").write_bytes(b"no database" * 1_000)
     (ward.stage.data_dir / "garbage").rename(ward.stage.data_dir / "sync.db")
+    (ward.stage.data_dir / enrolment_copy.NAME).unlink()
     ward.clocks.advance(LOOK_AGAIN_MS)
     for _ in range(CUT_SHORT_LIMIT - 1):
         ward.health.look_as_far_as_possible()
@@ -211,6 +258,7 @@ def test_a_file_that_says_nonsense_does_not_leave_the_last_good_state_on_the_scr
     assert ward.states() == [OPEN, OPEN]
     with closing(sqlite3.connect(ward.stage.data_dir / "sync.db")) as db, db:
         db.execute("UPDATE enrolment SET config = x'c1'")
+    (ward.stage.data_dir / enrolment_copy.NAME).unlink()
     for _ in range(CUT_SHORT_LIMIT):
         ward.clocks.advance(LOOK_AGAIN_MS)
         ward.health.look_as_far_as_possible()
@@ -224,6 +272,7 @@ def test_a_fire_is_noticed_whatever_a_damaged_file_says(ward: Ward) -> None:
     assert ward.states() == [OPEN, OPEN]
     with closing(sqlite3.connect(stage.data_dir / "sync.db")) as db, db:
         db.execute("UPDATE enrolment SET config = x'c1'")
+    (stage.data_dir / enrolment_copy.NAME).unlink()
     stage.arms[0].trouble(TurnstileTrouble.FIRE)
     assert stage.gate.standing.fire
 

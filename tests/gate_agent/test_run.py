@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from gate_agent import enrolment_copy
+from gate_agent.entries_view import EntriesView
 from gate_agent.trusted_time import device_clock_ns
 from hardware.phone_screen import Look, draw_nobody, draw_phone
 from hardware.pty_scanner import PtyScanner
@@ -268,16 +271,71 @@ def test_a_wrong_setting_ends_it_with_a_sentence(tmp_path: Path, options: list[s
     assert "Traceback" not in told.stderr
 
 
+@pytest.mark.parametrize("damage", ["no database", "nonsense in it", "deleted"])
+def test_with_a_damaged_sync_db_it_admits_by_the_copy_and_says_so(tmp_path: Path, damage: str) -> None:
+    venue = Venue()
+    ticket = venue.issue()
+    venue.settle(tmp_path)
+    harm(tmp_path, damage)
+    scanner = PtyScanner()
+    with running(tmp_path, [lane(1, scanner.path, tmp_path)]) as agent:
+        scanner.type(ticket.text)
+        agent.await_pulse(0)
+        until(lambda: "sync_lost" in health(agent)["alarms"], what="the alarm")
+    scanner.close()
+
+
 @pytest.mark.parametrize("damage", ["no database", "nonsense in it"])
-def test_a_damaged_sync_db_ends_a_start_with_a_sentence_that_names_it(tmp_path: Path, damage: str) -> None:
+def test_without_a_copy_a_damaged_sync_db_ends_a_start_with_a_sentence_that_names_it(
+    tmp_path: Path, damage: str
+) -> None:
     venue_module.enrol(tmp_path)
-    if damage == "no database":
-        (tmp_path / "sync.db").write_bytes(b"no database" * 1_000)
-    else:
-        with closing(sqlite3.connect(tmp_path / "sync.db")) as db, db:
-            db.execute("UPDATE enrolment SET config = x'c1'")
+    harm(tmp_path, damage)
+    (tmp_path / enrolment_copy.NAME).write_bytes(b"damaged too")
     told = gate_agent("run", "--data", str(tmp_path), "--simulate", "--no-sync")
     assert (told.returncode, "remove a damaged sync.db" in told.stderr, "Traceback" in told.stderr) == (1, True, False)
+
+
+def harm(data_dir: Path, damage: str) -> None:
+    """What a card, or somebody, may do to sync.db."""
+    if damage == "no database":
+        (data_dir / "sync.db").write_bytes(b"no database" * 1_000)
+    elif damage == "deleted":
+        for left in data_dir.glob("sync.db*"):
+            left.unlink()
+    else:
+        with closing(sqlite3.connect(data_dir / "sync.db")) as db, db:
+            db.execute("UPDATE enrolment SET config = x'c1'")
+
+
+def test_a_deleted_journal_is_missed_although_the_centre_never_heard_of_it(tmp_path: Path) -> None:
+    venue = Venue()
+    ticket = venue.issue()
+    venue.settle(tmp_path)
+    scanner = PtyScanner()
+    with running(tmp_path, [lane(1, scanner.path, tmp_path)]) as agent:
+        scanner.type(ticket.text)
+        agent.await_pulse(0)
+        agent.stop()
+    with EntriesView.open(tmp_path) as view:
+        gone = view.incarnation.hex()
+    for left in tmp_path.glob("entries.db*"):
+        left.unlink()
+    with running(tmp_path, [lane(1, scanner.path, tmp_path)]) as agent:
+        first = agent.entries()[0]
+        assert (first.kind, first.reason) == (EntryKind.EVENT, f"journal_lost: {gone}")
+        assert "journal_lost" in health(agent)["alarms"]
+    scanner.close()
+
+
+def test_a_deleted_list_is_missed_and_the_sentence_says_what_to_do(tmp_path: Path) -> None:
+    Venue().settle(tmp_path)
+    shutil.rmtree(tmp_path / "lists")
+    with running(tmp_path, ["1:reader=sim,turnstile=sim"]) as agent:
+        told = health(agent)
+        assert (told["ok"], told["alarms"]) == (False, ["no_list"])
+        with urllib.request.urlopen(agent.ready["screen"] + "/staff") as page:
+            assert "请接通网络，名单会自动下载" in page.read().decode()
 
 
 def gate_agent(*arguments: str) -> subprocess.CompletedProcess[str]:

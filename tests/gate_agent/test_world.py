@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from gate_agent import enrolment_copy
 from gate_agent.pass_list import PassListHolder
 from gate_agent.sync_state import SyncView
 from gate_agent.sync_store import SyncStore
@@ -84,6 +85,7 @@ def test_what_could_not_be_read_is_not_given_as_it_was_to_whoever_asks_next(
     assert later(view, clocks).list_version == (1, VERSION)
     (tmp_path / "garbage").write_bytes(b"no database" * 1_000)
     (tmp_path / "garbage").rename(tmp_path / "sync.db")
+    (tmp_path / enrolment_copy.NAME).unlink()
     clocks.advance(LOOK_AGAIN_MS)
     for _ in range(2):
         with pytest.raises(sqlite3.DatabaseError):
