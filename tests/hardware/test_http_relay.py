@@ -75,7 +75,7 @@ def test_a_look_that_fails_in_no_known_way_is_told_and_the_next_ones_go_on(
 ) -> None:
     """Else nobody would look for the board any more, and it would pass for one in order."""
     monkeypatch.setattr(http_relay, "LOOK_EVERY_S", 0.01)
-    relay = HttpRelay(board.url, "lo", routes(tmp_path, ""))
+    relay = HttpRelay({Direction.IN: board.url}, "lo", routes(tmp_path, ""))
     routes(tmp_path, DEFAULT.replace("0003", "what"))
     until(lambda: relay.fault is not None)
     assert "the relay board driver failed (ValueError" in str(relay.fault)
