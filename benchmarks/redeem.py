@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 from benchmarks import rounds
@@ -51,10 +52,10 @@ CLIENTS = 8
 PEER_PER_S, PEER_CPU_MS = (17, 19), (45, 51)
 
 
-def requests_for(device: Enrolled, tickets: Sequence[Ticket]) -> list[tuple[bytes, bytes]]:
-    """Each ticket's request as it goes over the wire, and its body; signed now."""
+def requests_for(devices: Sequence[Enrolled], tickets: Sequence[Ticket]) -> list[tuple[bytes, bytes]]:
+    """Each ticket's request as it goes over the wire, and its body; signed now, by the devices in turn."""
     made = []
-    for one in tickets:
+    for device, one in zip(cycle(devices), tickets, strict=False):
         body = encode_redeem(Redeem(REDEEM_FORMAT, secrets.token_bytes(16), one.token))
         now_ms = time.time_ns() // 1_000_000
         headers = sign_request(device.private, device.device.id, "POST", PATH, body, now_ms, secrets.token_bytes(16))
@@ -65,7 +66,7 @@ def requests_for(device: Enrolled, tickets: Sequence[Ticket]) -> list[tuple[byte
 
 
 def ask_all(port: int, requests: Sequence[tuple[bytes, bytes]], clients: int) -> list[bytes]:
-    """The answers' bodies, asked for by so many clients at once, each on one connection."""
+    """The answers' bodies, asked for by so many clients at once, each on one connection and from its own device."""
     answers: list[bytes] = [b""] * len(requests)
 
     def ask(first: int) -> None:
@@ -88,21 +89,22 @@ def ask_all(port: int, requests: Sequence[tuple[bytes, bytes]], clients: int) ->
 
 
 def all_admitted(
-    answers: Sequence[bytes], requests: Sequence[tuple[bytes, bytes]], device: bytes, keys: KeySet
+    answers: Sequence[bytes], requests: Sequence[tuple[bytes, bytes]], devices: Sequence[Enrolled], keys: KeySet
 ) -> bool:
     """Whether every answer is signed and admits."""
-    read = [read_answer(data, device, body, keys, None) for data, (_, body) in zip(answers, requests, strict=True)]
+    asked = zip(cycle(devices), answers, (body for _, body in requests), strict=False)
+    read = [read_answer(data, one.device.id, body, keys, None) for one, data, body in asked]
     return all(isinstance(one, RedeemAnswer) and one.reason is None for one in read)
 
 
-def record(centre: Centre, device: Enrolled, tickets: Sequence[Ticket]) -> list[list[Statement]]:
+def record(centre: Centre, devices: Sequence[Enrolled], tickets: Sequence[Ticket]) -> list[list[Statement]]:
     """The statements of each check as the driver gets them."""
     said: list[list[Statement]] = []
     rulebook, commits = Rulebook(centre), SharedCommits(centre.engine)
     with centre.read() as connection:
         signer = open_service_key(connection, centre.secrets)
-    rulebook.venue(device.device.venue_id)
-    for one in tickets:
+    rulebook.venue(devices[0].device.venue_id)
+    for device, one in zip(cycle(devices), tickets, strict=False):
         asked = Redeem(REDEEM_FORMAT, secrets.token_bytes(16), one.token)
         with statements_of(centre) as seen:
             answer = redeem(centre, commits, rulebook, device.device, asked, encode_redeem(asked), signer)
@@ -119,38 +121,39 @@ def measure(kind: str, checks: int, folder: Path) -> dict[str, float]:
     with databases(kind, folder) as make:
         base = make.url("base")
         centre = new_centre(base, folder)
-        device, tickets = enrol(centre, "H1"), sell(centre, total + 1)
-        first = requests_for(device, tickets[-1:])
+        devices = [enrol(centre, f"H{number}") for number in range(CLIENTS)]
+        tickets = sell(centre, total + CLIENTS)
+        first = requests_for(devices, tickets[-CLIENTS:])
         secret_file = centre.settings.secret_file
-        with web(base, secret_file) as begun:  # its first check begins the device's journal
+        with web(base, secret_file) as begun:  # the first check begins a device's journal
             ask_all(begun.port, first, 1)
         keys = keys_of(centre)
         centre.engine.dispose()
         recorded = opened(make.copy(base, "recorded"), secret_file)
-        statements = record(recorded, device, tickets[:total])
+        statements = record(recorded, devices, tickets[:total])
         recorded.engine.dispose()
         [count] = {len(each) for each in statements}
         floor, served = Floor(make.copy(base, "floor")), make.copy(base, "served")
         with web(served, secret_file) as centre_web:
-            figures = _rounds(checks, device, tickets, statements, floor, keys, centre_web)
+            figures = _rounds(checks, devices, tickets, statements, floor, keys, centre_web)
     return {"statements": count, **figures}
 
 
 def _rounds(
-    checks: int, device: Enrolled, tickets: Sequence[Ticket], statements: Sequence[Sequence[Statement]], floor: Floor,
-    keys: KeySet, centre_web: Web,
+    checks: int, devices: Sequence[Enrolled], tickets: Sequence[Ticket], statements: Sequence[Sequence[Statement]],
+    floor: Floor, keys: KeySet, centre_web: Web,
 ) -> dict[str, float]:  # fmt: skip
-    seconds: dict[str, list[float]] = {"http": [], "floor": [], "cpu": [], "alone": []}
+    seconds: dict[str, list[float]] = {"http": [], "floor": [], "cpu": []}
     for number in range(rounds.ROUNDS + 1):
         part = slice(number * checks, (number + 1) * checks)
-        asked = requests_for(device, tickets[part])
+        asked = requests_for(devices, tickets[part])
         floor_s = rounds.seconds(partial(floor.play, statements[part])) / checks
         cpu_before = centre_web.cpu_s()
         began = time.perf_counter()
         answers = ask_all(centre_web.port, asked, CLIENTS)
         http_s = (time.perf_counter() - began) / checks
         cpu_s = (centre_web.cpu_s() - cpu_before) / checks
-        assert all_admitted(answers, asked, device.device.id, keys)
+        assert all_admitted(answers, asked, devices, keys)
         if number:
             for name, value in (("http", http_s), ("floor", floor_s), ("cpu", cpu_s)):
                 seconds[name].append(value)

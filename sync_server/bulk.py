@@ -45,9 +45,9 @@ def insert_few(connection: Connection, parts: Sequence[Part]) -> list[int]:
     """A few rows into several tables, as `insert_missing`: on PostgreSQL by one statement."""
     if is_sqlite(connection):
         return [insert_missing(connection, table, rows) for table, rows in parts]
-    shapes = tuple((table, tuple(rows[0]), len(rows)) for table, rows in parts)
-    values = tuple(value for _, rows in parts for row in rows for value in row.values())
-    return list(connection.exec_driver_sql(_postgres_few(shapes), values).one())
+    shapes = tuple((table, tuple(rows[0]), len(rows) == 1) for table, rows in parts)
+    values = chain.from_iterable(rows[0].values() if len(rows) == 1 else _columns(rows) for _, rows in parts)
+    return list(connection.exec_driver_sql(_postgres_few(shapes), tuple(values)).one())
 
 
 def _insert_sqlite(
@@ -55,20 +55,22 @@ def _insert_sqlite(
 ) -> int:
     """All values in one VALUES list; SQLAlchemy keeps a UUID there as its 32 hexadecimal digits."""
     values = list(chain.from_iterable(row.values() for row in rows))
-    for place, name in enumerate(names):
-        if isinstance(table.c[name].type, sa.Uuid):
-            for at in range(place, len(values), len(names)):
-                value = values[at]
-                values[at] = value.hex if isinstance(value, UUID) else value
+    for place in _uuid_places(table, names):
+        for at in range(place, len(values), len(names)):
+            value = values[at]
+            values[at] = value.hex if isinstance(value, UUID) else value
     return connection.exec_driver_sql(_sqlite_statement(table, names, len(rows)), tuple(values)).rowcount
 
 
 def _insert_postgres(
     connection: Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[Mapping[str, Value]]
 ) -> int:
+    return connection.exec_driver_sql(_postgres_statement(table, names), tuple(_columns(rows))).rowcount
+
+
+def _columns(rows: Sequence[Mapping[str, Value]]) -> list[list[Value]]:
     """One array per column, so the statement is the same for any number of rows."""
-    columns = tuple([row[name] for row in rows] for name in names)
-    return connection.exec_driver_sql(_postgres_statement(table, names), columns).rowcount
+    return [list(column) for column in zip(*(row.values() for row in rows), strict=True)]
 
 
 def _copy_postgres(
@@ -82,6 +84,11 @@ def _copy_postgres(
             stream.write_row(tuple(row.values()))
 
 
+@lru_cache
+def _uuid_places(table: sa.Table, names: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(place for place, name in enumerate(names) if isinstance(table.c[name].type, sa.Uuid))
+
+
 @lru_cache(maxsize=256)
 def _sqlite_statement(table: sa.Table, names: tuple[str, ...], count: int) -> str:
     row = "(" + ", ".join("?" * len(names)) + ")"
@@ -91,7 +98,7 @@ def _sqlite_statement(table: sa.Table, names: tuple[str, ...], count: int) -> st
 @lru_cache
 def _postgres_statement(table: sa.Table, names: tuple[str, ...]) -> str:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
-    arrays = ", ".join(f"%s::{table.c[name].type.compile(dialect)}[]" for name in names)
+    arrays = ", ".join(f"%b::{table.c[name].type.compile(dialect)}[]" for name in names)
     return " ".join([_into(table, names), "SELECT * FROM", f"unnest({arrays})", "ON CONFLICT DO NOTHING"])
 
 
@@ -104,13 +111,19 @@ def _postgres_copy(table: sa.Table, names: tuple[str, ...]) -> tuple[str, tuple[
 
 
 @lru_cache(maxsize=64)
-def _postgres_few(shapes: tuple[tuple[sa.Table, tuple[str, ...], int], ...]) -> str:
-    """One common table expression per table, and how many rows each took."""
+def _postgres_few(shapes: tuple[tuple[sa.Table, tuple[str, ...], bool], ...]) -> str:
+    """One common table expression per table, of one row or of arrays, and how many rows each took.
+
+    psycopg reads a statement of more than 50 parameters anew each time, which costs more than all the rest.
+    """
     inserts, counts = [], []
-    for number, (table, names, count) in enumerate(shapes):
-        row = "(" + ", ".join(["%s"] * len(names)) + ")"
-        into = " ".join([_into(table, names), "VALUES", ", ".join([row] * count), "ON CONFLICT DO NOTHING RETURNING 1"])
-        inserts.append(f"part_{number} AS ({into})")
+    for number, (table, names, is_one) in enumerate(shapes):
+        into = _postgres_statement(table, names)
+        if is_one:
+            into = " ".join(
+                [_into(table, names), "VALUES (", ", ".join(["%s"] * len(names)), ") ON CONFLICT DO NOTHING"]
+            )
+        inserts.append(f"part_{number} AS ({into} RETURNING 1)")
         counts.append(f"(SELECT count(*) FROM part_{number})")  # noqa: S608  a number of ours
     return " ".join(["WITH", ", ".join(inserts), "SELECT", ", ".join(counts)])
 

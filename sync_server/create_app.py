@@ -73,8 +73,7 @@ def _healthz() -> Response:
 
 
 def _add_security_headers(response: Response) -> Response:
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
+    response.headers.extend(SECURITY_HEADERS)
     return response
 
 

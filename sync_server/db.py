@@ -19,14 +19,19 @@ from hashlib import sha256
 from typing import Any, TypeVar
 from uuid import UUID
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
+from sync_server.clock import now_ms as wall_clock_ms
 from sync_server.errors import ConfigurationError
 
 SQLITE_BUSY_TIMEOUT_MS = 10_000
 POOL_SIZE = 20  # 16 web threads and some room
+PAUSE_MS = 1_000
+"""A connection to PostgreSQL that was in use so recently is believed; after a pause it is asked, which takes time."""
 MAX_BIND_VALUES = 30_000  # SQLite takes 32,766 in one statement, PostgreSQL 65,535
 
 metadata = sa.MetaData(
@@ -61,7 +66,10 @@ def open_engine(url: str) -> Engine:
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
     if parsed.drivername == "postgresql+psycopg":
-        return sa.create_engine(parsed, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_pre_ping=True)
+        engine = sa.create_engine(parsed, pool_size=POOL_SIZE, max_overflow=POOL_SIZE)
+        sa.event.listen(engine, "checkin", _note_pause)
+        sa.event.listen(engine, "checkout", _ask_after_pause)
+        return engine
     raise ConfigurationError(
         f"the database {parsed.drivername!r} is not supported: use sqlite:///PATH or postgresql+psycopg://…"
     )
@@ -130,7 +138,23 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     immediate = connection.get_execution_options().get("sync_server_immediate")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # what it is
+    driver.execute("BEGIN IMMEDIATE" if immediate else "BEGIN").close()
+
+
+def _note_pause(_connection: psycopg.Connection, record: ConnectionPoolEntry) -> None:
+    record.info["used_at_ms"] = wall_clock_ms()
+
+
+def _ask_after_pause(connection: psycopg.Connection, record: ConnectionPoolEntry, _proxy: object) -> None:
+    now_ms = wall_clock_ms()
+    if 0 <= now_ms - record.info.get("used_at_ms", now_ms) < PAUSE_MS:
+        return
+    try:
+        connection.execute("SELECT 1").close()
+        connection.rollback()
+    except psycopg.Error as error:
+        raise sa.exc.DisconnectionError from error  # the pool opens another
 
 
 # --- ids and columns ------------------------------------------------------------------------------------------------

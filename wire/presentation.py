@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from wire import base45, holder_proof, signing, token
@@ -170,7 +171,7 @@ def read_presentation(text: str) -> StaticCode | ShortCode | FullCode | Reason:
 
 
 def read_full(
-    code: FullCode, keys: KeySet, place: Place, now_ms: int | None, products: frozenset[int] | None = None
+    code: FullCode, keys: KeySet, place: Place, now_ms: int | None, products: Collection[int] | None = None
 ) -> Claims | Reason:
     """As `token.read_token`: the claims of a full code that is good here and now, or the first reason against it.
 

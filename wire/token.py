@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -122,7 +123,7 @@ class Token:
         return hashlib.sha256(self.data).digest()[:EVIDENCE_BYTES]
 
     def read(
-        self, keys: KeySet, place: Place, now_ms: int | None, products: frozenset[int] | None = None
+        self, keys: KeySet, place: Place, now_ms: int | None, products: Collection[int] | None = None
     ) -> Claims | Reason:
         """See `read_token`."""
         key = check_claims(self.claims, self.key_id, keys, place, now_ms, products)
@@ -141,7 +142,7 @@ class Token:
 
 
 def read_token(
-    text: str, keys: KeySet, place: Place, now_ms: int | None, products: frozenset[int] | None = None
+    text: str, keys: KeySet, place: Place, now_ms: int | None, products: Collection[int] | None = None
 ) -> Claims | Reason:
     """The claims of a token that is good here and now, or the first reason against it.
 
@@ -153,7 +154,7 @@ def read_token(
 
 
 def check_claims(
-    claims: Claims, key_id: int, keys: KeySet, place: Place, now_ms: int | None, products: frozenset[int] | None
+    claims: Claims, key_id: int, keys: KeySet, place: Place, now_ms: int | None, products: Collection[int] | None
 ) -> PublicKey | Reason:
     """The cheap half of believing claims: the key that must have signed them, or the first reason against them."""
     key = keys.find(Purpose.PASS, key_id, now_ms)

@@ -46,7 +46,7 @@ _OF_STATE = {"pending": Refusal.PENDING, "revoked": Refusal.REVOKED}
 
 
 class Request(NamedTuple):
-    """What is signed: `path` with its query, `body` as it came over the wire."""
+    """What is signed: `path` with its query, `body` as it came over the wire. `headers`: those of the signature."""
 
     method: str
     path: str

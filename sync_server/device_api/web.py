@@ -32,7 +32,7 @@ from sync_server.redemptions.ingest import take_in
 from sync_server.redemptions.online import redeem
 from sync_server.redemptions.rulebook import Rulebook
 from wire.electronic_card import MAX_QUESTION_BYTES, read_question
-from wire.envelope import CLOCK_HEADER, NONCE_HEADER
+from wire.envelope import CLOCK_HEADER, ENVELOPE_HEADERS, NONCE_HEADER
 from wire.messages import (
     MAX_BATCH_BYTES,
     BatchFlaw,
@@ -283,7 +283,8 @@ def _immutable(data: bytes, name: str) -> Response:
 def _signed() -> Request:
     query = request.query_string.decode("ascii", "replace")
     path = f"{request.path}?{query}" if query else request.path
-    return Request(request.method, path, request.get_data(), dict(request.headers))
+    headers = {name: request.headers.get(name, "") for name in ENVELOPE_HEADERS}
+    return Request(request.method, path, request.get_data(), headers)
 
 
 def _read(data: bytes, encoding: str) -> tuple[bytes, ReadBatch] | BatchFlaw:

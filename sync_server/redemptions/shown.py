@@ -80,14 +80,14 @@ def _of_static(text: str, keys: KeySet, rules: VenueRules, now_ms: int) -> Shown
     code = token.take_apart(text)
     if isinstance(code, Reason):
         return unproven(Presentation.STATIC, text, rules, code)
-    reading = code.read(keys, rules.place, now_ms, frozenset(rules.products))
+    reading = code.read(keys, rules.place, now_ms, rules.products)
     if isinstance(reading, Reason) and not (reading in TOLD_ALL_THE_SAME and code.is_genuine(keys)):
         return unproven(Presentation.STATIC, text, rules, reading)
     return Shown(Presentation.STATIC, code.claims.pass_id, code.evidence, reading)
 
 
 def _of_full(code: FullCode, text: str, keys: KeySet, rules: VenueRules, now_ms: int) -> Shown:
-    reading = presentation.read_full(code, keys, rules.place, now_ms, frozenset(rules.products))
+    reading = presentation.read_full(code, keys, rules.place, now_ms, rules.products)
     if isinstance(reading, Reason) and not (reading in TOLD_ALL_THE_SAME and code.is_genuine(keys)):
         return unproven(Presentation.FULL, text, rules, reading)
     return Shown(Presentation.FULL, code.pass_id, code.evidence, reading, code)

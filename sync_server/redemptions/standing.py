@@ -184,13 +184,15 @@ def _used(by_card: bool) -> sa.Select[Any]:
             *(redemption.c[name] for name in ("pass_id", "outcome", "occurred_at_ms", "step")),
             is_given_back().label("given_back"),
         )
-        .where(meant_here, redemption.c.venue_id == bindparam("venue_id"), redemption.c.outcome.not_in(NO_USE))
+        .where(
+            meant_here, redemption.c.venue_id == bindparam("venue_id"), redemption.c.outcome.not_in(_written(NO_USE))
+        )
         .subquery("each_use")
     )
     counts = ~each.c.given_back
 
     def number_of(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-        return sa.func.sum(sa.case((condition, 1), else_=0))
+        return sa.func.sum(sa.case((condition, sa.literal_column("1")), else_=sa.literal_column("0")))
 
     return sa.select(
         each.c.pass_id,
@@ -202,8 +204,13 @@ def _used(by_card: bool) -> sa.Select[Any]:
         sa.func.max(each.c.step).label("last_step"),
         number_of(each.c.outcome == "REPEAT").label("repeats"),
         number_of(each.c.outcome == "RETURNED").label("returned"),
-        number_of(sa.and_(each.c.given_back, each.c.outcome.in_(ON_AN_ITEM))).label("given_back"),
+        number_of(sa.and_(each.c.given_back, each.c.outcome.in_(_written(ON_AN_ITEM)))).label("given_back"),
     ).group_by(each.c.pass_id)
+
+
+def _written(words: Sequence[str]) -> list[sa.ColumnElement[str]]:
+    """Words of ours in the text of the statement: a list of parameters would be put together anew for each check."""
+    return [sa.literal_column(f"'{word}'") for word in words]
 
 
 def _last_exit() -> sa.ScalarSelect[Any]:

@@ -54,3 +54,20 @@ def test_guards_that_a_rebuilt_table_lost_are_named_and_written_again(engine: sa
     schema.migrate(engine)
     with db.read(engine) as connection:
         assert db.guard_flaws(connection) == ["index uq_transfer_attempt_open of transfer_attempt is missing"]
+
+
+@pytest.mark.postgres
+def test_a_connection_that_was_lost_while_nobody_used_it_is_made_anew(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "PAUSE_MS", 0)
+    one, other = db.open_engine(postgres_url), db.open_engine(postgres_url)
+    backend = sa.text("SELECT pg_backend_pid()")
+    with db.read(one) as connection:
+        lost = connection.scalar(backend)
+    with db.write(other) as connection:
+        connection.execute(sa.text("SELECT pg_terminate_backend(:lost, 5000)"), {"lost": lost})
+    with db.read(one) as connection:
+        assert connection.scalar(backend) != lost
+    one.dispose()
+    other.dispose()
