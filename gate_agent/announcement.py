@@ -140,6 +140,8 @@ def _why(
         wall = moments.wall_time(world.now.at_ms, world.venue.zone)
     if reason is Reason.VENUE_CLOSED:
         return _closed(facts, world, wall)
+    if reason in (Reason.SUSPENDED, Reason.REVOKED) and known.facts.listed is not None:
+        return replace(facts, stop=known.facts.listed.stop, by_card=known.how is Presentation.CARD)
     if reason is Reason.CODE_TOO_OLD:
         return replace(facts, age_s=_age_s(known, world))
     if reason is Reason.CODE_REUSED and uses.last_code is not None:

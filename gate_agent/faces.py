@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from hardware.card_reader import CardTrouble
 from wire.calendar import DayRange, Hours
+from wire.entitlement import Stop
 from wire.reasons import Reason
 
 PASSAGE_WINDOW_MS = 6000
@@ -158,6 +159,11 @@ class FaceFacts:
     count: int | None = None
     of_count: int | None = None
     cause: str = ""
+    """Why the venue is closed, as people wrote it."""
+    stop: Stop | None = None
+    """Why the pass is suspended or revoked, and since when."""
+    by_card: bool = False
+    """A card was held to the reader."""
     who: str = ""
     trouble: LaneTrouble | None = None
     card: CardTrouble | None = None

@@ -31,7 +31,7 @@ CREATE TABLE pass (
     pass_id BLOB PRIMARY KEY, product INTEGER, status INTEGER, not_before INTEGER, not_after INTEGER,
     lowest_issue INTEGER, static_again INTEGER, credentials BLOB, holder_keys BLOB) WITHOUT ROWID;
 CREATE TABLE name (
-    pass_id BLOB PRIMARY KEY, ticket_number TEXT, masked_name TEXT, photo BLOB) WITHOUT ROWID;
+    pass_id BLOB PRIMARY KEY, ticket_number TEXT, masked_name TEXT, photo BLOB, stop BLOB) WITHOUT ROWID;
 CREATE INDEX photo ON name (photo) WHERE photo IS NOT NULL;
 CREATE TABLE uses (pass_id BLOB PRIMARY KEY, row BLOB) WITHOUT ROWID;
 CREATE TABLE credential (hash BLOB, pass_id BLOB, PRIMARY KEY (hash, pass_id)) WITHOUT ROWID;
@@ -202,8 +202,7 @@ def _replace(db: sqlite3.Connection, part: Part, rows: Sequence[Row], fresh: boo
         db.executemany("INSERT OR REPLACE INTO credential VALUES (?, ?)", credentials)
     elif part is Part.NAMES:
         names = [row for row in rows if isinstance(row, NameRow)]
-        each = ((row.pass_id, row.ticket_number, row.masked_name, row.photo or None) for row in names)
-        db.executemany("INSERT OR REPLACE INTO name VALUES (?, ?, ?, ?)", each)
+        db.executemany("INSERT OR REPLACE INTO name VALUES (?, ?, ?, ?, ?)", map(_name_columns, names))
     elif part is Part.USES:
         uses = ((row.pass_id, msgspec.msgpack.encode(row)) for row in rows if isinstance(row, UseRow))
         db.executemany("INSERT OR REPLACE INTO uses VALUES (?, ?)", uses)
@@ -215,6 +214,11 @@ def _pass_columns(row: PassRow) -> tuple[bytes, int, int, int, int, int, bool, b
     holder_keys = b"".join(HOLDER_KEY.pack(key.generation, key.public) for key in newest_first)
     dates = row.not_before, row.not_after
     return row.pass_id, row.product, row.status, *dates, row.lowest_issue, row.static_again, hashes, holder_keys
+
+
+def _name_columns(row: NameRow) -> tuple[bytes, str, str, bytes | None, bytes | None]:
+    stop = None if row.stop is None else msgspec.msgpack.encode(row.stop)
+    return row.pass_id, row.ticket_number, row.masked_name, row.photo or None, stop
 
 
 def _forget_credentials(db: sqlite3.Connection, passes: Iterable[PassRow]) -> None:

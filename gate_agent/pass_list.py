@@ -14,14 +14,8 @@ import msgspec
 
 from gate_agent.disk import read_only
 from gate_agent.venue import ListedPass, Venue
-from wire.entitlement import PassStatus, Right
-from wire.feed import (
-    HOLDER_KEY_BYTES,
-    Head,
-    HolderKey,
-    UseRow,
-    VenueDocument,
-)
+from wire.entitlement import PassStatus, Right, Stop
+from wire.feed import HOLDER_KEY_BYTES, Head, HolderKey, UseRow, VenueDocument
 from wire.unreadable import UNREADABLE
 
 SCHEMA = 4
@@ -35,7 +29,7 @@ FOLDER, CURRENT = "lists", "current"
 _META = "SELECT head, document, snapshot_version, signed_at_ms, built_rows, brought_rows FROM meta"
 _FIND = """
 SELECT pass.product, status, not_before, not_after, lowest_issue, static_again, ticket_number, masked_name,
-       photo, uses.row, holder_keys
+       photo, stop, uses.row, holder_keys
 FROM pass LEFT JOIN name USING (pass_id) LEFT JOIN uses USING (pass_id) WHERE pass.pass_id = ?
 """
 _FIND_BY_CREDENTIAL = """
@@ -101,7 +95,7 @@ class PassList:
         if row is None:
             return None
         product, status, not_before, not_after, lowest_issue, static_again, *told, uses, holder_keys = row
-        ticket_number, masked_name, photo = told
+        ticket_number, masked_name, photo, stop = told
         return ListedPass(
             pass_id,
             product,
@@ -111,6 +105,7 @@ class PassList:
             None if uses is None else msgspec.msgpack.decode(uses, type=UseRow),
             tuple(HolderKey(*fields) for fields in HOLDER_KEY.iter_unpack(holder_keys)),
             photo or b"",
+            None if stop is None else msgspec.msgpack.decode(stop, type=Stop),
         )
 
     def passes_of_credential(self, credential_hash: bytes) -> tuple[bytes, ...]:

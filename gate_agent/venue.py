@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import UNSET
 
-from wire.entitlement import Right
+from wire.entitlement import Right, Stop
 from wire.feed import Head, HolderKey, ProductDocument, UseRow, VenueDocument
 from wire.token import Place
 
@@ -47,6 +47,8 @@ class ListedPass:
     """The phones that may draw codes for it, the newest first."""
     photo: bytes = b""
     """The name of the holder's photo; empty: there is none."""
+    stop: Stop | None = None
+    """Why the centre suspended or revoked it, and since when, as far as it says."""
 
     @property
     def last_digits(self) -> str:

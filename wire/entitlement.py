@@ -16,6 +16,7 @@ from wire.reasons import Reason
 MAX_COUNT = 10_000
 MAX_PARTY = 50
 MAX_GAP_MIN = 31 * 24 * 60
+MAX_WORD_CHARACTERS = 32
 
 Count = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
 
@@ -27,6 +28,23 @@ class PassStatus(IntEnum):
     SUSPENDED = 2
     REVOKED = 3
     NOT_BOUND = 4
+
+
+class StopCause(StrEnum):
+    """Why the centre suspended or revoked a pass. A gate that does not know the word leaves it out."""
+
+    LOST = "lost"
+    REQUESTED = "requested"
+    REVIEW = "review"
+    CANCELLED = "cancelled"
+    OTHER = "other"
+
+
+class Stop(msgspec.Struct, frozen=True, array_like=True):
+    """A StopCause, or the word of a newer release, and the minute since which (wire.moments)."""
+
+    cause: Annotated[str, Meta(max_length=MAX_WORD_CHARACTERS)]
+    since: int
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

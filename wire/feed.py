@@ -15,11 +15,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import UNSET, Meta, UnsetType
 
-from wire import signing
+from wire import planes, signing
 from wire.calendar import Calendar
 from wire.credential import HASH_BYTES, CredentialKind
 from wire.electronic_card import CodeShape
-from wire.entitlement import PassStatus, Rule
+from wire.entitlement import PassStatus, Rule, Stop
 from wire.keyset import KeySet
 from wire.signing import Purpose, SealFlaw
 from wire.unreadable import UNREADABLE
@@ -124,6 +124,8 @@ class NameRow(msgspec.Struct, frozen=True, array_like=True):
     masked_name: str
     photo: bytes = b""
     """The name of the holder's photo (wire.photo); empty: there is none, or this venue shows none."""
+    stop: Stop | None = None
+    """Of a pass that is suspended or revoked. Left out of every other row, and by releases that do not know it."""
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
@@ -258,10 +260,16 @@ def pack_rows(part: Part, rows: Sequence[Row]) -> bytes:
     """
     if part is Part.PASSES:
         return bytes([part]) + _pack_passes(rows)
-    packed = msgspec.msgpack.encode(rows)
+    packed = msgspec.msgpack.encode(_names(rows) if part is Part.NAMES else rows)
     if part is Part.DOCUMENT:
         msgspec.msgpack.decode(packed, type=list[VenueDocument])
     return bytes([part]) + packed
+
+
+def _names(rows: Sequence[Row]) -> list[object]:
+    """As they are sent: only a pass that is stopped has a last field, so that it costs the others nothing."""
+    names = (row for row in rows if isinstance(row, NameRow))
+    return [(n.pass_id, n.ticket_number, n.masked_name, n.photo) if n.stop is None else n for n in names]
 
 
 def open_segment(segment: bytes, name: bytes, list_keys: dict[int, bytes]) -> tuple[Part, list[Row]] | SegmentFlaw:
@@ -312,8 +320,6 @@ def _open_documents(body: bytes) -> tuple[Part, list[Row]] | SegmentFlaw:
         return SegmentFlaw.BAD_DOCUMENT
 
 
-# Fixed rows, laid byte plane by byte plane (all first bytes, all second bytes, …): sorted ids and repeating dates then
-# compress to about half, and a plane is one slice with a stride, so packing costs nothing in Python.
 _PASS = struct.Struct(">8sHB3s3sBBB")
 _CREDENTIAL = struct.Struct(f">B{HASH_BYTES}s")
 _HOLDER_KEY = struct.Struct(f">H{HOLDER_KEY_BYTES}s")
@@ -341,9 +347,9 @@ def _pack_passes(rows: Iterable[Row]) -> bytes:
     holder_keys = [_HOLDER_KEY.pack(item.generation, item.public) for row in passes for item in row.holder_keys]
     return (
         _COUNTS.pack(len(fixed), len(credentials), len(holder_keys))
-        + _planes(b"".join(fixed), _PASS.size)
-        + _planes(b"".join(credentials), _CREDENTIAL.size)
-        + _planes(b"".join(holder_keys), _HOLDER_KEY.size)
+        + planes.laid(b"".join(fixed), _PASS.size)
+        + planes.laid(b"".join(credentials), _CREDENTIAL.size)
+        + planes.laid(b"".join(holder_keys), _HOLDER_KEY.size)
     )
 
 
@@ -353,9 +359,9 @@ def _unpack_passes(body: bytes) -> Iterable[PassRow]:
     at_holder_keys = at_credentials + n_credentials * _CREDENTIAL.size
     if len(body) != at_holder_keys + n_holder_keys * _HOLDER_KEY.size:
         raise ValueError("a passes segment whose counts and length disagree")
-    fixed = _rows(body[_COUNTS.size : at_credentials], _PASS.size)
-    credentials = _CREDENTIAL.iter_unpack(_rows(body[at_credentials:at_holder_keys], _CREDENTIAL.size))
-    holder_keys = _HOLDER_KEY.iter_unpack(_rows(body[at_holder_keys:], _HOLDER_KEY.size))
+    fixed = planes.rows(body[_COUNTS.size : at_credentials], _PASS.size)
+    credentials = _CREDENTIAL.iter_unpack(planes.rows(body[at_credentials:at_holder_keys], _CREDENTIAL.size))
+    holder_keys = _HOLDER_KEY.iter_unpack(planes.rows(body[at_holder_keys:], _HOLDER_KEY.size))
     for pass_id, product, status, not_before, not_after, lowest_issue, n_own, n_keys in _PASS.iter_unpack(fixed):
         yield PassRow(
             pass_id,
@@ -377,10 +383,6 @@ def _take(items: Iterable[tuple[int, bytes]], count: int) -> list[tuple[int, byt
     return taken
 
 
-def _planes(rows: bytes, width: int) -> bytes:
-    return b"".join(rows[offset::width] for offset in range(width))
-
-
 def _planes_of(plain: bytes) -> Iterator[bytes]:
     """Plane by plane, and what stands before them."""
     counts, at = _COUNTS.unpack_from(plain, 1), 1 + _COUNTS.size
@@ -389,11 +391,3 @@ def _planes_of(plain: bytes) -> Iterator[bytes]:
         for _ in range(width):
             yield plain[at : at + count]
             at += count
-
-
-def _rows(planes: bytes, width: int) -> bytes:
-    count = len(planes) // width
-    rows = bytearray(len(planes))
-    for offset in range(width):
-        rows[offset::width] = planes[offset * count : (offset + 1) * count]
-    return bytes(rows)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gate_agent.faces import Face, FaceFacts
-from gate_agent.screen import alarm_words, card_words, times, words
+from gate_agent.screen import alarm_words, card_words, staff_words, times, words
 from gate_agent.screen.labels import LABELS
 from gate_agent.screen.words import Sentence
+from wire import moments
+from wire.entitlement import StopCause
 from wire.reasons import Reason
 
 LANGUAGES = ("zh", "en")
@@ -66,6 +68,9 @@ class Speech:
             filled["until"] = times.last_day(facts.until_ms, self.zone)
             if self.now_ms is not None:
                 filled["days"] = str(times.days_left(facts.until_ms, self.now_ms, self.zone))
+        if facts.stop is not None:
+            filled["when"] = self.time(moments.minute_ms(facts.stop.since))
+            filled["cause"] = self.pick(staff_words.STOPPED.get(facts.stop.cause, ("", "")))
         if facts.from_ms is not None:
             filled["from"] = times.spoken(facts.from_ms, self.now_ms, self.zone, self.lang)
         if facts.trouble is not None:
@@ -96,6 +101,8 @@ def sentence_of(face: Face) -> Sentence:
     """The visitor's sentence of a face, in the variant its facts call for (reasons.md, Variants)."""
     if face.verdict is Reason.MALFORMED and face.facts.card is not None:
         return card_words.VISITOR[face.facts.card]
+    if face.verdict is Reason.SUSPENDED and face.facts.by_card and face.facts.stop is not None:
+        return words.LOST_CARD if face.facts.stop.cause == StopCause.LOST else words.VISITOR[face.verdict]
     if face.facts.enrolling is not None:
         return words.ENROLLING[face.facts.enrolling]
     if face.facts.electronic_card and face.verdict in card_words.ELECTRONIC:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from gate_agent.faces import Limit
+from wire.entitlement import StopCause
 from wire.reasons import Reason
 
 
@@ -268,6 +269,17 @@ USED_UP: Mapping[Limit, Telling] = MappingProxyType(
         ),
     }
 )
+STOPPED: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        StopCause.LOST: ("挂失", "reported lost"),
+        StopCause.REQUESTED: ("本人申请", "at the holder's wish"),
+        StopCause.REVIEW: ("核查中", "being looked into"),
+        StopCause.CANCELLED: ("作废", "cancelled"),
+        StopCause.OTHER: ("其他原因", "another reason"),
+    }
+)
+"""Why the centre suspended or revoked a pass: {cause}."""
+
 ADMITTED = Telling("", "请往里走，祝您游园愉快。", "", "Please walk in, enjoy your visit.")
 
 SHORT: Mapping[Reason, tuple[str, str]] = MappingProxyType(

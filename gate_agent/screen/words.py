@@ -148,6 +148,9 @@ _VISITOR: dict[Verdict, Sentence] = {
 }
 VISITOR: Mapping[Verdict, Sentence] = MappingProxyType(_VISITOR)
 
+LOST_CARD = Sentence("此卡已挂失¦请到服务台", "Reported lost. Please go to the service desk.")
+"""A suspended pass whose card was reported lost; said of the card alone, never of a code."""
+
 FROZEN = Sentence(
     "画面已停止¦请看闸机指示灯", "Screen stopped. Follow the gate light.", "或找工作人员", "or ask our staff"
 )

@@ -27,7 +27,7 @@ from sync_server.parties.tables import party, venue
 from sync_server.settings import Settings
 from wire import moments
 from wire.credential import CredentialKind
-from wire.entitlement import PassStatus
+from wire.entitlement import PassStatus, Stop
 from wire.feed import (
     PASSES_PER_SEGMENT,
     Credential,
@@ -190,8 +190,13 @@ def chunks(
                 )
                 for row in rows
             ],
-            [NameRow(row.id, row.number, row.name_masked or "", photos.get(row.id, b"")) for row in rows],
+            [NameRow(row.id, row.number, row.name_masked or "", photos.get(row.id, b""), _stop(row)) for row in rows],
         )
+
+
+def _stop(row: sa.Row[Any]) -> Stop | None:
+    """Why a pass is stopped; not known of those that were before release 0.3.0."""
+    return None if row.stop_cause is None else Stop(row.stop_cause, row.stopped_at)
 
 
 def _after(

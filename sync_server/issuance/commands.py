@@ -10,8 +10,10 @@ import click
 from sync_server.audit.log import record
 from sync_server.centre import Opener
 from sync_server.issuance import credentials, holder_keys, passes, photos
+from wire.entitlement import StopCause
 
 ACTOR = "command-line"
+SUSPENDED_FOR = (StopCause.LOST, StopCause.REQUESTED, StopCause.REVIEW, StopCause.OTHER)
 
 
 @click.group(name="pass")
@@ -32,23 +34,44 @@ def codes(opener: Opener, order: str) -> None:
         click.echo(json.dumps({"number": row.number, "pass": row.id.hex(), "status": row.status, "code": row.token}))
 
 
-def _change(event: str, words: str) -> click.Command:
-    @pass_.command(name=event, help=words)
-    @click.argument("number")
-    @click.option("--reason", required=True, help="for the log of what operators did")
-    @click.pass_obj
-    def change(opener: Opener, number: str, reason: str) -> None:
-        centre = opener()
-        with centre.write() as connection:
-            status = passes.change_status(connection, number, event, reason, centre.now_ms(), ACTOR)
-        click.echo(json.dumps({"number": number, "status": status}))
-
-    return change
+REASON = click.option("--reason", required=True, help="for the log of what operators did")
 
 
-_change("suspend", "Let no gate admit the pass until it is resumed.")
-_change("resume", "Let a suspended pass be admitted again.")
-_change("revoke", "Make the pass worthless for good.")
+def _change(opener: Opener, number: str, event: str, reason: str, cause: StopCause = StopCause.OTHER) -> None:
+    centre = opener()
+    with centre.write() as connection:
+        status = passes.change_status(connection, number, event, reason, centre.now_ms(), ACTOR, cause)
+    click.echo(json.dumps({"number": number, "status": status}))
+
+
+@pass_.command()
+@click.argument("number")
+@REASON
+@click.option(
+    "--cause", type=click.Choice(SUSPENDED_FOR), default=StopCause.OTHER, help="told to the staff at the gates"
+)
+@click.pass_obj
+def suspend(opener: Opener, number: str, reason: str, cause: str) -> None:
+    """Let no gate admit the pass until it is resumed."""
+    _change(opener, number, "suspend", reason, StopCause(cause))
+
+
+@pass_.command()
+@click.argument("number")
+@REASON
+@click.pass_obj
+def resume(opener: Opener, number: str, reason: str) -> None:
+    """Let a suspended pass be admitted again."""
+    _change(opener, number, "resume", reason)
+
+
+@pass_.command()
+@click.argument("number")
+@REASON
+@click.pass_obj
+def revoke(opener: Opener, number: str, reason: str) -> None:
+    """Make the pass worthless for good."""
+    _change(opener, number, "revoke", reason, StopCause.CANCELLED)
 
 
 @pass_.command()

@@ -12,6 +12,8 @@ from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.issuance.tables import entitlement, issued_pass, pass_photo, pass_token
 from sync_server.orders.tables import order, ticket
+from wire import moments
+from wire.entitlement import StopCause
 
 # From status and event to status (money.md §2.6); what is not here is refused.
 MOVES = {
@@ -57,12 +59,25 @@ def passes_of_order(connection: Connection, order_number: str) -> Sequence[Row[A
     ).all()
 
 
-def change_status(connection: Connection, number: str, event: str, reason: str, now_ms: int, actor: str) -> str:
-    """Suspend, resume or revoke a pass; gives the status it has now. Gates learn of it with their next list."""
+def change_status(
+    connection: Connection,
+    number: str,
+    event: str,
+    reason: str,
+    now_ms: int,
+    actor: str,
+    cause: StopCause = StopCause.OTHER,
+) -> str:
+    """Suspend, resume or revoke a pass; gives the status it has now. Gates learn of it with their next list.
+
+    `reason` stays here, in the log of what operators did; `cause` and the time are told to the staff at the gates.
+    """
     row = find_pass(connection, number)
     after = MOVES.get((row.status, event))
     changed = issued_pass.update().where(issued_pass.c.id == row.id, issued_pass.c.status == row.status)
-    if after is None or connection.execute(changed.values(status=after)).rowcount != 1:
+    stop = (None, None) if after == "ACTIVE" else (cause, moments.minute_floor(now_ms))
+    values = {"status": after, "stop_cause": stop[0], "stopped_at": stop[1]}
+    if after is None or connection.execute(changed.values(values)).rowcount != 1:
         raise NotAllowedError(f"the pass {row.number} is {row.status}: you cannot {event} it")
     relist(connection, [row.id])
     if after == "REVOKED":

@@ -9,8 +9,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sync_server.db import append_only, id_column, link, metadata, ms_column, partial_index, partial_unique, word_column
+from wire.entitlement import StopCause
 
 PASS_STATUSES = ("ACTIVE", "SUSPENDED", "REVOKED", "NOT_BOUND")
+STOP_CAUSES = tuple(StopCause)
 CREDENTIAL_KINDS = ("ID_NUMBER", "CARD_NUMBER", "CARD_IDENTIFICATION")
 
 # Dates derive WAITING, ACTIVE and EXPIRED (money.md §2.6); `status` says only what a person decided, in the words of
@@ -28,6 +30,9 @@ issued_pass = sa.Table(
     sa.Column("not_before", sa.Integer(), nullable=False),
     sa.Column("not_after", sa.Integer(), nullable=False),
     ms_column("issued_at_ms"),
+    # Of a suspended or revoked one, for the gates' staff: why, in the words of wire.feed.StopCause, and since when.
+    word_column("stop_cause", STOP_CAUSES, nullable=True),
+    sa.Column("stopped_at", sa.Integer()),
     # The holder's ID number is still to become a credential (credentials.bind_id_numbers).
     sa.Column("id_number_due", sa.Boolean(), nullable=False),
     sa.CheckConstraint("issue BETWEEN 1 AND 255", name="issue"),

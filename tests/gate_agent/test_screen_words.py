@@ -15,6 +15,7 @@ from gate_agent.screen.staff_words import Telling
 from gate_agent.screen.words import BREAK, LONGEST, LONGEST_LINE, Sentence
 from gate_agent.status import AlarmKind, Side
 from hardware.card_reader import CardTrouble
+from wire.entitlement import StopCause
 from wire.messages import ClockTrust
 from wire.reasons import Reason
 
@@ -26,6 +27,7 @@ LARGE = [
     *words.ENROLLING.values(),
     *card_words.ELECTRONIC.values(),
     words.NO_OTHER_LANE,
+    words.LOST_CARD,
     words.FROZEN,
 ]
 PUBLIC_NEVER = ("伪造", "网络错误", "系统异常", "作废")
@@ -36,6 +38,7 @@ def test_every_verdict_has_a_sentence_and_every_reason_a_telling() -> None:
     assert set(words.VISITOR) == {*Reason, *State} == set(FAMILY)
     assert set(staff_words.STAFF) == set(Reason)
     assert set(words.USED_UP) == set(staff_words.USED_UP) == set(Limit)
+    assert set(staff_words.STOPPED) == set(StopCause)
     assert set(alarm_words.TROUBLES) == set(LaneTrouble)
     assert set(alarm_words.ALARMS) == set(AlarmKind)
     assert set(words.ENROLLING) == set(Enrolling)

@@ -24,7 +24,7 @@ from tests.wire import samples
 from wire import feed, moments, signing, token
 from wire.calendar import Calendar
 from wire.electronic_card import CodeShape
-from wire.entitlement import PassStatus, Rule
+from wire.entitlement import PassStatus, Rule, Stop
 from wire.feed import Credential, Mark, NameRow, Part, PassRow, ProductDocument, UseRow
 from wire.photo import photo_name
 from wire.token import Claims, Scope
@@ -76,6 +76,8 @@ class Venue:
     uses: dict[bytes, UseRow] = field(default_factory=dict)
     photos: dict[bytes, bytes] = field(default_factory=dict)
     """Photos as sent, by pass."""
+    stops: dict[bytes, Stop] = field(default_factory=dict)
+    """Why passes are suspended or revoked."""
     feed: lists.Feed = field(default_factory=lists.Feed)
     products: tuple[ProductDocument, ...] = PRODUCTS
     _issued: int = 0
@@ -135,7 +137,13 @@ class Venue:
         )
         photos = {pass_id: photo_name(sealed) for pass_id, sealed in self.photos.items()}
         names = [
-            NameRow(pass_id, f"20261118{int.from_bytes(pass_id, 'big'):08}", "李*花", photos.get(pass_id, b""))
+            NameRow(
+                pass_id,
+                f"20261118{int.from_bytes(pass_id, 'big'):08}",
+                "李*花",
+                photos.get(pass_id, b""),
+                self.stops.get(pass_id),
+            )
             for pass_id in self.passes
         ]
         parts: list[tuple[Part, Sequence[feed.Row]]] = [

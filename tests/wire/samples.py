@@ -23,7 +23,7 @@ from wire import (
 )
 from wire.calendar import Calendar, Closure, DayRange, Hours
 from wire.credential import CredentialKind
-from wire.entitlement import PassStatus, Rule
+from wire.entitlement import PassStatus, Rule, Stop, StopCause
 from wire.heartbeat import AgentState, AlarmHealth, DeviceHealth, LaneHealth
 from wire.keyset import KeySet, KeyState, PublicKey
 from wire.messages import ClockTrust, Entry, EntryKind, Outcome, Presentation
@@ -84,7 +84,10 @@ PASS_ROWS = (
 )
 PHOTO = photo.seal_photo(b"a picture", PASS_ID, 21, LIST_KEY, bytes(12))
 PHOTO_KEYS = photo.PhotoKeys(DEVICE_ID, bytes(16), ((21, LIST_KEY),))
-NAME_ROWS = (feed.NameRow(PASS_ID, "2026111800000017", "李*花", photo.photo_name(PHOTO)),)
+NAME_ROWS = (
+    feed.NameRow(PASS_ID, "2026111800000017", "李*花", photo.photo_name(PHOTO)),
+    feed.NameRow(b"stopped.", "2026111800000018", "周*明", stop=Stop(StopCause.LOST, 3_617_000)),
+)
 USE_ROWS = (feed.UseRow(PASS_ID, 3, 2513, 1, (feed.Mark(DEVICE_ID, INCARNATION, 9),), 2, 3, NOW_MS, 1),)
 DOCUMENT = feed.VenueDocument(
     venue=3,

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tests.wire import samples
 from wire import feed, signing
 from wire.calendar import DayRange
-from wire.entitlement import PassStatus, Rule
+from wire.entitlement import PassStatus, Rule, Stop
 from wire.feed import Part, SegmentFlaw
 from wire.signing import SealFlaw
 
@@ -38,6 +38,33 @@ def sealed(part: Part, rows: tuple[feed.Row, ...]) -> bytes:
 def test_what_is_sealed_comes_out(part: Part, rows: tuple[feed.Row, ...]) -> None:
     segment = sealed(part, rows)
     assert feed.open_segment(segment, feed.segment_name(segment), KEYS) == (part, list(rows))
+
+
+class NamesBefore(msgspec.Struct, array_like=True):
+    """A name as the first release knew it."""
+
+    pass_id: bytes
+    ticket_number: str
+    masked_name: str
+    photo: bytes = b""
+
+
+def test_why_a_pass_is_stopped_costs_the_others_nothing_and_an_older_gate_reads_past_it() -> None:
+    going, stopped = samples.NAME_ROWS
+    plain = feed.pack_rows(Part.NAMES, [going])
+    assert plain[1:] == msgspec.msgpack.encode([(going.pass_id, going.ticket_number, going.masked_name, going.photo)])
+    before = NamesBefore(stopped.pass_id, stopped.ticket_number, stopped.masked_name)
+    both = feed.pack_rows(Part.NAMES, [going, stopped])
+    assert msgspec.msgpack.decode(both[1:], type=list[NamesBefore])[1] == before
+    assert len(feed.pack_rows(Part.NAMES, [stopped])) - len(msgspec.msgpack.encode([before])) - 1 <= 12
+
+
+def test_a_cause_that_nobody_here_knows_and_a_row_of_an_older_centre_are_read() -> None:
+    newer = msgspec.structs.replace(samples.NAME_ROWS[1], stop=Stop("struck_by_lightning", 1))
+    segment = sealed(Part.NAMES, (newer,))
+    assert feed.open_segment(segment, feed.segment_name(segment), KEYS) == (Part.NAMES, [newer])
+    older = msgspec.msgpack.encode([(bytes(8), "1", "周*明")])
+    assert msgspec.msgpack.decode(older, type=list[feed.NameRow]) == [feed.NameRow(bytes(8), "1", "周*明")]
 
 
 def test_passes_come_out_sorted() -> None:

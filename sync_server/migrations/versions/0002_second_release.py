@@ -375,8 +375,14 @@ def upgrade() -> None:
         batch_op.create_check_constraint(batch_op.f("ck_party_provider_word_d1991d"), "provider IN ('SANDBOX')")
 
     with op.batch_alter_table("pass", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("stop_cause", sa.String(length=32), nullable=True))
+        batch_op.add_column(sa.Column("stopped_at", sa.Integer(), nullable=True))
         batch_op.create_check_constraint(
             batch_op.f("ck_pass_status_word_ae5150"), "status IN ('ACTIVE', 'SUSPENDED', 'REVOKED', 'NOT_BOUND')"
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_pass_stop_cause_word_bd112e"),
+            "stop_cause IN ('lost', 'requested', 'review', 'cancelled', 'other')",
         )
 
     with op.batch_alter_table("payout", schema=None) as batch_op:

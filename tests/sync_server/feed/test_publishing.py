@@ -23,15 +23,10 @@ from sync_server.issuance.tables import entitlement, pass_token
 from sync_server.keys import key_set
 from tests.sync_server.feed.fetching import compact, fetch
 from tests.sync_server.town import HOLDER, Town, build_town
-from wire import holder_proof
+from wire import holder_proof, moments
 from wire.credential import CredentialKind, card_credential, id_credential, person_hash
-from wire.entitlement import PassStatus, Rule
-from wire.feed import (
-    HEAD_NOT_AFTER_MS,
-    Credential,
-    HolderKey,
-    NameRow,
-)
+from wire.entitlement import PassStatus, Rule, Stop, StopCause
+from wire.feed import HEAD_NOT_AFTER_MS, Credential, HolderKey, NameRow
 from wire.signing import Purpose
 
 DAY_MS = 86_400_000
@@ -81,6 +76,22 @@ def test_a_suspended_pass_is_listed_as_such_under_a_higher_version(town: Town) -
     after = fetch(town)
     assert after.head.version > before
     assert after.passes[sold.pass_id].status is PassStatus.SUSPENDED
+
+
+def test_why_and_since_when_a_pass_is_stopped_is_told_until_it_is_resumed(town: Town) -> None:
+    [sold] = town.sell("single")
+
+    def after(event: str, *cause: StopCause) -> Stop | None:
+        with town.centre.write() as connection:
+            change_status(connection, sold.number, event, "at the desk", town.clock.now_ms, "test", *cause)
+        publish_feeds(town.centre)
+        return fetch(town).names[sold.pass_id].stop
+
+    minute = moments.minute_floor(town.clock.now_ms)
+    assert after("suspend", StopCause.LOST) == Stop(StopCause.LOST, minute)
+    assert after("resume") is None
+    assert after("suspend") == Stop(StopCause.OTHER, minute)
+    assert after("revoke", StopCause.CANCELLED) == Stop(StopCause.CANCELLED, minute)
 
 
 def test_the_version_signed_into_a_token_is_above_every_list_without_it(town: Town) -> None:
