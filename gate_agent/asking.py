@@ -73,5 +73,5 @@ class Asker:
             self._centre[1].close()
             self._centre = None
         if self._centre is None:
-            self._centre = (trust, Centre(url, self._clocks, trust, self._patience))
+            self._centre = (trust, Centre(url, self._clocks, trust, self._patience, self._time.now))
         return self._centre[1]

@@ -12,10 +12,10 @@ from pathlib import Path
 import requests
 import urllib3
 
-from gate_agent.centre_tls import CentreTls, Trust, WrongKey, trust_of
+from gate_agent.centre_tls import CentreTls, Trust, Untrusted, trust_of
 from gate_agent.sync_state import DEVICE_KEY, LinkTrouble, SyncState, TroubleKind
 from gate_agent.sync_store import SyncStore
-from gate_agent.time_trust import SignedTime
+from gate_agent.time_trust import NO_EVIDENCE, Now, SignedTime
 from gate_agent.trusted_time import Clocks, TrustedTime
 from wire import envelope
 from wire.envelope import EnvelopeFlaw
@@ -63,16 +63,24 @@ class Rest:
 
 
 class Centre:
-    """One connection to one centre, for one thread. No redirects, no proxies or passwords from the environment."""
+    """One connection to one centre, for one thread. No redirects, no proxies or passwords from the environment.
+
+    `now`: the gate's time, by which the centre's certificate is judged; None while it cannot know any.
+    """
 
     def __init__(
-        self, url: str, clocks: Clocks, trust: Trust = BY_PUBLIC_CA, patience: Patience = USUAL_PATIENCE
+        self,
+        url: str,
+        clocks: Clocks,
+        trust: Trust = BY_PUBLIC_CA,
+        patience: Patience = USUAL_PATIENCE,
+        now: Callable[[], Now] | None = None,
     ) -> None:
         self.url = url
         self._clocks = clocks
         self._patience = patience
         self._session = requests.Session()
-        self._session.mount("https://", CentreTls(trust))
+        self._session.mount("https://", CentreTls(trust, now or TrustedTime(lambda: NO_EVIDENCE, clocks).now))
         self._session.trust_env = False
         self._session.cookies.set_policy(
             DefaultCookiePolicy(allowed_domains=[])
@@ -101,7 +109,7 @@ class Centre:
                 read = self._read(response, limit_bytes, asked_boot_ms + self._patience.answer_ms)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             cause = _innermost(error)
-            untrusted = isinstance(cause, WrongKey) or UNTRUSTED in str(error)
+            untrusted = isinstance(cause, Untrusted) or UNTRUSTED in str(error)
             kind = TroubleKind.NOT_THE_CENTRE if untrusted else TroubleKind.UNREACHABLE
             return LinkTrouble(kind, f"{method} {path}: {_told(cause)}")
         if isinstance(read, LinkTrouble):
@@ -180,7 +188,7 @@ class Caller:
         if (url, trust) not in self._centres:
             if len(self._centres) == MAX_CENTRES:
                 self.close()
-            self._centres[url, trust] = Centre(url, self._clocks, trust, self._patience)
+            self._centres[url, trust] = Centre(url, self._clocks, trust, self._patience, self._time.now)
         return self._centres[url, trust].exchange(method, path, limit_bytes, body, headers)
 
     def _signed_once(

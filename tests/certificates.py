@@ -48,13 +48,15 @@ class Authority:
         """The CA's certificate."""
         return self.certificate.public_bytes(Encoding.PEM).decode()
 
-    def server_side(self, folder: Path, host: str = "127.0.0.1") -> ssl.SSLContext:
-        """What a server at `host` needs; its new certificate and key are written to `folder`."""
+    def server_side(
+        self, folder: Path, host: str = "127.0.0.1", dates: tuple[datetime, datetime] = (BEGIN, END)
+    ) -> ssl.SSLContext:
+        """What a server at `host` needs; its new certificate, good for `dates`, and key are written to `folder`."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))])
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
-            _begin(_named(host), key.public_key(), self._name)
+            _begin(_named(host), key.public_key(), self._name, dates)
             .add_extension(names, critical=False)
             .add_extension(issuer, critical=False)
             .sign(self._key, hashes.SHA256())
@@ -73,7 +75,10 @@ def _named(name: str) -> x509.Name:
 
 
 def _begin(
-    subject: x509.Name, public: ec.EllipticCurvePublicKey | rsa.RSAPublicKey, issuer: x509.Name
+    subject: x509.Name,
+    public: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
+    issuer: x509.Name,
+    dates: tuple[datetime, datetime] = (BEGIN, END),
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -81,6 +86,6 @@ def _begin(
         .issuer_name(issuer)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(BEGIN)
-        .not_valid_after(END)
+        .not_valid_before(dates[0])
+        .not_valid_after(dates[1])
     )

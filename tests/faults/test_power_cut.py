@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from gate_agent import enrolment_copy
 from gate_agent.entries import Entries
 from gate_agent.entries_view import EntriesView
 from gate_agent.outbox import Outbox
@@ -249,3 +250,6 @@ def flaws(folder: Path, promised: Promised) -> Iterator[str]:
         yield "the list is a part of two"
     if sync.key_set is None or sync.config is None or sync.key_set.version > promised.keys_version + 1:
         yield "the centre's keys are lost"
+    copy = enrolment_copy.load(folder)
+    if copy is None or (keys := copy.keys()) is None or keys.version > promised.keys_version + 1:
+        yield "the copy of the enrolment is lost"
