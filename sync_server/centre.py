@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from sync_server import clock, crypto, db
@@ -32,6 +34,11 @@ class Centre:
     def read(self) -> AbstractContextManager[Connection]:
         """`db.read` on this centre's database."""
         return db.read(self.engine)
+
+    def finds(self, query: sa.Select[Any]) -> bool:
+        """Whether a query finds anything now. A worker step asks before it begins to write: SQLite has one writer."""
+        with self.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
 
     def new_id(self) -> UUID:
         """A UUIDv7 of now."""

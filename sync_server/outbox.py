@@ -64,15 +64,14 @@ def claim(connection: Connection, kind: str, now_ms: int, limit: int = MAX_CLAIM
 
     SKIP LOCKED keeps PostgreSQL workers apart; SQLAlchemy leaves it out for SQLite, where BEGIN IMMEDIATE does.
     """
-    not_done = sa.text("outbox.state <> 'DONE'")  # in the index's own words, else SQLite does not use it
-    chosen = (
-        sa.select(outbox.c.id)
-        .where(outbox.c.kind == kind, outbox.c.run_at_ms <= now_ms, not_done, _is_free(now_ms))
-        .order_by(outbox.c.run_at_ms, outbox.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
+    chosen = due(kind, now_ms).order_by(outbox.c.run_at_ms, outbox.c.id).limit(limit).with_for_update(skip_locked=True)
     return _lease(connection, outbox.c.id.in_(chosen), now_ms)
+
+
+def due(kind: str, now_ms: int) -> sa.Select[tuple[UUID]]:
+    """The rows of a kind that may be leased now."""
+    not_done = sa.text("outbox.state <> 'DONE'")  # in the index's own words, else SQLite does not use it
+    return sa.select(outbox.c.id).where(outbox.c.kind == kind, outbox.c.run_at_ms <= now_ms, not_done, _is_free(now_ms))
 
 
 def claim_one(connection: Connection, kind: str, subject_id: UUID, now_ms: int) -> Job | None:

@@ -71,9 +71,8 @@ def forget_old_reads(centre: Centre) -> int:
     old_ms = centre.now_ms() - READS_KEPT_MS
     columns = (electronic_card_read.c.device_id, electronic_card_read.c.hash, electronic_card_read.c.read_at_ms)
     old = sa.select(*columns).where(electronic_card_read.c.read_at_ms < old_ms).limit(MAX_FORGOTTEN_READS)
-    with centre.read() as connection:
-        if connection.execute(old.limit(1)).first() is None:
-            return 0
+    if not centre.finds(old):
+        return 0
     with centre.write() as connection:
         return connection.execute(electronic_card_read.delete().where(sa.tuple_(*columns).in_(old))).rowcount
 

@@ -66,10 +66,10 @@ def first_use(connection: Connection, device_id: bytes, nonce: bytes, now_ms: in
 
 def forget_old_nonces(centre: Centre) -> int:
     """Worker step: drop nonces whose requests would be outside the window anyway; how many."""
+    old = sa.select(device_nonce.c.device_id, device_nonce.c.nonce).where(device_nonce.c.forget_at_ms < centre.now_ms())
+    if not centre.finds(old):
+        return 0
     with centre.write() as connection:
-        old = sa.select(device_nonce.c.device_id, device_nonce.c.nonce).where(
-            device_nonce.c.forget_at_ms < centre.now_ms()
-        )
         key = sa.tuple_(device_nonce.c.device_id, device_nonce.c.nonce)
         return connection.execute(device_nonce.delete().where(key.in_(old.limit(MAX_FORGOTTEN_NONCES)))).rowcount
 

@@ -81,9 +81,8 @@ def rotate_venue_keys(centre: Centre) -> int:
 
     Which gates that is stands in the registry, not in times: no clock that was set back leaves a gate its keys.
     """
-    with centre.read() as connection:
-        if connection.execute(sa.select(device.c.id).where(_KNOWS_TOO_MUCH).limit(1)).first() is None:
-            return 0
+    if not centre.finds(sa.select(device.c.id).where(_KNOWS_TOO_MUCH)):
+        return 0
     with centre.write() as connection:
         exclusive(connection, "rotate_venue_keys")
         venues = list(connection.scalars(sa.select(device.c.venue_id).where(_KNOWS_TOO_MUCH).distinct()))

@@ -98,9 +98,8 @@ def phones_of(connection: Connection, number: str) -> list[Phone]:
 def bind_phones(centre: Centre) -> int:
     """Worker step: sign what a phone needs for the full form of its codes; how many were signed."""
     waiting = sa.select(holder_key).where(holder_key.c.binding.is_(None), _LIVE)
-    with centre.read() as connection:
-        if connection.execute(waiting.limit(1)).first() is None:
-            return 0
+    if not centre.finds(waiting):
+        return 0
     with centre.write() as connection:
         key = open_pass_key(connection, centre.secrets)
         listed_by = next_listed(connection)  # a list as new as this has the key (presentation.bind_holder)

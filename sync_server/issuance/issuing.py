@@ -37,7 +37,7 @@ class IssuanceError(ExceptionGroup):
 
 def issue_paid_orders(centre: Centre) -> int:
     """Worker step: every paid order without passes gets them, one transaction per order; how many were issued."""
-    with centre.write() as connection:
+    with centre.read() as connection:
         waiting = [row.id for row in orders_to_issue(connection)]
     failures: list[Exception] = []
     issued = 0

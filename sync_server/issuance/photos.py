@@ -111,9 +111,8 @@ def forget_ended_photos(centre: Centre) -> int:
     now_minute = moments.minute_floor(centre.now_ms())
     ended = pass_photo.c.delete_at_minute <= now_minute
     over = sa.select(pass_photo.c.pass_id).where(ended, pass_photo.c.photo_sealed.is_not(None)).limit(MAX_FORGOTTEN)
-    with centre.read() as connection:
-        if connection.execute(over.limit(1)).first() is None:
-            return 0
+    if not centre.finds(over):
+        return 0
     with centre.write() as connection:
         mine = pass_photo.c.pass_id.in_(over)
         return connection.execute(pass_photo.update().where(mine).values(photo_sealed=None, due=True)).rowcount

@@ -37,9 +37,8 @@ def reissue_revoked(centre: Centre) -> int:
         .order_by(issued_pass.c.id)
         .limit(MAX_REISSUED_PER_STEP)
     )
-    with centre.read() as connection:
-        if connection.execute(due.limit(1)).first() is None:
-            return 0
+    if not centre.finds(due):
+        return 0
     with centre.write() as connection:
         key, now_ms = open_pass_key(connection, centre.secrets), centre.now_ms()
         listed_by = next_listed(connection)

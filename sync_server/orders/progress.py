@@ -27,19 +27,20 @@ HOLD_MS = 24 * 3_600_000  # money.md Q5: how long an order waits for its distrib
 
 def take_payments(centre: Centre) -> int:
     """Worker step: orders whose transfer succeeded are paid; those whose payer lacks money are held; how many moved."""
+    lacking = external_transfer.c.state == "INSUFFICIENT"
+    told = (
+        sa.select(order, external_transfer.c.state.label("transfer_state"), external_transfer.c.reason)
+        .join(external_transfer, external_transfer.c.subject_id == order.c.id)
+        .where(
+            order.c.state == "PENDING_PAYMENT",
+            sa.or_(external_transfer.c.state == "SUCCEEDED", lacking != order.c.hold.is_not(None)),
+        )
+    )
+    if not centre.finds(told):
+        return 0
     with centre.write() as connection:
         exclusive(connection, "orders.take_payments")
-        lacking = external_transfer.c.state == "INSUFFICIENT"
-        found = connection.execute(
-            sa.select(order, external_transfer.c.state.label("transfer_state"), external_transfer.c.reason)
-            .join(external_transfer, external_transfer.c.subject_id == order.c.id)
-            .where(
-                order.c.state == "PENDING_PAYMENT",
-                sa.or_(external_transfer.c.state == "SUCCEEDED", lacking != order.c.hold.is_not(None)),
-            )
-            .order_by(order.c.id)
-            .limit(MAX_PER_STEP)
-        ).all()
+        found = connection.execute(told.order_by(order.c.id).limit(MAX_PER_STEP)).all()
         now_ms = centre.now_ms()
         for row in found:
             if row.transfer_state == "SUCCEEDED":
@@ -50,9 +51,9 @@ def take_payments(centre: Centre) -> int:
 
 
 def orders_to_issue(connection: Connection, limit: int = MAX_PER_STEP) -> Sequence[sa.Row[Any]]:
-    """Paid orders without their passes, oldest first, locked for the caller's transaction."""
+    """Paid orders without their passes, oldest first."""
     query = sa.select(order).where(order.c.state.in_(AWAITING_ISSUE)).order_by(order.c.paid_at_ms, order.c.id)
-    return connection.execute(query.limit(limit).with_for_update(skip_locked=True)).all()
+    return connection.execute(query.limit(limit)).all()
 
 
 def mark_issued(

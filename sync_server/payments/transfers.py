@@ -122,6 +122,8 @@ def move_due(centre: Centre, provider: Provider) -> int:
     for done in range(MAX_PER_STEP):
         if centre.now_ms() - began_ms >= MAX_STEP_MS:
             return done
+        if not centre.finds(outbox.due(JOB, centre.now_ms())):
+            return done
         with centre.write() as connection:
             jobs = outbox.claim(connection, JOB, centre.now_ms(), limit=1)
         if not jobs:

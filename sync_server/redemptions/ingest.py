@@ -79,9 +79,11 @@ def _confirmed(connection: Connection, batch: Batch, through_seq: int) -> Confir
 
 def drop_old_receipts(centre: Centre) -> int:
     """Worker step: forget receipts that no gate waits for any more; how many. The same batch then gets a new one."""
+    old = sa.select(receipt.c.device_id, receipt.c.batch_digest).where(
+        receipt.c.given_at_ms < centre.now_ms() - RECEIPT_KEPT_MS
+    )
+    if not centre.finds(old):
+        return 0
     with centre.write() as connection:
-        old = sa.select(receipt.c.device_id, receipt.c.batch_digest).where(
-            receipt.c.given_at_ms < centre.now_ms() - RECEIPT_KEPT_MS
-        )
         key = sa.tuple_(receipt.c.device_id, receipt.c.batch_digest)
         return connection.execute(receipt.delete().where(key.in_(old.limit(MAX_DROPPED_RECEIPTS)))).rowcount

@@ -84,10 +84,12 @@ def redeem(
 
 def drop_old_answers(centre: Centre) -> int:
     """Worker step: forget answers that nobody asks for again; how many."""
+    old = sa.select(redeem_answer.c.device_id, redeem_answer.c.request_id).where(
+        redeem_answer.c.given_at_ms < centre.now_ms() - ANSWER_KEPT_MS
+    )
+    if not centre.finds(old):
+        return 0
     with centre.write() as connection:
-        old = sa.select(redeem_answer.c.device_id, redeem_answer.c.request_id).where(
-            redeem_answer.c.given_at_ms < centre.now_ms() - ANSWER_KEPT_MS
-        )
         key = sa.tuple_(redeem_answer.c.device_id, redeem_answer.c.request_id)
         return connection.execute(redeem_answer.delete().where(key.in_(old.limit(MAX_DROPPED_ANSWERS)))).rowcount
 

@@ -43,9 +43,8 @@ def count_uses(centre: Centre) -> int:
         .join(incarnation, _JOURNAL)
         .where(redemption.c.use_counted_at_ms.is_(None), _COMPLETE)
     )
-    with centre.read() as connection:
-        if connection.execute(due.limit(1)).first() is None:
-            return 0
+    if not centre.finds(due):
+        return 0
     with centre.write() as connection:
         exclusive(connection, "redemptions.count_uses")
         rows = connection.execute(

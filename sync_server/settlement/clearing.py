@@ -48,15 +48,18 @@ def clear(venue_price_fen: int, payout_fee_fen: int) -> Cleared:
 
 def clear_redemptions(centre: Centre) -> int:
     """Worker step: clear what counted and is not cleared; how many were."""
+    waiting = _waiting()
+    if not centre.finds(waiting):
+        return 0
     with centre.write() as connection:
         exclusive(connection, "settlement.clear_redemptions")
-        due = _due(connection)
+        due = connection.execute(waiting.limit(MAX_PER_STEP)).all()
         if due:
             _settle(connection, due, centre.now_ms())
     return len(due)
 
 
-def _due(connection: Connection) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+def _waiting() -> sa.Select[*tuple[Any, ...]]:
     """What counted, waits and comes from no frozen journal."""
     frozen = sa.exists().where(
         incarnation.c.device_id == redemption.c.device_id,
@@ -66,7 +69,7 @@ def _due(connection: Connection) -> Sequence[sa.Row[*tuple[Any, ...]]]:
     waiting = sa.text(
         "redemption.outcome = 'CLAIMED' AND redemption.cleared_at_ms IS NULL"
     )  # as ix_redemption_due says
-    return connection.execute(
+    return (
         sa.select(
             redemption.c.id.label("redemption_id"),
             redemption.c.item_id,
@@ -80,8 +83,7 @@ def _due(connection: Connection) -> Sequence[sa.Row[*tuple[Any, ...]]]:
         .join(party, party.c.id == redemption.c.venue_id)
         .where(waiting, ~frozen)
         .order_by(redemption.c.recorded_at_ms, redemption.c.id)
-        .limit(MAX_PER_STEP)
-    ).all()
+    )
 
 
 def _settle(connection: Connection, due: Sequence[sa.Row[*tuple[Any, ...]]], now_ms: int) -> None:

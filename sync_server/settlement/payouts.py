@@ -24,19 +24,20 @@ TRANSITIONS = {
 
 def follow_transfers(centre: Centre) -> int:
     """Worker step: payouts whose transfer got through or definitely failed; how many changed."""
+    moves = [
+        sa.and_(payout.c.state == state, external_transfer.c.state == transfer_state)
+        for state, transfer_state in TRANSITIONS
+    ]
+    moved = (
+        sa.select(payout.c.id, payout.c.state, external_transfer.c.state.label("transfer_state"))
+        .join(external_transfer, external_transfer.c.id == payout.c.transfer_id)
+        .where(sa.or_(*moves))
+    )
+    if not centre.finds(moved):
+        return 0
     with centre.write() as connection:
         exclusive(connection, "settlement.follow_transfers")
-        moves = [
-            sa.and_(payout.c.state == state, external_transfer.c.state == transfer_state)
-            for state, transfer_state in TRANSITIONS
-        ]
-        found = connection.execute(
-            sa.select(payout.c.id, payout.c.state, external_transfer.c.state.label("transfer_state"))
-            .join(external_transfer, external_transfer.c.id == payout.c.transfer_id)
-            .where(sa.or_(*moves))
-            .order_by(payout.c.id)
-            .limit(MAX_PER_STEP)
-        ).all()
+        found = connection.execute(moved.order_by(payout.c.id).limit(MAX_PER_STEP)).all()
         now_ms = centre.now_ms()
         for row in found:
             state = TRANSITIONS[row.state, row.transfer_state]

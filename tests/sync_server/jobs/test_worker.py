@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 
 import pytest
+import sqlalchemy as sa
 
 from sync_server.centre import Centre
 from sync_server.jobs import worker
 from sync_server.orders.progress import take_payments
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.payouts import follow_transfers
+from tests.sync_server.sandbox import Sandbox, with_provider
+from tests.sync_server.town import build_town
 
 
 def test_a_failing_step_does_not_hold_up_the_others(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,3 +60,23 @@ def test_an_empty_centre_has_nothing_to_do(any_centre: Centre, monkeypatch: pyte
     monkeypatch.setattr(worker, "STEPS", (take_payments, clear_redemptions, follow_transfers))
     monkeypatch.setattr(worker, "LIST_STEPS", ())
     assert worker.run_dry(any_centre) == 0
+
+
+def test_a_worker_that_finds_nothing_to_do_begins_no_writing(centre: Centre, sandbox: Sandbox) -> None:
+    """SQLite has one writer: it is there for those who have something to write."""
+    town = build_town(with_provider(centre, sandbox))
+    gate = town.gate()
+    gate.admit(town.sell("single")[0], town.clock.now_ms)
+    town.clock.pass_ms(1_000)
+    town.upload(gate)
+    writes: list[bool] = []
+
+    def note(connection: sa.Connection) -> None:
+        writes.append(bool(connection.get_execution_options().get("sync_server_immediate")))
+
+    sa.event.listen(town.centre.engine, "begin", note)
+    assert worker.run_dry(town.centre) > 0
+    assert True in writes, "it had something to do"
+    writes.clear()
+    assert worker.turn(town.centre) == 0
+    assert writes and True not in writes
