@@ -31,7 +31,12 @@ class Case:
 def judge_shown(
     asked: str | ShownCard, shown: Shown, passes: Sequence[Standing], rules: VenueRules, now_ms: int
 ) -> Case:
-    """The verdict; of several passes of one card the first that is admitted, else the first."""
+    """The verdict; of several passes of one card the first that is admitted, else the first.
+
+    A card is a number that anybody may read off or guess: of passes of other venues it says nothing here.
+    """
+    if shown.card is not None:
+        passes = [standing for standing in passes if standing.admits_here]
     cases = [_judge(asked, shown, standing, rules, now_ms) for standing in passes or (None,)]
     return next((case for case in cases if case.reason is None), cases[0])
 

@@ -301,6 +301,17 @@ def test_a_card_is_found_by_what_its_reader_read(town: Town, device: Handheld) -
     assert evidence is not None and evidence[:2] == b"\0\2" and len(evidence) == 18
 
 
+def test_a_card_says_nothing_of_passes_of_other_venues(town: Town, device: Handheld) -> None:
+    [sold] = town.sell("single")
+    with town.centre.write() as connection:
+        bind_card(connection, town.centre.secrets, sold.number, "41", "A1", town.clock.now_ms, "test")
+    answer = Handheld(device.http, town, town.gate("park", "H2")).show(
+        ShownCard(2, CredentialKind.CARD_NUMBER, "A1", "41")
+    )
+    assert (answer.reason, answer.pass_id, answer.product) == (Reason.CARD_UNKNOWN, None, None)
+    assert [row.pass_id for row in journal(town)] == [None]
+
+
 def test_six_statements_whatever_is_shown(town: Town, device: Handheld) -> None:
     singles, doubles = town.sell("single", 2), town.sell("double")
     [annual] = town.sell("annual", holders=[HOLDER])
