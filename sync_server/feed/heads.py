@@ -97,7 +97,11 @@ def resign_heads(centre: Centre) -> int:
         newest = key_set.newest(connection).version
         stale = sa.and_(
             feed.c.head.is_not(None),
-            sa.or_(feed.c.signed_at_ms < now_ms - RESIGN_AFTER_MS, feed.c.key_set_version != newest),
+            sa.or_(
+                feed.c.signed_at_ms < now_ms - RESIGN_AFTER_MS,
+                feed.c.signed_at_ms > now_ms,  # the clock was set back
+                feed.c.key_set_version != newest,
+            ),
         )
         if connection.execute(sa.select(feed.c.venue_id).where(stale).limit(1)).first() is None:
             return 0

@@ -7,6 +7,8 @@ marks newer than the list, which is found as well.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -30,12 +32,23 @@ MARKED_AT_ONCE = 20_000
 
 
 def publish_feeds(centre: Centre) -> int:
-    """Worker step: bring every list up to date and sign the ageing heads again; how many were touched."""
+    """Worker step: bring every list up to date and sign the ageing heads again; how many were touched.
+
+    A venue whose list cannot be made holds up no other venue's; what failed is raised when all the rest is done.
+    """
     with centre.read() as connection:
         due = _due(connection, centre)
-    for venue_id in due:
-        publish_venue(centre, venue_id)
-    return len(due) + build_snapshots(centre) + resign_heads(centre) + forget_segments(centre)
+    works: list[Callable[[], int | None]] = [partial(publish_venue, centre, venue_id) for venue_id in due]
+    works += [partial(step, centre) for step in (build_snapshots, resign_heads, forget_segments)]
+    done, failures = len(due), list[Exception]()
+    for work in works:
+        try:
+            done += work() or 0
+        except Exception as failure:  # of one venue alone
+            failures.append(failure)
+    if failures:
+        raise ExceptionGroup("not every list could be brought up to date", failures)
+    return done
 
 
 def publish_venue(centre: Centre, venue_id: UUID) -> None:

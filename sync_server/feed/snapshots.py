@@ -52,7 +52,10 @@ def begin_snapshot(connection: Connection, centre: Centre, venue_id: UUID) -> bo
 
 
 def build_snapshots(centre: Centre) -> int:
-    """Begin the snapshots that are due and build a little further, the shortest first; how many are being built."""
+    """Begin the snapshots that are due and build a little further, the shortest first; how many are being built.
+
+    One that cannot be built holds up no other; what failed is raised when the rest is done.
+    """
     with centre.read() as connection:
         outgrown = _outgrown(connection, centre)
     for venue_id in outgrown:
@@ -62,10 +65,15 @@ def build_snapshots(centre: Centre) -> int:
     with centre.read() as connection:
         shortest = sa.select(feed_building.c.venue_id).order_by(feed_building.c.position, feed_building.c.begun_at_ms)
         building = list(connection.scalars(shortest))
-    rows_left = ROWS_PER_TURN
+    rows_left, failures = ROWS_PER_TURN, list[Exception]()
     for venue_id in building:
         if rows_left > 0:
-            rows_left -= _build_on(centre, venue_id, rows_left)
+            try:
+                rows_left -= _build_on(centre, venue_id, rows_left)
+            except Exception as failure:  # of one venue alone
+                failures.append(failure)
+    if failures:
+        raise ExceptionGroup("not every snapshot could be built", failures)
     return len(building)
 
 

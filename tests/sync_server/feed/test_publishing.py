@@ -19,10 +19,10 @@ from sync_server.gates import registry
 from sync_server.issuance.credentials import bind_card, bind_id_numbers
 from sync_server.issuance.holder_keys import register
 from sync_server.issuance.passes import change_status, find_pass
-from sync_server.issuance.tables import entitlement, pass_token
+from sync_server.issuance.tables import credential, entitlement, pass_token
 from sync_server.keys import key_set
 from tests.sync_server.feed.fetching import compact, fetch
-from tests.sync_server.town import HOLDER, Town, build_town
+from tests.sync_server.town import HOLDER, Sold, Town, build_town
 from wire import holder_proof, moments
 from wire.credential import CredentialKind, card_credential, id_credential, person_hash
 from wire.entitlement import PassStatus, Rule, Stop, StopCause
@@ -204,15 +204,15 @@ def test_a_crash_between_the_marks_and_the_list_is_made_good(town: Town, monkeyp
     publish_feeds(town.centre)
     [sold] = town.sell("single")
 
-    class PowerCutError(Exception):
+    class PowerCut(BaseException):
         pass
 
     def cut(*_: object, **__: object) -> Iterator[None]:
-        raise PowerCutError
+        raise PowerCut
 
     with monkeypatch.context() as patched:
         patched.setattr(publishing, "chunks", cut)
-        with pytest.raises(PowerCutError):
+        with pytest.raises(PowerCut):
             publish_feeds(town.centre)
     with town.centre.read() as connection:
         marks = connection.execute(sa.select(entitlement.c.listed_version)).scalars().all()
@@ -270,3 +270,38 @@ def test_the_list_carries_the_live_phones_of_a_pass(town: Town) -> None:
             register(connection, sold.number, public, town.clock.now_ms, "test")
     publish_feeds(town.centre)
     assert fetch(town).passes[sold.pass_id].holder_keys == (HolderKey(2, publics[1]), HolderKey(3, publics[2]))
+
+
+def test_a_list_that_cannot_be_made_holds_up_no_other_and_no_head(town: Town) -> None:
+    publish_feeds(town.centre)
+    [single] = town.sell("single")
+    spoil_cards(town, single)
+    [annual] = town.sell("annual", holders=[HOLDER])
+    town.clock.pass_ms(RESIGN_AFTER_MS + 1)
+    with pytest.raises(ExceptionGroup, match="not every list"):
+        publish_feeds(town.centre)
+    assert set(fetch(town, "park").passes) == {annual.pass_id}
+    assert fetch(town).head.signed_at_ms == town.clock.now_ms
+
+
+def test_a_snapshot_that_cannot_be_built_holds_up_no_other(town: Town) -> None:
+    [single], [annual] = town.sell("single"), town.sell("annual", holders=[HOLDER])
+    spoil_cards(town, single)
+    with pytest.raises(ExceptionGroup, match="not every list"):
+        publish_feeds(town.centre)
+    assert set(fetch(town, "park").passes) == {annual.pass_id}
+
+
+def spoil_cards(town: Town, sold: Sold) -> None:
+    """A card of this pass that nobody can open any more."""
+    with town.centre.write() as connection:
+        bind_card(connection, town.centre.secrets, sold.number, "41", "A1", town.clock.now_ms, "test")
+        connection.execute(credential.update().values(value_sealed=b"spoilt"))
+
+
+def test_a_head_from_the_future_is_signed_again_when_the_clock_is_right(town: Town) -> None:
+    town.clock.pass_ms(DAY_MS)
+    publish_feeds(town.centre)
+    town.clock.pass_ms(-DAY_MS)
+    publish_feeds(town.centre)
+    assert fetch(town).head.signed_at_ms == town.clock.now_ms
