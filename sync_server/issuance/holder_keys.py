@@ -14,7 +14,9 @@ from sync_server.issuance.passes import find_pass, relist, token_of
 from sync_server.issuance.tables import holder_key
 from sync_server.issuance.versions import next_listed
 from sync_server.keys.pairs import open_pass_key
+from sync_server.keys.tables import signing_key
 from wire import holder_proof
+from wire.keyset import KeyState
 from wire.presentation import bind_holder
 from wire.token import unverified_claims
 
@@ -96,20 +98,25 @@ def phones_of(connection: Connection, number: str) -> list[Phone]:
 
 
 def bind_phones(centre: Centre) -> int:
-    """Worker step: sign what a phone needs for the full form of its codes; how many were signed."""
-    waiting = sa.select(holder_key).where(holder_key.c.binding.is_(None), _LIVE)
-    if not centre.finds(waiting):
+    """Worker step: sign what a phone needs for the full form of its codes; how many were signed.
+
+    What a key signed that is revoked is signed anew, also where the pass's own code is by another key.
+    """
+    revoked = sa.select(signing_key.c.id).where(signing_key.c.state == KeyState.REVOKED)
+    unsigned, lost = holder_key.c.binding.is_(None), holder_key.c.bound_by.in_(revoked)
+    if not any(centre.finds(sa.select(holder_key.c.pass_id).where(each, _LIVE)) for each in (unsigned, lost)):
         return 0
     with centre.write() as connection:
         key = open_pass_key(connection, centre.secrets)
         listed_by = next_listed(connection)  # a list as new as this has the key (presentation.bind_holder)
+        waiting = sa.select(holder_key).where(sa.or_(unsigned, lost), _LIVE)
         due = waiting.order_by(holder_key.c.registered_at_ms).limit(MAX_BOUND_PER_STEP).with_for_update()
         rows = connection.execute(due).all()
         for row in rows:
             claims = replace(unverified_claims(token_of(connection, row.pass_id)), issued_version=listed_by)
             binding = bind_holder(claims, key.id, key.private, row.generation, row.public)
             this = sa.and_(holder_key.c.pass_id == row.pass_id, holder_key.c.generation == row.generation)
-            connection.execute(holder_key.update().where(this).values(binding=binding))
+            connection.execute(holder_key.update().where(this).values(binding=binding, bound_by=key.id))
     return len(rows)
 
 

@@ -113,11 +113,13 @@ holder_key = sa.Table(
     sa.Column("generation", sa.Integer(), primary_key=True, autoincrement=False),  # only rises
     sa.Column("public", sa.LargeBinary(33), nullable=False),
     sa.Column("binding", sa.LargeBinary()),  # claims, generation and key under the pass key; null: not yet signed
+    sa.Column("bound_by", sa.Integer(), sa.ForeignKey("signing_key.id")),  # that pass key
     sa.Column("registered_by", sa.String(100), nullable=False),
     ms_column("registered_at_ms"),
     ms_column("used_at_ms"),  # when the phone last asked; the least recently used one makes room
     ms_column("retired_at_ms", nullable=True),
     sa.CheckConstraint("generation BETWEEN 1 AND 65535", name="generation"),
     partial_unique("uq_holder_key_live", "pass_id", "public", where="retired_at_ms IS NULL"),
+    partial_index("ix_holder_key_bound_by", "bound_by", where="retired_at_ms IS NULL"),
     partial_index("ix_holder_key_unbound", "registered_at_ms", where="binding IS NULL AND retired_at_ms IS NULL"),
 )

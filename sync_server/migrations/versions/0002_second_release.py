@@ -193,15 +193,24 @@ def upgrade() -> None:
         sa.Column("generation", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("public", sa.LargeBinary(length=33), nullable=False),
         sa.Column("binding", sa.LargeBinary(), nullable=True),
+        sa.Column("bound_by", sa.Integer(), nullable=True),
         sa.Column("registered_by", sa.String(length=100), nullable=False),
         sa.Column("registered_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("used_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("retired_at_ms", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("generation BETWEEN 1 AND 65535", name=op.f("ck_holder_key_generation")),
+        sa.ForeignKeyConstraint(["bound_by"], ["signing_key.id"], name=op.f("fk_holder_key_bound_by")),
         sa.ForeignKeyConstraint(["pass_id"], ["pass.id"], name=op.f("fk_holder_key_pass_id")),
         sa.PrimaryKeyConstraint("pass_id", "generation", name=op.f("pk_holder_key")),
     )
     with op.batch_alter_table("holder_key", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_holder_key_bound_by",
+            ["bound_by"],
+            unique=False,
+            sqlite_where=sa.text("retired_at_ms IS NULL"),
+            postgresql_where=sa.text("retired_at_ms IS NULL"),
+        )
         batch_op.create_index(
             "ix_holder_key_unbound",
             ["registered_at_ms"],

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from sync_server.centre import Centre
 from sync_server.feed.publishing import publish_feeds
 from sync_server.issuance import reissuing
+from sync_server.issuance.holder_keys import bind_phones, phones_of, register
 from sync_server.issuance.passes import change_status, token_of
 from sync_server.issuance.reissuing import reissue_revoked
 from sync_server.issuance.tables import pass_token
 from sync_server.keys import key_set
 from tests.sync_server.feed.fetching import fetch
 from tests.sync_server.town import Sold, Town, build_town
+from wire import holder_proof, presentation
 from wire.keyset import KeySet, read_key_set
+from wire.presentation import FullCode
 from wire.reasons import Reason
+from wire.signing import Purpose
 from wire.token import Claims, Place, read_token
 
 
@@ -29,6 +34,9 @@ def read(town: Town, token: str) -> Claims | Reason:
         newest = key_set.newest(connection)
     keys = read_key_set(newest.document, newest.root_public)
     assert isinstance(keys, KeySet)
+    code = presentation.read_presentation(token)
+    if isinstance(code, FullCode):
+        return presentation.read_full(code, keys, Place(1), town.clock.now_ms)
     return read_token(token, keys, Place(1), town.clock.now_ms)
 
 
@@ -57,3 +65,29 @@ def test_codes_of_a_revoked_key_are_signed_anew_and_listed(town: Town, monkeypat
     assert token_now(town, dead) == dead.token
     with town.centre.read() as connection:  # the old codes still prove the entries made with them
         assert connection.scalar(sa.select(sa.func.count()).select_from(pass_token)) == 4 + 3
+
+
+def test_a_phone_bound_by_a_revoked_key_is_bound_anew_though_the_code_of_its_pass_is_good(town: Town) -> None:
+    [sold] = town.sell("single")
+    later = key_set.create_key(town.centre, Purpose.PASS, "test")
+    key_set.start_key(town.centre, later, "test")
+    phone = ec.generate_private_key(ec.SECP256R1())
+    with town.centre.write() as connection:
+        register(connection, sold.number, holder_proof.public_key_of(phone), town.clock.now_ms, "test")
+    assert [bind_phones(town.centre), bind_phones(town.centre)] == [1, 0]
+    assert isinstance(read(town, full_code(town, sold, phone)), Claims)
+    key_set.revoke_key(town.centre, later, "leaked", "test")
+    assert read(town, full_code(town, sold, phone)) is Reason.UNKNOWN_KEY
+    assert reissue_revoked(town.centre) == 0
+    assert [bind_phones(town.centre), bind_phones(town.centre)] == [1, 0]
+    assert isinstance(read(town, full_code(town, sold, phone)), Claims)
+
+
+def full_code(town: Town, sold: Sold, phone: ec.EllipticCurvePrivateKey) -> str:
+    """As the phone draws it now, with what the centre signed for it."""
+    with town.centre.read() as connection:
+        [known] = phones_of(connection, sold.number)
+    assert known.binding is not None
+    step = presentation.step_at(town.clock.now_ms)
+    proof = holder_proof.sign(phone, presentation.holder_message(sold.pass_id, known.generation, step))
+    return presentation.full_text(known.binding, step, proof)
