@@ -228,10 +228,10 @@ def _cpu_s(pid: int) -> float:
 
 
 @contextlib.contextmanager
-def web(url: str, secret_file: Path) -> Iterator[Web]:
+def web(url: str, secret_file: Path, module: str = "sync_server") -> Iterator[Web]:
     """A web process on a database."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "sync_server", "--database", url, "run", "--port", "0"],
+        [sys.executable, "-m", module, "--database", url, "run", "--port", "0"],
         stdout=subprocess.PIPE,
         env={**os.environ, "SYNC_SERVER_SECRET_FILE": str(secret_file)},
     )

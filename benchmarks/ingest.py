@@ -1,11 +1,12 @@
-"""Entries up: signed batches over HTTP against their bare SQL and against a statement a row; a full drain (P9, P10).
+"""Entries up: signed batches over HTTP against their bare SQL and against row by row; a full drain (P9, P10).
 
 `./dev bench ingest [--batches 8] [--entries 200000] [--proofs 20000] [--databases sqlite,postgres]`
 
 Each batch is 250 tickets entered, every one claimed for the money of its venue; paying is the worker's. The bare SQL
 brings the same rows to a copy of the database by one statement a table (the passes looked up, then entries, claims,
-redemptions, progress and receipt) and one commit, with nothing read, judged or signed. Row by row is the same with a
-statement a row, through SQLAlchemy. Batches are packed and signed before the clock runs: that is the gate's work.
+redemptions, progress and receipt) and one commit, with nothing read, judged or signed; the same with a statement a row
+is told beside. The row-wise peer is a web process that does all that ours does, over HTTP, but looks up and writes row
+by row (`row_by_row`). Batches are packed and signed before the clock runs: that is the gate's work.
 """
 
 from __future__ import annotations
@@ -219,24 +220,27 @@ def measure_batches(kind: str, count: int, folder: Path) -> dict[str, Any]:
         take_all_in(done, device, made)
         sets = Bare(opened(make.copy(base, "sets"), secret_file), done)
         rows = Bare(opened(make.copy(base, "rows"), secret_file), done)
-        served = make.copy(base, "served")
-        seconds: dict[str, list[float]] = {"http": [], "sets": [], "rows": []}
-        with web(served, secret_file) as centre_web:
+        served, peer = make.copy(base, "served"), make.copy(base, "peer")
+        seconds: dict[str, list[float]] = {"http": [], "sets": [], "rows": [], "peer": []}
+        with web(served, secret_file) as centre_web, web(peer, secret_file, "benchmarks.row_by_row") as peer_web:
             cpu = centre_web.cpu_s()
             for number, request in enumerate([signed(device, body) for body in made]):
                 seconds["sets"].append(rounds.seconds(partial(sets.by_table, number)))
-                began = time.perf_counter()
-                given = send(centre_web.port, request)
-                seconds["http"].append(time.perf_counter() - began)
+                for name, one in (("http", centre_web), ("peer", peer_web)):
+                    began = time.perf_counter()
+                    given = send(one.port, request)
+                    seconds[name].append(time.perf_counter() - began)
+                    _check(given, keys)
                 seconds["rows"].append(rounds.seconds(partial(rows.by_row, number)))
-                _check(given, keys)
             cpu = (centre_web.cpu_s() - cpu) / len(made)
         seconds = {name: taken[1:] for name, taken in seconds.items()}
     return {
         "bare_to_http": round(rounds.ratio(seconds, "sets", "http"), 2),
+        "peer_to_http": round(rounds.ratio(seconds, "peer", "http"), 2),
         "rows_to_http": round(rounds.ratio(seconds, "rows", "http"), 2),
         "http_ms": round(rounds.median_ms(seconds["http"]), 1),
         "bare_ms": round(rounds.median_ms(seconds["sets"]), 1),
+        "peer_ms": round(rounds.median_ms(seconds["peer"]), 1),
         "rows_ms": round(rounds.median_ms(seconds["rows"]), 1),
         "cpu_ms": round(cpu * 1000, 1),
     }
@@ -343,9 +347,10 @@ def main(chosen: argparse.Namespace, folder: Path) -> None:
         found = figures[kind] = measure_batches(kind, chosen.batches, folder / kind)
         lines += [
             ("P9", f"{kind}: rate over HTTP ÷ that of the bare SQL", f"{found['bare_to_http']}", "≥ 0.6"),
-            ("P9", f"{kind}: rate over HTTP ÷ that of a statement a row", f"{found['rows_to_http']}", "≥ 3"),
-            ("", f"{kind}: a batch over HTTP, bare, row by row, ms",
-             f"{found['http_ms']} / {found['bare_ms']} / {found['rows_ms']}", ""),
+            ("P9", f"{kind}: the same ÷ that of a centre that takes in row by row", f"{found['peer_to_http']}", "≥ 3"),
+            ("", f"{kind}: the same ÷ that of the bare SQL, a statement a row", f"{found['rows_to_http']}", ""),
+            ("", f"{kind}: a batch over HTTP, so row by row, bare, bare row by row, ms",
+             f"{found['http_ms']} / {found['peer_ms']} / {found['bare_ms']} / {found['rows_ms']}", ""),
         ]  # fmt: skip
     for kind in kinds:
         for name, count, with_proofs in (("codes", chosen.entries, False), ("proofs", chosen.proofs, True)):

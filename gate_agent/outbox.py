@@ -65,11 +65,21 @@ class Ready:
         return self.end_seq + self.waiting
 
 
+@dataclass(frozen=True, slots=True)
+class _Searched:
+    """How far the journal was searched for what ends what a moment knew: days off line are not searched each time."""
+
+    moment: Moment
+    through_seq: int
+    complete_seq: int
+
+
 class Outbox:
     """Reads entries.db of a data directory. Opened for each look: a journal that was set aside is never read on."""
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / NAME
+        self._searched: _Searched | None = None
 
     def ready(self, cursor: Callable[[bytes], int], moment: Moment | None = None) -> Ready | None:
         """What may be sent next, after the `cursor` of the journal's incarnation; None while there is no journal.
@@ -87,7 +97,7 @@ class Outbox:
             previous_hash = first.hash if after == first.seq else _hash_of(db, after)
             rows = db.execute(_READY, (after, _NO_SEQ, MAX_BATCH_ENTRIES)).fetchall()
             asked = moment is not None and moment.incarnation == incarnation
-            complete_seq = _complete(db, moment.last_seq) if moment is not None and asked else None
+            complete_seq = self._complete(db, moment, newest) if moment is not None and asked else None
             before = entries_schema.before(db)
             last = db.execute("SELECT reason FROM entry WHERE seq = ?", (newest,)).fetchone()
         return Ready(
@@ -118,18 +128,22 @@ class Outbox:
             row = db.execute("SELECT hash FROM entry WHERE seq = ?", (seq,)).fetchone()
         return None if row is None or not row[0] else bytes(row[0])
 
+    def _complete(self, db: sqlite3.Connection, moment: Moment, newest: int) -> int:
+        """The last entry that belongs to what had begun by then; no batch reaches it past an open intent."""
+        before = self._searched
+        if before is None or before.moment != moment:
+            before = _Searched(moment, moment.last_seq, moment.last_seq)
+        sql = "SELECT max(seq) FROM entry WHERE seq > ? AND seq <= ? AND ref_seq <= ?"
+        (found,) = db.execute(sql, (before.through_seq, newest, moment.last_seq)).fetchone()
+        self._searched = _Searched(moment, newest, found or before.complete_seq)
+        return self._searched.complete_seq
+
     @contextmanager
     def _look(self) -> Iterator[sqlite3.Connection]:
         """One moment of the journal for all that is read inside."""
         with closing(read_only(self._path)) as db:
             db.execute("BEGIN")
             yield db
-
-
-def _complete(db: sqlite3.Connection, last_seq: int) -> int:
-    """The last entry that belongs to what had begun with entry `last_seq`; no batch reaches it past an open intent."""
-    sql = "SELECT max(seq) FROM entry WHERE seq > ? AND ref_seq <= ?"
-    return max(last_seq, db.execute(sql, (last_seq, last_seq)).fetchone()[0] or 0)
 
 
 def _hash_of(db: sqlite3.Connection, seq: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gate_agent import outbox
+from gate_agent.disk import read_only
 from gate_agent.entries import Entries
-from gate_agent.outbox import JournalBehind, Outbox
+from gate_agent.outbox import JournalBehind, Moment, Outbox
 from tests.gate_agent.boxes import bodies, write
 from tests.wire.samples import INCARNATION
 from wire.messages import FIRST_HASH, MAX_BATCH_ENTRIES, EntryKind, decode_entry, entry_hash
@@ -95,3 +98,46 @@ def test_a_cursor_past_the_end_is_no_place_to_go_on_from(tmp_path: Path) -> None
 
 def test_without_a_journal_there_is_nothing(tmp_path: Path) -> None:
     assert Outbox(tmp_path).ready(lambda _: 0) is None
+
+
+def test_where_all_that_a_moment_knew_ended_is_found_however_late(tmp_path: Path) -> None:
+    with closing(Entries.open(tmp_path, lambda: INCARNATION)[0]) as entries:
+        write(entries, EntryKind.INTENT, EntryKind.INTENT)
+        held, then = Outbox(tmp_path), Moment(INCARNATION, 2)
+
+        def complete_seq(moment: Moment) -> int | None:
+            ready = held.ready(lambda _: 0, moment)
+            return None if ready is None else ready.complete_seq
+
+        assert complete_seq(then) == 2
+        write(entries, EntryKind.PASSED, ref_seq=1)
+        write(entries, EntryKind.REFUSED)
+        assert complete_seq(then) == 3
+        assert complete_seq(then) == 3, "what was found before is not forgotten"
+        write(entries, EntryKind.UNRESOLVED, ref_seq=2)
+        assert complete_seq(then) == 5
+        write(entries, EntryKind.RETURNED, ref_seq=4)
+        assert complete_seq(then) == 5, "it is of something that came after"
+        assert complete_seq(Moment(INCARNATION, 4)) == 6
+        assert complete_seq(then) == 5
+
+
+def test_a_look_costs_no_more_after_days_off_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[None] = []
+
+    def counted(path: Path) -> sqlite3.Connection:
+        db = read_only(path)
+        db.set_progress_handler(lambda: steps.append(None), 100)
+        return db
+
+    monkeypatch.setattr(outbox, "read_only", counted)
+    with closing(Entries.open(tmp_path, lambda: INCARNATION)[0]) as entries:
+        held, heard = Outbox(tmp_path), Moment(INCARNATION, 0)
+        for _ in range(4):
+            write(entries, *[EntryKind.REFUSED] * 1_000)
+            held.ready(lambda _: 0, heard)
+        steps.clear()
+        held.ready(lambda _: 0, heard)
+        after_days = len(steps)
+        held.ready(lambda _: 3_500)
+    assert after_days <= 2 * (len(steps) - after_days) + 20
