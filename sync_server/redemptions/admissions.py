@@ -78,23 +78,23 @@ def known_passes(
         .where(issued_pass.c.id.in_(ids))
     ).all()
     evidence: defaultdict[bytes, set[bytes]] = defaultdict(set)
-    for row in rows:
-        if row.evidence is not None:
-            evidence[row.id].add(row.evidence)
+    for pass_id, *_, issued in rows:
+        if issued is not None:
+            evidence[pass_id].add(issued)
     return {
-        row.id: KnownPass(
-            ticket_id=row.ticket_id,
-            admits_here=row.admits_here,
-            item_id=row.item_id,
-            not_before=row.not_before,
-            not_after=row.not_after,
-            pass_id=row.id,
-            token_evidence=frozenset(evidence[row.id]),
-            phones=tuple(phones[row.id]),
-            card_hashes=frozenset(cards[row.id]),
+        pass_id: KnownPass(
+            ticket_id=ticket_id,
+            admits_here=admits_here,
+            item_id=item_id,
+            not_before=not_before,
+            not_after=not_after,
+            pass_id=pass_id,
+            token_evidence=frozenset(evidence[pass_id]),
+            phones=tuple(phones[pass_id]),
+            card_hashes=frozenset(cards[pass_id]),
             card_reads=reads,
         )
-        for row in rows
+        for pass_id, ticket_id, not_before, not_after, admits_here, item_id, _ in rows  # by place: there are many
     }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -40,8 +39,7 @@ from wire.far_entry import FarEntry, far_entry
 from wire.messages import COUNTING, Entry, EntryKind, Outcome, redemption_id
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """An admission with its redemption's id and what could be said of it alone."""
 
     id: bytes

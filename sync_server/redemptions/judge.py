@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
@@ -14,6 +13,7 @@ from wire.messages import ClockTrust, Entry, EntryKind, Outcome, Presentation
 
 TOLERANCE_MS = 60_000  # a trusted clock is this exact, and dates were rounded up to a minute
 MAX_STEPS_OFF = 4  # as far as any gate lets a rotating code be from its own clock (wire.md §3)
+NO_READS: Mapping[bytes, tuple[int, ...]] = {}
 _CARD_EVIDENCE_BYTES = 18  # auth level 1 · credential kind 1 · hash 16
 
 
@@ -33,8 +33,7 @@ class Span(NamedTuple):
     latest_ms: int
 
 
-@dataclass(frozen=True)
-class KnownPass:
+class KnownPass(NamedTuple):
     """What the centre knows of a pass at one venue. Minutes since 2020, half-open."""
 
     ticket_id: UUID
@@ -47,7 +46,7 @@ class KnownPass:
     phones: tuple[tuple[int, bytes], ...] = ()
     """Generation and public key of every phone the pass ever had."""
     card_hashes: frozenset[bytes] = frozenset()
-    card_reads: Mapping[bytes, tuple[int, ...]] = field(default_factory=dict)
+    card_reads: Mapping[bytes, tuple[int, ...]] = NO_READS
     """When electronic cards were resolved for the gate, UTC ms, by kind ‖ hash."""
 
 
