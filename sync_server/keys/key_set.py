@@ -13,7 +13,7 @@ from sync_server import crypto
 from sync_server.audit.log import record
 from sync_server.centre import Centre
 from sync_server.db import insert_new
-from sync_server.errors import ConfigurationError
+from sync_server.errors import ConfigurationError, NotAllowedError
 from sync_server.keys import pairs
 from sync_server.keys.root import make_root, next_root_file, read_root, root_key_file, take_over
 from sync_server.keys.tables import PURPOSES, deployment, key_set, signing_key
@@ -175,6 +175,10 @@ def _publish(connection: Connection, root_private: bytes, now_ms: int, new_root_
         tls_cas=tuple(pin.ca for pin in pins if pin.ca is not None),
     )
     document = keyset.sign_key_set(said, signers)
+    if not isinstance(keyset.read_key_set(document, root_public), KeySet):
+        raise NotAllowedError(
+            f"no gate would read this key set: it takes {keyset.MAX_KEYS} keys and {keyset.MAX_KEY_SET_BYTES} bytes"
+        )
     connection.execute(
         key_set.insert().values(version=version, root_public=root_public, document=document, issued_at_ms=now_ms)
     )

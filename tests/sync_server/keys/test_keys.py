@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 import sync_server
+from sync_server.backups import copy_database
 from sync_server.centre import Centre
 from sync_server.errors import ConfigurationError, NotAllowedError
 from sync_server.keys import key_set, pairs
@@ -17,7 +18,7 @@ from sync_server.keys.pairs import MOVES, KeyEvent, UnusableKeyError, check_usab
 from sync_server.keys.root import make_root, next_root_file, read_root, root_key_file
 from sync_server.keys.tables import signing_key
 from tests.sync_server.town import Clock
-from wire import signing
+from wire import keyset, signing
 from wire.keyset import KeySet, KeyState, keys_file, read_chain, read_key_set, read_keys_file
 from wire.signing import Purpose, SealFlaw
 
@@ -210,3 +211,29 @@ def test_a_crash_before_the_new_root_key_is_published_changes_nothing(keyed: Cen
     key_set.create_key(keyed, Purpose.PASS, "test")
     assert published(keyed).root == before
     assert key_set.rotate_root(keyed, "test") != before
+
+
+def test_a_key_set_that_no_gate_would_read_is_not_published(keyed: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = published(keyed)
+    monkeypatch.setattr(keyset, "MAX_KEYS", len(before.keys))
+    with pytest.raises(NotAllowedError, match="no gate would read"):
+        key_set.create_key(keyed, Purpose.LIST, "test")
+    assert published(keyed) == before and len(states(keyed)) == len(before.keys)
+
+
+def test_a_root_key_that_was_changed_since_the_backup_is_taken_again(keyed: Centre, tmp_path: Path) -> None:
+    """The gates have pinned it: as docs/operate.md says, both files get their old names back."""
+    database, file = Path(keyed.engine.url.database or ""), root_key_file(keyed.settings)
+    copy_database(database, tmp_path / "backup.db")
+    pinned = key_set.rotate_root(keyed, "test")
+    keyed.engine.dispose()
+    database.unlink()
+    copy_database(tmp_path / "backup.db", database)
+    with pytest.raises(ConfigurationError, match="another root key"):
+        key_set.create_key(keyed, Purpose.LIST, "test")
+    file.rename(next_root_file(file))
+    file.with_name(file.name + ".old-1").rename(file)
+    assert key_set.rotate_root(keyed, "test") == pinned
+    with keyed.read() as connection:
+        walked = read_chain((*key_set.chain(connection), key_set.newest(connection).document), pinned)
+    assert isinstance(walked, KeySet) and walked.root == pinned
