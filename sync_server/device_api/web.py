@@ -23,7 +23,7 @@ from sync_server.electronic_cards.platform_client import verifier_of
 from sync_server.feed.heads import open_feed
 from sync_server.feed.photos import photo_keys, photo_named
 from sync_server.feed.reading import list_key_ids, segment
-from sync_server.gates.enrolment import EnrolFlaw, enrol
+from sync_server.gates.enrolment import EnrolFlaw, code_with, enrol
 from sync_server.gates.journals import KEPT_HERE, MAX_SEQ
 from sync_server.gates.registry import Device, stays_active
 from sync_server.gates.venue_keys import list_key, list_keys, listed_credential_keys
@@ -101,6 +101,8 @@ def _device_routes(centre: Centre) -> Blueprint:
             asked = msgspec.msgpack.decode(request.get_data(), type=EnrolRequest)
         except UNREADABLE:
             return _refuse(400, "malformed", "this is no enrolment request")
+        if not centre.finds(code_with(asked.secret)):
+            return _refuse(403, EnrolFlaw.CODE, ENROL_SENTENCES[EnrolFlaw.CODE])
         with centre.write() as connection:
             outcome = enrol(connection, centre.secrets, asked, centre.now_ms())
             keys = key_set.newest(connection)

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from enum import StrEnum
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -62,6 +63,11 @@ def make_code(
     return code
 
 
+def code_with(secret: bytes) -> sa.Select[Any]:
+    """The code of this secret, used or expired as it may be; whoever guesses finds none, and begins no writing."""
+    return sa.select(enrolment_code).where(enrolment_code.c.secret_hash == sha256(secret).digest())
+
+
 def enrol(
     connection: Connection,
     value: crypto.Secrets,
@@ -76,11 +82,7 @@ def enrol(
     """
     if signing.check_public_key(request.public_key) is not None:
         return EnrolFlaw.KEY
-    code = connection.execute(
-        sa.select(enrolment_code)
-        .where(enrolment_code.c.secret_hash == sha256(request.secret).digest())
-        .with_for_update()
-    ).one_or_none()
+    code = connection.execute(code_with(request.secret).with_for_update()).one_or_none()
     if code is None or now_ms >= code.expires_at_ms:
         return EnrolFlaw.CODE
     known = connection.execute(

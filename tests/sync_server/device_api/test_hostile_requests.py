@@ -90,3 +90,9 @@ def test_no_clock_leaves_a_revoked_gate_the_keys_of_its_venue(town: Town) -> Non
     with town.centre.write() as connection:
         registry.revoke(connection, other.device.id, "stolen", town.clock.now_ms, "test")
     assert [rotate_venue_keys(town.centre), rotate_venue_keys(town.centre)] == [1, 0]
+
+
+def test_whoever_guesses_enrolment_codes_keeps_nobody_from_writing(http: FlaskClient, town: Town) -> None:
+    asked = msgspec.msgpack.encode(EnrolRequest(bytes(10), samples.KEY_SET.root, "agent", "east"))
+    with town.centre.write():
+        assert error(http.post("/device/v1/enrol", data=asked)) == (403, "code_refused")
