@@ -255,12 +255,10 @@ class Gate:
                 previous_hash=before,
                 last_hash=self.hashes[end - 1] if end >= first else before,
                 entries=tuple(self.bodies[first - 1 : end]),
-                held_epoch=1,
-                held_version=1,
                 key_set_version=1,
                 waiting=len(self.entries) - end,
                 software="test 1.0",
-                **said,
+                **{"held_epoch": 1, "held_version": 1, **said},
             )
         )
 

@@ -90,12 +90,12 @@ def test_only_a_receipt_given_to_this_very_journal_counts(town: Town) -> None:
     assert row_of(town, b"journal2").synced_through_ms is None
 
 
-def test_a_venue_is_complete_as_far_as_its_slowest_journal(town: Town) -> None:
+def test_a_venue_is_complete_and_knows_a_list_as_far_as_its_slowest_journal(town: Town) -> None:
     gates = [busy(town.gate(name=name), 1) for name in ("G1", "G2")]
     park = town.gate("park", "G3")
-    for gate in gates:
-        echo = town.upload(gate).batch_digest
-        town.upload(gate, 2, echo=echo, complete_seq=1)
+    for held_version, gate in enumerate(gates, 1):
+        echo = town.upload(gate, held_version=held_version).batch_digest
+        town.upload(gate, 2, echo=echo, complete_seq=1, held_version=9)  # in force since when, nobody knows yet
         town.clock.pass_ms(MINUTE_MS)
     town.upload(park)
     assert complete_through(town) == START_MS and complete_through(town, "park") is None
