@@ -17,12 +17,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server import db, schema
-from sync_server.audit.log import record
+from sync_server.audit.log import COMMAND_LINE, record
 from sync_server.centre import Opener
 from sync_server.errors import ConfigurationError, NotAllowedError, NotFoundError
 from sync_server.feed.heads import begin_epoch
 
-ACTOR = "command-line"
 PART = ".part"
 SQLITE_BEGINS = b"SQLite format 3\0"
 SQLITE_BESIDE = ("-wal", "-shm", "-journal")
@@ -95,7 +94,7 @@ def copy_database(source: Path, target: Path) -> None:
 
 def _new_epoch(connection: Connection, now_ms: int, reason: str) -> int:
     epoch = begin_epoch(connection, now_ms)
-    record(connection, now_ms, ACTOR, "lists.new_epoch", "lists", {"epoch": epoch, "reason": reason})
+    record(connection, now_ms, COMMAND_LINE, "lists.new_epoch", "lists", {"epoch": epoch, "reason": reason})
     return epoch
 
 

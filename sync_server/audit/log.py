@@ -15,6 +15,8 @@ from sync_server.db import insert_new
 DAY_MS = 86_400_000
 FIRST_HASH = bytes(32)
 MAX_DETAIL_CHARACTERS = 4_000
+COMMAND_LINE = "command-line"
+"""The actor of what somebody did with `sync-server` on the machine itself."""
 
 
 def record(

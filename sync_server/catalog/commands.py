@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.audit.log import COMMAND_LINE
 from sync_server.catalog.products import find_product
 from sync_server.catalog.rules import LIMITS, rule_version, rules, set_rule
 from sync_server.catalog.tables import product as table
@@ -18,7 +19,6 @@ from sync_server.parties.commands import parsed
 from sync_server.parties.day_lines import read_days, read_hours, write_days, write_hours
 from wire.entitlement import MAX_COUNT, MAX_GAP_MIN, MAX_PARTY, Rule
 
-ACTOR = "command-line"
 NO_LIMIT = "none"
 
 
@@ -76,7 +76,7 @@ def rule(
         row = find_product(connection, number)
         if changes:
             new = msgspec.structs.replace(rules(connection)[row.id], **changes)
-            set_rule(connection, row.id, new, centre.now_ms(), ACTOR)
+            set_rule(connection, row.id, new, centre.now_ms(), COMMAND_LINE)
         told = _told(connection, row)
     click.echo(json.dumps(told, ensure_ascii=False))
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import click
 
+from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
 from sync_server.gates import enrolment, fleet, journal_commands, registry
 from sync_server.gates.enrolment_qr import enrolment_svg
 from sync_server.keys import key_set
 from sync_server.parties.parties import venue_by_number
-
-ACTOR = "command-line"
 
 
 @click.command(name="enrolment-code")
@@ -26,7 +25,7 @@ def enrolment_code(opener: Opener, number: int, picture: Path | None) -> None:
     with centre.write() as connection:
         venue_id = venue_by_number(connection, number)
         root_public = key_set.newest(connection).root_public
-        code = enrolment.make_code(connection, venue_id, root_public, centre.now_ms(), ACTOR)
+        code = enrolment.make_code(connection, venue_id, root_public, centre.now_ms(), COMMAND_LINE)
         if picture is not None:
             picture.write_text(enrolment_svg(centre.settings, code, root_public), encoding="utf-8")
     click.echo(json.dumps({"code": code.text(), "url": centre.settings.base_url}))
@@ -67,7 +66,7 @@ def approve(opener: Opener, gate_id: str, *, reads_id_numbers: bool) -> None:
     centre = opener()
     with centre.write() as connection:
         device_id = registry.device_named(connection, gate_id)
-        registry.approve(connection, device_id, centre.now_ms(), ACTOR, reads_id_numbers=reads_id_numbers)
+        registry.approve(connection, device_id, centre.now_ms(), COMMAND_LINE, reads_id_numbers=reads_id_numbers)
     click.echo(json.dumps({"id": device_id.hex(), "state": "active"}))
 
 
@@ -80,7 +79,7 @@ def revoke(opener: Opener, gate_id: str, reason: str) -> None:
     centre = opener()
     with centre.write() as connection:
         device_id = registry.device_named(connection, gate_id)
-        registry.revoke(connection, device_id, reason, centre.now_ms(), ACTOR)
+        registry.revoke(connection, device_id, reason, centre.now_ms(), COMMAND_LINE)
     click.echo(json.dumps({"id": device_id.hex(), "state": "revoked"}))
 
 

@@ -7,12 +7,11 @@ from typing import BinaryIO
 
 import click
 
-from sync_server.audit.log import record
+from sync_server.audit.log import COMMAND_LINE, record
 from sync_server.centre import Opener
 from sync_server.issuance import credentials, holder_keys, passes, photos
 from wire.entitlement import StopCause
 
-ACTOR = "command-line"
 SUSPENDED_FOR = (StopCause.LOST, StopCause.REQUESTED, StopCause.REVIEW, StopCause.OTHER)
 
 
@@ -29,7 +28,7 @@ def codes(opener: Opener, order: str) -> None:
     centre = opener()
     with centre.write() as connection:
         issued = passes.passes_of_order(connection, order)
-        record(connection, centre.now_ms(), ACTOR, "pass.codes", f"order:{order}", {"passes": len(issued)})
+        record(connection, centre.now_ms(), COMMAND_LINE, "pass.codes", f"order:{order}", {"passes": len(issued)})
     for row in issued:
         click.echo(json.dumps({"number": row.number, "pass": row.id.hex(), "status": row.status, "code": row.token}))
 
@@ -40,7 +39,7 @@ REASON = click.option("--reason", required=True, help="for the log of what opera
 def _change(opener: Opener, number: str, event: str, reason: str, cause: StopCause = StopCause.OTHER) -> None:
     centre = opener()
     with centre.write() as connection:
-        status = passes.change_status(connection, number, event, reason, centre.now_ms(), ACTOR, cause)
+        status = passes.change_status(connection, number, event, reason, centre.now_ms(), COMMAND_LINE, cause)
     click.echo(json.dumps({"number": number, "status": status}))
 
 
@@ -86,7 +85,7 @@ def phone(opener: Opener, number: str, public_hex: str) -> None:
         raise click.BadParameter("the key is not written in hex") from error
     centre = opener()
     with centre.write() as connection:
-        generation = holder_keys.register(connection, number, public, centre.now_ms(), ACTOR)
+        generation = holder_keys.register(connection, number, public, centre.now_ms(), COMMAND_LINE)
     click.echo(json.dumps({"number": number, "generation": generation}))
 
 
@@ -109,7 +108,7 @@ def phone_lost(opener: Opener, number: str, reason: str) -> None:
     """No phone registered so far draws codes for the pass any more."""
     centre = opener()
     with centre.write() as connection:
-        retired = holder_keys.retire_all(connection, number, reason, centre.now_ms(), ACTOR)
+        retired = holder_keys.retire_all(connection, number, reason, centre.now_ms(), COMMAND_LINE)
     click.echo(json.dumps({"number": number, "retired": retired}))
 
 
@@ -123,9 +122,9 @@ def photo(opener: Opener, number: str, file: BinaryIO | None, *, remove: bool) -
     if (file is None) is not remove:
         raise click.UsageError("name a FILE, or --remove")
     if file is None:
-        click.echo(json.dumps({"number": number, "removed": photos.remove_photo(opener(), number, ACTOR)}))
+        click.echo(json.dumps({"number": number, "removed": photos.remove_photo(opener(), number, COMMAND_LINE)}))
         return
-    size = photos.put_photo(opener(), number, file.read(photos.MAX_FILE_BYTES + 1), ACTOR)
+    size = photos.put_photo(opener(), number, file.read(photos.MAX_FILE_BYTES + 1), COMMAND_LINE)
     click.echo(json.dumps({"number": number, "bytes": size}))
 
 
@@ -143,7 +142,9 @@ def bind(opener: Opener, number: str, area: str, card_number: str) -> None:
     """Let a card open the gates for the pass with this NUMBER."""
     centre = opener()
     with centre.write() as connection:
-        new = credentials.bind_card(connection, centre.secrets, number, area, card_number, centre.now_ms(), ACTOR)
+        new = credentials.bind_card(
+            connection, centre.secrets, number, area, card_number, centre.now_ms(), COMMAND_LINE
+        )
     click.echo(json.dumps({"number": number, "bound": True, "new": new}))
 
 

@@ -11,13 +11,12 @@ import click
 import structlog
 
 from sync_server import crypto, db, schema
+from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener, open_centre
 from sync_server.electronic_cards.platform_client import verifier_of
 from sync_server.jobs import worker
 from sync_server.keys.key_set import create_first
 from sync_server.people.roles import seed_roles
-
-ACTOR = "command-line"
 
 
 @click.command()
@@ -35,7 +34,7 @@ def init(opener: Opener) -> None:
     engine.dispose()
     centre = open_centre(settings)
     with centre.write() as connection:
-        roles = seed_roles(connection, centre.now_ms(), ACTOR)
+        roles = seed_roles(connection, centre.now_ms(), COMMAND_LINE)
     public_key = crypto.public_key_of(centre.secrets)
     public_key_file = settings.secret_file.with_suffix(".merchant.pub.pem")
     public_key_file.write_text(public_key, encoding="ascii")

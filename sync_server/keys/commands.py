@@ -7,13 +7,12 @@ from pathlib import Path
 
 import click
 
+from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
 from sync_server.keys import key_set, tls_pins
 from sync_server.keys.tables import PURPOSES
 from wire.keyset import keys_file
 from wire.signing import Purpose
-
-ACTOR = "command-line"
 
 
 @click.group()
@@ -26,7 +25,7 @@ def keys() -> None:
 @click.pass_obj
 def create(opener: Opener, purpose: str) -> None:
     """Announce a new key to the gates; start it when they have all fetched it."""
-    key_id = key_set.create_key(opener(), Purpose(purpose), ACTOR)
+    key_id = key_set.create_key(opener(), Purpose(purpose), COMMAND_LINE)
     click.echo(json.dumps({"id": key_id, "purpose": purpose, "state": "announced"}))
 
 
@@ -35,7 +34,7 @@ def create(opener: Opener, purpose: str) -> None:
 @click.pass_obj
 def start(opener: Opener, key_id: int) -> None:
     """Let an announced key sign from now on."""
-    key_set.start_key(opener(), key_id, ACTOR)
+    key_set.start_key(opener(), key_id, COMMAND_LINE)
     click.echo(json.dumps({"id": key_id, "state": "signing"}))
 
 
@@ -45,7 +44,7 @@ def start(opener: Opener, key_id: int) -> None:
 @click.pass_obj
 def revoke(opener: Opener, key_id: int, reason: str) -> None:
     """Make a key worthless: nothing it signed is believed any more."""
-    key_set.revoke_key(opener(), key_id, reason, ACTOR)
+    key_set.revoke_key(opener(), key_id, reason, COMMAND_LINE)
     click.echo(json.dumps({"id": key_id, "state": "revoked"}))
 
 
@@ -53,7 +52,7 @@ def revoke(opener: Opener, key_id: int, reason: str) -> None:
 @click.pass_obj
 def rotate_root(opener: Opener) -> None:
     """Put a new root key in the place of the old one, which must be in its file; gates follow by themselves."""
-    public = key_set.rotate_root(opener(), ACTOR)
+    public = key_set.rotate_root(opener(), COMMAND_LINE)
     click.echo(json.dumps({"root": public.hex()}))
 
 
@@ -71,7 +70,7 @@ def pin(opener: Opener, files: tuple[Path, ...], none: bool) -> None:
         raise click.UsageError("give FILES, or --none")
     centre = opener()
     if files or none:
-        key_set.pin_tls(centre, [tls_pins.read_pin(file) for file in files], ACTOR)
+        key_set.pin_tls(centre, [tls_pins.read_pin(file) for file in files], COMMAND_LINE)
     with centre.read() as connection:
         version = key_set.newest(connection).version
         pins = [

@@ -11,6 +11,7 @@ import click
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.audit.log import COMMAND_LINE
 from sync_server.catalog.stock import OutOfStock
 from sync_server.centre import Centre, Opener
 from sync_server.errors import EXIT_CHECK_FAILED, NotFoundError
@@ -25,7 +26,6 @@ from sync_server.payments.sandbox_client import client_of
 from sync_server.payments.tables import external_transfer
 from wire.credential import mask_name
 
-ACTOR = "command-line"
 CHANNEL = "counter"
 
 
@@ -66,15 +66,15 @@ def place(
 
         def act() -> dict[str, Any] | None:
             nonlocal refused
-            placed = placing.place(centre, connection, new, ACTOR)
+            placed = placing.place(centre, connection, new, COMMAND_LINE)
             if not isinstance(placed, placing.Placed):
                 refused = placed
                 return None
-            transfer_id = paying.pay(connection, placed.order_id, ACTOR, centre.now_ms(), caller_sends=True)
+            transfer_id = paying.pay(connection, placed.order_id, COMMAND_LINE, centre.now_ms(), caller_sends=True)
             return {"order_id": str(placed.order_id), "transfer_id": str(transfer_id)}
 
         body = [product, count, distributor, list(holders), phone, channel]
-        made = act() if key is None else once(connection, ACTOR, key, body, centre.now_ms(), act)
+        made = act() if key is None else once(connection, COMMAND_LINE, key, body, centre.now_ms(), act)
     if made is None:
         click.echo(f"sync-server: the order was not taken: {_why(refused)}", err=True)
         sys.exit(EXIT_CHECK_FAILED)

@@ -12,7 +12,7 @@ import click
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.audit.log import record
+from sync_server.audit.log import COMMAND_LINE, record
 from sync_server.centre import Opener
 from sync_server.errors import NotAllowedError
 from sync_server.parties import calendars
@@ -24,8 +24,6 @@ from wire import moments
 from wire.entitlement import judge_opening
 
 Read = TypeVar("Read")
-
-ACTOR = "command-line"
 
 
 @click.group()
@@ -60,7 +58,7 @@ def set_(opener: Opener, number: int, *, electronic_cards: bool | None, photos: 
     with centre.write() as connection:
         venue_id = venue_by_number(connection, number)
         connection.execute(table.update().where(table.c.id == venue_id).values(**changes))
-        record(connection, centre.now_ms(), ACTOR, "venue.set", f"venue:{venue_id}", changes)
+        record(connection, centre.now_ms(), COMMAND_LINE, "venue.set", f"venue:{venue_id}", changes)
     click.echo(json.dumps({"number": number, **changes}))
 
 
@@ -82,7 +80,7 @@ def calendar(opener: Opener, number: int, hours: TextIO | None, closed_days: Tex
         venue_id = venue_by_number(connection, number)
         if new_hours is not None or new_days is not None:
             now_ms = centre.now_ms()
-            calendars.set_calendar(connection, venue_id, now_ms, ACTOR, hours=new_hours, closed_days=new_days)
+            calendars.set_calendar(connection, venue_id, now_ms, COMMAND_LINE, hours=new_hours, closed_days=new_days)
         told = _opening(connection, venue_id, centre.now_ms())
     click.echo(json.dumps({"number": number, **told}, ensure_ascii=False))
 
@@ -103,7 +101,7 @@ def close(opener: Opener, number: int, cause: str, since: str | None, until: str
             "since_ms": None if since is None else _moment_ms(since, zone, "--since"),
             "until_ms": None if until is None else _moment_ms(until, zone, "--until"),
         }
-        closure_id = calendars.close(connection, venue_id, cause.strip(), centre.now_ms(), ACTOR, **span)
+        closure_id = calendars.close(connection, venue_id, cause.strip(), centre.now_ms(), COMMAND_LINE, **span)
     click.echo(json.dumps({"number": number, "closure": str(closure_id)}))
 
 
@@ -122,7 +120,7 @@ def reopen(opener: Opener, number: int, closure: str | None) -> None:
             raise NotAllowedError(
                 f"{len(chosen)} of the venue's {len(standing)} closures are meant: name one by its id"
             )
-        calendars.reopen(connection, chosen[0].id, centre.now_ms(), ACTOR)
+        calendars.reopen(connection, chosen[0].id, centre.now_ms(), COMMAND_LINE)
     click.echo(json.dumps({"number": number, "reopened": str(chosen[0].id)}))
 
 

@@ -8,12 +8,12 @@ from uuid import UUID
 import click
 import sqlalchemy as sa
 
+from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
 from sync_server.payments import transfers
 from sync_server.payments.states import WORDS
 from sync_server.payments.tables import TRANSFER_STATES, external_transfer
 
-ACTOR = "command-line"
 MAX_LISTED = 1_000
 
 
@@ -53,7 +53,7 @@ def resume(opener: Opener, transfer_id: UUID, reason: str) -> None:
     """Send a transfer again that lacked money, after the account was topped up."""
     centre = opener()
     with centre.write() as connection:
-        transfers.resume(connection, transfer_id, ACTOR, reason, centre.now_ms())
+        transfers.resume(connection, transfer_id, COMMAND_LINE, reason, centre.now_ms())
     click.echo(json.dumps({"id": str(transfer_id), "state": "CREATED"}))
 
 

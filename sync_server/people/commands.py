@@ -8,13 +8,12 @@ import sys
 
 import click
 
+from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
 from sync_server.errors import EXIT_CHECK_FAILED, NotAllowedError, NotFoundError
 from sync_server.people import operators
 from sync_server.people.passwords import MAX_CHARACTERS
 from sync_server.people.permissions import SEEDED_ROLES
-
-ACTOR = "command-line"
 
 
 @click.group()
@@ -33,7 +32,7 @@ def add(opener: Opener, organisation: str, account: str, name: str, role_code: s
     """Add an operator; without --password-stdin a password is made and printed once."""
     password = sys.stdin.readline(MAX_CHARACTERS + 2).rstrip("\r\n") if password_stdin else secrets.token_urlsafe(12)
     try:
-        operators.add_operator(opener(), organisation, account, name, role_code, password, ACTOR)
+        operators.add_operator(opener(), organisation, account, name, role_code, password, COMMAND_LINE)
     except (ValueError, NotFoundError, NotAllowedError) as error:
         click.echo(f"sync-server: {error}", err=True)
         sys.exit(EXIT_CHECK_FAILED)

@@ -7,13 +7,12 @@ from typing import Any
 
 import click
 
+from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
 from sync_server.errors import NotAllowedError
 from sync_server.redemptions import decisions, inboxes
 from sync_server.redemptions.inboxes import Inbox, Side, Wanted
 from sync_server.redemptions.shares import unusual_shares
-
-ACTOR = "command-line"
 
 
 @click.group()
@@ -53,9 +52,9 @@ def decide(opener: Opener, entry_id: str, word: str, reason: str) -> None:
     with centre.write() as connection:
         redemption_id = decisions.redemption_named(connection, entry_id)
         if word == "accept":
-            outcome = decisions.accept(connection, redemption_id, reason, centre.now_ms(), ACTOR).name
+            outcome = decisions.accept(connection, redemption_id, reason, centre.now_ms(), COMMAND_LINE).name
         else:
-            decisions.reject(connection, redemption_id, reason, centre.now_ms(), ACTOR)
+            decisions.reject(connection, redemption_id, reason, centre.now_ms(), COMMAND_LINE)
             outcome = None
     click.echo(json.dumps({"id": redemption_id.hex(), "decided": word, "outcome": outcome}))
 
