@@ -12,11 +12,11 @@ from gate_agent.acts import Act
 from gate_agent.lane_state import LaneState
 from gate_agent.screen.acts import act_pages
 from gate_agent.screen.app import create_app, serve
-from gate_agent.status import LaneStatus
+from gate_agent.status import Alarm, AlarmKind, LaneStatus
 from tests.browser.acting import FOUND, PIN, WrittenActs
 from tests.browser.test_gate_alarms import TOO_SMALL
 from tests.browser.test_gate_faces import SIZES, Gate, complaints, new_board
-from tests.browser.test_gate_staff import ADMITTED, MISFITS, ONLINE, SCANS, look
+from tests.browser.test_gate_staff import ADMITTED, MISFITS, ONLINE, PHONE, SCANS, look
 from tests.gate_agent.beijing import NOW_MS
 
 pytestmark = pytest.mark.browser
@@ -38,6 +38,9 @@ TAP_BESIDE = """() => {
     done(!scrim.hidden);
   }, 100), { once: true }));
 }"""
+
+
+FORCED = Alarm(AlarmKind.FORCED, 1)
 
 
 @dataclass
@@ -70,6 +73,26 @@ def bar(page: Page, name: str) -> None:
 def type_in(page: Page, keys: str) -> None:
     for one in keys:
         key(page, one).click()
+
+
+@pytest.mark.parametrize("size", [*SIZES, PHONE], ids=str)
+def test_every_key_an_alarm_and_the_whole_of_a_scan_are_in_sight(
+    gate: Bar, page: Page, complaints: list[str], shoot: Callable[[Page, str], None], size: tuple[int, int]
+) -> None:
+    look(page, gate, size)
+    for one in page.locator(".acts .act:visible").all():
+        expect(one).to_be_in_viewport(ratio=1)
+    page.locator(".scan", has_text="今日已入园").click()
+    expect(page.locator(".past li")).to_have_count(3)
+    if size != PHONE:  # there it scrolls
+        for line in page.locator(".past li, .person dd").all():
+            expect(line).to_be_in_viewport(ratio=1)
+    gate.board.status(replace(ONLINE, alarms=(FORCED,)))
+    told = page.get_by_role("alert").locator("p")
+    expect(told).to_be_visible()
+    shoot(page, f"gate/staff-whole-{size[0]}x{size[1]}")
+    box = told.bounding_box()
+    assert box is not None and box["width"] > size[0] * 0.6
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from gate_agent import browsers
+from tests.browser.test_gate_faces import SIZES
+from tests.browser.test_gate_staff import PHONE
 from tests.gate_agent.stage import stage_at
 from tests.gate_agent.tablet_house import STEWARD, House, house_at
 from tests.gate_agent.venue import Venue
@@ -52,6 +54,18 @@ def test_a_tablet_is_paired_acts_and_is_forgotten(tablet: Page, house: House) ->
     tablet.locator("[data-close]").click()
     tablet.get_by_role("button", name="团体放行").click()  # the same key again at once would be a double tap
     expect(tablet).to_have_url(re.compile("/staff/pair$"))
+
+
+@pytest.mark.parametrize("size", [*SIZES, PHONE], ids=str)
+def test_the_form_fits(tablet: Page, house: House, shoot: Callable[[Page, str], None], size: tuple[int, int]) -> None:
+    tablet.set_viewport_size({"width": size[0], "height": size[1]})
+    tablet.goto("/staff")
+    tablet.get_by_label("配对码").fill("000 000")
+    tablet.get_by_label("平板的名字").fill("平板 2")
+    tablet.get_by_role("button", name="配对").click()
+    expect(tablet.get_by_role("alert")).to_be_visible()
+    assert tablet.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    shoot(tablet, f"gate/pair-{size[0]}x{size[1]}")
 
 
 def test_a_tablet_that_is_forgotten_while_nobody_touches_it_is_led_to_the_form(tablet: Page, house: House) -> None:
