@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import click
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from sync_server.audit import log
 from sync_server.catalog import fees, products, stock
 from sync_server.catalog.tables import product
 from sync_server.centre import Centre, Opener
 from sync_server.errors import NotAllowedError
+from sync_server.parties.calendars import set_calendar
+from sync_server.parties.day_lines import WrongLine, read_days, read_hours
 from sync_server.parties.parties import NewParty, add_party
 from sync_server.parties.tables import party, venue
 from sync_server.people import operators
@@ -53,6 +57,7 @@ def add_demo_data(centre: Centre) -> dict[str, Any]:
         fees.add_fee_rule(connection, "CHARGE", ids["3001"], FEE_BPS, now_ms)
         for org_number in ("2001", "2002"):
             fees.add_fee_rule(connection, "PAYOUT", ids[org_number], FEE_BPS, now_ms)
+        _set_hours(connection, ids["2002"], now_ms)
         numbers = {row.id: row.number for row in connection.execute(sa.select(venue.c.id, venue.c.number))}
         log.record(connection, now_ms, ACTOR, "demo-data", "centre", {"parties": len(PARTIES)})
     passwords = {}
@@ -77,6 +82,17 @@ def add_demo_data(centre: Centre) -> dict[str, Any]:
             for organisation, account, _, role in OPERATORS
         ],
     }
+
+
+def _set_hours(connection: Connection, longting: UUID, now_ms: int) -> None:
+    """A park with summer and winter hours and a closed day; the other venue is always open, for the demo's gate."""
+    today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
+    winter = f"08:00-17:30 {today.year}-11-01 至 {today.year + 1}-03-31"
+    hours = read_hours(f"07:00-19:00\n{winter}")
+    days = read_days(f"{(today + timedelta(days=30)).isoformat()} 年度检修")
+    assert not isinstance(hours, WrongLine), "written above"
+    assert not isinstance(days, WrongLine), "written above"
+    set_calendar(connection, longting, now_ms, ACTOR, hours=hours, closed_days=days)
 
 
 def _products(bridge: UUID, longting: UUID) -> list[tuple[str, products.NewProduct, int]]:

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 from sync_server.admin import line_words
 from sync_server.admin.access import page, who
 from sync_server.admin.actors import names_of
-from sync_server.admin.gates_page import all_gates, gate_state
+from sync_server.admin.gates_page import gates_now
 from sync_server.admin.language import language
 from sync_server.admin.shown import centre
 from sync_server.errors import NotAllowedError
@@ -168,8 +168,8 @@ def _shown(connection: Connection, number: int) -> dict[str, Any]:
     opening, zone = calendars.opening_of(connection, place.id), ZoneInfo(place.zone)
     closures = calendars.closures(connection, place.id, now_ms)
     versions = calendars.versions(connection, place.id, MAX_VERSIONS)
-    gates = [(row, gate_state(row, now_ms)) for row in all_gates(connection) if row.venue_id == place.id]
-    gates = [(row, state) for row, state in gates if row.state == "active"]
+    active = [pair for pair in gates_now(connection) if pair[0].state == "active"]
+    gates = [(row, state) for row, state in active if row.venue_id == place.id]
     kept = [(row, msgspec.json.decode(row.calendar, type=Calendar)) for row in versions]
     return {
         "here": HERE,

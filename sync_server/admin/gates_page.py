@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from flask import Response, abort, flash, jsonify, redirect, render_template, request, session, url_for
@@ -20,11 +21,15 @@ from sync_server.admin.shown import centre
 from sync_server.admin.words import CHIPS
 from sync_server.errors import NotAllowedError
 from sync_server.gates import enrolment, registry
+from sync_server.gates.alarms import SILENT
 from sync_server.gates.enrolment_qr import enrolment_svg
-from sync_server.gates.tables import device, enrolment_code, incarnation
+from sync_server.gates.tables import device, enrolment_code, gate_alarm, incarnation
 from sync_server.keys import key_set
+from sync_server.parties.calendars import openings
 from sync_server.parties.tables import party, venue
 from sync_server.people.permissions import Permission
+from wire import moments
+from wire.entitlement import judge_opening
 from wire.messages import read_enrolment_code
 from wire.signing import check_characters
 
@@ -35,22 +40,38 @@ MAX_REASON_CHARACTERS = 200
 MIN_REASON_CHARACTERS = 2
 
 # Rows that need a person come first.
-ORDER_OF_STATES = ("pending", "frozen", "offline", "waiting", "online", "revoked")
+ORDER_OF_STATES = ("pending", "frozen", "offline", "waiting", "online", "closed", "revoked")
 
 
-def gate_state(row: sa.Row[Any], now_ms: int) -> str:
-    """The chip of a gate: what the registry says, else when it was last heard of."""
+def gate_state(row: sa.Row[Any], now_ms: int, *, shut: bool) -> str:
+    """The chip of a gate: what the registry says, else when it was last heard of.
+
+    `shut`: its venue is closed; then silence is not news, unless it was silent while the venue was open.
+    """
     if row.state != "active":
         return str(row.state)
     if row.frozen:
         return "frozen"
     if row.last_seen_ms is None:
         return "waiting"
-    return "online" if now_ms - row.last_seen_ms <= ONLINE_MS else "offline"
+    if now_ms - row.last_seen_ms <= ONLINE_MS:
+        return "online"
+    return "closed" if shut and not row.silent else "offline"
+
+
+def gates_now(connection: Connection) -> list[tuple[sa.Row[Any], str]]:
+    """Every gate with its state now."""
+    now_ms, opened = centre().now_ms(), openings(connection)
+    found = []
+    for row in all_gates(connection):
+        wall = moments.wall_time(now_ms, ZoneInfo(row.zone))
+        shut = judge_opening(opened[row.venue_id], now_ms, wall) is not None
+        found.append((row, gate_state(row, now_ms, shut=shut)))
+    return found
 
 
 def all_gates(connection: Connection) -> list[sa.Row[Any]]:
-    """Every gate with its venue; `frozen`: one of its journals cannot be true; `through_ms`: its newest journal's."""
+    """Every gate with its venue; `frozen`: one of its journals cannot be true; `silent`: it called for that."""
     journals = (
         sa.select(
             incarnation.c.device_id,
@@ -60,9 +81,14 @@ def all_gates(connection: Connection) -> list[sa.Row[Any]]:
         .group_by(incarnation.c.device_id)
         .subquery()
     )
+    silent = sa.exists().where(
+        gate_alarm.c.device_id == device.c.id, gate_alarm.c.cause == SILENT, gate_alarm.c.cleared_at_ms.is_(None)
+    )
     query = (
         sa.select(
             device,
+            silent.label("silent"),
+            venue.c.zone,
             venue.c.number.label("venue_number"),
             party.c.name_zh.label("venue_zh"),
             party.c.name_en.label("venue_en"),
@@ -81,8 +107,7 @@ def all_gates(connection: Connection) -> list[sa.Row[Any]]:
 def _listed(connection: Connection) -> dict[str, Any]:
     """The list with its figures, as list and dialogs show it."""
     arguments = filters.asked("venue", "state")
-    now_ms = centre().now_ms()
-    rows = [(row, gate_state(row, now_ms)) for row in all_gates(connection)]
+    rows = gates_now(connection)
     sums = {state: sum(1 for _row, one in rows if one == state) for state in ORDER_OF_STATES}
     waiting = sum(row.waiting or 0 for row, state in rows if state != "revoked")
     if number := arguments.get("venue"):
@@ -104,17 +129,20 @@ def gates() -> str:
 @page("/gates/<device_hex>", needs=Permission.GATES_VIEW)
 def gate_detail(device_hex: str) -> str:
     with centre().read() as connection:
-        row = _gate(connection, device_hex)
+        row, state = _gate_now(connection, device_hex)
         journals = connection.execute(
             sa.select(incarnation).where(incarnation.c.device_id == row.id).order_by(incarnation.c.first_seen_ms.desc())
         ).all()
-    state = gate_state(row, centre().now_ms())
     check = check_characters(row.public_key)
     return render_template("admin/gate.html", here=HERE, gate=row, state=state, journals=journals, check=check)
 
 
 def _gate(connection: Connection, device_hex: str) -> sa.Row[Any]:
-    found = next((row for row in all_gates(connection) if row.id.hex() == device_hex), None)
+    return _gate_now(connection, device_hex)[0]
+
+
+def _gate_now(connection: Connection, device_hex: str) -> tuple[sa.Row[Any], str]:
+    found = next((pair for pair in gates_now(connection) if pair[0].id.hex() == device_hex), None)
     if found is None:
         abort(404)
     return found
@@ -211,10 +239,9 @@ def approve_gate(device_hex: str) -> AnyResponse:
 def revoke_gate(device_hex: str) -> str | tuple[str, int] | AnyResponse:
     """GET asks and says what will happen; POST does it."""
     with centre().read() as connection:
-        row = _gate(connection, device_hex)
+        row, state = _gate_now(connection, device_hex)
         listed = _listed(connection)
     reason = request.form.get("reason", "").strip()[:MAX_REASON_CHARACTERS]
-    state = gate_state(row, centre().now_ms())
     shown = {"gate": row, "state": state, "reason": reason}
     if request.method == "GET":
         return render_template("admin/gate_revoke.html", **listed, **shown)

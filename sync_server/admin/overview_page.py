@@ -9,7 +9,7 @@ from flask import render_template
 from sqlalchemy.engine import Connection
 
 from sync_server.admin.access import Open, page, who
-from sync_server.admin.gates_page import all_gates, gate_state
+from sync_server.admin.gates_page import gates_now
 from sync_server.admin.paging import whole_sum
 from sync_server.admin.payouts_page import TABS
 from sync_server.admin.shown import HOUR_MS, centre, day_start_ms, local
@@ -50,7 +50,7 @@ def overview() -> str:
         if who().may(Permission.SETTLEMENT_VIEW):
             shown |= _funds(connection, today_ms)
         if who().may(Permission.GATES_VIEW):
-            shown["gates"] = [(row, gate_state(row, now_ms)) for row in all_gates(connection)]
+            shown["gates"] = gates_now(connection)
     return render_template(
         "admin/overview.html", here="admin.overview", today=local(now_ms).date().isoformat(), **shown
     )

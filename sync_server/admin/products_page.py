@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response
 from sync_server.admin import line_words
 from sync_server.admin.access import page, who
 from sync_server.admin.actors import names_of
-from sync_server.admin.gates_page import all_gates, gate_state
+from sync_server.admin.gates_page import gates_now
 from sync_server.admin.language import language
 from sync_server.admin.shown import centre
 from sync_server.catalog.rules import LIMITS, contradiction, rule_version, rules, set_rule, versions
@@ -140,9 +140,10 @@ def _shown(connection: Connection, number: int) -> dict[str, Any]:
         abort(404)
     rule, later = rules(connection)[sold.id], versions(connection, sold.id, MAX_VERSIONS)
     kept = [(row, msgspec.json.decode(row.rule, type=Rule)) for row in later]
-    places, now_ms = _places(connection)[sold.id], centre().now_ms()
+    places = _places(connection)[sold.id]
     here = {place.id for place in places}
-    gates = [row for row in all_gates(connection) if row.venue_id in here and row.state == "active"]
+    active = [pair for pair in gates_now(connection) if pair[0].state == "active"]
+    gates = [(row, state) for row, state in active if row.venue_id in here]
     return {
         "here": HERE,
         "product": sold,
@@ -156,7 +157,7 @@ def _shown(connection: Connection, number: int) -> dict[str, Any]:
         "versions": [(row, rule_words(one), one) for row, one in kept],
         "actors": names_of(connection, [row.actor for row in later]),
         "gates": gates,
-        "unheard": [row.name for row in gates if gate_state(row, now_ms) != "online"],
+        "unheard": [row.name for row, state in gates if state != "online"],
     }
 
 

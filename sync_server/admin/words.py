@@ -83,6 +83,7 @@ CHIPS: dict[str, dict[str, Chip]] = {
         "frozen": Chip(_("暂停结算"), "no", "snow"),
         "pending": Chip(_("待比对"), "open", "ask"),
         "waiting": Chip(_("未连上"), "idle", "hour"),
+        "closed": Chip(_("闭园"), "idle", "moon"),
         "revoked": Chip(_("已吊销"), "idle", "ban"),
     },
     "operator": {

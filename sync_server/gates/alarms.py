@@ -15,6 +15,8 @@ from sync_server.db import new_id
 from sync_server.gates.tables import gate_alarm
 
 SAME_ALARM_MS = 30 * 60_000
+SILENT = "silent"
+"""The cause: it was not heard though its venue was open."""
 
 
 class Alarm(NamedTuple):

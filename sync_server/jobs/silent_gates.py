@@ -12,15 +12,13 @@ from sqlalchemy.engine import Connection
 from sync_server import db
 from sync_server.centre import Centre
 from sync_server.feed.contents import stated_by_venue
-from sync_server.gates.alarms import clear_alarms, open_alarms, raise_alarm
+from sync_server.gates.alarms import SILENT, clear_alarms, open_alarms, raise_alarm
 from sync_server.gates.tables import device
 from sync_server.settings import Settings
 from wire import moments
 from wire.entitlement import judge_opening
 from wire.feed import VenueDocument
 from wire.moments import MINUTE_MS
-
-SILENT = "silent"
 
 
 class _Silent(NamedTuple):

@@ -9,7 +9,9 @@ import sqlalchemy as sa
 
 from sync_server.audit.tables import event_log
 from sync_server.gates import enrolment
+from sync_server.gates.alarms import SILENT, raise_alarm
 from sync_server.gates.tables import device, enrolment_code, incarnation
+from sync_server.parties.calendars import close
 from tests.sync_server.admin.conftest import SignedInAs
 from tests.sync_server.admin.forms import send
 from tests.sync_server.admin.town import HOUR_MS, Town
@@ -55,6 +57,20 @@ def test_a_gate_nobody_heard_of_for_thirty_seconds_is_off_line(signed_in_as: Sig
     assert "断网 0" not in signed_in_as("zhoumin").get("/admin/gates").text  # off line, and yet no news
     town.clock.pass_ms(30_000)
     assert "断网 1 分钟" in signed_in_as("zhoumin").get("/admin/gates").text
+
+
+def test_while_its_venue_is_closed_a_gate_may_be_switched_off(signed_in_as: SignedInAs, town: Town) -> None:
+    zhoumin, silent = signed_in_as("zhoumin"), town.gates["虹桥东门 2 号"]
+    address = f"/admin/gates/{silent.hex()}"
+    assert 'data-state="offline"' in zhoumin.get(address).text
+    with town.centre.write() as connection:
+        close(connection, town.venues["2001"], "大风", town.clock.now_ms, "test")
+    assert 'data-state="closed"' in zhoumin.get(address).text
+    assert "闭园" in zhoumin.get("/admin/").text
+    assert 'data-state="online"' in zhoumin.get(f"/admin/gates/{town.gates['虹桥东门 1 号'].hex()}").text
+    with town.centre.write() as connection:  # but it had called before the venue closed
+        raise_alarm(connection, silent, SILENT, town.clock.now_ms, town.clock.now_ms)
+    assert 'data-state="offline"' in zhoumin.get(address).text
 
 
 def test_a_journal_that_cannot_be_true_is_shown(signed_in_as: SignedInAs, town: Town) -> None:
