@@ -67,6 +67,7 @@ def test_its_versions_stay_and_the_same_again_makes_none(town: Town) -> None:
     assert set_rule(town, "annual", Rule(per_day=1)) == 1
     assert set_rule(town, "annual", Rule(per_day=1)) == 1
     assert set_rule(town, "annual", Rule(per_day=2), after_version=1) == 2
+    assert in_force(town, "annual") == Rule(per_day=2)
     with pytest.raises(NotAllowedError, match="at version 2, not 1"):
         set_rule(town, "annual", EVERYTHING, after_version=1)
     with town.centre.read() as connection:
