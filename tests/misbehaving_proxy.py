@@ -10,11 +10,11 @@ import random
 import threading
 from collections import Counter
 from enum import Enum, auto
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-PORTAL = b"<!DOCTYPE html><title>Free WiFi</title><form action=/login><input name=phone></form>"
+from tests.loopback import PORTAL, Handler, LoopbackServer
+
 UPSTREAM_LIMIT_S = 30.0
 HELD_S = 0.4
 """Longer than the asker waits in such a test, so that it is gone when the answer comes."""
@@ -56,7 +56,7 @@ class Asked(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """One answer as it came."""
+    """One answer as it came, but for what concerns the connection alone."""
 
     status: int
     headers: dict[str, str]
@@ -83,12 +83,11 @@ class MisbehavingProxy:
         self._server = _Server(self)
 
     def __enter__(self) -> MisbehavingProxy:
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        self._server.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.__exit__()
 
     @property
     def url(self) -> str:
@@ -130,7 +129,8 @@ class MisbehavingProxy:
         try:
             connection.request(asked.method, asked.path, asked.body or None, asked.headers)
             response = connection.getresponse()
-            answered = Answered(response.status, dict(response.getheaders()), response.read())
+            headers = {name: value for name, value in response.getheaders() if name.lower() not in HOP_BY_HOP}
+            answered = Answered(response.status, headers, response.read())
         finally:
             connection.close()
         with self._lock:
@@ -140,29 +140,16 @@ class MisbehavingProxy:
         return answered
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
+class _Server(LoopbackServer):
     def __init__(self, proxy: MisbehavingProxy) -> None:
         self.proxy = proxy
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else every answer waits 40 ms for an acknowledgement
+class _Handler(Handler):
     server: _Server
 
-    def log_message(self, *_: object) -> None:
-        """Tests look at `requests` and `met` instead."""
-
-    def do_GET(self) -> None:
-        self._serve(b"")
-
-    def do_POST(self) -> None:
-        self._serve(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-
-    def _serve(self, body: bytes) -> None:
+    def answer(self, body: bytes) -> None:
         proxy, headers = self.server.proxy, dict(self.headers.items())
         asked = Asked(self.command, self.path, headers, body)
         met = proxy.draw()
@@ -172,9 +159,9 @@ class _Handler(BaseHTTPRequestHandler):
             proxy.keep_behind(asked)
             self.close_connection = True
         elif met is Mischief.PORTAL:
-            self._send(Answered(200, {"Content-Type": "text/html; charset=utf-8"}, PORTAL))
+            self.send(200, {"Content-Type": "text/html; charset=utf-8"}, PORTAL)
         elif met is Mischief.YESTERDAY and (earlier := proxy.earlier(asked)) is not None:
-            self._send(earlier)
+            self.send(*earlier)
         else:
             self._spoil(met, asked, proxy.pass_on(asked))
 
@@ -186,21 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
         if met is Mischief.ANSWER_LOST:
             self.close_connection = True
         elif met is Mischief.CUT:
-            self.close_connection = True
-            self._send(answered._replace(body=answered.body[: len(answered.body) // 2]), len(answered.body))
+            self.send_cut(*answered)
         elif met is Mischief.HALF:
-            self._send(answered._replace(body=answered.body[: len(answered.body) // 2]))
+            self.send_half(*answered)
         else:
-            self._send(answered)
-
-    def _send(self, answered: Answered, claimed_bytes: int | None = None) -> None:
-        self.send_response(answered.status)
-        for name, value in answered.headers.items():
-            if name.lower() not in HOP_BY_HOP:
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answered.body) if claimed_bytes is None else claimed_bytes))
-        self.end_headers()
-        try:
-            self.wfile.write(answered.body)
-        except OSError:
-            self.close_connection = True  # the gate waits no longer
+            self.send(*answered)

@@ -10,18 +10,16 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 
 from tests.gate_agent.lists import CONFIG, KEY_SET, Feed
+from tests.loopback import PORTAL, Handler, LoopbackServer
 from tests.wire import samples
 from wire import electronic_card, envelope, messages, photo, signing
 from wire.electronic_card import Finding, Hashed
 from wire.envelope import EnvelopeFlaw
 from wire.messages import EnrolmentCode, EnrolReply, EnrolRequest, GateConfig, Outcome, ReadBatch, Receipt
-
-PORTAL = b"<!DOCTYPE html><html><title>Free wifi</title><body>Please accept our terms.</body></html>"
 
 
 class Fault(Enum):
@@ -75,12 +73,11 @@ class SmallCentre:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
 
     def __enter__(self) -> SmallCentre:
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        self._server.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.__exit__()
 
     @property
     def url(self) -> str:
@@ -97,36 +94,23 @@ class SmallCentre:
             return sum(1 for asked, path in self.requests if asked == method and part in path)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
+class _Server(LoopbackServer):
     def __init__(self, centre: SmallCentre) -> None:
         self.centre = centre
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else every answer waits 40 ms for an acknowledgement
+class _Handler(Handler):
     server: _Server
 
-    def log_message(self, *_: object) -> None:
-        """Tests look at `requests` instead."""
-
-    def do_GET(self) -> None:
-        self._answer("GET", b"")
-
-    def do_POST(self) -> None:
-        self._answer("POST", self.rfile.read(int(self.headers["Content-Length"])))
-
-    def _answer(self, method: str, body: bytes) -> None:
-        centre = self.server.centre
+    def answer(self, body: bytes) -> None:
+        centre, method = self.server.centre, self.command
         with centre.lock:
             centre.requests.append((method, self.path))
             fault = centre.faults.popleft() if centre.faults else None
         if fault in _PAGES:
             status, headers, page = _PAGES[fault]
-            self._send(status, page, headers)
+            self.send(status, headers, page)
         elif fault is Fault.DROP_BEFORE_STORING:
             self.close_connection = True
         elif fault is Fault.ENDLESS:
@@ -224,30 +208,19 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is Fault.DROP_AFTER_STORING:
             self.close_connection = True
         elif fault is Fault.TRUNCATE:
-            self._send(status, body[: len(body) // 2], headers, claimed_bytes=len(body))
-            self.close_connection = True
+            self.send_cut(status, headers, body)
         elif fault is Fault.HALF:
-            self._send(status, body[: len(body) // 2], headers)
+            self.send_half(status, headers, body)
         else:
-            self._send(status, body, headers)
+            self.send(status, headers, body)
             if fault is Fault.TWICE:
-                self._send(status, body, headers)
+                self.send(status, headers, body)
 
     def _error(
         self, status: int, word: str, headers: dict[str, str] | None = None
     ) -> tuple[int, bytes, dict[str, str]]:
         told = json.dumps({"error": word, "say": f"the centre says {word}"}).encode()
         return status, told, {"Content-Type": "application/json", **(headers or {})}
-
-    def _send(
-        self, status: int, body: bytes, headers: dict[str, str] | None = None, claimed_bytes: int | None = None
-    ) -> None:
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body) if claimed_bytes is None else claimed_bytes))
-        self.end_headers()
-        self.wfile.write(body)
 
     def _send_endless(self) -> None:
         self.send_response(200)

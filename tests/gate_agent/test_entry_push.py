@@ -13,7 +13,8 @@ from gate_agent.entries import Placed
 from gate_agent.events import EventWord
 from gate_agent.sync_state import LinkTrouble, Parting, TroubleKind
 from tests.gate_agent.boxes import Box, HandSetClocks, bodies, box_at, write
-from tests.gate_agent.small_centre import PORTAL, Fault, SmallCentre
+from tests.gate_agent.small_centre import Fault, SmallCentre
+from tests.loopback import PORTAL
 from tests.wire import samples
 from tests.wire.samples import DEVICE_ID, INCARNATION
 from wire.messages import MAX_BATCH_ENTRIES, ClockTrust, Entry, EntryKind, batch_digest, encode_batch
