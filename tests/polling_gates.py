@@ -70,14 +70,14 @@ class PollingGate:
         """Since when, by `time.monotonic`, its list says so."""
         self.receipts = 0
 
-    async def live(self, until_s: float, beat_s: float) -> None:
-        """Ask until then, from a moment of its own on; one sign of life at some moment of the first `beat_s`."""
+    async def live(self, over: asyncio.Event, beat_s: float) -> None:
+        """Ask until it is over, from a moment of its own on; one sign of life at some moment of the first `beat_s`."""
         await pause(self._chance.uniform(0, HEAD_EVERY_S))
         beat_at_s = time.monotonic() + self._chance.uniform(0, beat_s)
         try:
-            while (now_s := time.monotonic()) < until_s:
+            while not over.is_set():
                 try:
-                    if not self.receipts and now_s >= beat_at_s:
+                    if not self.receipts and time.monotonic() >= beat_at_s:
                         await self._beat()
                     await self._pull()
                 except (OSError, EOFError, TimeoutError, AssertionError, asyncio.LimitOverrunError) as error:
@@ -142,11 +142,11 @@ class PollingGate:
             self._connection = None
 
 
-async def live(gates: Sequence[PollingGate], until_s: float, beat_s: float) -> None:
-    """All of them at once."""
+async def live(gates: Sequence[PollingGate], over: asyncio.Event, beat_s: float) -> None:
+    """All of them at once, until it is over."""
     async with asyncio.TaskGroup() as group:
         for gate in gates:
-            group.create_task(gate.live(until_s, beat_s))
+            group.create_task(gate.live(over, beat_s))
 
 
 async def pause(seconds: float) -> None:

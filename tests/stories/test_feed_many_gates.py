@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import statistics
 import time
@@ -29,7 +30,8 @@ from wire.keyset import KeySet, read_key_set
 
 GATES, SUSPENSIONS, PASSES = 2_000, 30, 100
 BETWEEN_S = 2.0
-LAST_WORD_S = 15.0
+LAST_WORD_S = 120.0
+"""For the last gate to know the last suspension: a busy machine is told of by the figures, not by a gate left out."""
 P12_S = 5.0
 
 pytestmark = [pytest.mark.slow("scale"), pytest.mark.postgres, pytest.mark.story]
@@ -77,9 +79,9 @@ def seen_by_gates(town: Town, port: int) -> Venue:
 async def suspend_while_they_ask(
     town: Town, sold: list[Sold], gates: list[PollingGate], chance: random.Random
 ) -> dict[bytes, float]:
-    """When each pass was suspended at the centre, while all gates ask; they have some time after the last."""
-    centre, at_s, lasting_s = town.centre, {}, len(sold) * BETWEEN_S
-    asking = asyncio.create_task(live(gates, time.monotonic() + lasting_s + LAST_WORD_S, lasting_s))
+    """When each pass was suspended at the centre, while all gates ask, until the last of them knows it."""
+    centre, at_s, over = town.centre, {}, asyncio.Event()
+    asking = asyncio.create_task(live(gates, over, len(sold) * BETWEEN_S))
 
     def suspend(one: Sold) -> None:
         with centre.write() as connection:
@@ -89,6 +91,10 @@ async def suspend_while_they_ask(
         await pause(BETWEEN_S * chance.uniform(0.5, 1.5))
         await asyncio.to_thread(suspend, one)
         at_s[one.pass_id] = time.monotonic()
+    ends_s = time.monotonic() + LAST_WORD_S
+    while time.monotonic() < ends_s and not all(gate.receipts and len(gate.suspended) == len(at_s) for gate in gates):
+        await pause(1.0)
+    over.set()
     await asking
     return at_s
 
@@ -119,7 +125,8 @@ def test_many_gates_ask_and_learn_in_time(
     with capsys.disabled():
         print(
             f"\n{len(gates)} gates, {venue.requests} requests, {len(waits)} times a suspension seen: "
-            f"median {statistics.median(waits):.2f} s, p95 {p95_s:.2f} s, most {max(waits):.2f} s"
+            f"median {statistics.median(waits):.2f} s, p95 {p95_s:.2f} s, most {max(waits):.2f} s; "
+            f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
         )
     if request.config.getoption("--slow"):
         assert p95_s <= P12_S
