@@ -11,6 +11,8 @@ import msgspec
 from gate_agent import judging
 from gate_agent.acts import TERMS, Act, Came, Result, Wish
 from gate_agent.box_acts import BoxActs
+from gate_agent.commission_acts import Answer, CommissionActs
+from gate_agent.commissioning import Step
 from gate_agent.enrol_scan import EnrolScan
 from gate_agent.events import EventName, EventWord, refused, say
 from gate_agent.faces import NO_LABEL, Label
@@ -74,6 +76,7 @@ class Acts:
         self._sheets: Sheets[Result] = Sheets(lambda: look().now.monotonic_ms)
         self._finder = Finder()
         lane = LaneActs(gate, lanes, journal, look, settings.staff.let_in_per_day)
+        self._commission = CommissionActs(gate, lane)
         box = BoxActs(data_dir, journal, look, sync, settings.staff.export_to)
         self._do: Mapping[Act, Callable[[Member, Wish], Result]] = {
             Act.LET_IN: lane.let_in,
@@ -82,6 +85,7 @@ class Acts:
             Act.COUNTER: lane.admit_by_counter,
             Act.CHECK: lane.check,
             Act.TEST_CARD: lane.test_card,
+            Act.COMMISSION: self._commission.begin,
             Act.CLOSE: lane.close,
             Act.OPEN: lane.open,
             Act.HOLD: lane.hold,
@@ -126,6 +130,10 @@ class Acts:
         except ValueError:
             return None
         return None if found is None else _named(found, world)
+
+    def answer_trial(self, number: int, step: Step, answer: Answer, arm: int) -> Came:
+        """One key of a commissioning that is under way; see `CommissionActs.answer`."""
+        return self._commission.answer(number, step, answer, arm)
 
     def has_staff(self) -> bool:
         """Whether anybody has a PIN here, as far as the file can be read."""

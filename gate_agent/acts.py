@@ -29,6 +29,7 @@ class Act(StrEnum):
     COUNTER = "counter"
     CHECK = "check"
     TEST_CARD = "test_card"
+    COMMISSION = "commission"
     CLOSE = "close"
     OPEN = "open"
     HOLD = "hold"
@@ -70,6 +71,7 @@ TERMS: Mapping[Act, Terms] = MappingProxyType(
         Act.COUNTER: Terms(Role.STEWARD, reasons=("unreadable", "no_phone", "no_card", "other"), asks=Ask.LISTED),
         Act.CHECK: Terms(Role.STEWARD),
         Act.TEST_CARD: Terms(Role.STEWARD),
+        Act.COMMISSION: Terms(Role.SUPERVISOR),
         Act.CLOSE: Terms(Role.STEWARD, reasons=("repair", "crowd", "unattended", "incident", "other")),
         Act.OPEN: Terms(Role.STEWARD),
         Act.HOLD: Terms(Role.SUPERVISOR, reasons=("crowd", "group", "repair", "incident", "other"), asks=Ask.MINUTES),
@@ -112,6 +114,8 @@ class Came(StrEnum):
     NO_SUCH_ENTRY = "no_such_entry"
     DOES_NOT_COUNT = "does_not_count"
     STILL_OPEN = "still_open"
+    IN_USE = "in_use"
+    COMMISSIONING = "commissioning"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from gate_agent.commissioning import TrialTold
 from gate_agent.faces import (
     FAMILY,
     NO_FACTS,
@@ -192,10 +193,10 @@ class Board:
                 self._status = status
                 self._bump()
 
-    def lanes(self, lanes: tuple[LaneStatus, ...], alarms: tuple[Alarm, ...]) -> None:
-        """How the lanes are, between two looks at everything."""
+    def lanes(self, lanes: tuple[LaneStatus, ...], alarms: tuple[Alarm, ...], trial: TrialTold | None = None) -> None:
+        """How the lanes are, between two looks at everything; `trial`: a lane being commissioned."""
         with self._changed:
-            status = replace(self._status, lanes=lanes, alarms=alarms)
+            status = replace(self._status, lanes=lanes, alarms=alarms, trial=trial)
             if self._status != status:
                 self._status = status
                 self._bump()

@@ -14,6 +14,7 @@ from gate_agent.options import DATA, LANES, SETTINGS, chosen_lanes, fail, miscon
 
 if TYPE_CHECKING:
     from gate_agent.board import Board
+    from gate_agent.commissioning import TrialTold
     from hardware.devices import LaneDevices
 
 
@@ -36,11 +37,11 @@ def commission(
 ) -> None:
     """Try LANE's screen, readers, relay and inputs together, with the agent stopped, and keep how they are wired."""
     from gate_agent.agent import AlreadyRunning
-    from gate_agent.commission_lane import commission_lane
-    from gate_agent.commissioning import NotCommissioned
+    from gate_agent.commission_lane import NotCommissioned, commission_lane
     from gate_agent.journal_check import JournalTooNew
     from gate_agent.screen.app import create_app
     from gate_agent.screen.app import serve as serve_screen
+    from gate_agent.screen.commission_words import flaw_said
     from gate_agent.screen.simulation import simulation
     from gate_agent.succession import JournalClosed
     from gate_agent.trusted_time import device_clock_ns
@@ -63,7 +64,9 @@ def commission(
     tried = frozenset(Role(role) for role in untried)
     try:
         topology = commission_lane(data_dir, choice, _AtTheTerminal(), who, tried, serve, device_clock_ns)
-    except (NotCommissioned, AlreadyRunning, JournalClosed, OSError, sqlite3.Error) as error:
+    except NotCommissioned as error:
+        fail(f"lane {lane}: {flaw_said(error.flaw, _english)}")
+    except (AlreadyRunning, JournalClosed, OSError, sqlite3.Error) as error:
         fail(str(error))
     except (DeviceFault, JournalTooNew) as error:
         misconfigured(str(error))
@@ -75,9 +78,17 @@ def commission(
 class _AtTheTerminal:
     """The operator of a commissioning: sentences printed, answers typed."""
 
-    def tell(self, sentence: str) -> None:
-        click.echo(sentence)
+    def tell(self, told: TrialTold) -> None:
+        from gate_agent.screen.commission_words import said
 
-    def ask(self, question: str) -> str:
-        answer: str = click.prompt(question)
+        click.echo(said(told, _english))
+
+    def ask_arm(self, told: TrialTold) -> int:
+        from gate_agent.screen.commission_words import said
+
+        answer: int = click.prompt(f"{said(told, _english)} (its number; 0: none; -1: one of another box)", type=int)
         return answer
+
+
+def _english(pair: tuple[str, str]) -> str:
+    return pair[1]

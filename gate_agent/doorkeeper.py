@@ -28,7 +28,7 @@ from wire.messages import EntryKind
 AGAIN_MS = 1_000
 """How often outcomes that the disk did not take, and pulses that a turnstile did not take, are tried again."""
 STEP_MS = 100
-"""How often a lane looks whether the next of a party, or the next at a lane held open, may follow."""
+"""How often a lane looks whether the next of a party, or the next at a lane held open, may follow; or is tried."""
 SEEN_KINDS = {EntryKind.PASSED: True, EntryKind.PASSED_LATE: True, EntryKind.ANNULLED: False}
 """Endings that a sensor told, and whether somebody passed."""
 THROUGH = frozenset({EntryKind.PASSED, EntryKind.PASSED_LATE, EntryKind.PASSED_ASSUMED})
@@ -109,7 +109,9 @@ class Doorkeeper:
 
     def edge(self, lane: Lane, edge: Edge) -> None:
         """An input of the lane's turnstile changed."""
-        if edge.role in PASSAGES:
+        if lane.trial is not None:
+            lane.trial.edge(edge)
+        if edge.role in PASSAGES and lane.trial is None:
             direction = PASSAGES[edge.role]
             told = lane.passages.edge(direction, edge.active, edge.monotonic_ns)
             second = Sighting.SECOND_PERSON in told  # who slips in behind somebody says nothing of the wires
@@ -124,6 +126,8 @@ class Doorkeeper:
     def tick(self, lane: Lane) -> None:
         """Time went by: end what nobody walked through, let the next one follow, write what the disk did not take."""
         now_ns = self._monotonic_ns()
+        if lane.trial is not None:
+            lane.trial.tick()
         if lane.check is not None and now_ns >= lane.check.until_ns:
             self.end_check(lane)
         self._follow_order(lane)
@@ -139,7 +143,8 @@ class Doorkeeper:
         """When `tick` has something to do; None while nothing is open."""
         now_ns = self._monotonic_ns()
         owed_ns = now_ns + AGAIN_MS * NS_PER_MS if lane.owed else None
-        step_ns = now_ns + STEP_MS * NS_PER_MS if lane.hold is not None or lane.party is not None else None
+        steps = lane.hold is not None or lane.party is not None or lane.trial is not None
+        step_ns = now_ns + STEP_MS * NS_PER_MS if steps else None
         passages_ns = lane.passages.next_tick_ns(now_ns, lane.hold is not None)
         check_ns = None if lane.check is None else lane.check.until_ns
         times = (passages_ns, owed_ns, step_ns, check_ns, lane.lit_until_ns)

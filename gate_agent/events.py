@@ -39,8 +39,10 @@ class EventWord(StrEnum):
     FIRE_OVER = "fire_over"
     LANE_MOVED = "lane_moved"
     LANES_CROSSED = "lanes_crossed"
+    COMMISSION = "commission"
     TEST_PULSE = "test_pulse"
     COMMISSIONED = "commissioned"
+    COMMISSION_ENDED = "commission_ended"
     # by staff
     LANE_OPENED = "lane_opened"
     LANE_CLOSED = "lane_closed"

@@ -171,7 +171,9 @@ class FaceFacts:
     electronic_card: bool = False
     """The code that was refused is that of an electronic card, not one of ours."""
     commission: str = ""
-    """The number that a lane being commissioned shows, as digits and as a QR code."""
+    """The number a lane being commissioned shows, as digits and as a QR code, until all its readers have read it."""
+    on_trial: bool = False
+    """The lane is being commissioned."""
     enrolling: Enrolling | None = None
     check: str = ""
     """The six characters that a person compares with those of the centre's screen."""

@@ -17,6 +17,7 @@ from gate_agent.journal import CannotRecord, Journal
 from gate_agent.judging import ByStaff, Event
 from gate_agent.lane import Check, Lane, Party
 from gate_agent.lane_state import PARTY_LIMIT, LaneState, Order, Word, lane_state, may_pulse
+from gate_agent.lane_trial import LaneTrial, Trials
 from gate_agent.passage import GRACE_MS, NS_PER_MS, Ending
 from gate_agent.presenting import Presenting, Verdict
 from gate_agent.recognition import Recognised
@@ -40,6 +41,7 @@ SHUT = {
     LaneState.STARTING: NotNow.STARTING,
     LaneState.CLOSED: NotNow.LANE_CLOSED,
     LaneState.OUT_OF_ORDER: NotNow.OUT_OF_ORDER,
+    LaneState.COMMISSIONING: NotNow.COMMISSIONING,
 }
 """What staff are told of a lane at which nobody may be let in."""
 
@@ -69,7 +71,8 @@ class Gate:
         windows_ns = {lane.number: (lane.passages.window_ms + GRACE_MS) * NS_PER_MS for lane in lanes}
         self.wiring = WiringWatch(journal, look, kept or {}, windows_ns, self.standing.name_trouble)
         self._door = Doorkeeper(journal, look, board, self.standing, self.wiring, monotonic_ns)
-        self._presenting = Presenting(journal, look, self.standing, self._door)
+        self.trials = Trials()
+        self._presenting = Presenting(journal, look, self.standing, self._door, self.trials)
 
     def present(self, lane: Lane, shown: Recognised) -> Verdict | None:
         """Judge what a visitor shows and open for a valid right. None: there is a fire, and nothing is judged."""
@@ -174,8 +177,9 @@ class Gate:
 
     def check_next(self, lane: Lane, who: str) -> NotNow | None:
         """The next presentation within CHECK_MS is judged and shown to staff, and neither opened for nor counted."""
-        if self.standing.fire:
-            return NotNow.FIRE
+        refused = self._cannot_wait(lane)
+        if refused is not None:
+            return refused
         lane.check = Check(who, self._monotonic_ns() + CHECK_MS * NS_PER_MS)
         self.standing.check(lane.number, on=True)
         return None
@@ -184,8 +188,9 @@ class Gate:
         self, lane: Lane, who: str, heard: Callable[[Recognised | CardFault], bool], wait_ms: int
     ) -> NotNow | None:
         """What is held to a reader within `wait_ms` is told to `heard` until it says yes; nothing is judged."""
-        if self.standing.fire:
-            return NotNow.FIRE
+        refused = self._cannot_wait(lane)
+        if refused is not None:
+            return refused
         lane.check = Check(who, self._monotonic_ns() + wait_ms * NS_PER_MS, heard)
         self.standing.check(lane.number, on=True)
         return None
@@ -194,11 +199,20 @@ class Gate:
         self, lane: Lane, who: str, heard: Callable[[Recognised | CardFault], bool], wait_ms: int
     ) -> NotNow | None:
         """The same for the code that makes this box a gate; the lane's screen asks for it."""
-        if self.standing.fire:
-            return NotNow.FIRE
+        refused = self._cannot_wait(lane)
+        if refused is not None:
+            return refused
         lane.check = Check(who, self._monotonic_ns() + wait_ms * NS_PER_MS, heard, enrols=True)
         self.standing.enrol(lane.number, Enrolling.SHOW)
         return None
+
+    def commission(self, lane: Lane, who: str) -> NotNow | None:
+        """Try the lane whole: from now on its readers, its arm and its inputs serve nobody until that is over."""
+        spec, look = self.wiring.spec(lane.number), self._look
+        trial = LaneTrial(
+            lane, spec, who, self.trials, self._journal, look, self.standing, self.wiring, self._monotonic_ns
+        )
+        return trial.begin()
 
     def return_entry(self, lane: Lane, seq: int, who: str, reason: str) -> int | NotNow:
         """Give back the right that entry `seq` used: only an admission of this journal that counts, and once."""
@@ -220,6 +234,12 @@ class Gate:
             return self._presenting.let_out(lane, known, world, who)
         first = Refuse(Reason.NOT_IN_LIST) if listed is None else decide(known.facts, world.venue, world.now)
         return self._presenting.judge(lane, known, first, world, ByStaff(who, reason))
+
+    def _cannot_wait(self, lane: Lane) -> NotNow | None:
+        """Why nothing can be held to the lane's readers for staff alone."""
+        if self.standing.fire:
+            return NotNow.FIRE
+        return None if lane.trial is None else NotNow.COMMISSIONING
 
     def _shut(self, lane: Lane) -> NotNow | None:
         """Why nobody can be let in here now."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gate_agent.faces import Face, State
 from gate_agent.judging import ByStaff, Event
 from gate_agent.passage import Ending, LanePassages
 from gate_agent.readers import Reader
-from gate_agent.recognition import Recognised, Resolved
+from gate_agent.recognition import Raw, Recognised, Resolved
 from gate_agent.status import Side, Way
 from hardware.card_reader import CardFault
 from hardware.indicator import Indicator, Signal
-from hardware.turnstile import Direction, Turnstile
+from hardware.turnstile import Direction, Edge, Turnstile
 from wire.reasons import Reason
 
 GROUP = Face(State.ADMITTED_GROUP)
@@ -57,6 +58,19 @@ class Check:
     enrols: bool = False
 
 
+class OnTrial(Protocol):
+    """A lane that is being commissioned: what happens at it is told here, and to no visitor's side."""
+
+    def read(self, reader: int, raw: Raw | CardFault) -> None:
+        """One of its readers, by its place, read something."""
+
+    def edge(self, edge: Edge) -> None:
+        """An input of its turnstile moved."""
+
+    def tick(self) -> None:
+        """Time went by."""
+
+
 @dataclass(slots=True)
 class Lane:
     """A lane and what is going on at it."""
@@ -75,6 +89,7 @@ class Lane:
     party: Party | None = None
     hold: Hold | None = None
     check: Check | None = None
+    trial: OnTrial | None = None
     hangs: bool = False  # its thread waits for a device that does not answer
     ask: Callable[[str], Resolved] = lambda _: Reason.NEEDS_NETWORK
     """Whose electronic card a code is: the centre's answer, or after 800 ms that there is no network."""

@@ -36,6 +36,8 @@ NOT_NOW: Mapping[NotNow, Came] = {
     NotNow.NO_SUCH_ENTRY: Came.NO_SUCH_ENTRY,
     NotNow.DOES_NOT_COUNT: Came.DOES_NOT_COUNT,
     NotNow.STILL_OPEN: Came.STILL_OPEN,
+    NotNow.IN_USE: Came.IN_USE,
+    NotNow.COMMISSIONING: Came.COMMISSIONING,
 }
 
 T = TypeVar("T")

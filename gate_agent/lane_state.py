@@ -22,6 +22,7 @@ class LaneState(StrEnum):
     CLOSED = "closed"
     HELD_OPEN = "held_open"
     OUT_OF_ORDER = "out_of_order"
+    COMMISSIONING = "commissioning"
     FIRE = "fire"
 
 
@@ -52,13 +53,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """All that a lane's state rests on. `fire`: at any lane of the box; `has_list`: the venue's rules are known."""
+    """All that a lane's state rests on. `fire`: at any lane of the box; `has_list`: the venue's rules are known;
+    `on_trial`: it is being commissioned."""
 
     starting: bool = False
     fire: bool = False
     trouble: LaneTrouble | None = None
     word: Word = Word.OPEN
     has_list: bool = True
+    on_trial: bool = False
 
     @property
     def stopped(self) -> bool:
@@ -69,6 +72,7 @@ class Inputs:
 _TABLE: tuple[tuple[LaneState, Callable[[Inputs], bool]], ...] = (
     (LaneState.FIRE, lambda lane: lane.fire),
     (LaneState.STARTING, lambda lane: lane.starting),
+    (LaneState.COMMISSIONING, lambda lane: lane.on_trial),
     (LaneState.OUT_OF_ORDER, lambda lane: lane.stopped),
     (LaneState.CLOSED, lambda lane: lane.word is Word.CLOSED),
     (LaneState.HELD_OPEN, lambda lane: lane.word is Word.HELD_OPEN),
@@ -83,6 +87,6 @@ def lane_state(inputs: Inputs) -> LaneState:
 
 
 def may_pulse(inputs: Inputs) -> bool:
-    """Whether the arm may be unlocked at all: never in a fire, closed, before the start, or with the lane stopped."""
+    """Whether the arm may be unlocked for anybody: not in a fire, closed, before the start, on trial, or stopped."""
     state = lane_state(inputs)
     return state in (LaneState.OPEN, LaneState.HELD_OPEN) or (state is LaneState.OUT_OF_ORDER and not inputs.stopped)

@@ -35,6 +35,7 @@ FAULT_PAUSE_S = 0.1
 STOP_LIMIT_S = 0.5
 COMMAND_LIMIT_S = 5.0
 """How long staff wait for a lane to do what they ask; a lane that has not begun it by then never will."""
+TRIED_LIMIT = 32
 COMMANDS_LIMIT = 8
 """Commands that may wait for one lane."""
 
@@ -82,6 +83,7 @@ class LaneThreads:
         self._changed = threading.Condition()
         self._newest: dict[int, Raw | CardFault] = {}  # by reader; who has waited longest comes first
         self._edges: deque[Edge] = deque(maxlen=EDGES_LIMIT)
+        self._tried: deque[tuple[int, Raw | CardFault]] = deque(maxlen=TRIED_LIMIT)  # what readers read on trial
         self._commands: deque[_Command] = deque()
         self._closing = threading.Event()
         self._player = threading.Thread(target=self._play, name=f"lane {lane.number}", daemon=True)
@@ -149,6 +151,10 @@ class LaneThreads:
 
     def _offer(self, slot: int, raw: Raw | CardFault) -> None:
         with self._changed:
+            if self.lane.trial is not None:
+                self._tried.append((slot, raw))
+                self._changed.notify_all()
+                return
             if not isinstance(raw, CardFault) and not self._held.is_new(raw, self._monotonic_ns() // NS_PER_MS):
                 self._board.prolong(self.lane.number)
                 return
@@ -169,10 +175,12 @@ class LaneThreads:
 
     def _play(self) -> None:
         while not self._closing.is_set():
-            edges, commands, raw = self._take()
+            edges, commands, tried, raw = self._take()
             self.turns += 1
             for edge in edges:
                 self._try(lambda edge=edge: self._gate.edge(self.lane, edge), "an edge")  # type: ignore[misc]
+            for slot, read in tried:
+                self._try(lambda slot=slot, read=read: self._try_out(slot, read), "a trial")  # type: ignore[misc]
             for command in commands:
                 command.do()
             if raw is not None and not self._try(lambda raw=raw: self._present(raw), "a presentation"):  # type: ignore[misc]
@@ -216,17 +224,22 @@ class LaneThreads:
         with self._changed:
             self._held.turn_down(raw)
 
-    def _take(self) -> tuple[list[Edge], list[_Command], Raw | CardFault | None]:
+    def _try_out(self, slot: int, raw: Raw | CardFault) -> None:
+        """Told to the trial of this lane, if that is still on."""
+        if self.lane.trial is not None:
+            self.lane.trial.read(slot, raw)
+
+    def _take(self) -> tuple[list[Edge], list[_Command], list[tuple[int, Raw | CardFault]], Raw | CardFault | None]:
         """What has come since, waiting until there is something to do."""
         due_ns = self._gate.next_tick_ns(self.lane)
         wait_s = IDLE_S if due_ns is None else max(0.0, (due_ns - self._monotonic_ns()) / 1e9)
         with self._changed:
             self._changed.wait_for(self._has_work, min(wait_s, IDLE_S))
-            edges, commands = list(self._edges), list(self._commands)
+            edges, commands, tried = list(self._edges), list(self._commands), list(self._tried)
             raw = self._newest.pop(next(iter(self._newest))) if self._newest else None
-            self._edges.clear()
-            self._commands.clear()
-        return edges, commands, raw
+            for taken in (self._edges, self._commands, self._tried):
+                taken.clear()
+        return edges, commands, tried, raw
 
     def _has_work(self) -> bool:
-        return bool(self._newest or self._edges or self._commands) or self._closing.is_set()
+        return bool(self._newest or self._edges or self._commands or self._tried) or self._closing.is_set()

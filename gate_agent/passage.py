@@ -131,6 +131,11 @@ class LanePassages:
         self._open.remove(opening)
         return [self._end(EntryKind.PASSED_ASSUMED, opening)]
 
+    @property
+    def awaits(self) -> bool:
+        """Whether somebody who was let in may still walk through."""
+        return bool(self._open)
+
     def is_free_for_next(self, now_ns: int, ready: bool) -> bool:
         """Whether one more may follow without a presentation: the arm locked and empty, the last pulse used or over."""
         if not ready or self.direction in self._active or self._open:

@@ -16,8 +16,9 @@ from gate_agent.facts import Known, find_out
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.judging import ByStaff, Event, Judged
 from gate_agent.lane import Check, Lane, Party
+from gate_agent.lane_trial import Trials
 from gate_agent.passage import Ending, Opening
-from gate_agent.recognition import ElectronicCard, Recognised, Resolved, electronic_code
+from gate_agent.recognition import ElectronicCard, NotOurs, Recognised, Resolved, electronic_code
 from gate_agent.standing import Standing
 from gate_agent.uses import UNUSED, PassUses
 from gate_agent.world import World
@@ -35,15 +36,21 @@ SENT_AWAY = frozenset({Reason.FAULT, Reason.LANE_CLOSED})
 class Presenting:
     """At all lanes of one box; each is used by its own thread."""
 
-    def __init__(self, journal: Journal, look: Callable[[], World], standing: Standing, door: Doorkeeper) -> None:
+    def __init__(
+        self, journal: Journal, look: Callable[[], World], standing: Standing, door: Doorkeeper, trials: Trials
+    ) -> None:
         self._journal = journal
+        self._trials = trials
         self._look = look
         self._standing = standing
         self._door = door
 
     def present(self, lane: Lane, shown: Recognised) -> Verdict | None:
-        """Judge what a visitor shows and open for a valid right. None: there is a fire, and nothing is judged."""
+        """Judge what a visitor shows and open for a valid right. None: there is a fire, or it is no pass."""
         if self._standing.fire:
+            return None
+        if isinstance(shown, NotOurs) and self._trials.read_elsewhere(lane.number, shown.text):
+            self._door.face(lane, Face(State.CHECK_ONLY))
             return None
         world = self._look()
         code = electronic_code(shown, world.card_shape)

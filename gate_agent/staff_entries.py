@@ -38,6 +38,8 @@ class NotNow(StrEnum):
     NO_SUCH_ENTRY = "no_such_entry"
     DOES_NOT_COUNT = "does_not_count"
     STILL_OPEN = "still_open"
+    IN_USE = "in_use"
+    COMMISSIONING = "commissioning"
 
 
 def append_by_hand(entries: Entries, lane: int, staff: ByStaff, world: World, direction: Direction) -> int:

@@ -14,13 +14,14 @@ from typing import TypeVar
 
 from gate_agent import judging
 from gate_agent.board import Board
+from gate_agent.commissioning import OVER, Step, TrialTold
 from gate_agent.entries import Entries
 from gate_agent.events import EventWord
 from gate_agent.faces import IDLE, Enrolling, Face, FaceFacts, LaneTrouble, State
 from gate_agent.journal import Journal
 from gate_agent.judging import NO_LANE
 from gate_agent.lane import Lane
-from gate_agent.lane_alarms import LaneAlarms
+from gate_agent.lane_alarms import ALARM_MS, LaneAlarms
 from gate_agent.lane_state import Inputs, LaneState, Order, Word, lane_state, may_pulse
 from gate_agent.status import Alarm, AlarmKind, LaneStatus, Status, nearest_lane
 from gate_agent.world import World
@@ -59,6 +60,9 @@ class Standing:
         self._checking: set[int] = set()
         self._enrolling: dict[int, Enrolling] = {}
         self._check_characters = ""
+        self._trial: TrialTold | None = None
+        self._on_trial: int | None = None  # the lane that serves nobody meanwhile
+        self._trial_ms = 0
         self._named: dict[int, tuple[LaneTrouble, int | None]] = {}  # the other lane, when it is crossed with one
         self._troubles: dict[int, LaneTrouble | None] = {}
         self._alarms = LaneAlarms()
@@ -81,6 +85,10 @@ class Standing:
     def fire(self) -> bool:
         """Fire at any lane is fire for the whole box."""
         return bool(self._burning)
+
+    def burns_elsewhere(self, lane: int) -> bool:
+        """Whether another lane's fire input is active: never a try of this one's."""
+        return bool(self._burning - {lane})
 
     def order(self, lane: int) -> Order:
         """The word that stands for a lane."""
@@ -118,6 +126,27 @@ class Standing:
         self._change(
             lambda: self._enrolling.pop(lane, None) if step is None else self._enrolling.__setitem__(lane, step)
         )
+
+    def trial(self, told: TrialTold) -> None:
+        """How far the commissioning of a lane is, or how it ended; until `serves_again` no visitor is served there."""
+
+        def change() -> None:
+            self._trial, self._on_trial, self._trial_ms = told, told.lane, self._seen.now.monotonic_ms
+
+        self._change(change)
+
+    def serves_again(self) -> None:
+        """The lane that was commissioned is there for visitors again."""
+        self._change(lambda: setattr(self, "_on_trial", None))
+
+    def trial_read(self, number: int) -> None:
+        """Staff have read how that commissioning ended."""
+
+        def change() -> None:
+            if self._trial is not None and self._trial.number == number and self._trial.step in OVER:
+                self._trial = None
+
+        self._change(change)
 
     def await_no_code(self, lane: int) -> None:
         """Nobody waits for an enrolment code at this lane any more."""
@@ -206,6 +235,8 @@ class Standing:
             self._box_alarms = self._box_alarms if status is None else status.alarms
             self._check_characters = self._check_characters if status is None else status.check
             self._alarms.forget(world.now)
+            if self._on_trial is None and self._trial_ms < world.now.monotonic_ms - ALARM_MS:
+                self._trial = None
 
         self._change(change, status)
 
@@ -219,6 +250,7 @@ class Standing:
             trouble=trouble,
             word=word,
             has_list=self._has_list,
+            on_trial=lane == self._on_trial,
         )
 
     def _change(self, change: Callable[[], T], status: Status | None = None) -> T:
@@ -230,9 +262,9 @@ class Standing:
             self._alarms.troubles(self._trouble_alarms(lanes), world.now)
             alarms = (*self._alarms.all(), *self._box_alarms)
             if status is None:
-                self._board.lanes(lanes, alarms)
+                self._board.lanes(lanes, alarms, self._trial)
             else:
-                self._board.status(replace(status, lanes=lanes, alarms=alarms))
+                self._board.status(replace(status, lanes=lanes, alarms=alarms, trial=self._trial))
             self._rests = {status.lane: self._at_rest(status, lanes) for status in lanes}
             for lane, face in self._rests.items():
                 self._board.rest(lane, face)
@@ -270,6 +302,10 @@ class Standing:
                 return Face(State.STARTING, facts)
             case LaneState.CLOSED:
                 return self._at_rest_closed(lane, facts)
+            case LaneState.COMMISSIONING:
+                told = self._trial
+                digits = told.digits if told is not None and told.step is Step.CODE else ""
+                return Face(Reason.LANE_CLOSED, replace(facts, trouble=None, on_trial=True, commission=digits))
             case LaneState.OUT_OF_ORDER:
                 return Face(Reason.CANNOT_RECORD if lane.trouble is LaneTrouble.RECORD else Reason.FAULT, facts)
         if lane.lane in self._checking:

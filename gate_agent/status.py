@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gate_agent.commissioning import TrialTold
 from gate_agent.faces import NO_LABEL, Label, LaneTrouble
 from gate_agent.lane_state import LaneState
 from wire.messages import ClockTrust
@@ -143,6 +144,8 @@ class Status:
     """The readers and relays one by one."""
     temperature_c: int | None = None
     counters: Counters = Counters()
+    trial: TrialTold | None = None
+    """The commissioning that goes on, or has just ended."""
 
 
 def alarms_of(status: Status) -> tuple[Alarm, ...]:

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hardware.devices import LaneSpec
 from hardware.reader_spec import DeviceSpec
+from hardware.turnstile import PASSAGES, Role
 from hardware.usb import SYSFS, usb_place
-from hardware.wired_turnstile import RelayPin
+from hardware.wired_turnstile import Contact, RelayPin
 
 USB = " usb"
 NOT_TRIED = ", not tried"
 """Stands behind an input that nobody moved while the lane was commissioned."""
 
 Topology = Mapping[str, str]
+_OTHER = {Contact.NC: Contact.NO, Contact.NO: Contact.NC}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,23 @@ def topology_of(spec: LaneSpec, sysfs: Path = SYSFS) -> Topology:
     for role, wired in turnstile.inputs.items():
         places[role] = f"pin {wired.pin}, {wired.contact}"
     return places
+
+
+def roles_of(spec: LaneSpec) -> tuple[Role, ...]:
+    """The inputs that are wired, of the passages only the lane's own way; a simulated turnstile has them all."""
+    wired = list(Role) if spec.turnstile.kind == "sim" else list(spec.turnstile.inputs)
+    return tuple(role for role in wired if PASSAGES.get(role, spec.direction) is spec.direction)
+
+
+def remedies_of(spec: LaneSpec) -> Mapping[Role, str]:
+    """What to write in the settings of an input whose contact is of the other kind; a simulated one has no contacts."""
+    inputs = spec.turnstile.inputs
+    return {role: f"{role}={wired.pin}:{_OTHER[wired.contact]}" for role, wired in inputs.items()}
+
+
+def tried(spec: LaneSpec, untried: Collection[Role]) -> Topology:
+    """How a lane that was tried is wired; `untried` inputs are only believed."""
+    return {place: told + NOT_TRIED if place in untried else told for place, told in topology_of(spec).items()}
 
 
 def moved(kept: Topology, now: Topology) -> list[str]:

@@ -33,20 +33,22 @@ class WiringWatch:
         look: Callable[[], World],
         kept: Mapping[int, Wiring],
         windows_ns: Mapping[int, int],
-        name_trouble: Callable[[int, LaneTrouble, int | None], None],
+        name_trouble: Callable[[int, LaneTrouble | None, int | None], None],
     ) -> None:
         """`kept` is what the journal says of each lane, `windows_ns` how long after its pulse somebody may pass.
 
-        `name_trouble` takes a lane out of order; with CROSSED it is told the other lane."""
+        `name_trouble` takes a lane out of order, or with None back; with CROSSED it is told the other lane."""
         self._journal = journal
         self._look = look
-        self._kept = kept
+        self._kept = dict(kept)
+        self._specs: dict[int, LaneSpec] = {}
         self._lock = threading.Lock()
         self._crossed = CrossedLanes(windows_ns)
         self._name_trouble = name_trouble
 
     def compare(self, specs: Sequence[LaneSpec], sysfs: Path = SYSFS) -> None:
         """At start: a lane that is not wired as it was commissioned is out of order, and the log says what moved."""
+        self._specs = {spec.number: spec for spec in specs}
         for spec in specs:
             kept = self._kept.get(spec.number, NOTHING_KEPT)
             if kept.crossed_with is not None:
@@ -56,6 +58,16 @@ class WiringWatch:
                 log.error("lane %d: %s: %s", spec.number, "; ".join(changes), again(spec.number))
                 self._name_trouble(spec.number, LaneTrouble.MOVED, None)
                 self._write_moved(spec.number)
+
+    def spec(self, lane: int) -> LaneSpec:
+        """How a lane is wired by its settings."""
+        return self._specs[lane]
+
+    def learnt(self, lane: int, wiring: Wiring) -> None:
+        """The lane was commissioned, and that is on disk: it is in order again."""
+        with self._lock:
+            self._kept[lane] = wiring
+        self._name_trouble(lane, None, None)
 
     def pulsed(self, lane: int, at_ns: int) -> None:
         """The lane's relay was pulsed."""
@@ -92,4 +104,4 @@ def what_moved(kept: Wiring, spec: LaneSpec, sysfs: Path = SYSFS) -> list[str]:
 
 def again(lane: int) -> str:
     """What puts it right."""
-    return f"put it back, or run gate-agent commission {lane}"
+    return f"put it back, or commission it: at the staff's screen, or gate-agent commission {lane}"

@@ -40,6 +40,7 @@ ICONS = {
     Act.COUNTER: "find",
     Act.CHECK: "check",
     Act.TEST_CARD: "card",
+    Act.COMMISSION: "qr",
     Act.CLOSE: "close",
     Act.OPEN: "open",
     Act.HOLD: "hold",

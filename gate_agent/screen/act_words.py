@@ -19,6 +19,10 @@ EFFECTS: Mapping[Act, Pair] = MappingProxyType(
         Act.COUNTER: ("按票的规则判断后开闸", "Judged by the pass's own rules, then opened"),
         Act.CHECK: ("下一位出示的票只查不核，不开闸", "The next pass shown is only checked; the gate stays shut"),
         Act.TEST_CARD: ("读一张卡看读到什么，不放行", "Reads a card and says what came; nobody is let in"),
+        Act.COMMISSION: (
+            "通道停用，逐项试读头、闸臂和信号",
+            "The lane stops; its readers, arm and inputs are tried one by one",
+        ),
         Act.CLOSE: ("通道停止验票", "The lane stops checking passes"),
         Act.OPEN: ("通道恢复验票", "The lane checks passes again"),
         Act.HOLD: ("到时自动恢复验票", "Ends by itself"),
@@ -38,6 +42,7 @@ DO: Mapping[Act, Pair] = MappingProxyType(
         Act.COUNTER: ("放行", "Let in"),
         Act.CHECK: ("开始查验", "Check"),
         Act.TEST_CARD: ("开始读卡", "Read"),
+        Act.COMMISSION: ("开始调试", "Begin"),
         Act.CLOSE: ("关闭通道", "Close"),
         Act.OPEN: ("开放通道", "Open"),
         Act.HOLD: ("常开", "Hold open"),
@@ -147,6 +152,11 @@ CAME: Mapping[Came, Pair] = MappingProxyType(
         Came.NO_SUCH_ENTRY: ("本机没有这条入园记录", "This gate has no such entry"),
         Came.DOES_NOT_COUNT: ("这条记录没有扣次数或已退还", "This entry does not count, or was returned already"),
         Came.STILL_OPEN: ("游客可能正在过闸，请稍后再退", "Somebody may be walking through, try again in a moment"),
+        Came.IN_USE: (
+            "通道还在使用：请先关闭通道，等闸机里没有人",
+            "The lane is in use: close it first, and let nobody stand in the arm",
+        ),
+        Came.COMMISSIONING: ("有通道正在调试，请等调试结束", "A lane is being commissioned, please wait"),
         Came.EXPORT_FAILED: ("没有写完，请换一个 U 盘再试", "It was not written whole, try another stick"),
     }
 )
@@ -178,6 +188,7 @@ DONE: Mapping[Act, Pair] = MappingProxyType(
         Act.COUNTER: ("已开闸", "Open"),
         Act.CHECK: ("请出示票，一分钟内有效；结果在列表里", "Show the pass within a minute; the list says what came"),
         Act.TEST_CARD: ("{shown}", "{shown}"),
+        Act.COMMISSION: ("调试已开始，请按提示做", "Begun: do as the screen says"),
         Act.CLOSE: ("通道已关闭", "Lane closed"),
         Act.OPEN: ("通道已开放", "Lane open"),
         Act.HOLD: ("通道常开 {count} 分钟，到时自动恢复", "Held open for {count} min, ends by itself"),

@@ -5,11 +5,13 @@ POST /staff/act/ACT                           its form: 200, or a sentence with 
                                               409 not possible now, 429 too many wrong PINs, 503 no answer
 GET  /staff/find?lane=N                       the sheet that looks for a pass
 POST /staff/find                              what it found; posted, so that no number stands in an address
+POST /staff/trial                             one key of a commissioning: number, step, word, arm; 409 not asked now
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from flask import Blueprint, Response, abort, make_response, render_template, request, url_for
@@ -17,9 +19,11 @@ from flask import Blueprint, Response, abort, make_response, render_template, re
 from gate_agent.acting import Acts
 from gate_agent.acts import TERMS, Act, Ask, Came, Result, Unfit, read_wish
 from gate_agent.board import Board, Scan, Snapshot
+from gate_agent.commission_acts import Answer
+from gate_agent.commissioning import Step
 from gate_agent.faces import FAMILY, Family
 from gate_agent.list_find import NotSought
-from gate_agent.screen import act_sheets
+from gate_agent.screen import act_sheets, act_words
 from gate_agent.screen.act_sheets import NOT_NOW, STATUS, Opened
 from gate_agent.screen.speech import LANGUAGES, Speech
 from gate_agent.status import LaneStatus
@@ -27,6 +31,7 @@ from gate_agent.status import LaneStatus
 FIELD_LIMIT = 256
 """Characters of one field; the longest is the centre's address."""
 FORM_PARTS = 16
+_NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 
 def act_pages(
@@ -54,6 +59,14 @@ def act_pages(
         if isinstance(wish, Unfit):
             return _said(act_sheets.objection(wish, speech), 400)
         return _told(known, acts.carry_out(replace(wish, browser=browser()), form.get("pin", "")), speech)
+
+    @pages.post("/trial")
+    def answer_trial() -> Response:
+        form = _form()
+        came = acts.answer_trial(*_answer(form))
+        if came is Came.DONE:
+            return make_response("", 204)
+        return _said(speak(form.get("lang")).pick(act_words.CAME[came]), STATUS.get(came, NOT_NOW))
 
     @pages.get("/find")
     def find() -> str:
@@ -85,6 +98,14 @@ def _act(name: str) -> Act:
 def _form() -> dict[str, str]:
     request.max_form_parts = FORM_PARTS
     return {name: value[:FIELD_LIMIT] for name, value in request.form.items()}
+
+
+def _answer(form: Mapping[str, str]) -> tuple[int, Step, Answer, int]:
+    """A key of a commissioning: which one and at which step, what it says, and the arm it names; 400 for any other."""
+    number, step, word, arm = (form.get(name, "") for name in ("number", "step", "word", "arm"))
+    if step not in set(Step) or word not in set(Answer) or not (_NUMBER.fullmatch(number) and _NUMBER.fullmatch(arm)):
+        abort(400)
+    return int(number), Step(step), Answer(word), int(arm)
 
 
 def _opened(act: Act, acts: Acts, snapshot: Snapshot, speech: Speech) -> Opened:

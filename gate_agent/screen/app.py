@@ -10,10 +10,12 @@ from werkzeug.exceptions import NotFound
 from gate_agent import health_report, heartbeat
 from gate_agent.board import Board, Scan, Snapshot
 from gate_agent.screen import scans, strip, times, visitor, words
+from gate_agent.screen.commission_words import TrialLine, trial_line
 from gate_agent.screen.server import HOST, REQUEST_BODY_LIMIT, Server
 from gate_agent.screen.sounds import Sounds
 from gate_agent.screen.speech import LANGUAGES, Speech
 from gate_agent.screen.streams import BEAT_S, Streams
+from gate_agent.status import Status
 from wire.heartbeat import encode_heartbeat
 
 TRUSTED_HOSTS = [HOST, "localhost"]
@@ -72,12 +74,18 @@ class Screen:
             "can": self.can,
             "label": speech.label,
             "strip": strip.strip(status, speech),
+            "trial": self._trial(status, speech),
             "counters": status.counters,
             "refused": sum(status.counters.refused.values()),
             "bars": scans.bars(status.counters.refused, speech),
             "rows": scans.rows(snapshot.scans, speech),
             "detail": self.detail(snapshot.scans[0], speech) if snapshot.scans else None,
         }
+
+    def _trial(self, status: Status, speech: Speech) -> TrialLine | None:
+        """The lane that is being commissioned, or was just now."""
+        lanes = [lane.lane for lane in status.lanes]
+        return None if status.trial is None else trial_line(status.trial, lanes, speech.pick)
 
     def detail(self, scan: Scan, speech: Speech) -> scans.Detail:
         """One scan whole, with the holder's photo if it can be shown."""
@@ -167,7 +175,7 @@ def _staff_pages(pages: Blueprint, screen: Screen) -> None:
 
         def parts(snapshot: Snapshot) -> Mapping[str, str]:
             given = screen.staff(snapshot, lang)
-            names = ("strip", "alarm", "counters", "list", "detail")
+            names = ("strip", "alarm", "trial", "counters", "list", "detail")
             return {name: render_template(f"staff_{name}.html", **given) for name in names}
 
         return screen.streams.open(parts, pause_s=STAFF_PAUSE_S, may_go_on=g.get("may_go_on", lambda: True))

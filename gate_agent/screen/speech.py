@@ -103,6 +103,8 @@ def sentence_of(face: Face) -> Sentence:
         return card_words.VISITOR[face.facts.card]
     if face.verdict is Reason.SUSPENDED and face.facts.by_card and face.facts.stop is not None:
         return words.LOST_CARD if face.facts.stop.cause == StopCause.LOST else words.VISITOR[face.verdict]
+    if face.facts.on_trial:
+        return words.ON_TRIAL
     if face.facts.enrolling is not None:
         return words.ENROLLING[face.facts.enrolling]
     if face.facts.electronic_card and face.verdict in card_words.ELECTRONIC:

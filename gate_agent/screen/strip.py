@@ -100,7 +100,7 @@ def _chip(lane: LaneStatus, speech: Speech) -> Chip:
 
 
 def _state(lane: LaneStatus, speech: Speech) -> str:
-    if lane.trouble is not None:
+    if lane.trouble is not None and lane.state is not LaneState.COMMISSIONING:
         return speech.pick(alarm_words.TROUBLES[lane.trouble].chip)
     if lane.state is LaneState.HELD_OPEN and lane.until_ms is not None:
         return speech.label("held_open_until", t=speech.time(lane.until_ms))

@@ -34,6 +34,7 @@ SENDS_AWAY = frozenset({Family.LANE, Family.BOOT, Family.FAULT})
 NARROW: Mapping[str, tuple[str, str]] = {
     "本通道关闭": ("本通道", "关闭"),
     "本通道故障": ("本通道", "故障"),
+    "本通道调试中": ("本通道", "调试中"),
     "本机暂停验票": ("本机", "暂停验票"),
 }
 """How a first line breaks where the way panel leaves it two thirds of the screen."""

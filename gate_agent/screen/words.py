@@ -184,6 +184,8 @@ ENROLLING: Mapping[Enrolling, Sentence] = MappingProxyType(
     }
 )
 """What the lanes of a box say that is on its way to being a gate; read by whoever enrols it."""
+ON_TRIAL = Sentence("本通道调试中¦请走{to}号通道", "Lane being tested. Please use lane {to}.")
+"""Also beside a code, which is for whoever commissions the lane alone."""
 NO_OTHER_LANE = Sentence("请工作人员协助", "Please wait for our staff")
 """Stands in for "please use lane {to}" when no other lane is open."""
 ASK_STAFF = Sentence("有疑问请找工作人员", "Questions? Please ask our staff")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from gate_agent.acting import Acts, Listed
 from gate_agent.acts import Act, Came, Result, Wish
+from gate_agent.commission_acts import Answer
+from gate_agent.commissioning import Step
 from gate_agent.faces import Label
 from gate_agent.list_find import NotSought
 from gate_agent.venue import ListedPass
@@ -23,6 +25,8 @@ class WrittenActs(Acts):
         self.sent: list[Wish] = []
         self.sought: list[str] = []
         self.pause_ms = 0
+        self.answered: list[tuple[int, Step, Answer, int]] = []
+        self.came = Came.DONE
 
     @property
     def lanes(self) -> tuple[int, ...]:
@@ -52,6 +56,10 @@ class WrittenActs(Acts):
 
     def listed(self, pass_hex: str) -> Listed | None:
         return FOUND if pass_hex == FOUND.listed.pass_id.hex() else None
+
+    def answer_trial(self, number: int, step: Step, answer: Answer, arm: int) -> Came:
+        self.answered.append((number, step, answer, arm))
+        return self.came
 
     def carry_out(self, wish: Wish, pin: str) -> Result:
         if pin != PIN:

@@ -246,3 +246,5 @@ def test_more_has_the_rest_and_the_list_can_be_one_lane_s(
         bar(page, "更多")
     key(page, "1 号").click()
     expect(page.locator(".scan:not([hidden])")).to_have_count(5)
+    gate.board.status(replace(ONLINE, lanes=(LaneStatus(1, LaneState.CLOSED), *ONLINE.lanes[1:])))
+    expect(page.get_by_role("button", name="1 号通道 入口 已关闭")).to_be_visible()

@@ -44,13 +44,13 @@ def test_every_act_has_its_line_and_its_words() -> None:
 
 def test_what_opens_for_long_or_leaves_the_box_needs_a_supervisor() -> None:
     supervisors = {act for act, terms in TERMS.items() if terms.role is Role.SUPERVISOR}
-    assert supervisors == {Act.HOLD, Act.EXPORT, Act.ENROL, Act.ENROL_SCAN, Act.PAIR}
+    assert supervisors == {Act.HOLD, Act.COMMISSION, Act.EXPORT, Act.ENROL, Act.ENROL_SCAN, Act.PAIR}
 
 
-def test_what_moves_an_arm_or_a_right_needs_a_reason() -> None:
+def test_what_moves_an_arm_for_visitors_or_a_right_needs_a_reason() -> None:
     without = {act for act, terms in TERMS.items() if not terms.reasons}
     box = {Act.SYNC, Act.EXPORT, Act.ENROL, Act.ENROL_SCAN, Act.PAIR}
-    assert without == {Act.CHECK, Act.TEST_CARD, Act.OPEN} | box
+    assert without == {Act.CHECK, Act.TEST_CARD, Act.COMMISSION, Act.OPEN} | box
 
 
 @pytest.mark.parametrize("act", Act)

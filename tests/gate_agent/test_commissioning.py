@@ -10,22 +10,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-import cv2
 import pytest
 
 from gate_agent.board import Board
-from gate_agent.commission_lane import commission_lane
-from gate_agent.commissioning import Commissioning, NotCommissioned, text_of
+from gate_agent.commission_lane import ByHand, NotCommissioned, commission_lane
+from gate_agent.commissioning import AT_REST, Commissioning, Flaw, FlawKind, Step, TrialTold, text_of
 from gate_agent.entries import Entries
 from gate_agent.events import EventWord
+from gate_agent.lane_trial import commissioning_of
+from gate_agent.readers import readers_of
+from gate_agent.screen import commission_words
+from gate_agent.screen.commission_words import flaw_said
 from gate_agent.settings import LaneChoice, LaneSettings
-from gate_agent.topology import NOT_TRIED
+from gate_agent.topology import NOT_TRIED, roles_of
 from gate_agent.trusted_time import device_clock_ns
 from hardware.devices import LaneDevices, open_lane, parse_lane
-from hardware.phone_screen import qr_picture
 from hardware.simulated import SimulatedLane
 from hardware.turnstile import Direction, Role
-from hardware.wired_turnstile import OnEdge, WiredTurnstile
 from tests.gate_agent.agent_process import journal_of
 from tests.wire import samples
 
@@ -33,30 +34,129 @@ SIM = "1:reader=sim,turnstile=sim"
 DIGITS = "482913"
 
 
+EVERYTHING = (Role.PASSAGE_IN, Role.READY, Role.FIRE, Role.TAMPER)
+
+
+def core_of(roles: tuple[Role, ...] = EVERYTHING, readers: int = 1) -> Commissioning:
+    return Commissioning(1, Direction.IN, roles, readers, DIGITS, 6_000)
+
+
+def step(core: Commissioning) -> Step:
+    return core.step
+
+
+def at_rest(role: Role) -> bool:
+    return AT_REST[role]
+
+
+@pytest.mark.parametrize(
+    ("roles", "readers", "untried", "steps"),
+    [
+        (EVERYTHING, 1, set(), "code arm settle walk fire tamper done"),
+        (EVERYTHING, 1, {Role.FIRE}, "code arm settle walk tamper done"),
+        ((), 2, set(), "code arm done"),
+        ((), 0, set(), "arm done"),
+        ((Role.FIRE,), 1, set(), "code arm fire done"),
+    ],
+)
+def test_a_lane_has_the_steps_that_its_readers_and_inputs_call_for(
+    roles: tuple[Role, ...], readers: int, untried: set[Role], steps: str
+) -> None:
+    core = core_of(roles, readers)
+    core.untried = untried
+    assert " ".join(core.steps) == steps
+
+
+def test_a_pulse_is_wanted_when_an_arm_is_to_be_looked_at_and_when_somebody_is_to_walk() -> None:
+    core = core_of()
+    core.begin(at_rest, 0)
+    assert (step(core), core.wants_pulse) == (Step.CODE, False)
+    core.read(0, DIGITS, 0)
+    assert (step(core), core.wants_pulse) == (Step.ARM, True)
+    core.answer(1, 0)
+    assert step(core) is Step.ARM, "nobody can have seen an arm yet"
+    core.pulsed(0)
+    core.answer(1, 0)
+    core.tick(lambda role: AT_REST[role] and role is not Role.READY, 1_000)
+    assert step(core) is Step.SETTLE, "the arm is not locked again"
+    core.tick(at_rest, 2_000)
+    assert (step(core), core.wants_pulse) == (Step.WALK, True)
+    core.pulsed(2_000)
+    core.tick(at_rest, 7_999)
+    assert not core.wants_pulse
+    core.tick(at_rest, 8_000)
+    assert core.wants_pulse, "nobody walked within the window of that pulse"
+
+
+def test_what_moved_before_a_step_does_not_count_in_it() -> None:
+    core = core_of((Role.TAMPER, Role.FIRE), 0)
+    core.begin(at_rest, 0)
+    for active in (True, False):
+        core.edge(Role.TAMPER, active, 0)
+    core.pulsed(0)
+    core.answer(1, 0)
+    core.skip(0)
+    assert step(core) is Step.TAMPER
+    core.edge(Role.TAMPER, True, 0)
+    assert step(core) is Step.TAMPER, "there, and not back yet"
+    core.edge(Role.TAMPER, False, 0)
+    assert step(core) is Step.DONE
+    assert core.untried == {Role.FIRE}
+
+
+def test_what_is_over_stays_as_it_ended() -> None:
+    core = core_of((Role.FIRE,), 1)
+    core.begin(at_rest, 0)
+    core.fail(Flaw(FlawKind.CANCELLED))
+    core.fail(Flaw(FlawKind.FIRE))
+    core.edge(Role.FIRE, True, 0)
+    core.read(0, DIGITS, 0)
+    core.tick(at_rest, 10_000_000)
+    assert core.flaw == Flaw(FlawKind.CANCELLED)
+
+
+@pytest.mark.parametrize("kind", FlawKind)
+def test_every_flaw_has_its_sentence_in_both_languages(kind: FlawKind) -> None:
+    flaw = Flaw(kind, (Role.READY,), 2, 1, "detail")
+    zh, en = (flaw_said(flaw, lambda pair, side=side: pair[side]) for side in (0, 1))  # type: ignore[misc]
+    assert "{" not in zh + en
+    assert zh.isascii() is False
+    assert en.isascii()
+
+
+def test_every_step_and_input_has_its_words() -> None:
+    assert set(commission_words.STEPS) == set(Step)
+    assert set(commission_words.FLAWS) == set(FlawKind)
+    assert set(commission_words.ROLES) == set(Role)
+
+
 class Walker:
     """Somebody at a simulated lane who does as told; `arm` is the lane whose arm he sees unlock."""
 
-    def __init__(self, lane: SimulatedLane, arm: str = "1") -> None:
+    def __init__(self, lane: SimulatedLane, arm: int = 1) -> None:
         self._lane = lane
         self._arm = arm
-        self.digits = DIGITS
-        self.reads = True
-        self.heard: list[str] = []
+        self.digits = ""
+        self.heard: list[Step] = []
 
-    def tell(self, sentence: str) -> None:
-        self.heard.append(sentence)
-        if sentence.startswith("Take a picture") and self.reads:
-            self._lane.show(text_of(1, self.digits), seed=3)
-            self._lane.show(text_of(1, self.digits), to="scanner")
-            self._lane.card({"area": "410200", "number": "A1", "identification": "AB"})
-        for word, what in ("fire release", "fire"), ("housing", "tamper"):
-            if word in sentence:
-                self._lane.fault(what)
-                self._lane.fault("none")
+    def tell(self, told: TrialTold) -> None:
+        if told.step not in self.heard:
+            self.heard.append(told.step)
+            self._do(told)
 
-    def ask(self, question: str) -> str:
-        self.heard.append(question)
+    def ask_arm(self, told: TrialTold) -> int:
+        self.heard.append(told.step)
         return self._arm
+
+    def _do(self, told: TrialTold) -> None:
+        if told.step is Step.CODE:
+            text = text_of(1, self.digits or told.digits)
+            self._lane.show(text, seed=3)
+            self._lane.show(text, to="scanner")
+            self._lane.card({"area": "410200", "number": "A1", "identification": "AB"})
+        if told.step in (Step.FIRE, Step.TAMPER):
+            for what in (told.step.value, "none"):
+                self._lane.fault(what)
 
 
 @pytest.fixture
@@ -74,106 +174,62 @@ def lane(devices: LaneDevices) -> SimulatedLane:
     return devices.simulated
 
 
-def commissioning(devices: LaneDevices, walker: Walker, limit_s: float = 180.0, window_s: float = 6.0) -> Commissioning:
-    return Commissioning(
-        parse_lane(SIM), devices, walker, DIGITS, lambda: None, now_s, limit_s=limit_s, window_s=window_s
-    )
-
-
-def now_s() -> float:
-    return device_clock_ns() / 1e9
+def by_hand(devices: LaneDevices, walker: Walker, limit_ms: int = 180_000, window_ms: int = 5_000) -> Commissioning:
+    """The lane tried by that person, with the devices in one hand."""
+    readers = readers_of(devices)
+    core = commissioning_of(parse_lane(SIM), readers, window_ms)
+    core.limit_ms = limit_ms
+    ByHand(core, devices, readers, walker, lambda _: 1, 300, device_clock_ns).run()
+    return core
 
 
 @pytest.mark.slow
 def test_a_lane_that_is_as_it_should_be(devices: LaneDevices, lane: SimulatedLane) -> None:
     walker = Walker(lane)
-    assert commissioning(devices, walker).run() == {"direction": "in", "reader 1": "sim", "turnstile": "sim"}
-    assert [line.split()[0] for line in walker.heard][-4:] == ["Which", "The", "Set", "Open"]
-    assert lane.history_of("relay")[0].event == "on"
+    assert by_hand(devices, walker).flaw is None
+    assert walker.heard == [Step.CODE, Step.ARM, Step.SETTLE, Step.WALK, Step.FIRE, Step.TAMPER]
+    assert [moment.event for moment in lane.history_of("relay")] == ["on", "off"] * 2
 
 
-@pytest.mark.parametrize(
-    ("arm", "says"),
-    [("2", "lane 1 unlocks the arm of lane 2: exchange their wires"), (" 0 ", "lane 1 unlocks no arm")],
-)
-def test_the_relay_of_another_lane(devices: LaneDevices, lane: SimulatedLane, arm: str, says: str) -> None:
-    with pytest.raises(NotCommissioned, match=says):
-        commissioning(devices, Walker(lane, arm)).run()
+def test_the_relay_of_another_lane(devices: LaneDevices, lane: SimulatedLane) -> None:
+    assert by_hand(devices, Walker(lane, 2)).flaw == Flaw(FlawKind.OTHER_ARM, lane=2)
 
 
 @pytest.mark.slow
 def test_a_reader_that_reads_another_lanes_code(devices: LaneDevices, lane: SimulatedLane) -> None:
     walker = Walker(lane)
     walker.digits = "999999"
-    with pytest.raises(NotCommissioned, match=r"2 of the readers of lane 1 did not read its code .*another lane"):
-        commissioning(devices, walker, limit_s=2.0).run()
+    assert by_hand(devices, walker, limit_ms=2_000).flaw == Flaw(FlawKind.UNREAD, readers=2)
     assert lane.history_of("relay") == []
 
 
 @pytest.mark.slow
 def test_a_reader_that_is_away_is_named(devices: LaneDevices, lane: SimulatedLane) -> None:
     lane.fault("scanner_gone")
-    with pytest.raises(NotCommissioned, match=r"1 of the readers .*scanner is gone: plug it in"):
-        commissioning(devices, Walker(lane), limit_s=2.0).run()
+    flaw = by_hand(devices, Walker(lane), limit_ms=2_000).flaw
+    assert flaw is not None
+    assert re.search(r"1 readers did not .*scanner is gone: plug it in", flaw_said(flaw, lambda pair: pair[1]))
 
 
 @pytest.mark.slow
 def test_a_sensor_that_tells_nothing(devices: LaneDevices, lane: SimulatedLane) -> None:
     lane.fault("sensor_dead")
-    with pytest.raises(NotCommissioned, match="passage_in did not move there and back while somebody walked through"):
-        commissioning(devices, Walker(lane), window_s=2.0).run()
+    assert by_hand(devices, Walker(lane), window_ms=1_000).flaw == Flaw(FlawKind.STILL, (Role.PASSAGE_IN,))
 
 
 def test_an_input_that_is_not_at_rest(devices: LaneDevices, lane: SimulatedLane) -> None:
     lane.fault("tamper")
-    with pytest.raises(NotCommissioned, match="at rest tamper should be inactive: lock and empty the arm"):
-        commissioning(devices, Walker(lane)).run()
+    assert by_hand(devices, Walker(lane)).flaw == Flaw(FlawKind.NOT_AT_REST, (Role.TAMPER,))
     assert lane.history_of("relay") == []
 
 
-class HandPins:
-    """A board whose inputs are moved by hand; its relay does nothing but count."""
-
-    fault = None
-
-    def __init__(self, active: dict[Role, bool]) -> None:
-        self._active = active
-        self.roles = active.keys()
-        self.ways = (Direction.IN,)
-        self.pulses = 0
-
-    def active(self, role: Role) -> bool | None:
-        return self._active[role]
-
-    def watch(self, on_edge: OnEdge) -> None:
-        return
-
-    def pulse(self, direction: Direction, pulse_ms: int) -> int:
-        self.pulses += 1
-        return 0
-
-    def close(self) -> None:
-        return
-
-
-def test_a_contact_of_the_other_kind_is_learned_and_told(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "a.png"), qr_picture(text_of(1, DIGITS), 6))
-    spec = parse_lane(f"1:reader=camera:{tmp_path / 'a.png'},turnstile=gpiozero:17,passage_in=27,ready=23,fire=24:nc")
-    pins = HandPins({Role.PASSAGE_IN: True, Role.READY: False, Role.FIRE: False})
-    devices = LaneDevices(1, spec.direction, (), (), (), WiredTurnstile(pins, pins), (), None)
-    with pytest.raises(NotCommissioned, match=r"write passage_in=27:no,ready=23:nc$"):
-        Commissioning(spec, devices, Operatorless(), DIGITS, lambda: None, now_s).run()
-    assert pins.pulses == 0
-
-
-class Operatorless:
-    """Nobody at the lane."""
-
-    def tell(self, sentence: str) -> None:
-        raise AssertionError(sentence)
-
-    def ask(self, question: str) -> str:
-        raise AssertionError(question)
+def test_a_contact_of_the_other_kind_is_learned_and_told() -> None:
+    spec = parse_lane("1:reader=sim,turnstile=gpiozero:17,passage_in=27,passage_out=5,ready=23,fire=24:nc")
+    assert roles_of(spec) == (Role.PASSAGE_IN, Role.READY, Role.FIRE)
+    core = commissioning_of(spec, (), 5_000)
+    core.begin(lambda role: {Role.PASSAGE_IN: True}.get(role, False), 0)
+    assert core.flaw == Flaw(FlawKind.NOT_AT_REST, (Role.PASSAGE_IN, Role.READY), detail="passage_in=27:no,ready=23:nc")
+    assert flaw_said(core.flaw, lambda pair: pair[1]).endswith("write passage_in=27:no,ready=23:nc")
 
 
 @pytest.mark.slow
@@ -186,7 +242,6 @@ def test_the_journal_keeps_how_the_lane_is_wired_and_every_test_pulse(tmp_path: 
         assert devices.simulated is not None
         facts = board.snapshot().shown[1].face.facts
         operator.walker = Walker(devices.simulated)
-        operator.walker.digits = facts.commission
         shown.append(facts.commission)
         return lambda: shown.append("closed")
 
@@ -203,16 +258,34 @@ def test_the_journal_keeps_how_the_lane_is_wired_and_every_test_pulse(tmp_path: 
     assert NOT_TRIED not in str(topology), "a simulated lane names no inputs"
 
 
+def test_a_lane_that_is_not_as_it_should_be_keeps_no_wiring(tmp_path: Path) -> None:
+    operator = LateWalker()
+
+    def serve(board: Board, devices: LaneDevices) -> Callable[[], None]:
+        assert devices.simulated is not None
+        operator.walker = Walker(devices.simulated, arm=2)
+        return lambda: None
+
+    choice = LaneChoice(parse_lane(SIM), LaneSettings(devices=SIM))
+    with pytest.raises(NotCommissioned) as raised:
+        commission_lane(tmp_path, choice, operator, "王班长", frozenset(), serve, device_clock_ns)
+    assert raised.value.flaw == Flaw(FlawKind.OTHER_ARM, lane=2)
+    assert [entry.reason for entry in journal_of(tmp_path)] == ["test_pulse", "commission_ended: other_arm"]
+    entries, _ = Entries.open(tmp_path, lambda: samples.INCARNATION)
+    assert entries.wiring() == {}
+    entries.close()
+
+
 class LateWalker:
     """A walker who comes when the lane is there."""
 
     walker: Walker
 
-    def tell(self, sentence: str) -> None:
-        self.walker.tell(sentence)
+    def tell(self, told: TrialTold) -> None:
+        self.walker.tell(told)
 
-    def ask(self, question: str) -> str:
-        return self.walker.ask(question)
+    def ask_arm(self, told: TrialTold) -> int:
+        return self.walker.ask_arm(told)
 
 
 @pytest.mark.slow

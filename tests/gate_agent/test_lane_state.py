@@ -10,9 +10,9 @@ from gate_agent.faces import LaneTrouble
 from gate_agent.lane_state import Inputs, LaneState, Order, Word, lane_state, may_pulse
 
 EVERY = [
-    Inputs(starting, fire, trouble, word, has_list)
-    for starting, fire, trouble, word, has_list in product(
-        (False, True), (False, True), (None, *LaneTrouble), Word, (False, True)
+    Inputs(starting, fire, trouble, word, has_list, on_trial)
+    for starting, fire, trouble, word, has_list, on_trial in product(
+        (False, True), (False, True), (None, *LaneTrouble), Word, (False, True), (False, True)
     )
 ]
 
@@ -32,6 +32,9 @@ EVERY = [
         (Inputs(trouble=LaneTrouble.RECORD, word=Word.CLOSED), LaneState.OUT_OF_ORDER),
         (Inputs(fire=True, trouble=LaneTrouble.RECORD, word=Word.CLOSED), LaneState.FIRE),
         (Inputs(fire=True, starting=True), LaneState.FIRE),
+        (Inputs(fire=True, on_trial=True), LaneState.FIRE),
+        (Inputs(on_trial=True, word=Word.HELD_OPEN), LaneState.COMMISSIONING),
+        (Inputs(on_trial=True, trouble=LaneTrouble.MOVED), LaneState.COMMISSIONING),
     ],
 )
 def test_the_table(inputs: Inputs, state: LaneState) -> None:
@@ -51,6 +54,7 @@ def test_the_arm_is_never_unlocked_in_a_fire_closed_starting_or_with_the_lane_st
         if may_pulse(inputs):
             assert not inputs.fire
             assert not inputs.starting
+            assert not inputs.on_trial
             assert inputs.word is not Word.CLOSED
             assert inputs.trouble in (None, LaneTrouble.READER)
             assert lane_state(inputs) not in (LaneState.FIRE, LaneState.CLOSED, LaneState.STARTING)

@@ -203,7 +203,7 @@ def test_a_change_on_another_lane_sends_nothing_but_beats(url: str, board: Board
 def test_the_staff_s_stream_sends_only_the_parts_that_changed(url: str, board: Board) -> None:
     with stream(url, "/events/staff") as answer:
         seen = events(answer)
-        assert {next(seen)[0] for _ in range(5)} == {"strip", "alarm", "counters", "list", "detail"}
+        assert {next(seen)[0] for _ in range(6)} == {"strip", "alarm", "trial", "counters", "list", "detail"}
         board.scan(Scan(1, Reason.EXPIRED, at_ms=NOW_MS))
         changed = (name for name, _ in seen if name != "beat")
         assert {next(changed), next(changed)} == {"list", "detail"}

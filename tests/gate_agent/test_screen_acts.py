@@ -19,6 +19,7 @@ from gate_agent.settings import Settings
 from gate_agent.staff import Role, Staff
 from gate_agent.status import LaneStatus, Status
 from gate_agent.sync_state import RequestAnswer, SyncView
+from hardware.devices import parse_lane
 from tests.gate_agent.beijing import NOW_MS
 from tests.gate_agent.stage import Here, Stage
 from tests.gate_agent.venue import Venue
@@ -114,3 +115,25 @@ def test_a_pass_is_found_without_a_pin_by_a_number_that_is_posted(
     assert ticket.pass_id.hex() not in client.post("/staff/find", data={"number": "999999"}).text
     short = client.post("/staff/find", data={"number": "1"})
     assert (short.status_code, short.text) == (409, "至少输入 6 位数字")
+
+
+def test_the_keys_of_a_commissioning_answer_once_and_only_what_is_asked(client: FlaskClient, stage: Stage) -> None:
+    stage.gate.wiring.compare([parse_lane(f"{number}:reader=sim,turnstile=sim") for number in (1, 2)])
+    staff.add(stage.data_dir, "张国", Role.SUPERVISOR, SUPERVISOR)
+    stage.look()
+    wish = {"once": once(client, "commission"), "lane": 1}
+    assert client.post("/staff/act/commission", data={**wish, "pin": STEWARD}).status_code == 403
+    begun = client.post("/staff/act/commission", data={**wish, "pin": SUPERVISOR})
+    assert (begun.status_code, "调试已开始" in begun.text) == (200, True)
+    keys = {"number": "1", "step": "arm", "word": "arm", "arm": "1"}  # a lane without readers begins with its arm
+    assert "哪条通道的闸臂开了" in client.get("/staff").text
+    assert client.post("/staff/trial", data=keys).status_code == 204
+    late = client.post("/staff/trial", data=keys)
+    assert (late.status_code, "已失效" in late.text) == (409, True)
+    assert client.post("/staff/trial", data={**keys, "number": "9", "word": "cancel"}).status_code == 409
+    for wrong in ({"step": "dance"}, {"word": "dance"}, {"number": ""}, {"arm": "x"}):
+        assert client.post("/staff/trial", data={**keys, **wrong}).status_code == 400
+    assert client.post("/staff/trial", data={**keys, "word": "cancel"}).status_code == 204
+    assert "已取消，什么也没有保存" in client.get("/staff").text
+    assert client.post("/staff/trial", data={**keys, "word": "close"}).status_code == 204
+    assert "已取消" not in client.get("/staff").text

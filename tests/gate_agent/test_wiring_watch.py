@@ -32,11 +32,14 @@ S = 1_000_000_000
 LANES = [parse_lane(f"{number}:reader=sim,turnstile=gpiozero:1{number},ready=2{number}") for number in (1, 2)]
 WINDOWS = {1: 6 * S, 2: 6 * S}
 
+AGAIN = "put it back, or commission it: at the staff's screen, or gate-agent commission"
+
 Named = dict[int, LaneTrouble]
 
 
 def watch(stage: Stage, kept: dict[int, Wiring], named: Named) -> WiringWatch:
-    def name(number: int, trouble: LaneTrouble, _other: int | None) -> None:
+    def name(number: int, trouble: LaneTrouble | None, _other: int | None) -> None:
+        assert trouble is not None
         named[number] = trouble
 
     return WiringWatch(stage.journal, stage.clock.look, kept, WINDOWS, name)
@@ -59,7 +62,7 @@ def test_a_lane_whose_devices_moved_is_out_of_order_and_the_log_says_what(
     kept = {1: Wiring(topology_of(LANES[0])), 2: Wiring(elsewhere(topology_of(LANES[1])))}
     watch(stage, kept, named).compare(LANES)
     assert named == {2: LaneTrouble.MOVED}
-    said = "lane 2: ready was pin 27, no, is pin 22, no: put it back, or run gate-agent commission 2"
+    said = f"lane 2: ready was pin 27, no, is pin 22, no: {AGAIN} 2"
     assert [record.getMessage() for record in caplog.records] == [said]
     assert what_moved(kept[2], LANES[1]) == ["ready was pin 27, no, is pin 22, no"]
     (event,) = stage.written()
@@ -113,7 +116,7 @@ def test_the_check_of_a_box_says_it_too(stage: Stage) -> None:
 
     stage.journal.perform(keep)
     assert [sentence for sentence in told() if sentence not in before] == [
-        "lane 1: ready was pin 27, no, is pin 21, no: put it back, or run gate-agent commission 1",
+        f"lane 1: ready was pin 27, no, is pin 21, no: {AGAIN} 1",
         "lane 2 is crossed with lane 1: exchange their wires",
     ]
 

@@ -25,7 +25,7 @@ export function mark() {
   }
   const stands = document.querySelector(`.lanechip[data-pick="${picked}"]`)?.dataset.stands;
   for (const key of document.querySelectorAll("[data-when]")) key.hidden = !key.dataset.when.split(" ").includes(stands);
-  for (const filter of document.querySelectorAll("[data-show=lane]")) {
+  for (const filter of document.querySelectorAll("button[data-show=lane]")) {
     filter.hidden = !picked; // a page without acts picks no lane
     filter.textContent = filter.dataset.words.replace("{lane}", picked);
   }

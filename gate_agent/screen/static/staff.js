@@ -5,6 +5,7 @@ import "./act.js";
 import * as lanes from "./pick.js";
 import * as sheet from "./sheet.js";
 import { listen, swap } from "./stream.js";
+import "./trial.js";
 
 const FOLLOW_AGAIN_MS = 20000;
 
@@ -17,7 +18,7 @@ let chosen = null;           // the tapped scan's number
 let release = 0;
 let shown = "all";           // which rows: all, refused, lane
 
-const parts = Object.fromEntries(["strip", "alarm", "counters", "list", "detail"].map((part) => [part, (html) => {
+const parts = Object.fromEntries(["strip", "alarm", "trial", "counters", "list", "detail"].map((part) => [part, (html) => {
   waiting.set(part, html);
   show();
 }]));
