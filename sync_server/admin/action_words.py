@@ -28,6 +28,8 @@ ACTION_WORDS = {
     "venue.calendar": _("更改景区日历"),
     "venue.close": _("临时闭园"),
     "venue.reopen": _("恢复开放"),
+    "product.take_off": _("下架产品"),
+    "product.put_on": _("上架产品"),
     "product.rule": _("更改入园规则"),
     "pass.photo": _("存入照片"),
     "pass.photo_removed": _("删除照片"),

@@ -20,8 +20,9 @@ from sync_server.admin.actors import names_of
 from sync_server.admin.gates_page import gates_now
 from sync_server.admin.language import language
 from sync_server.admin.shown import centre
+from sync_server.catalog import sale
 from sync_server.catalog.rules import LIMITS, contradiction, rule_version, rules, set_rule, versions
-from sync_server.catalog.tables import product, product_item
+from sync_server.catalog.tables import product, product_item, stock
 from sync_server.errors import NotAllowedError
 from sync_server.parties.day_lines import WrongLine, read_days, read_hours, write_days, write_hours
 from sync_server.parties.tables import party
@@ -74,6 +75,39 @@ def edit_rule(number: int) -> str | tuple[str, int] | Response:
         stale = {"all": _("规则刚被别人改过。请看清下面现行的内容，再保存一次。")}
         return render_template("admin/product_rule.html", **shown, form=form, wrong=stale, seen=shown["version"]), 409
     flash(_("规则已保存，在线闸机几秒内收到"))
+    return redirect(url_for("admin.product_detail", number=number))
+
+
+@page("/products/<int:number>/off", needs=Permission.PRODUCTS_SELL, methods=("GET", "POST"))
+def take_product_off(number: int) -> str | tuple[str, int] | Response:
+    """GET asks and says what will happen; POST does it."""
+    with centre().read() as connection:
+        shown = _shown(connection, number)
+        stock_sums = _stock(connection, shown["product"].id)
+    reason = request.form.get("reason", "").strip()
+    if request.method == "GET":
+        return render_template("admin/product_off.html", **shown, stock=stock_sums, reason=reason)
+    try:
+        if request.form.get("sure") != "yes":
+            raise NotAllowedError("not confirmed")
+        with centre().write() as connection:
+            sale.take_off(connection, shown["product"].id, reason, centre().now_ms(), who().actor)
+    except NotAllowedError:
+        if shown["product"].sale != "ON_SALE":  # somebody else was quicker: the page shows it
+            return redirect(url_for("admin.product_detail", number=number))
+        incomplete = {"stock": stock_sums, "reason": reason, "incomplete": True}
+        return render_template("admin/product_off.html", **shown, **incomplete), 400
+    flash(_("%(product)s 已下架", product=shown["name"]))
+    return redirect(url_for("admin.product_detail", number=number))
+
+
+@page("/products/<int:number>/on", needs=Permission.PRODUCTS_SELL, methods=("POST",))
+def put_product_on(number: int) -> Response:
+    with centre().write() as connection:
+        shown = _shown(connection, number)
+        if shown["product"].sale != "ON_SALE":  # else it is there already
+            sale.put_on(connection, shown["product"].id, centre().now_ms(), who().actor)
+            flash(_("%(product)s 已上架", product=shown["name"]))
     return redirect(url_for("admin.product_detail", number=number))
 
 
@@ -159,6 +193,12 @@ def _shown(connection: Connection, number: int) -> dict[str, Any]:
         "gates": gates,
         "unheard": [row.name for row, state in gates if state != "online"],
     }
+
+
+def _stock(connection: Connection, product_id: UUID) -> dict[str, int]:
+    """How many of all its stock rows there are, are sold, and wait for their payment."""
+    rows = connection.execute(sa.select(stock).where(stock.c.product_id == product_id)).all()
+    return {name: sum(getattr(row, name) for row in rows) for name in ("total", "sold", "reserved")}
 
 
 def _places(connection: Connection) -> dict[UUID, list[sa.Row[Any]]]:

@@ -90,6 +90,10 @@ CHIPS: dict[str, dict[str, Chip]] = {
         "ACTIVE": Chip(_("可登录"), "ok", "check"),
         "DISABLED": Chip(_("已停用"), "idle", "ban"),
     },
+    "sale": {
+        "ON_SALE": Chip(_("已上架"), "ok", "check"),
+        "OFF_SALE": Chip(_("已下架"), "idle", "minus"),
+    },
     "opening": {  # a venue now, and on a day
         "open": Chip(_("开放中"), "ok", "door2"),
         "shut": Chip(_("闭园"), "idle", "moon"),
@@ -148,6 +152,7 @@ PERMISSION_WORDS = {
     Permission.ORDERS_VIEW: _("查看订单"),
     Permission.STOCK_VIEW: _("查看库存"),
     Permission.PRODUCTS_VIEW: _("查看产品"),
+    Permission.PRODUCTS_SELL: _("上架与下架产品"),
     Permission.RULES_EDIT: _("编辑入园规则"),
     Permission.CALENDARS_VIEW: _("查看日历"),
     Permission.CALENDARS_EDIT: _("编辑日历与临时闭园"),

@@ -1,4 +1,4 @@
-"""`sync-server product`: the products and the rules by which they open."""
+"""`sync-server product`: the products, whether each is on sale, and the rules by which they open."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.audit.log import COMMAND_LINE
+from sync_server.catalog import sale
 from sync_server.catalog.products import find_product
 from sync_server.catalog.rules import LIMITS, rule_version, rules, set_rule
 from sync_server.catalog.tables import product as table
@@ -81,11 +82,35 @@ def rule(
     click.echo(json.dumps(told, ensure_ascii=False))
 
 
+@product.command(name="take-off")
+@click.argument("number", type=int)
+@click.option("--reason", required=True)
+@click.pass_obj
+def take_off(opener: Opener, number: int, reason: str) -> None:
+    """Take a product off sale: nobody orders it, what was sold stays valid."""
+    centre = opener()
+    with centre.write() as connection:
+        row = find_product(connection, number)
+        sale.take_off(connection, row.id, reason.strip(), centre.now_ms(), COMMAND_LINE)
+    click.echo(json.dumps({"number": number, "sale": "OFF_SALE"}))
+
+
+@product.command(name="put-on")
+@click.argument("number", type=int)
+@click.pass_obj
+def put_on(opener: Opener, number: int) -> None:
+    """Put a product on sale again."""
+    centre = opener()
+    with centre.write() as connection:
+        sale.put_on(connection, find_product(connection, number).id, centre.now_ms(), COMMAND_LINE)
+    click.echo(json.dumps({"number": number, "sale": "ON_SALE"}))
+
+
 def _told(connection: Connection, row: sa.Row[Any]) -> dict[str, Any]:
     in_force: Rule = rules(connection)[row.id]
     told = {name: getattr(in_force, name) for name in (*LIMITS, "gap_min", "leave_first", "party", "needs_card")}
     told |= {"slots": write_hours(in_force.slots).splitlines(), "blackout": write_days(in_force.blackout).splitlines()}
-    named = {"number": row.number, "kind": row.kind, "name_zh": row.name_zh}
+    named = {"number": row.number, "kind": row.kind, "name_zh": row.name_zh, "sale": row.sale}
     return {**named, "rule_version": rule_version(connection, row.id), "rule": told}
 
 

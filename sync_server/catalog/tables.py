@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sync_server.db import append_only, fen_column, id_column, link, metadata, ms_column, word_column
 
 PRODUCT_KINDS = ("PASS", "SINGLE")
+SALE_STATES = ("ON_SALE", "OFF_SALE")
 FEE_KINDS = ("CHARGE", "PAYOUT")
 
 product = sa.Table(
@@ -31,6 +32,7 @@ product = sa.Table(
     sa.Column("max_unlisted_age_h", sa.Integer(), nullable=False),
     sa.Column("pay_deadline_min", sa.Integer(), nullable=False),
     sa.Column("holder_required", sa.Boolean(), nullable=False),
+    word_column("sale", SALE_STATES, server_default="ON_SALE"),  # catalog.sale
     ms_column("created_at_ms"),
     sa.CheckConstraint("number BETWEEN 1 AND 65535", name="number"),
     sa.CheckConstraint("dist_price_fen > 0", name="dist_price"),

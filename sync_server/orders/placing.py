@@ -117,6 +117,8 @@ def _place(
 
 
 def _flaw(new: NewOrder, sold: sa.Row[Any]) -> str | None:
+    if sold.sale != "ON_SALE":
+        return "this product is not on sale"
     if not 1 <= new.count <= MAX_TICKETS:
         return f"an order has 1 to {MAX_TICKETS} tickets, not {new.count}"
     if new.holders and len(new.holders) != new.count:

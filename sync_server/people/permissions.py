@@ -17,6 +17,7 @@ class Permission(StrEnum):
     ORDERS_VIEW = "orders.view"
     STOCK_VIEW = "stock.view"
     PRODUCTS_VIEW = "products.view"
+    PRODUCTS_SELL = "products.sell"  # take a product off sale, put it on again
     RULES_EDIT = "rules.edit"  # by which rule a product opens
     CALENDARS_VIEW = "calendars.view"
     CALENDARS_EDIT = "calendars.edit"  # hours, closed days, sudden closures of venues
@@ -62,6 +63,7 @@ SEEDED_ROLES = (
                 Permission.ORDERS_VIEW,
                 Permission.STOCK_VIEW,
                 Permission.PRODUCTS_VIEW,
+                Permission.PRODUCTS_SELL,
                 Permission.RULES_EDIT,
                 Permission.CALENDARS_VIEW,
                 Permission.CALENDARS_EDIT,

@@ -40,6 +40,7 @@ ALL_PAGES = {
         ("products", "/admin/products"),
         ("product", "/admin/products/2"),
         ("product-rule", "/admin/products/2/rule"),
+        ("product-off", "/admin/products/1/off"),
         ("calendars", "/admin/calendars"),
         ("calendar", "/admin/calendars/2"),
         ("calendar-unset", "/admin/calendars/1"),

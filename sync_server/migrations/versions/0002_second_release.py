@@ -405,7 +405,9 @@ def upgrade() -> None:
         )
 
     with op.batch_alter_table("product", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("sale", sa.String(length=32), server_default="ON_SALE", nullable=False))
         batch_op.create_check_constraint(batch_op.f("ck_product_kind_word_d96f71"), "kind IN ('PASS', 'SINGLE')")
+        batch_op.create_check_constraint(batch_op.f("ck_product_sale_word_2ff7be"), "sale IN ('ON_SALE', 'OFF_SALE')")
 
     with op.batch_alter_table("receipt", schema=None) as batch_op:
         batch_op.add_column(sa.Column("incarnation", sa.LargeBinary(length=8), nullable=True))

@@ -103,3 +103,24 @@ def test_finance_looks_and_changes_nothing(signed_in_as: SignedInAs) -> None:
     assert "编辑入园规则" not in qianwen.get(PASS).text
     assert qianwen.get(f"{PASS}/rule").status_code == 403
     assert qianwen.get("/admin/products/9").status_code == 404
+
+
+def test_a_product_is_taken_off_sale_and_put_on_again(zhoumin: FlaskClient, town: Town) -> None:
+    asked = zhoumin.get(f"{PASS}/off").text
+    for told in ("下架 汴京旅游年票？", "已售出的票照常入园", "销量"):
+        assert told in asked, told
+    for form in ({"reason": "改版"}, {"reason": "", "sure": "yes"}, {"reason": "因" * 201, "sure": "yes"}):
+        assert send(zhoumin, f"{PASS}/off", **form).status_code == 400
+    assert 'data-state="ON_SALE"' in zhoumin.get(PASS).text
+    assert send(zhoumin, f"{PASS}/off", reason="改版", sure="yes").location == PASS
+    page = zhoumin.get(PASS).text
+    assert 'data-state="OFF_SALE"' in page
+    assert "已下架" in zhoumin.get("/admin/products").text
+    assert send(zhoumin, f"{PASS}/off", reason="改版", sure="yes").location == PASS  # twice is once
+    assert send(zhoumin, PASS, f"{PASS}/on").location == PASS
+    assert send(zhoumin, f"{PASS}/off", f"{PASS}/on").location == PASS
+    assert 'data-state="ON_SALE"' in zhoumin.get(PASS).text
+    with town.centre.read() as connection:
+        done = sa.select(event_log.c.action).where(event_log.c.action.in_(("product.take_off", "product.put_on")))
+        done = done.order_by(event_log.c.day, event_log.c.seq)
+        assert connection.scalars(done).all() == ["product.take_off", "product.put_on"]

@@ -51,3 +51,12 @@ def test_a_wrong_line_is_named_and_nothing_is_changed(centre: Centre, tmp_path: 
     assert json.loads(run(centre, "rule", "1").stdout)["rule_version"] == 0
     assert run(centre, "rule", "1", "--per-day", "0").exit_code == 2
     assert isinstance(run(centre, "rule", "2", "--total", "none").exception, NotAllowedError)
+
+
+def test_a_product_is_taken_off_sale_and_put_on_again(centre: Centre) -> None:
+    build_town(centre)
+    assert json.loads(run(centre, "take-off", "1", "--reason", "改版").stdout) == {"number": 1, "sale": "OFF_SALE"}
+    assert json.loads(run(centre, "rule", "1").stdout)["sale"] == "OFF_SALE"
+    assert isinstance(run(centre, "take-off", "1", "--reason", "改版").exception, NotAllowedError)
+    assert json.loads(run(centre, "put-on", "1").stdout)["sale"] == "ON_SALE"
+    assert isinstance(run(centre, "put-on", "1").exception, NotAllowedError)
