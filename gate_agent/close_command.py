@@ -47,6 +47,7 @@ def _close(data_dir: Path, who: str | None) -> tuple[bytes, int]:
     from gate_agent.agent import SPARE_KEY_BYTES, only_one
     from gate_agent.entries import Entries, Placed
     from gate_agent.events import EventWord
+    from gate_agent.journal_files import NAME
     from gate_agent.pass_list import PassListHolder
     from gate_agent.sync_state import SyncView
     from gate_agent.trusted_time import clocks_of_this_machine
@@ -55,6 +56,8 @@ def _close(data_dir: Path, who: str | None) -> tuple[bytes, int]:
 
     release = only_one(data_dir)
     try:
+        if not (data_dir / NAME).exists():  # one made now would hide that another is gone
+            fail(f"{data_dir}: there is no journal here to close")
         entries, _ = Entries.open(data_dir, lambda: secrets.token_bytes(INCARNATION_BYTES))
         lists, sync = PassListHolder(data_dir), SyncView.open(data_dir)
         world = WorldView(clocks_of_this_machine(), lists, sync, secrets.token_bytes(SPARE_KEY_BYTES)).look()

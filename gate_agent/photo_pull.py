@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import sqlite3
 import threading
 from collections.abc import Iterable
 from itertools import islice
@@ -46,8 +45,8 @@ class PhotoPull:
         while not stop.wait(pause_s):
             try:
                 pause_s = self.turn()
-            except (OSError, sqlite3.Error) as error:
-                log.warning("photos: %s", error)
+            except Exception:  # whatever it was: lists and entries go on, and so do photos when it is over
+                log.exception("photos were not looked after")
                 pause_s = RETRY_S
 
     def turn(self) -> float:

@@ -207,14 +207,14 @@ def test_sync_goes_on_without_enrolling_again(tmp_path: Path, harm: Harm) -> Non
         write(entries, *[EntryKind.REFUSED] * 3)
         view = SyncView.open(tmp_path)
         with syncing(tmp_path):
-            until(lambda: view.cursor(samples.INCARNATION) == 3, what="three entries")
+            until(lambda: view.cursor(samples.INCARNATION) == 3, 30.0, "three entries")
         box.store.close()
         harm(tmp_path)
         centre.lists.publish(43)
         write(entries, *[EntryKind.REFUSED] * 4)
         with syncing(tmp_path):
-            until(lambda: (new := PassList.open(tmp_path)) is not None and new.version == 43, what="the new list")
-            until(lambda: view.cursor(samples.INCARNATION) == 7, what="the entries that were left")
+            until(lambda: (new := PassList.open(tmp_path)) is not None and new.version == 43, 30.0, "the new list")
+            until(lambda: view.cursor(samples.INCARNATION) == 7, 30.0, "the entries that were left")
         assert centre.entries(samples.DEVICE_ID, samples.INCARNATION) == bodies(tmp_path)
         assert centre.asked_for("POST", "enrol") == 0
 
@@ -222,11 +222,11 @@ def test_sync_goes_on_without_enrolling_again(tmp_path: Path, harm: Harm) -> Non
 @pytest.mark.story
 def test_sync_that_finds_its_file_broken_ends_and_starts_on_a_new_one(tmp_path: Path) -> None:
     with box_at(tmp_path, "http://127.0.0.1:9") as box, syncing(tmp_path) as process:
-        until(lambda: SyncView.open(tmp_path).read().list_link is not None, what="sync at work")
+        until(lambda: SyncView.open(tmp_path).read().list_link is not None, timeout_s=30.0)
         box.store.close()
         garbage(tmp_path)
-        until(lambda: process.poll() is not None, what="its end")
+        until(lambda: process.poll() is not None, timeout_s=30.0)
         assert process.returncode == 1
     with syncing(tmp_path):
-        until(lambda: SyncView.open(tmp_path).read().list_link is not None, what="sync at work again")
+        until(lambda: SyncView.open(tmp_path).read().list_link is not None, timeout_s=30.0)
     assert SyncView.open(tmp_path).read().device == samples.DEVICE_ID

@@ -307,6 +307,15 @@ def test_a_deleted_journal_that_was_never_acknowledged_is_missed_and_named(data_
     assert open_again(data_dir, Learnt()).event is None, "once"
 
 
+def test_no_journal_is_made_only_to_be_closed(data_dir: Path) -> None:
+    """It would hide that another one is gone."""
+    open_again(data_dir, Learnt())
+    (data_dir / NAME).unlink()
+    done = CliRunner().invoke(main, ["close-journal", "--data", str(data_dir), "--wait-s", "0"])
+    assert done.exit_code == 1 and "there is no journal here to close" in done.stderr
+    assert open_again(data_dir, Learnt()).event == f"journal_lost: {OLD.hex()}"
+
+
 def test_a_deleted_journal_is_missed_by_the_receipts_where_no_note_names_it(data_dir: Path) -> None:
     (data_dir / NAME).unlink()
     assert open_again(data_dir, Learnt({OLD: 9})).event == f"journal_lost: {OLD.hex()}"

@@ -64,6 +64,18 @@ def clock(hands: HandSetClocks, evidence: Evidence = NO_EVIDENCE) -> TrustedTime
     return TrustedTime(lambda: evidence, hands.clocks())
 
 
+@pytest.mark.parametrize("left", [NO_EVIDENCE, OTHER_BOOT, Evidence(SignedTime(T - HOUR, 500, BOOT), T)])
+def test_what_was_learnt_in_this_boot_stays_known_whatever_becomes_of_its_file(left: Evidence) -> None:
+    hands, held = HandSetClocks(boot_now_ms=1_000, os_now_ms=0), [SIGNED]
+    time = TrustedTime(lambda: held[0], hands.clocks())
+    assert time.now().at_ms == T
+    held[0] = left
+    hands.advance(1_000)
+    assert (time.now().at_ms, time.now().trust) == (T + 1_000, TRUSTED)
+    held[0] = Evidence(SignedTime(T + HOUR, 2_000, BOOT), T + HOUR)
+    assert time.now().at_ms == T + HOUR, "what is learnt later counts"
+
+
 @pytest.mark.parametrize("jump_ms", [-400 * DAY, -T, 3650 * DAY, 60_001, -60_001])
 def test_a_jump_of_the_os_clock_moves_nothing_but_makes_the_time_held(jump_ms: int) -> None:
     hands = HandSetClocks(boot_now_ms=1_000, os_now_ms=T)
