@@ -154,8 +154,9 @@ class Reader:
         finally:
             self.db.execute("COMMIT")
         links = {
-            Task(task): Link(since_ms, contact_ms, LinkTrouble(TroubleKind(trouble), detail) if trouble else None)
+            Task(task): Link(since_ms, contact_ms, LinkTrouble(_kind(trouble), detail) if trouble else None)
             for task, since_ms, contact_ms, trouble, detail in rows
+            if task in set(Task)  # a newer release may have had others
         }
         url, device, root, key_set, config = enrolment or (None, None, None, None, None)
         return SyncState(
@@ -207,6 +208,11 @@ class Reader:
             read = keyset.read_key_set(data, root)
             self._key_set = (data, None if isinstance(read, signing.SealFlaw) else read)
         return self._key_set[1]
+
+
+def _kind(word: str) -> TroubleKind:
+    """One that a newer release wrote before a rollback is told by its detail until the task is tried again."""
+    return TroubleKind(word) if word in set(TroubleKind) else TroubleKind.REFUSED
 
 
 class SyncView:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,16 @@ def test_the_link_remembers_since_when_and_the_last_contact(store: SyncStore) ->
     assert store.read().entries_link == Link(400, 400, None)
     store.note(Task.ENTRIES, None, 500)
     assert store.read().entries_link == Link(400, 500, None)
+
+
+def test_what_a_newer_release_noted_of_its_links_keeps_nobody_from_reading(tmp_path: Path, store: SyncStore) -> None:
+    store.note(Task.LIST, OFF, 100)
+    with closing(sqlite3.connect(tmp_path / "sync.db")) as db, db:
+        db.execute("UPDATE link SET trouble = 'of_a_newer_release'")
+        db.execute("INSERT INTO link VALUES ('of_a_newer_release', 1, 1, NULL, NULL)")
+    for state in (store.read(), SyncView.open(tmp_path).read()):
+        assert state.list_link == Link(100, None, LinkTrouble(TroubleKind.REFUSED, OFF.detail))
+        assert state.entries_link is None
 
 
 def test_a_trouble_from_the_start_has_no_contact(store: SyncStore) -> None:
