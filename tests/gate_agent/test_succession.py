@@ -297,40 +297,6 @@ def test_a_deleted_journal_is_named_by_the_last_receipt(data_dir: Path) -> None:
     assert before(data_dir) == Superseded(OLD, 9, b"")
 
 
-def test_a_deleted_journal_that_was_never_acknowledged_is_missed_and_named(data_dir: Path) -> None:
-    assert open_again(data_dir, Learnt()).event is None
-    (data_dir / NAME).unlink()
-    opened = open_again(data_dir, Learnt({NEWER: 4}))
-    assert (opened.event, opened.aside) == (f"journal_lost: {OLD.hex()}", None)
-    assert before(data_dir) == Superseded(OLD, 0, b""), "our own note says which, whatever else was sent"
-    assert [note.name for note in journal_files.lost_journals(data_dir)] == [f"entries-lost-{OLD.hex()}.txt"]
-    assert open_again(data_dir, Learnt()).event is None, "once"
-
-
-def test_no_journal_is_made_only_to_be_closed(data_dir: Path) -> None:
-    """It would hide that another one is gone."""
-    open_again(data_dir, Learnt())
-    (data_dir / NAME).unlink()
-    done = CliRunner().invoke(main, ["close-journal", "--data", str(data_dir), "--wait-s", "0"])
-    assert done.exit_code == 1 and "there is no journal here to close" in done.stderr
-    assert open_again(data_dir, Learnt()).event == f"journal_lost: {OLD.hex()}"
-
-
-def test_a_deleted_journal_is_missed_by_the_receipts_where_no_note_names_it(data_dir: Path) -> None:
-    (data_dir / NAME).unlink()
-    assert open_again(data_dir, Learnt({OLD: 9})).event == f"journal_lost: {OLD.hex()}"
-    assert before(data_dir) == Superseded(OLD, 9, b"")
-
-
-def test_the_note_follows_the_journal_that_is_written_in(data_dir: Path) -> None:
-    open_again(data_dir, Learnt({OLD: 6}, {OLD: Parting(7, 40)}))
-    assert journal_files.last_journal(data_dir) == NEW
-    (data_dir / journal_files.LAST_NAME).write_text("no name")
-    assert journal_files.last_journal(data_dir) is None
-    open_again(data_dir, Learnt())
-    assert journal_files.last_journal(data_dir) == NEW
-
-
 def close(data_dir: Path, *options: str) -> tuple[int, dict[str, object]]:
     arguments = ["close-journal", "--data", str(data_dir), "--who", "王工", "--wait-s", "0", *options]
     done = CliRunner(catch_exceptions=False).invoke(main, arguments)
