@@ -12,7 +12,7 @@ from sync_server.centre import Opener
 from sync_server.issuance import credentials, holder_keys, passes, photos
 from wire.entitlement import StopCause
 
-SUSPENDED_FOR = (StopCause.LOST, StopCause.REQUESTED, StopCause.REVIEW, StopCause.OTHER)
+SUSPENDED_FOR = [cause.value for cause in (StopCause.LOST, StopCause.REQUESTED, StopCause.REVIEW, StopCause.OTHER)]
 
 
 @click.group(name="pass")
@@ -47,7 +47,7 @@ def _change(opener: Opener, number: str, event: str, reason: str, cause: StopCau
 @click.argument("number")
 @REASON
 @click.option(
-    "--cause", type=click.Choice(SUSPENDED_FOR), default=StopCause.OTHER, help="told to the staff at the gates"
+    "--cause", type=click.Choice(SUSPENDED_FOR), default=StopCause.OTHER.value, help="told to the staff at the gates"
 )
 @click.pass_obj
 def suspend(opener: Opener, number: str, reason: str, cause: str) -> None:
