@@ -119,6 +119,17 @@ def test_a_closing_statement_takes_a_journal_out_once_it_is_complete(town: Town)
     assert row_of(town).frozen_cause == "entry 4 came after its end at 3"
 
 
+def test_a_gap_that_closes_late_is_not_what_goes_on_after_the_end(town: Town) -> None:
+    gate = busy(town.gate(), 6)
+    town.upload(gate, 1, 2)
+    town.upload(gate, 5, 6)
+    town.upload(second_journal(gate), supersedes=Superseded(gate.incarnation, 2, gate.hashes[1]))
+    town.upload(gate, 3, 4)
+    assert row_of(town).frozen_cause is None
+    town.upload(busy(gate, 1), 7)
+    assert row_of(town).frozen_cause == "entry 7 came after its end at 6"
+
+
 def test_a_retired_journal_is_waited_for_three_days_more(town: Town) -> None:
     gate = busy(town.gate(), 1)
     town.upload(gate)

@@ -78,16 +78,6 @@ def test_what_leaves_somebody_inside_counts(town: Town, kind: EntryKind) -> None
     assert town.upload(gate).verdicts == ((1, Outcome.CLAIMED),)
 
 
-def test_an_outcome_that_came_first_counts_though_the_batch_of_its_intent_goes_on(town: Town) -> None:
-    [one, two] = town.sell("single", 2)
-    gate = town.gate()
-    first = gate.admit(one, NOON_MS)
-    gate.admit(two, NOON_MS + 10_000)
-    town.clock.pass_ms(3 * HOUR_MS)
-    town.upload(gate, 2, 2)
-    assert town.upload(gate, 1, 3).verdicts == ((first, Outcome.CLAIMED),)
-
-
 def test_an_annulled_intent_moves_nothing_until_somebody_passes_late(town: Town) -> None:
     [sold] = town.sell("single")
     gate = town.gate()
