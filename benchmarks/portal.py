@@ -58,7 +58,9 @@ class Portal(Centre):
                 rows = _rows(chance, centre, range(first, min(first + AT_ONCE, passes)), products, venues)
                 db.execute("BEGIN")
                 for table, some in rows.items():
-                    db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(some[0]))})", some)
+                    names = tuple(some[0])
+                    said = f"{table} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"
+                    db.executemany(f"INSERT INTO {said}", some)
                 db.execute("COMMIT")
         centre.engine.dispose()
 
@@ -103,27 +105,56 @@ def suspend(centre: OpenCentre, number: str) -> None:
 
 def _rows(
     chance: random.Random, centre: OpenCentre, numbers: range, products: Sequence[str], venues: Sequence[str]
-) -> dict[str, list[tuple[Any, ...]]]:
-    """Rows by table, their columns in the tables' order."""
+) -> dict[str, list[dict[str, Any]]]:
+    """Rows by table."""
     today = moments.minute_floor(centre.now_ms()) // DAY_MIN * DAY_MIN
-    rows: dict[str, list[tuple[Any, ...]]] = {}
+    rows: dict[str, list[dict[str, Any]]] = {}
 
-    def add(table: str, *columns: Any) -> None:
+    def add(table: str, **columns: Any) -> None:
         rows.setdefault(table, []).append(columns)
 
     for number in numbers:
         pass_id, ticket, card = chance.randbytes(8), uuid.UUID(int=chance.getrandbits(128)), uuid.UUID(int=number)
         day = today - chance.randrange(DAYS_SOLD_OVER) * DAY_MIN
-        dates = (day + chance.randrange(DAY_MIN), day + 366 * DAY_MIN)
-        add("pass", pass_id, f"{10**15 + number}", ticket.hex, chance.choice(products), "ACTIVE", 1, *dates, 0, 0)
+        add(
+            "pass",
+            id=pass_id,
+            number=f"{10**15 + number}",
+            ticket_id=ticket.hex,
+            product_id=chance.choice(products),
+            status="ACTIVE",
+            issue=1,
+            not_before=day + chance.randrange(DAY_MIN),
+            not_after=day + 366 * DAY_MIN,
+            issued_at_ms=0,
+            id_number_due=0,
+        )
         for one in venues:
-            add("entitlement", pass_id, one, None, None)
-        add("holder", ticket.hex, b"", b"", chance.choice(("王*", "李*花", "欧*平")), *(None,) * 6)
+            add("entitlement", pass_id=pass_id, venue_id=one)
+        masked = chance.choice(("王*", "李*花", "欧*平"))
+        add("holder", ticket_id=ticket.hex, name_sealed=b"", name_index=b"", name_masked=masked)
         value = crypto.seal(
             centre.secrets, "credential.value_sealed", str(card), f"410200|{chance.getrandbits(36):09X}"
         )
-        add("credential", card.hex, pass_id, "CARD_NUMBER", value, number.to_bytes(16, "big"), 0, None)
+        add(
+            "credential",
+            id=card.hex,
+            pass_id=pass_id,
+            kind="CARD_NUMBER",
+            value_sealed=value,
+            value_index=number.to_bytes(16, "big"),
+            bound_at_ms=0,
+        )
         if number % ONE_IN_WITH_PHONE == 0:
             public = bytes((chance.choice((2, 3)), *chance.randbytes(32)))
-            add("holder_key", pass_id, 1, public, b"signed", "benchmark", 0, 0, None)
+            add(
+                "holder_key",
+                pass_id=pass_id,
+                generation=1,
+                public=public,
+                binding=b"signed",
+                registered_by="benchmark",
+                registered_at_ms=0,
+                used_at_ms=0,
+            )
     return rows
