@@ -360,3 +360,13 @@ def test_of_an_arm_that_turns_both_ways_a_lane_tries_its_own(shared: Trial) -> N
     assert shared.told.step is Step.DONE
     moments = shared.stage.histories[0].moments("relay")
     assert {moment.note["direction"] for moment in moments} == {"in"}
+
+
+def test_a_disk_with_room_for_admissions_alone_takes_no_test_pulse(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial.begin()
+    monkeypatch.setattr(trial.stage.entries, "has_room", lambda: False)
+    trial.read_all()
+    assert trial.told.flaw == Flaw(FlawKind.RECORD, detail="the disk is full")
+    assert trial.stage.pulses() == []
