@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS transfer (
     amount_fen INTEGER NOT NULL CHECK (amount_fen > 0), title TEXT NOT NULL, notice_url TEXT NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('WAITING', 'SUCCESS', 'FAILED', 'INSUFFICIENT')),
     reason TEXT, provider_ref TEXT UNIQUE, cashier_token TEXT UNIQUE, settle_at_ms INTEGER,
-    created_at_ms INTEGER NOT NULL, ended_at_ms INTEGER);
+    created_at_ms INTEGER NOT NULL, ended_at_ms INTEGER, original TEXT REFERENCES transfer (out_no));
 CREATE TABLE IF NOT EXISTS movement (
     id INTEGER PRIMARY KEY, out_no TEXT NOT NULL UNIQUE REFERENCES transfer (out_no),
     from_account TEXT, to_account TEXT, amount_fen INTEGER NOT NULL CHECK (amount_fen > 0), at_ms INTEGER NOT NULL);
@@ -36,9 +36,16 @@ CREATE TRIGGER IF NOT EXISTS movement_delete BEFORE DELETE ON movement
     BEGIN SELECT RAISE(ABORT, 'movements are append-only'); END;
 """
 
+PAYMENTS = ("charge", "collect")
+CANCELLED = "cancelled"
+"""The kind of a number that was cancelled before it was used."""
+
 
 class Order(msgspec.Struct, frozen=True):
-    """What a merchant asks for. `account` is the other side: who is charged or paid; none at the cashier."""
+    """What a merchant asks for. `account` is the other side: who is charged or paid; none at the cashier.
+
+    A refund goes to whoever paid `original`, whatever `account` says.
+    """
 
     app_id: str
     out_no: str
@@ -46,6 +53,7 @@ class Order(msgspec.Struct, frozen=True):
     amount_fen: int
     title: str
     notice_url: str
+    original: str | None = None
 
 
 class Transfer(msgspec.Struct, frozen=True):
@@ -65,6 +73,7 @@ class Transfer(msgspec.Struct, frozen=True):
     settle_at_ms: int | None
     created_at_ms: int
     ended_at_ms: int | None
+    original: str | None
 
 
 class Conflict(Exception):
@@ -79,6 +88,8 @@ class Book:
         with self._open() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(SCHEMA)
+            if not connection.execute("SELECT 1 FROM pragma_table_info('transfer') WHERE name = 'original'").fetchone():
+                connection.execute("ALTER TABLE transfer ADD COLUMN original TEXT REFERENCES transfer (out_no)")
 
     def add_merchant(self, app_id: str, public_key: str) -> None:
         """Register a merchant (its account has its name), or give it another key."""
@@ -123,26 +134,32 @@ class Book:
         with self._write() as connection:
             known = _transfer(connection, "out_no", order.out_no)
             if known is not None:
-                asked = (order.app_id, kind, order.account, order.amount_fen)
-                if (known.app_id, known.kind, known.account, known.amount_fen) != asked:
+                if known.kind == CANCELLED:
+                    return known
+                asked = (order.app_id, kind, order.amount_fen, order.original)
+                same_account = kind == "refund" or known.account == order.account
+                if (known.app_id, known.kind, known.amount_fen, known.original) != asked or not same_account:
                     raise Conflict(f"{order.out_no} was used for something else")
                 return known
+            account = _payer(connection, order) if kind == "refund" else order.account
             waits = kind == "collect" or defer_ms > 0
             token = secrets.token_urlsafe(16) if kind == "collect" else None
             connection.execute(
                 "INSERT INTO transfer (out_no, app_id, kind, account, amount_fen, title, notice_url, status, "
-                "cashier_token, settle_at_ms, created_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, 'WAITING', ?, ?, ?)",
+                "cashier_token, settle_at_ms, created_at_ms, original) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, 'WAITING', ?, ?, ?, ?)",
                 (
                     order.out_no,
                     order.app_id,
                     kind,
-                    order.account,
+                    account,
                     order.amount_fen,
                     order.title,
                     order.notice_url,
                     token,
                     now_ms + defer_ms if defer_ms else None,
                     now_ms,
+                    order.original,
                 ),
             )
             if outcome is not None:
@@ -150,6 +167,22 @@ class Book:
             elif not waits:
                 _settle(connection, order.out_no, now_ms)
             made = _transfer(connection, "out_no", order.out_no)
+            assert made is not None
+            return made
+
+    def cancel(self, app_id: str, out_no: str, now_ms: int) -> Transfer:
+        """A waiting transfer ends; a number never heard of is kept, so that nothing can ever move under it."""
+        with self._write() as connection:
+            known = _transfer(connection, "out_no", out_no)
+            if known is None:
+                connection.execute(
+                    "INSERT INTO transfer (out_no, app_id, kind, amount_fen, title, notice_url, status, created_at_ms) "
+                    "VALUES (?, ?, ?, 1, '', '', 'WAITING', ?)",
+                    (out_no, app_id, CANCELLED, now_ms),
+                )
+            if known is None or known.status == "WAITING":
+                _end(connection, out_no, "FAILED", "cancelled", now_ms)
+            made = _transfer(connection, "out_no", out_no)
             assert made is not None
             return made
 
@@ -223,12 +256,24 @@ def _transfer(connection: sqlite3.Connection, column: str, value: str) -> Transf
     return None if row is None else Transfer(*row)
 
 
+def _payer(connection: sqlite3.Connection, order: Order) -> str | None:
+    """Who paid what is given back; no more is given back than was paid."""
+    paid = None if order.original is None else _transfer(connection, "out_no", order.original)
+    if paid is None or paid.app_id != order.app_id or paid.status != "SUCCESS" or paid.kind not in PAYMENTS:
+        raise Conflict(f"{order.original} is no payment that could be given back")
+    query = "SELECT COALESCE(SUM(amount_fen), 0) FROM transfer WHERE original = ? AND status IN ('WAITING', 'SUCCESS')"
+    given_back = int(connection.execute(query, (order.original,)).fetchone()[0])
+    if given_back + order.amount_fen > paid.amount_fen:
+        raise Conflict(f"of {order.original} {paid.amount_fen - given_back} fen are left to be given back")
+    return paid.account
+
+
 def _settle(connection: sqlite3.Connection, out_no: str, now_ms: int) -> None:
     """Move the money, or say why not. The visitor's purse at the cashier is not in the book and never empty."""
     transfer = _transfer(connection, "out_no", out_no)
     assert transfer is not None
     source, target = transfer.account, transfer.app_id
-    if transfer.kind == "payout":
+    if transfer.kind in {"payout", "refund"}:
         source, target = target, source
     accounts = [name for name in (source, target) if name is not None]
     for name in accounts:

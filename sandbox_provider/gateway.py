@@ -1,4 +1,4 @@
-"""The merchants' gateway: charge, collect, payout, query, statement. Requests and answers are signed."""
+"""The merchants' gateway: charge, collect, payout, refund, query, cancel, statement; all signed both ways."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class StatementQuery(msgspec.Struct):
 Asked = TypeVar("Asked", Order, Query, StatementQuery)
 
 
-@blueprint.post("/<any(charge, collect, payout):kind>")
+@blueprint.post("/<any(charge, collect, payout, refund):kind>")
 def move(kind: str) -> Response:
     """Move money once per number; the same number again tells what became of it."""
     provider, order = this_provider(), _asked(Order)
@@ -68,6 +68,16 @@ def query() -> Response:
     if transfer is None or transfer.app_id != wanted.app_id:
         return _spoiled(fault, _answer(wanted.out_no, _said(wanted, "NOT_KNOWN", None)))
     return _spoiled(fault, _tell(transfer))
+
+
+@blueprint.post("/cancel")
+def cancel() -> Response:
+    """See to it that nothing moves under a number any more; tells what had become of it."""
+    provider, wanted = this_provider(), _asked(Query)
+    fault = provider.faults.take("cancel")
+    if fault is not None and fault.kind in UNTOUCHED:
+        return _spoiled(fault, _answer(wanted.out_no, _said(wanted, "SYSTEM_ERROR", "played: system error")))
+    return _spoiled(fault, _tell(provider.book.cancel(wanted.app_id, wanted.out_no, provider.now_ms())))
 
 
 @blueprint.post("/statement")

@@ -28,6 +28,7 @@ import sync_server.parties.commands
 import sync_server.payments.commands
 import sync_server.people.commands
 import sync_server.redemptions.commands
+import sync_server.settlement.commands
 from sync_server import errors
 from sync_server.centre import Opener
 from sync_server.settings import load_settings
@@ -44,6 +45,7 @@ FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
     sync_server.orders.commands.COMMANDS,
     sync_server.issuance.commands.COMMANDS,
     sync_server.redemptions.commands.COMMANDS,
+    sync_server.settlement.commands.COMMANDS,
     sync_server.payments.commands.COMMANDS,
     sync_server.checks.COMMANDS,
     sync_server.backups.COMMANDS,

@@ -31,6 +31,7 @@ import sync_server.parties.tables
 import sync_server.payments.tables
 import sync_server.people.tables
 import sync_server.redemptions.tables
+import sync_server.setbacks
 import sync_server.settlement.tables  # noqa: F401  importing is the point
 from sync_server import db
 from sync_server.db import metadata
@@ -39,6 +40,15 @@ from sync_server.errors import ConfigurationError
 __all__ = ["HEAD", "check_version", "metadata", "migrate"]
 
 HEAD = "0002"  # the newest migration
+FILLED = (
+    """
+    UPDATE "order" SET first_end = (
+        SELECT MIN(i.valid_to) FROM order_item i JOIN ticket t ON t.id = i.ticket_id
+        WHERE t.order_id = "order".id AND NOT EXISTS (SELECT 1 FROM item_claim c WHERE c.item_id = i.id))
+    WHERE state = 'ISSUED' AND kind = 'TICKET' AND first_end IS NULL
+    """,
+)
+"""What new columns hold of rows that an earlier release left; it changes nothing in a database of this one."""
 _version = sa.table("alembic_version", sa.column("version_num"))
 
 
@@ -49,6 +59,8 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
     with db.rebuild(engine) as connection:
         before = _version_of(connection)
         command.upgrade(alembic_config(connection), "head")
+        for statement in FILLED if before != HEAD else ():
+            connection.exec_driver_sql(statement)
         db.install_guards(connection)
     return before, HEAD
 

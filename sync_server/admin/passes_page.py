@@ -38,9 +38,12 @@ REVEAL_S = 60
 
 
 def pass_state(now_ms: int) -> sa.Case[str]:
-    """What a pass shows (money.md §2.6): what a person decided, else what its dates say."""
+    """What a pass shows, as `issuance.pass_states.derived` says it; over the pass joined with its order."""
     now = minute_floor(now_ms)
+    revoked = issued_pass.c.status == "REVOKED"
     return sa.case(
+        (sa.and_(revoked, order.c.state.in_(("REFUNDING", "REFUND_FAILED"))), "REFUNDING"),
+        (sa.and_(revoked, order.c.state == "REFUNDED"), "REFUNDED"),
         (issued_pass.c.status != "ACTIVE", issued_pass.c.status),
         (issued_pass.c.not_before > now, "WAITING"),
         (issued_pass.c.not_after <= now, "EXPIRED"),

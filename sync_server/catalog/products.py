@@ -32,6 +32,8 @@ class NewProduct:
     max_unlisted_age_h: int = 24
     pay_deadline_min: int = 30
     holder_required: bool = False
+    on_expiry: str = "REFUND"
+    refundable: bool = True
 
 
 def add_product(connection: Connection, new: NewProduct, now_ms: int) -> UUID:
@@ -60,6 +62,8 @@ def add_product(connection: Connection, new: NewProduct, now_ms: int) -> UUID:
             max_unlisted_age_h=new.max_unlisted_age_h,
             pay_deadline_min=new.pay_deadline_min,
             holder_required=new.holder_required,
+            on_expiry=new.on_expiry,
+            refundable=new.refundable,
             created_at_ms=now_ms,
         )
     )

@@ -85,6 +85,18 @@ def sell(connection: Connection, counts: dict[UUID, int]) -> None:
         _move(connection, stock_id, reserved=-counts[stock_id], sold=counts[stock_id])
 
 
+def release(connection: Connection, counts: dict[UUID, int]) -> None:
+    """What was reserved of each stock row, and not paid, is free again."""
+    for stock_id in sorted(counts, key=lambda one: one.bytes):
+        _move(connection, stock_id, reserved=-counts[stock_id], sold=0)
+
+
+def take_back(connection: Connection, counts: dict[UUID, int]) -> None:
+    """What was sold of each stock row, and given back, is free again."""
+    for stock_id in sorted(counts, key=lambda one: one.bytes):
+        _move(connection, stock_id, reserved=0, sold=-counts[stock_id])
+
+
 def _move(connection: Connection, stock_id: UUID, reserved: int, sold: int) -> None:
     connection.execute(
         stock.update()

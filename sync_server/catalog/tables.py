@@ -33,6 +33,9 @@ product = sa.Table(
     sa.Column("pay_deadline_min", sa.Integer(), nullable=False),
     sa.Column("holder_required", sa.Boolean(), nullable=False),
     word_column("sale", SALE_STATES, server_default="ON_SALE"),  # catalog.sale
+    # Of tickets that were not used: what becomes of the money at the end, and whether it is given back before.
+    word_column("on_expiry", ("REFUND", "FORFEIT"), server_default="REFUND"),
+    sa.Column("refundable", sa.Boolean(), nullable=False, server_default="1"),
     ms_column("created_at_ms"),
     sa.CheckConstraint("number BETWEEN 1 AND 65535", name="number"),
     sa.CheckConstraint("dist_price_fen > 0", name="dist_price"),

@@ -21,13 +21,13 @@ from sync_server.gates.tables import device, venue_key
 from sync_server.gates.venue_keys import credential_key
 from sync_server.issuance.credentials import credential_hash, open_credentials
 from sync_server.issuance.tables import credential, entitlement, holder_key, issued_pass
-from sync_server.orders.tables import holder
+from sync_server.orders.tables import holder, item_claim, refund_hold
 from sync_server.parties.calendars import openings
 from sync_server.parties.tables import party, venue
 from sync_server.settings import Settings
 from wire import moments
 from wire.credential import CredentialKind
-from wire.entitlement import PassStatus, Stop
+from wire.entitlement import PassStatus, Stop, StopCause
 from wire.feed import (
     PASSES_PER_SEGMENT,
     Credential,
@@ -155,14 +155,26 @@ def chunks(
 ) -> Iterator[Chunk]:
     """The passes of the venue that a gate may still be shown, PASSES_PER_SEGMENT at a time.
 
+    One whose money for this venue was asked back is revoked here, and nowhere else.
     Suspended and revoked ones stay in: leaving a row out would say less than the code itself still says.
     """
     kinds = [kind for kind in CredentialKind if with_id_numbers or kind is not CredentialKind.ID_NUMBER]
     key = credential_key(connection, centre.secrets, venue_id).key
     ended_before = moments.minute_floor(centre.now_ms()) - LISTED_AFTER_END_MINUTES
+    given_back = sa.or_(
+        sa.and_(item_claim.c.item_id.is_(None), refund_hold.c.item_id.is_not(None)), item_claim.c.kind != "REDEEM"
+    )
     shown = (
-        sa.select(issued_pass, product.c.number.label("product"), holder.c.name_masked)
+        sa.select(
+            issued_pass,
+            product.c.number.label("product"),
+            holder.c.name_masked,
+            given_back.label("given_back_here"),
+            refund_hold.c.requested_at_ms,
+        )
         .join(entitlement, entitlement.c.pass_id == issued_pass.c.id)
+        .outerjoin(item_claim, item_claim.c.item_id == entitlement.c.item_id)
+        .outerjoin(refund_hold, refund_hold.c.item_id == entitlement.c.item_id)
         .join(product, product.c.id == issued_pass.c.product_id)
         .outerjoin(holder, holder.c.ticket_id == issued_pass.c.ticket_id)
         .where(issued_pass.c.not_after > ended_before)
@@ -181,7 +193,7 @@ def chunks(
                 PassRow(
                     pass_id=row.id,
                     product=row.product,
-                    status=PassStatus[row.status],
+                    status=PassStatus.REVOKED if row.given_back_here else PassStatus[row.status],
                     not_before=row.not_before,
                     not_after=row.not_after,
                     lowest_issue=row.issue,
@@ -195,7 +207,9 @@ def chunks(
 
 
 def _stop(row: sa.Row[Any]) -> Stop | None:
-    """Why a pass is stopped; not known of those that were before release 0.3.0."""
+    """Why a pass is stopped; not known of those that were before release 0.3.0, nor of tickets that ended."""
+    if row.given_back_here and row.requested_at_ms is not None:
+        return Stop(StopCause.CANCELLED, moments.minute_floor(row.requested_at_ms))
     return None if row.stop_cause is None else Stop(row.stop_cause, row.stopped_at)
 
 

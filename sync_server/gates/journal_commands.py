@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import click
 
 from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act
-from sync_server.centre import Centre, Opener
+from sync_server.centre import Opener
 from sync_server.gates import journal_acts, registry
 from sync_server.gates.journal_acts import RETIRE, UNFREEZE
 from sync_server.gates.watermarks import watermarks
-from sync_server.people.identifying import Person, identify
-from sync_server.people.passwords import MAX_CHARACTERS
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def _by_operator(command: Command) -> Command:
-    """An act that an operator answers for."""
-    for option in (
-        click.option("--password-stdin", is_flag=True, help="read the password from the first line of standard input"),
-        click.option("--account", required=True, help="your account (帐号)"),
-        click.option("--organisation", required=True, help="your organisation number (机构号)"),
-    ):
-        command = option(command)
-    return command
-
-
-def _person(centre: Centre, who: dict[str, Any]) -> Person:
-    if who["password_stdin"]:
-        password = sys.stdin.readline(MAX_CHARACTERS + 2).rstrip("\r\n")
-    else:
-        password = click.prompt("password", hide_input=True, err=True)
-    return identify(centre, who["organisation"], who["account"], password)
+from sync_server.people.asking import by_operator, person_of
 
 
 @click.command()
@@ -60,7 +36,7 @@ def journals(opener: Opener, *, stale: bool) -> None:
 @click.argument("gate_id", metavar="ID")
 @click.argument("journal")
 @click.option("--reason", required=True, help="what the other person and the log of operators are told")
-@_by_operator
+@by_operator
 @click.pass_obj
 def retire(opener: Opener, /, gate_id: str, journal: str, reason: str, **who: Any) -> None:
     """Ask that nobody waits any more for a journal of a gate that is lost. Another person confirms."""
@@ -71,7 +47,7 @@ def retire(opener: Opener, /, gate_id: str, journal: str, reason: str, **who: An
 @click.argument("gate_id", metavar="ID")
 @click.argument("journal")
 @click.option("--reason", required=True, help="what the other person and the log of operators are told")
-@_by_operator
+@by_operator
 @click.pass_obj
 def unfreeze(opener: Opener, /, gate_id: str, journal: str, reason: str, **who: Any) -> None:
     """Ask that a frozen journal is settled again. Another person confirms."""
@@ -90,12 +66,12 @@ def requests(opener: Opener) -> None:
 
 @click.command()
 @click.argument("request_id", metavar="REQUEST", type=click.UUID)
-@_by_operator
+@by_operator
 @click.pass_obj
 def confirm(opener: Opener, /, request_id: UUID, **who: Any) -> None:
     """Confirm what another person asked for: it is done at once."""
     centre = opener()
-    person = _person(centre, who)
+    person = person_of(centre, who)
     with centre.write() as connection:
         subject = journal_acts.confirm(connection, person, request_id, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "confirmed", "subject": subject}))
@@ -103,12 +79,12 @@ def confirm(opener: Opener, /, request_id: UUID, **who: Any) -> None:
 
 @click.command()
 @click.argument("request_id", metavar="REQUEST", type=click.UUID)
-@_by_operator
+@by_operator
 @click.pass_obj
 def withdraw(opener: Opener, /, request_id: UUID, **who: Any) -> None:
     """Take a request back."""
     centre = opener()
-    person = _person(centre, who)
+    person = person_of(centre, who)
     with centre.write() as connection:
         journal_acts.withdraw(connection, person, request_id, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "withdrawn"}))
@@ -116,7 +92,7 @@ def withdraw(opener: Opener, /, request_id: UUID, **who: Any) -> None:
 
 def _ask(opener: Opener, act: Act, gate_id: str, journal: str, reason: str, who: dict[str, Any]) -> None:
     centre = opener()
-    person = _person(centre, who)
+    person = person_of(centre, who)
     with centre.write() as connection:
         device_id = registry.device_named(connection, gate_id)
         name = journal_acts.journal_named(connection, device_id, journal)

@@ -19,7 +19,7 @@ from sync_server.errors import NotAllowedError
 from sync_server.issuance.tables import entitlement, issued_pass, pass_token
 from sync_server.issuance.versions import next_listed
 from sync_server.keys.pairs import SigningKey, open_pass_key
-from sync_server.orders.progress import mark_issued, orders_to_issue
+from sync_server.orders.progress import issuing_failed, mark_issued, orders_to_issue
 from sync_server.orders.states import AWAITING_ISSUE
 from sync_server.orders.tables import holder, order, order_item, ticket
 from sync_server.parties.tables import venue
@@ -46,6 +46,8 @@ def issue_paid_orders(centre: Centre) -> int:
             issued += issue_order(centre, order_id)
         except Exception as error:  # one bad order must not hold up the others; all are raised below
             failures.append(error)
+            with centre.write() as connection:
+                issuing_failed(connection, order_id, str(error)[:200], centre.now_ms(), ACTOR)
     if failures:
         raise IssuanceError(f"{len(failures)} of {len(waiting)} paid orders could not be issued", failures)
     return issued

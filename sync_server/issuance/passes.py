@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError, NotFoundError
+from sync_server.issuance.pass_states import MOVES
 from sync_server.issuance.tables import entitlement, issued_pass, pass_photo, pass_token
 from sync_server.orders.tables import order, ticket
 from wire import moments
 from wire.entitlement import StopCause
-
-# From status and event to status (money.md §2.6); what is not here is refused.
-MOVES = {
-    ("ACTIVE", "suspend"): "SUSPENDED",
-    ("SUSPENDED", "resume"): "ACTIVE",
-    ("ACTIVE", "revoke"): "REVOKED",
-    ("SUSPENDED", "revoke"): "REVOKED",
-    ("NOT_BOUND", "revoke"): "REVOKED",
-}
 
 
 def find_pass(connection: Connection, number: str) -> Row[Any]:
@@ -91,3 +84,8 @@ def change_status(
 def relist(connection: Connection, pass_ids: Sequence[bytes]) -> None:
     """What the gates must know of these passes has changed: the lists of their venues are to be made anew."""
     connection.execute(entitlement.update().where(entitlement.c.pass_id.in_(pass_ids)).values(listed_version=None))
+
+
+def relist_items(connection: Connection, item_ids: Sequence[UUID]) -> None:
+    """The same, at the venues of these items alone."""
+    connection.execute(entitlement.update().where(entitlement.c.item_id.in_(item_ids)).values(listed_version=None))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sync_server.db import append_only, id_column, link, metadata, ms_column, partial_index, partial_unique, word_column
+from sync_server.issuance.pass_states import STORED
 from wire.entitlement import StopCause
 
-PASS_STATUSES = ("ACTIVE", "SUSPENDED", "REVOKED", "NOT_BOUND")
+PASS_STATUSES = STORED
 STOP_CAUSES = tuple(StopCause)
 CREDENTIAL_KINDS = ("ID_NUMBER", "CARD_NUMBER", "CARD_IDENTIFICATION")
 

@@ -24,6 +24,7 @@ from sync_server.issuance.issuing import issue_paid_orders
 from sync_server.issuance.photos import forget_ended_photos
 from sync_server.issuance.reissuing import reissue_revoked
 from sync_server.jobs.silent_gates import watch_silent_gates
+from sync_server.orders.closing import close_unpaid, give_back_late_payments
 from sync_server.orders.progress import take_payments
 from sync_server.payments.sandbox_client import client_of
 from sync_server.payments.transfers import move_due
@@ -31,7 +32,11 @@ from sync_server.redemptions.ingest import drop_old_receipts
 from sync_server.redemptions.online import drop_old_answers
 from sync_server.redemptions.uses import count_uses
 from sync_server.settlement.clearing import clear_redemptions
+from sync_server.settlement.expiring import expire_items
+from sync_server.settlement.finishing import close_refunded
+from sync_server.settlement.pass_refunds import follow_pass_refunds, refund_failed_issues
 from sync_server.settlement.payouts import follow_transfers
+from sync_server.settlement.refunding import confirm_refunds
 
 IDLE_S = 0.5  # pause after a turn that found nothing; also how long a stop may take
 LISTS_IDLE_S = 0.25
@@ -54,6 +59,8 @@ def move_transfers(centre: Centre) -> int:
 STEPS: tuple[Step, ...] = (
     move_transfers,
     take_payments,
+    close_unpaid,
+    give_back_late_payments,
     issue_paid_orders,
     bind_id_numbers,
     bind_phones,
@@ -62,7 +69,12 @@ STEPS: tuple[Step, ...] = (
     prepare_photos,
     count_uses,
     clear_redemptions,
+    confirm_refunds,
+    expire_items,
+    refund_failed_issues,
     follow_transfers,
+    follow_pass_refunds,
+    close_refunded,
     forget_old_nonces,
     drop_old_receipts,
     drop_old_answers,

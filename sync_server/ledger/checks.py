@@ -1,8 +1,11 @@
-"""The book's invariants (money.md I1–I3)."""
+"""The book's invariants (money.md I1–I3, I9)."""
 
 from __future__ import annotations
 
 from sync_server.invariants import Invariant
+from sync_server.ledger.accounts import COVERED_CODES
+
+_COVERED = ", ".join(f"'{code}'" for code in COVERED_CODES)
 
 CHECKS = (
     Invariant(
@@ -52,6 +55,25 @@ CHECKS = (
         UNION ALL
         SELECT 'ledger_txn ' || MIN(txn_key), COUNT(*) FROM ledger_txn
         WHERE resolves IS NOT NULL GROUP BY resolves HAVING COUNT(*) > 1
+        """,
+    ),
+    Invariant(
+        "I9",
+        "nothing is owed twice: credits cover debits, those on their way counted",
+        f"""
+        SELECT 'ledger_account ' || name, credits_posted_fen, debits_posted_fen, debits_pending_fen FROM ledger_account
+        WHERE code IN ({_COVERED}) AND credits_posted_fen < debits_posted_fen + debits_pending_fen
+        """,  # noqa: S608  the codes above
+    ),
+    Invariant(
+        "I18",
+        "a correction undoes exactly what it names",
+        """
+        SELECT 'ledger_txn ' || r.txn_key, a.account_id FROM ledger_txn r
+        JOIN (SELECT t.id AS txn_id, p.account_id, SUM(p.amount_fen) AS fen FROM ledger_txn t
+              JOIN posting p ON (p.txn_id = t.id OR p.txn_id = t.reverses) AND p.layer = 'posted'
+              WHERE t.reverses IS NOT NULL GROUP BY t.id, p.account_id) a ON a.txn_id = r.id
+        WHERE a.fen <> 0
         """,
     ),
 )

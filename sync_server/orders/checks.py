@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from sync_server.invariants import Invariant
+from sync_server.orders.states import CLOSED_BEFORE_PAYMENT, UNPAID
+
+NEVER_PAID = ", ".join(f"'{state}'" for state in (*UNPAID, *CLOSED_BEFORE_PAYMENT))
 
 CHECKS = (
     Invariant(
@@ -17,14 +20,24 @@ CHECKS = (
     Invariant(
         "I6",
         "an order's price is the sum of its tickets, and what it was charged is its price and fee",
-        """
+        f"""
         SELECT 'order ' || o.number FROM "order" o
         LEFT JOIN (SELECT order_id, SUM(dist_price_fen) AS price_fen, COUNT(*) AS tickets
                    FROM ticket GROUP BY order_id) t ON t.order_id = o.id
-        LEFT JOIN external_transfer x ON x.subject_id = o.id
+        LEFT JOIN external_transfer x ON x.subject_id = o.id AND x.kind IN ('CHARGE', 'COLLECT')
         WHERE COALESCE(t.price_fen, 0) <> o.dist_price_fen OR COALESCE(t.tickets, 0) <> o.count
            OR x.amount_fen <> o.dist_price_fen + o.charge_fee_fen
-           OR (o.state <> 'PENDING_PAYMENT' AND (x.state IS NULL OR x.state <> 'SUCCEEDED'))
+           OR (o.state NOT IN ({NEVER_PAID}) AND (x.state IS NULL OR x.state <> 'SUCCEEDED'))
+           OR (o.paid_fen > 0) <> (o.state NOT IN ({NEVER_PAID}))
+        """,  # noqa: S608  the states above
+    ),
+    Invariant(
+        "I6",
+        "an order that was closed before it was paid has no payment that could still succeed",
+        """
+        SELECT 'order ' || o.number FROM "order" o
+        JOIN external_transfer x ON x.subject_id = o.id AND x.kind IN ('CHARGE', 'COLLECT')
+        WHERE o.state IN ('CLOSED_UNPAID', 'CANCELLED', 'TIMED_OUT') AND x.state <> 'VOID'
         """,
     ),
 )

@@ -13,6 +13,10 @@ from sync_server.bulk import Value, insert_missing
 from sync_server.db import MAX_BIND_VALUES, batches
 from sync_server.orders.tables import item_claim
 
+EXPIRED = "expired"
+REQUESTED = "requested"
+"""What a claim that no redemption made refers to: the end of the item's time, or a refund somebody asked for."""
+
 
 class Claim(NamedTuple):
     """An item ends as `kind` for the sake of `ref` (REDEEM: the redemption's id in hex)."""

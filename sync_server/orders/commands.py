@@ -1,4 +1,4 @@
-"""`sync-server order place | show`: take and look at orders from the command line."""
+"""`sync-server order place | show | cancel`: take, look at and cancel orders from the command line."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sync_server.catalog.stock import OutOfStock
 from sync_server.centre import Centre, Opener
 from sync_server.errors import EXIT_CHECK_FAILED, NotFoundError
 from sync_server.idempotency import once
-from sync_server.orders import paying, placing, progress
+from sync_server.orders import closing, paying, placing, progress
 from sync_server.orders.holders import Holder
 from sync_server.orders.states import WORDS
 from sync_server.orders.tables import order, ticket
 from sync_server.parties.parties import party_by_org_number
 from sync_server.payments import transfers
 from sync_server.payments.sandbox_client import client_of
-from sync_server.payments.tables import external_transfer
+from sync_server.payments.tables import INCOMING, external_transfer
 from wire.credential import mask_name
 
 CHANNEL = "counter"
@@ -93,6 +93,19 @@ def show(opener: Opener, number: str) -> None:
         click.echo(json.dumps(describe(connection, order.c.number == number), ensure_ascii=False))
 
 
+@order_.command()
+@click.argument("number")
+@click.option("--reason", required=True, help="for the order's history")
+@click.pass_obj
+def cancel(opener: Opener, number: str, reason: str) -> None:
+    """Cancel an order that is not paid, all its tickets together. It closes once no payment of it is under way."""
+    centre = opener()
+    with centre.write() as connection:
+        closing.cancel(connection, number, reason, centre.now_ms(), ACTOR)
+    with centre.read() as connection:
+        click.echo(json.dumps(describe(connection, order.c.number == number), ensure_ascii=False))
+
+
 def describe(connection: Connection, which: sa.ColumnElement[bool]) -> dict[str, Any]:
     """One order with its tickets and payment, nothing personal in it."""
     row = connection.execute(sa.select(order).where(which)).one_or_none()
@@ -100,7 +113,9 @@ def describe(connection: Connection, which: sa.ColumnElement[bool]) -> dict[str,
         raise NotFoundError("no such order")
     tickets = connection.scalars(sa.select(ticket.c.number).where(ticket.c.order_id == row.id).order_by(ticket.c.seq))
     paying_by = connection.execute(
-        sa.select(external_transfer).where(external_transfer.c.subject_id == row.id)
+        sa.select(external_transfer).where(
+            external_transfer.c.subject_id == row.id, external_transfer.c.kind.in_(INCOMING)
+        )
     ).one_or_none()
     return {
         "id": str(row.id),

@@ -12,6 +12,7 @@ from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Leg, legs
 from sync_server.orders import history
+from sync_server.orders.states import next_state
 from sync_server.orders.tables import order, order_item, ticket
 from sync_server.parties.parties import find_party
 from sync_server.payments import transfers
@@ -27,9 +28,10 @@ def pay(connection: Connection, order_id: UUID, actor: str, now_ms: int, *, call
     row = connection.execute(sa.select(order).where(order.c.id == order_id).with_for_update()).one_or_none()
     if row is None:
         raise NotFoundError(f"no order has the id {order_id}")
-    if row.state != "PENDING_PAYMENT":
+    state = next_state(row.kind, row.state, "pay")
+    if state is None:
         raise NotAllowedError(f"order {row.number} is {row.state}: only one that waits for its payment can be paid")
-    if now_ms >= row.pay_deadline_ms:
+    if row.cancelled_at_ms is not None or now_ms >= row.pay_deadline_ms:
         raise NotAllowedError(f"order {row.number} had to be paid earlier: place it again")
     party_id, account_ref = row.distributor_id, None
     if party_id is not None:
@@ -43,9 +45,13 @@ def pay(connection: Connection, order_id: UUID, actor: str, now_ms: int, *, call
         amount_fen=row.dist_price_fen + row.charge_fee_fen,
         title=f"订单 {row.number}",
         legs=charge_legs(connection, row),
+        expires_at_ms=row.pay_deadline_ms,
     )
     transfer_id = transfers.request(connection, [wanted], actor, now_ms, caller_sends=caller_sends)[wanted.subject_key]
-    history.add(connection, order_id, "pay", row.state, now_ms, actor)
+    if row.state == "PAY_FAILED":
+        transfers.begin_again(connection, transfer_id, now_ms)
+    connection.execute(order.update().where(order.c.id == order_id).values(state=state))
+    history.add(connection, order_id, "pay", state, now_ms, actor)
     return transfer_id
 
 

@@ -191,6 +191,8 @@ def _lay_out_tickets(
                 "venue_price_fen": owed[venue_id],
                 "share_fen": share_fen,
                 "payout_fee_fen": payout_fees[venue_id],
+                "on_expiry": sold.on_expiry,
+                "refundable": sold.refundable,
             }
             for venue_id, share_fen in zip(owed, shares, strict=True)
         ]

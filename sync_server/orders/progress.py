@@ -10,44 +10,42 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server import setbacks
 from sync_server.catalog import stock
 from sync_server.centre import Centre
 from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError
 from sync_server.orders import history
-from sync_server.orders.states import AWAITING_ISSUE, next_state
+from sync_server.orders.states import AWAITING_ISSUE, UNPAID, next_state
 from sync_server.orders.tables import order, order_item, person_product, ticket
-from sync_server.payments.tables import external_transfer
+from sync_server.payments import transfers
+from sync_server.payments.tables import INCOMING, external_transfer
 from wire.moments import minute_ms
 
 ACTOR = "system:orders"
+STEP = "orders.take_payments"
 MAX_PER_STEP = 200
 HOLD_MS = 24 * 3_600_000  # money.md Q5: how long an order waits for its distributor's top-up
+GIVE_UP_ISSUING_MS = 3_600_000
+"""How long issuing an annual pass is tried before its money goes back (money.md Q19)."""
 
 
 def take_payments(centre: Centre) -> int:
-    """Worker step: orders whose transfer succeeded are paid; those whose payer lacks money are held; how many moved."""
-    lacking = external_transfer.c.state == "INSUFFICIENT"
-    told = (
-        sa.select(order, external_transfer.c.state.label("transfer_state"), external_transfer.c.reason)
-        .join(external_transfer, external_transfer.c.subject_id == order.c.id)
-        .where(
-            order.c.state == "PENDING_PAYMENT",
-            sa.or_(external_transfer.c.state == "SUCCEEDED", lacking != order.c.hold.is_not(None)),
-        )
-    )
+    """Worker step: orders whose transfer succeeded are paid, others held, or free to be paid again; how many moved."""
+    told = _told_by_transfers()
     if not centre.finds(told):
         return 0
     with centre.write() as connection:
-        exclusive(connection, "orders.take_payments")
-        found = connection.execute(told.order_by(order.c.id).limit(MAX_PER_STEP)).all()
+        exclusive(connection, STEP)
         now_ms = centre.now_ms()
-        for row in found:
-            if row.transfer_state == "SUCCEEDED":
-                _mark_paid(connection, row, now_ms)
-            else:
-                _hold(connection, row, row.transfer_state == "INSUFFICIENT", now_ms)
-    return len(found)
+        tried = order.c.id.not_in([UUID(bytes=one) for one in setbacks.left_out(connection, STEP, now_ms)])
+        found = connection.execute(told.where(tried).order_by(order.c.id).limit(MAX_PER_STEP)).all()
+
+        def act(connection: Connection, rows: Sequence[sa.Row[Any]]) -> None:
+            for row in rows:
+                _follow(connection, row, now_ms)
+
+        return setbacks.act_on(connection, STEP, found, lambda row: bytes(row.id.bytes), act, now_ms)
 
 
 def orders_to_issue(connection: Connection, limit: int = MAX_PER_STEP) -> Sequence[sa.Row[Any]]:
@@ -63,8 +61,9 @@ def mark_issued(
 
     Validity in minutes since 2020-01-01T00:00Z, half-open, as signed into the tokens.
     """
-    row = connection.execute(sa.select(order).where(order.c.id == order_id).with_for_update()).one()
-    _advance(connection, row, "issued", now_ms, actor, issued_at_ms=now_ms)
+    row = locked(connection, order_id)
+    first_end = valid_to if row.kind == "TICKET" else None
+    advance(connection, row, "issued", now_ms, actor, issued_at_ms=now_ms, first_end=first_end)
     tickets = sa.select(ticket.c.id).where(ticket.c.order_id == order_id)
     connection.execute(
         order_item.update().where(order_item.c.ticket_id.in_(tickets)).values(valid_from=valid_from, valid_to=valid_to)
@@ -74,28 +73,81 @@ def mark_issued(
     )
 
 
-def mark_finished(connection: Connection, row: sa.Row[Any], now_ms: int, actor: str) -> None:
-    """The order's last item ended (`row` is the order's)."""
-    _advance(connection, row, "finished", now_ms, actor)
+def issuing_failed(connection: Connection, order_id: UUID, reason: str, now_ms: int, actor: str) -> bool:
+    """Note that an order could not be issued; True once it is given up. Tickets are never: a person mends the cause."""
+    row = locked(connection, order_id)
+    given_up = next_state(row.kind, row.state, "issue_failed") is not None
+    if not given_up or row.paid_at_ms is None or now_ms < row.paid_at_ms + GIVE_UP_ISSUING_MS:
+        return False
+    advance(connection, row, "issue_failed", now_ms, actor, reason=reason)
+    return True
 
 
-def _mark_paid(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:
-    paid_fen = row.dist_price_fen + row.charge_fee_fen
-    _advance(connection, row, "paid", now_ms, ACTOR, paid_fen=paid_fen, paid_at_ms=now_ms, hold=None)
-    stock_ids = connection.scalars(sa.select(ticket.c.stock_id).where(ticket.c.order_id == row.id))
-    stock.sell(connection, dict(Counter(stock_ids)))
+def locked(connection: Connection, order_id: UUID) -> sa.Row[Any]:
+    """The order's row, which nobody else changes until the transaction ends."""
+    return connection.execute(sa.select(order).where(order.c.id == order_id).with_for_update()).one()
 
 
-def _hold(connection: Connection, row: sa.Row[Any], lacking: bool, now_ms: int) -> None:
-    hold, deadline_ms = ("INSUFFICIENT", now_ms + HOLD_MS) if lacking else (None, None)
-    change = order.update().where(order.c.id == row.id).values(hold=hold, hold_deadline_ms=deadline_ms)
-    connection.execute(change)
-    history.add(connection, row.id, "held" if lacking else "resumed", row.state, now_ms, ACTOR, row.reason)
-
-
-def _advance(connection: Connection, row: sa.Row[Any], event: str, now_ms: int, actor: str, **changes: object) -> None:
+def advance(
+    connection: Connection,
+    row: sa.Row[Any],
+    event: str,
+    now_ms: int,
+    actor: str,
+    *,
+    reason: str | None = None,
+    **changes: object,
+) -> str:
+    """Let an event happen to an order whose row is locked, and write it down; the state it leads to."""
     state = next_state(row.kind, row.state, event)
     if state is None:
         raise NotAllowedError(f"order {row.number} is {row.state}: it cannot be {event}")
     connection.execute(order.update().where(order.c.id == row.id).values(state=state, **changes))
-    history.add(connection, row.id, event, state, now_ms, actor)
+    history.add(connection, row.id, event, state, now_ms, actor, reason)
+    return state
+
+
+def stock_counts(connection: Connection, order_id: UUID) -> dict[UUID, int]:
+    """How many tickets of an order came from which stock row."""
+    return dict(Counter(connection.scalars(sa.select(ticket.c.stock_id).where(ticket.c.order_id == order_id))))
+
+
+def _told_by_transfers() -> sa.Select[Any]:
+    """Unpaid orders that do not say what their transfers say."""
+    moved = external_transfer.c.state
+    lacking = sa.and_(moved == "INSUFFICIENT", order.c.kind == "TICKET")
+    failed = sa.and_(moved.in_(("DEFINITE_FAIL", "INSUFFICIENT")), order.c.kind == "PASS")
+    return (
+        sa.select(
+            order,
+            moved.label("transfer_state"),
+            external_transfer.c.id.label("transfer_id"),
+            external_transfer.c.reason,
+        )
+        .join(external_transfer, external_transfer.c.subject_id == order.c.id)
+        .where(
+            external_transfer.c.kind.in_(INCOMING),
+            order.c.state.in_(UNPAID),
+            sa.or_(
+                moved == "SUCCEEDED",
+                lacking != order.c.hold.is_not(None),
+                sa.and_(failed, order.c.state == "PENDING_PAYMENT"),
+            ),
+        )
+    )
+
+
+def _follow(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:
+    if row.transfer_state == "SUCCEEDED":
+        paid_fen = row.dist_price_fen + row.charge_fee_fen
+        advance(connection, row, "paid", now_ms, ACTOR, paid_fen=paid_fen, paid_at_ms=now_ms, hold=None)
+        stock.sell(connection, stock_counts(connection, row.id))
+    elif row.kind == "PASS":
+        advance(connection, row, "pay_failed", now_ms, ACTOR, reason=row.reason)
+    elif row.transfer_state == "INSUFFICIENT":
+        until_ms = now_ms + HOLD_MS
+        held = {"hold": "INSUFFICIENT", "hold_deadline_ms": until_ms}
+        advance(connection, row, "held", now_ms, ACTOR, reason=row.reason, **held)
+        transfers.expire(connection, row.transfer_id, until_ms)
+    else:
+        advance(connection, row, "resumed", now_ms, ACTOR, reason=row.reason, hold=None)

@@ -1,42 +1,94 @@
-"""The order machines as tables: ticket orders (money.md §2.4) and annual-pass orders (§2.5)."""
+"""The order machines: ticket orders (money.md §2.4) and annual-pass orders (§2.5)."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from sync_server.machines import Machine, Row
 
+UNPAID = ("PENDING_PAYMENT", "PAY_FAILED")
+"""May still be paid, cancelled, or run out of time."""
+CLOSED_BEFORE_PAYMENT = ("CLOSED_UNPAID", "CANCELLED", "TIMED_OUT")
+"""What arrives for one of these all the same is given back (P18)."""
+AWAITING_ISSUE = ("PAID", "ISSUING")
 
-class Transition(NamedTuple):
-    """An order of this kind in this state goes on this event to the next."""
+_CLOSING = "no payment is under way: one that was is cancelled at the provider first"
 
-    kind: str
-    state: str
-    event: str
-    next: str
-
-
-TRANSITIONS = (
-    Transition("TICKET", "PENDING_PAYMENT", "paid", "PAID"),
-    Transition("TICKET", "PAID", "issued", "ISSUED"),
-    Transition("TICKET", "ISSUED", "finished", "COMPLETED"),
-    Transition("PASS", "PENDING_PAYMENT", "paid", "ISSUING"),
-    Transition("PASS", "ISSUING", "issued", "ISSUED"),
+TICKET_ORDER = Machine(
+    "ticket order",
+    {
+        "PENDING_PAYMENT": "等待支付",
+        "PAID": "支付成功",
+        "ISSUED": "出票成功",
+        "COMPLETED": "交易成功",
+        "CLOSED_UNPAID": "交易关闭",
+        "CLOSED_REFUNDED": "交易关闭（已退款）",
+    },
+    (
+        Row(("PENDING_PAYMENT",), "pay", "PENDING_PAYMENT", "before its deadline", "P2 pending", "the charge"),
+        Row(
+            ("PENDING_PAYMENT",),
+            "held",
+            "PENDING_PAYMENT",
+            "the charge is INSUFFICIENT",
+            effects="24 h for a top-up, then 申请出票",
+        ),
+        Row(("PENDING_PAYMENT",), "resumed", "PENDING_PAYMENT", "a person, with a reason"),
+        Row(("PENDING_PAYMENT",), "paid", "PAID", "the charge SUCCEEDED", "P2", "stock is sold"),
+        Row(("PENDING_PAYMENT",), "cancelled", "CLOSED_UNPAID", _CLOSING, "void", "stock is free again"),
+        Row(("PENDING_PAYMENT",), "timed_out", "CLOSED_UNPAID", _CLOSING, "void", "stock is free again"),
+        Row(("CLOSED_UNPAID",), "paid_late", "CLOSED_UNPAID", books="P18", effects="all of it is given back"),
+        Row(("PAID",), "issued", "ISSUED", "all tickets or none", effects="tokens, lists"),
+        Row(("ISSUED",), "finished", "COMPLETED", "the last item ended, one at least was visited", "P10"),
+        Row(("ISSUED",), "forfeited", "COMPLETED", "the last item ended, none was visited, one forfeited", "P10"),
+        Row(("ISSUED",), "refunded", "CLOSED_REFUNDED", "every item is REFUNDED", "P10: nothing is left"),
+    ),
 )
 
-# (kind, state) -> 订单状态 as operators and visitors read it
-WORDS = {
-    ("TICKET", "PENDING_PAYMENT"): "等待支付",
-    ("TICKET", "PAID"): "支付成功",
-    ("TICKET", "ISSUED"): "出票成功",
-    ("TICKET", "COMPLETED"): "交易成功",
-    ("PASS", "PENDING_PAYMENT"): "待支付",
-    ("PASS", "ISSUING"): "出票中",
-    ("PASS", "ISSUED"): "出票成功",
-}
+PASS_ORDER = Machine(
+    "annual-pass order",
+    {
+        "PENDING_PAYMENT": "待支付",
+        "PAY_FAILED": "支付失败",
+        "CANCELLED": "已取消",
+        "TIMED_OUT": "超时取消",
+        "ISSUING": "出票中",
+        "ISSUED": "出票成功",
+        "ISSUE_FAILED": "出票失败",
+        "REFUNDING": "退款中",
+        "REFUNDED": "退款成功",
+        "REFUND_FAILED": "退款失败",
+    },
+    (
+        Row(UNPAID, "pay", "PENDING_PAYMENT", "before its deadline", "P17 pending", "the cashier"),
+        Row(("PENDING_PAYMENT",), "pay_failed", "PAY_FAILED", "the payment failed for good", effects="may pay again"),
+        Row(UNPAID, "cancelled", "CANCELLED", _CLOSING, "void", "stock and person are free again"),
+        Row(UNPAID, "timed_out", "TIMED_OUT", _CLOSING, "void", "stock and person are free again"),
+        *(
+            Row((state,), "paid_late", state, books="P18", effects="all of it is given back")
+            for state in ("CANCELLED", "TIMED_OUT")
+        ),
+        Row(UNPAID, "paid", "ISSUING", "the payment SUCCEEDED", "P17", "stock is sold"),
+        Row(("ISSUING",), "issued", "ISSUED", "one live pass per person and product", effects="token, lists"),
+        Row(("ISSUING",), "issue_failed", "ISSUE_FAILED", "tried for an hour", effects="refunded by itself"),
+        Row(
+            ("ISSUED", "ISSUE_FAILED"),
+            "refund",
+            "REFUNDING",
+            "permission and reason, or ISSUE_FAILED; the pass is revoked",
+            "Dr 2510 (4060 as far as earned), Cr 2320; what is kept Cr 4050",
+            "stock and person are free again",
+        ),
+        Row(("REFUND_FAILED",), "refund", "REFUNDING", "permission and reason", effects="the refund goes on"),
+        Row(("REFUNDING",), "refund_failed", "REFUND_FAILED", "the refund definitely failed", effects="tried again"),
+        Row(("REFUNDING", "REFUND_FAILED"), "refunded", "REFUNDED", "the refund SUCCEEDED", "Dr 2320, Cr 1010"),
+    ),
+)
 
-AWAITING_ISSUE = ("PAID", "ISSUING")
+MACHINES = {"TICKET": TICKET_ORDER, "PASS": PASS_ORDER}
+
+# (kind, state) -> 订单状态 as operators and visitors read it
+WORDS = {(kind, state): word for kind, machine in MACHINES.items() for state, word in machine.words.items()}
 
 
 def next_state(kind: str, state: str, event: str) -> str | None:
     """Where an event leads, or None where it has no place: then nothing changes."""
-    found = (row.next for row in TRANSITIONS if (row.kind, row.state, row.event) == (kind, state, event))
-    return next(found, None)
+    return MACHINES[kind].next(state, event)

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sync_server.db import append_only, fen_column, id_column, link, metadata, ms_column, word_column
+from sync_server.db import append_only, fen_column, id_column, link, metadata, ms_column, partial_index, word_column
+from sync_server.orders.states import MACHINES
 
 # TICKET: single tickets bought by a distributor (money.md §2.4). PASS: one annual pass for one holder (§2.5).
 ORDER_KINDS = ("TICKET", "PASS")
-ORDER_STATES = ("PENDING_PAYMENT", "PAID", "ISSUING", "ISSUED", "COMPLETED")
+ORDER_STATES = tuple(dict.fromkeys(state for machine in MACHINES.values() for state in machine.words))
 CLAIM_KINDS = ("REDEEM", "REFUND", "FORFEIT")
+ON_EXPIRY = ("REFUND", "FORFEIT")
+HOLD_ENDS = ("CONFIRMED", "REFUSED")
+"""The item is the buyer's money again, or it had been used or had ended before."""
 
 order = sa.Table(
     "order",
@@ -42,11 +46,19 @@ order = sa.Table(
     ms_column("placed_at_ms"),
     ms_column("paid_at_ms", nullable=True),
     ms_column("issued_at_ms", nullable=True),
+    ms_column("cancelled_at_ms", nullable=True),  # when somebody asked for it; the state follows the payment
+    sa.Column("breakage", sa.Boolean(), nullable=False, server_default="0"),  # completed, and nobody came
+    # The earliest end of its items (minutes, see below), while one of them may still expire.
+    sa.Column("first_end", sa.Integer()),
     sa.CheckConstraint("list_fen - discount_fen = dist_price_fen AND discount_fen >= 0", name="price"),
     sa.CheckConstraint("charge_fee_fen >= 0 AND paid_fen IN (0, dist_price_fen + charge_fee_fen)", name="paid"),
     sa.CheckConstraint("kind <> 'PASS' OR count = 1", name="one_holder"),
     sa.Index("ix_order_state", "state", "placed_at_ms", "id"),
     sa.Index("ix_order_placed", "placed_at_ms", "id"),
+    partial_index("ix_order_first_end", "first_end", where="first_end IS NOT NULL"),
+    partial_index(
+        "ix_order_all_ended", "id", where="state = 'ISSUED' AND kind = 'TICKET' AND first_end IS NULL"
+    ),  # and not closed: it waits for its refunds
 )
 
 order_history = append_only(
@@ -104,6 +116,9 @@ order_item = sa.Table(
     # Minutes since 2020-01-01T00:00Z (wire.md), half-open; null until issued.
     sa.Column("valid_from", sa.Integer()),
     sa.Column("valid_to", sa.Integer()),
+    # What was promised when it was sold (catalog.tables.product).
+    word_column("on_expiry", ON_EXPIRY, server_default="REFUND"),
+    sa.Column("refundable", sa.Boolean(), nullable=False, server_default="1"),
     sa.UniqueConstraint("ticket_id", "venue_id"),
     sa.CheckConstraint("venue_price_fen > 0 AND share_fen >= venue_price_fen", name="venue_price"),
     sa.CheckConstraint("payout_fee_fen BETWEEN 0 AND venue_price_fen", name="payout_fee"),
@@ -127,8 +142,31 @@ item_claim = append_only(
         metadata,
         link("item_id", "order_item.id", primary_key=True),
         word_column("kind", CLAIM_KINDS),
-        sa.Column("ref", sa.String(64), nullable=False),  # REDEEM: the redemption's id in hex
+        # REDEEM: the redemption's id in hex. REFUND: orders.claims.EXPIRED or REQUESTED. FORFEIT: EXPIRED.
+        sa.Column("ref", sa.String(64), nullable=False),
+        sa.CheckConstraint(  # so that every item has a state of settlement.item_states
+            "kind = 'REDEEM' OR ref = 'expired' OR (kind = 'REFUND' AND ref = 'requested')", name="ref"
+        ),
         ms_column("at_ms"),
         ms_column("recorded_at_ms", index=True),
     )
+)
+
+# Somebody asked for an item's money back: until every gate of its venue knows, an entry may still be on its way.
+refund_hold = sa.Table(
+    "refund_hold",
+    metadata,
+    link("item_id", "order_item.id", primary_key=True),
+    ms_column("requested_at_ms"),
+    sa.Column("requested_by", sa.String(64), nullable=False),
+    sa.Column("reason", sa.String(200), nullable=False),
+    ms_column("deadline_ms"),  # from then on nobody waits for a gate that has not answered
+    # The first list of the venue that says it; null while none does.
+    sa.Column("list_epoch", sa.Integer()),
+    sa.Column("list_version", sa.BigInteger()),
+    word_column("ended_as", HOLD_ENDS, nullable=True),
+    ms_column("ended_at_ms", nullable=True),
+    sa.CheckConstraint("(ended_as IS NULL) = (ended_at_ms IS NULL)", name="ended"),
+    sa.CheckConstraint("(list_epoch IS NULL) = (list_version IS NULL)", name="list"),
+    partial_index("ix_refund_hold_open", "requested_at_ms", where="ended_as IS NULL"),
 )

@@ -28,4 +28,27 @@ CHECKS = (
         )
         """,
     ),
+    Invariant(
+        "I12",
+        "a transfer that was given up is void in the book, and outgoing ones by the word of two persons",
+        """
+        SELECT 'external_transfer ' || CAST(t.id AS VARCHAR(36)) FROM external_transfer t
+        WHERE t.state = 'VOID' AND (
+            NOT EXISTS (SELECT 1 FROM ledger_txn l WHERE l.txn_key = t.subject_key || '\\:void')
+            OR (t.kind NOT IN ('CHARGE', 'COLLECT') AND NOT EXISTS (
+                SELECT 1 FROM approval a WHERE a.act = 'transfer.abandon' AND a.state = 'CONFIRMED'
+                AND a.subject = 'transfer:' || REPLACE(CAST(t.id AS VARCHAR(36)), '-', ''))))
+        """,
+    ),
+    Invariant(
+        "I12",
+        "what moved beside a transfer is booked: as suspense, or as a payment that came too late",
+        """
+        SELECT 'transfer_attempt ' || a.out_no FROM transfer_attempt a JOIN external_transfer t ON t.id = a.transfer_id
+        WHERE a.state = 'EXTRA' AND (
+            a.provider_ref IS NULL
+            OR (NOT (t.state = 'VOID' AND t.kind IN ('CHARGE', 'COLLECT'))
+                AND NOT EXISTS (SELECT 1 FROM ledger_txn l WHERE l.txn_key = 'double:' || a.out_no)))
+        """,
+    ),
 )

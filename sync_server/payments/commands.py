@@ -1,8 +1,9 @@
-"""`sync-server transfer list | resume`: money on its way, and letting it go again after a top-up."""
+"""`sync-server transfer list | resume | abandon | confirm`: money on its way, and what people decide of it."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 from uuid import UUID
 
 import click
@@ -10,9 +11,10 @@ import sqlalchemy as sa
 
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
-from sync_server.payments import transfers
-from sync_server.payments.states import WORDS
+from sync_server.payments import abandoning, transfers
+from sync_server.payments.states import TRANSFER
 from sync_server.payments.tables import TRANSFER_STATES, external_transfer
+from sync_server.people.asking import by_operator, person_of
 
 MAX_LISTED = 1_000
 
@@ -37,7 +39,7 @@ def list_(opener: Opener, state: str | None) -> None:
                 "kind": row.kind,
                 "amount_fen": row.amount_fen,
                 "state": row.state,
-                "state_zh": WORDS[row.state],
+                "state_zh": TRANSFER.words[row.state],
                 "reason": row.reason,
                 "attempts": row.attempts,
                 "provider_ref": row.provider_ref,
@@ -50,11 +52,38 @@ def list_(opener: Opener, state: str | None) -> None:
 @click.option("--reason", required=True, help="for the log of what operators did")
 @click.pass_obj
 def resume(opener: Opener, transfer_id: UUID, reason: str) -> None:
-    """Send a transfer again that lacked money, after the account was topped up."""
+    """Send a transfer again that lacked money or failed, after the account was topped up."""
     centre = opener()
     with centre.write() as connection:
         transfers.resume(connection, transfer_id, COMMAND_LINE, reason, centre.now_ms())
     click.echo(json.dumps({"id": str(transfer_id), "state": "CREATED"}))
+
+
+@transfer.command()
+@click.argument("transfer_id", metavar="ID", type=click.UUID)
+@click.option("--reason", required=True, help="what the other person and the log of operators are told")
+@by_operator
+@click.pass_obj
+def abandon(opener: Opener, /, transfer_id: UUID, reason: str, **who: Any) -> None:
+    """Ask that a payout or refund that cannot be made is given up. Another person confirms."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        request_id = abandoning.ask(connection, person, transfer_id, reason, centre.now_ms())
+    click.echo(json.dumps({"request": str(request_id), "state": "requested", "transfer": str(transfer_id)}))
+
+
+@transfer.command()
+@click.argument("request_id", metavar="REQUEST", type=click.UUID)
+@by_operator
+@click.pass_obj
+def confirm(opener: Opener, /, request_id: UUID, **who: Any) -> None:
+    """Confirm what another person asked for: the transfer is given up at once."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        transfer_id = abandoning.confirm(connection, person, request_id, centre.now_ms())
+    click.echo(json.dumps({"request": str(request_id), "state": "confirmed", "transfer": str(transfer_id)}))
 
 
 COMMANDS = (transfer,)

@@ -14,13 +14,15 @@ from typing import Protocol
 @dataclass(frozen=True)
 class Instruction:
     """Move this amount. CHARGE: from `account_ref` to the platform under its agreement; PAYOUT: the other way;
-    COLLECT: from a visitor at the provider's cashier, who has no account here."""
+    COLLECT: from a visitor at the provider's cashier, who has no account here; REFUND: back to whoever paid
+    `original_out_no`, in parts up to the whole."""
 
     kind: str
     out_no: str
     account_ref: str | None
     amount_fen: int
     title: str
+    original_out_no: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,10 @@ class Provider(Protocol):
 
     def query(self, out_no: str) -> Answer:
         """What became of a number."""
+        ...
+
+    def cancel(self, out_no: str) -> Answer:
+        """See to it that a number never moves money from now on, known or not: Refused, unless it did already."""
         ...
 
     def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | None:

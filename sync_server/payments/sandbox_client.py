@@ -68,11 +68,15 @@ class SandboxClient:
             "amount_fen": instruction.amount_fen,
             "title": instruction.title,
             "notice_url": self._notice_url,
+            "original": instruction.original_out_no,
         }
         return self._call(instruction.kind.lower(), instruction.out_no, body)
 
     def query(self, out_no: str) -> Answer:
         return self._call("query", out_no, {"app_id": self._app_id, "out_no": out_no})
+
+    def cancel(self, out_no: str) -> Answer:
+        return self._call("cancel", out_no, {"app_id": self._app_id, "out_no": out_no})
 
     def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
         try:

@@ -1,43 +1,51 @@
-"""The transfer machine T as a table (money.md §2.2): the code walks it, the docs print it, a test tries every cell."""
+"""The transfer machine T (money.md §2.2). An attempt at the provider walks the same rows from SENT on."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from sync_server.machines import Machine, Row
 
+OPEN = ("SENT", "UNKNOWN")
+"""The outcome of an attempt is open: no other may be made."""
+STOPPED = ("CREATED", "DEFINITE_FAIL", "INSUFFICIENT")
+"""Nothing is under way at the provider."""
 
-class Transition(NamedTuple):
-    """From any of these states, this event leads there."""
-
-    states: tuple[str, ...]
-    event: str
-    next: str
-
-
-TRANSITIONS = (
-    Transition(("CREATED", "DEFINITE_FAIL"), "send", "SENT"),
-    Transition(("SENT", "UNKNOWN"), "ok", "SUCCEEDED"),
-    Transition(("SENT", "UNKNOWN"), "waiting", "SENT"),
-    Transition(("SENT", "UNKNOWN"), "unclear", "UNKNOWN"),
-    Transition(("SENT", "UNKNOWN"), "not_known", "SENT"),  # sent again under the same number
-    Transition(("SENT", "UNKNOWN"), "refused", "DEFINITE_FAIL"),
-    Transition(("SENT", "UNKNOWN"), "insufficient", "INSUFFICIENT"),
-    Transition(("INSUFFICIENT",), "resume", "CREATED"),
+TRANSFER = Machine(
+    "transfer",
+    {
+        "CREATED": "待执行",
+        "SENT": "执行中",
+        "UNKNOWN": "待确认",
+        "SUCCEEDED": "成功",
+        "DEFINITE_FAIL": "失败待重试",
+        "INSUFFICIENT": "余额不足",
+        "VOID": "已撤销",
+    },
+    (
+        Row(
+            ("CREATED", "DEFINITE_FAIL"),
+            "send",
+            "SENT",
+            "no attempt is open, none succeeded after it was given up, its time is not over",
+            effects="the attempt `<transfer>-<n>` is committed before the call",
+        ),
+        Row(OPEN, "ok", "SUCCEEDED", "the amount is ours", "the pending transaction is posted"),
+        Row(OPEN, "waiting", "SENT", effects="asked again after a pause of 5 s to 1 h"),
+        Row(OPEN, "unclear", "UNKNOWN", effects="asked again after a pause of 5 s to 1 h"),
+        Row(OPEN, "not_known", "SENT", "its time is not over", effects="sent again under the same number"),
+        Row(OPEN, "refused", "DEFINITE_FAIL", effects="a new attempt after a pause; a visitor begins it anew"),
+        Row(OPEN, "insufficient", "INSUFFICIENT", effects="waits for a person"),
+        Row(("INSUFFICIENT", "DEFINITE_FAIL"), "resume", "CREATED", "a person, with a reason; its time is not over"),
+        Row(
+            STOPPED,
+            "abandon",
+            "VOID",
+            "an order's payment: its deadline is over; others: two persons",
+            "the pending transaction is void",
+        ),
+        Row(STOPPED, "late_ok", "SUCCEEDED", "the amount is ours", "the pending transaction is posted", "alarm"),
+        *(
+            Row((state,), "extra_ok", state, "the amount is ours", "P14, or P18 for an order that was closed", "alarm")
+            for state in ("SENT", "UNKNOWN", "SUCCEEDED", "VOID")
+        ),
+    ),
 )
-
-# state -> what people read
-WORDS = {
-    "CREATED": "待执行",
-    "SENT": "执行中",
-    "UNKNOWN": "待确认",
-    "SUCCEEDED": "成功",
-    "DEFINITE_FAIL": "失败待重试",
-    "INSUFFICIENT": "余额不足",
-}
-
-OPEN = ("SENT", "UNKNOWN")  # the outcome of an attempt is open: no other may be made
-EVENTS = tuple(dict.fromkeys(row.event for row in TRANSITIONS))
-
-
-def next_state(state: str, event: str) -> str | None:
-    """Where an event leads, or None where it has no place: then nothing changes."""
-    return next((row.next for row in TRANSITIONS if state in row.states and event == row.event), None)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sync_server.db import fen_column, id_column, link, metadata, ms_column, partial_unique, word_column
+from sync_server.db import fen_column, id_column, link, metadata, ms_column, partial_index, partial_unique, word_column
+from sync_server.payments.states import TRANSFER
 
-TRANSFER_KINDS = ("CHARGE", "COLLECT", "PAYOUT")
-TRANSFER_STATES = ("CREATED", "SENT", "UNKNOWN", "SUCCEEDED", "DEFINITE_FAIL", "INSUFFICIENT")
-ATTEMPT_STATES = ("SENT", "UNKNOWN", "SUCCEEDED", "DEFINITE_FAIL", "INSUFFICIENT")
+INCOMING = ("CHARGE", "COLLECT")
+"""An order's one payment; whatever else is moved goes out."""
+TRANSFER_KINDS = (*INCOMING, "PAYOUT", "REFUND")
+TRANSFER_STATES = tuple(TRANSFER.words)
+# EXTRA: succeeded after it was given up, beside another attempt or after its transfer had ended (P14, P18).
+ATTEMPT_STATES = ("SENT", "UNKNOWN", "SUCCEEDED", "DEFINITE_FAIL", "INSUFFICIENT", "EXTRA")
 
 external_transfer = sa.Table(
     "external_transfer",
@@ -16,11 +20,13 @@ external_transfer = sa.Table(
     id_column(),
     word_column("kind", TRANSFER_KINDS),
     sa.Column("subject_key", sa.String(100), nullable=False, unique=True),  # its ledger transaction: "payout:<payout>"
-    sa.Column("subject_id", sa.Uuid(), nullable=False, index=True),  # the order or payout it is for
+    sa.Column("subject_id", sa.Uuid(), nullable=False, index=True),  # the order, payout or item it is for
     link("party_id", "party.id", nullable=True, index=True),  # who pays or is paid; null: a visitor at the cashier
     sa.Column("account_ref", sa.String(64)),  # that party's account at the provider, frozen
     fen_column("amount_fen"),
     sa.Column("title", sa.String(100), nullable=False),  # what the payer or payee reads
+    sa.Column("original_out_no", sa.String(64)),  # REFUND: our number of the payment that it gives back
+    ms_column("expires_at_ms", nullable=True),  # from then on it is cancelled at the provider, and not sent again
     word_column("state", TRANSFER_STATES),
     sa.Column("reason", sa.String(200)),  # why it failed or is unknown, in the provider's words
     sa.Column("provider_ref", sa.String(64)),  # set with SUCCEEDED
@@ -46,4 +52,5 @@ transfer_attempt = sa.Table(
     ms_column("changed_at_ms"),
     partial_unique("uq_transfer_attempt_open", "transfer_id", where="state IN ('SENT', 'UNKNOWN')"),
     partial_unique("uq_transfer_attempt_succeeded", "transfer_id", where="state = 'SUCCEEDED'"),
+    partial_index("ix_transfer_attempt_extra", "transfer_id", where="state = 'EXTRA'"),
 )

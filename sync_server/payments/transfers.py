@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -22,6 +22,8 @@ from sync_server.centre import Centre
 from sync_server.db import derived_id, insert_new
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger import book
+from sync_server.ledger.accounts import Account
+from sync_server.ledger.tables import ledger_account, ledger_txn, posting
 from sync_server.payments.provider import (
     Answer,
     Instruction,
@@ -33,8 +35,8 @@ from sync_server.payments.provider import (
     Unclear,
     Waiting,
 )
-from sync_server.payments.states import OPEN, next_state
-from sync_server.payments.tables import external_transfer, transfer_attempt
+from sync_server.payments.states import OPEN, STOPPED, TRANSFER
+from sync_server.payments.tables import INCOMING, external_transfer, transfer_attempt
 
 JOB = "transfer"
 ACTOR = "system:transfers"
@@ -47,7 +49,10 @@ MAX_STEP_MS = 10_000  # none is begun later in a turn: a provider that lets us w
 
 @dataclass(frozen=True)
 class Request:
-    """A transfer to be made. `subject_key` names its ledger transaction ("payout:<payout>") and is unique."""
+    """A transfer to be made. `subject_key` names its ledger transaction ("payout:<payout>") and is unique.
+
+    A REFUND names the payment that it gives back. From `expires_at_ms` on it is not sent again.
+    """
 
     kind: str
     subject_key: str
@@ -57,6 +62,8 @@ class Request:
     amount_fen: int
     title: str
     legs: tuple[book.Leg, ...]
+    original_out_no: str | None = None
+    expires_at_ms: int | None = None
 
 
 def request(
@@ -88,6 +95,8 @@ def request(
             "account_ref": each.account_ref,
             "amount_fen": each.amount_fen,
             "title": each.title,
+            "original_out_no": each.original_out_no,
+            "expires_at_ms": each.expires_at_ms,
             "state": "CREATED",
             "created_at_ms": now_ms,
             "changed_at_ms": now_ms,
@@ -100,20 +109,46 @@ def request(
     ids = {}
     for row in connection.execute(query.where(external_transfer.c.subject_key.in_(keys))):
         ids[row.subject_key] = row.id
-        if row.state == "CREATED":
+        if TRANSFER.next(row.state, "send") is not None:
             outbox.promise(connection, JOB, row.id, now_ms + (CALLER_FIRST_MS if caller_sends else 0))
     return ids
 
 
 def resume(connection: Connection, transfer_id: UUID, actor: str, reason: str, now_ms: int) -> None:
-    """A person lets a transfer that lacked money go again, after the account was topped up."""
-    row = _locked(connection, transfer_id)
-    state = next_state(row.state, "resume")
-    if state is None:
-        raise NotAllowedError(f"transfer {transfer_id} is {row.state}: only one that lacked money can be resumed")
-    _set_transfer(connection, transfer_id, now_ms, state=state, reason=None)
+    """A person lets a transfer go again that lacked money or failed, after the account was topped up."""
+    begin_again(connection, transfer_id, now_ms)
     log.record(connection, now_ms, actor, "transfer.resume", str(transfer_id), {"reason": reason})
+
+
+def begin_again(connection: Connection, transfer_id: UUID, now_ms: int) -> None:
+    """Send a transfer anew that lacked money or definitely failed."""
+    row = _locked(connection, transfer_id)
+    state = TRANSFER.next(row.state, "resume")
+    if state is None:
+        raise NotAllowedError(f"transfer {transfer_id} is {row.state}: only one that failed can be resumed")
+    if _is_over(row, now_ms):
+        raise NotAllowedError(f"transfer {transfer_id} is too late: what it pays for was to be paid before")
+    _set_transfer(connection, transfer_id, now_ms, state=state, reason=None)
     outbox.promise(connection, JOB, transfer_id, now_ms)
+
+
+def expire(connection: Connection, transfer_id: UUID, at_ms: int) -> None:
+    """From this moment on a transfer is not sent again, and what is open of it then is cancelled at the provider."""
+    row = _locked(connection, transfer_id)
+    _set_transfer(connection, transfer_id, row.changed_at_ms, expires_at_ms=at_ms)
+    if row.state in OPEN:
+        outbox.promise(connection, JOB, transfer_id, at_ms)
+
+
+def abandon(connection: Connection, transfer_id: UUID, reason: str, actor: str, now_ms: int) -> sa.Row[Any]:
+    """Give up a transfer of which nothing is under way; its row as it was. The caller minds the guard of the table."""
+    row = _locked(connection, transfer_id)
+    state = TRANSFER.next(row.state, "abandon")
+    if state is None:
+        raise NotAllowedError(f"transfer {transfer_id} is {row.state}: only one that is not under way can be given up")
+    _set_transfer(connection, transfer_id, now_ms, state=state, reason=reason[:200])
+    book.resolve(connection, row.subject_key, False, now_ms, actor, now_ms)
+    return row
 
 
 def move_due(centre: Centre, provider: Provider) -> int:
@@ -141,50 +176,41 @@ def move_now(centre: Centre, provider: Provider, transfer_id: UUID) -> None:
 
 
 def move(centre: Centre, provider: Provider, job: outbox.Job) -> None:
-    """Do the next thing a leased transfer needs: send, ask, send again, or nothing more."""
+    """Do the next thing a leased transfer needs: send, ask, send again, cancel, or nothing more."""
     with centre.write() as connection:
         step = _next_step(connection, job.subject_id, centre.now_ms())
         if step is None:
             outbox.finish(connection, job, None)
             return
-    n, instruction, fresh = step
-    answer = provider.send(instruction) if fresh else provider.query(instruction.out_no)
-    if isinstance(answer, NotKnown):  # lost before it arrived: the same number again cannot move money twice
-        answer = provider.send(instruction)
+    answer = _call(provider, step)
     with centre.write() as connection:
         now_ms = centre.now_ms()
-        state = apply(connection, job.subject_id, n, answer, now_ms)
-        again = state in {"SENT", "UNKNOWN", "DEFINITE_FAIL", "CREATED"}
-        outbox.finish(connection, job, now_ms + retry_after_ms(job.attempts) if again else None, _reason(answer))
+        state = apply(connection, job.subject_id, step.n, answer, now_ms)
+        again_at_ms = _again_at_ms(state, step, now_ms, retry_after_ms(job.attempts))
+        outbox.finish(connection, job, again_at_ms, _reason(answer))
 
 
 def apply(connection: Connection, transfer_id: UUID, n: int, answer: Answer, now_ms: int) -> str:
     """Apply what the provider said about attempt `n`, in the caller's transaction; the transfer's state after it.
 
-    The same answer again changes nothing. An answer that contradicts a final one is written to the event log for a
-    person, and changes nothing either: money that moved is never un-moved here.
+    The same answer again changes nothing. Money that moved is never un-moved here: a success that nobody expected any
+    more ends the transfer where nothing else is under way, else it is booked as suspense; both are an alarm.
     """
     row = _locked(connection, transfer_id)
-    attempt = connection.execute(
-        sa.select(transfer_attempt).where(transfer_attempt.c.transfer_id == transfer_id, transfer_attempt.c.n == n)
-    ).one()
+    attempt = connection.execute(sa.select(transfer_attempt).where(_is_attempt(transfer_id, n))).one()
     if isinstance(answer, Succeeded) and answer.amount_fen != row.amount_fen:
         _alarm(connection, row, now_ms, f"attempt {n} is said to have moved {answer.amount_fen} fen")
         answer = Unclear(f"the provider names {answer.amount_fen} fen instead of {row.amount_fen}")
-    state = next_state(attempt.state, _EVENTS[type(answer)])
+    state = TRANSFER.next(attempt.state, _EVENTS[type(answer)]) if attempt.state in OPEN else None
     if state is None:
-        if isinstance(answer, Succeeded) and attempt.state != "SUCCEEDED":
-            _alarm(connection, row, now_ms, f"attempt {n} was {attempt.state} and now succeeded")
+        if isinstance(answer, Succeeded) and attempt.state in STOPPED:
+            return _succeeded_late(connection, row, attempt, answer.provider_ref, now_ms)
         return str(row.state)
     reference = answer.provider_ref if isinstance(answer, Succeeded) else None
     changes: dict[str, Any] = {"state": state, "reason": _reason(answer), "provider_ref": reference}
     if isinstance(answer, Waiting) and answer.pay_url:
         changes["pay_url"] = answer.pay_url
-    connection.execute(
-        transfer_attempt.update()
-        .where(transfer_attempt.c.transfer_id == transfer_id, transfer_attempt.c.n == n)
-        .values(**changes, changed_at_ms=now_ms)
-    )
+    _set_attempt(connection, transfer_id, n, now_ms, **changes)
     _set_transfer(connection, transfer_id, now_ms, state=state, reason=_reason(answer), provider_ref=reference)
     if state == "SUCCEEDED":
         book.resolve(connection, row.subject_key, True, now_ms, ACTOR, now_ms)
@@ -225,17 +251,28 @@ _EVENTS: dict[type[Answer], str] = {
 }
 
 
-def _next_step(connection: Connection, transfer_id: UUID, now_ms: int) -> tuple[int, Instruction, bool] | None:
-    """The attempt to be worked on and whether it is a fresh one; commits it before anything is sent."""
+class _Step(NamedTuple):
+    """The attempt to be worked on: a fresh one is sent, an open one asked for; an expired one is cancelled."""
+
+    n: int
+    instruction: Instruction
+    fresh: bool
+    expires_at_ms: int | None
+    expired: bool
+
+
+def _next_step(connection: Connection, transfer_id: UUID, now_ms: int) -> _Step | None:
+    """What is to be done now; commits a fresh attempt before anything is sent."""
     row = _locked(connection, transfer_id)
+    expired = _is_over(row, now_ms)
     if row.state in OPEN:
         query = sa.select(transfer_attempt.c.n, transfer_attempt.c.out_no)
         open_one = connection.execute(
             query.where(transfer_attempt.c.transfer_id == transfer_id, transfer_attempt.c.state.in_(OPEN))
         ).one()
-        return open_one.n, _instruction(row, open_one.out_no), False
-    state = next_state(row.state, "send")
-    if state is None:
+        return _Step(open_one.n, _instruction(row, open_one.out_no), False, row.expires_at_ms, expired)
+    state = TRANSFER.next(row.state, "send")
+    if state is None or expired or _has_extra(connection, transfer_id):
         return None
     n = row.attempts + 1
     out_no = f"{transfer_id.hex}-{n}"
@@ -245,11 +282,83 @@ def _next_step(connection: Connection, transfer_id: UUID, now_ms: int) -> tuple[
         )
     )
     _set_transfer(connection, transfer_id, now_ms, state=state, attempts=n)
-    return n, _instruction(row, out_no), True
+    return _Step(n, _instruction(row, out_no), True, row.expires_at_ms, expired)
+
+
+def _call(provider: Provider, step: _Step) -> Answer:
+    """One call to the provider, or two: lost before it arrived, the same number again cannot move money twice."""
+    if step.fresh:
+        return provider.send(step.instruction)
+    answer = provider.query(step.instruction.out_no)
+    if step.expired and isinstance(answer, NotKnown | Waiting):
+        return provider.cancel(step.instruction.out_no)
+    return provider.send(step.instruction) if isinstance(answer, NotKnown) else answer
+
+
+def _again_at_ms(state: str, step: _Step, now_ms: int, pause_ms: int) -> int | None:
+    """When the transfer wants attention next; None: never by itself. A visitor begins anew, nobody does it for them."""
+    goes_on = state in OPEN or state == "CREATED"
+    if state == "DEFINITE_FAIL":
+        goes_on = step.instruction.kind != "COLLECT" and not step.expired
+    if not goes_on:
+        return None
+    ends_first = step.expires_at_ms is not None and now_ms < step.expires_at_ms < now_ms + pause_ms
+    return step.expires_at_ms if ends_first else now_ms + pause_ms
+
+
+def _succeeded_late(connection: Connection, row: sa.Row[Any], attempt: sa.Row[Any], reference: str, now_ms: int) -> str:
+    """An attempt that was given up succeeded: the transfer with it where nothing is under way, else it is one too many.
+
+    What comes in for an order that was closed is left to `orders.closing`, which gives it back (P18).
+    """
+    if TRANSFER.next(row.state, "late_ok") is not None:
+        _set_attempt(connection, row.id, attempt.n, now_ms, state="SUCCEEDED", provider_ref=reference)
+        _set_transfer(connection, row.id, now_ms, state="SUCCEEDED", reason=None, provider_ref=reference)
+        book.resolve(connection, row.subject_key, True, now_ms, ACTOR, now_ms)
+        _alarm(connection, row, now_ms, f"attempt {attempt.n} was {attempt.state} and now succeeded")
+        return "SUCCEEDED"
+    _set_attempt(connection, row.id, attempt.n, now_ms, state="EXTRA", provider_ref=reference)
+    if row.state != "VOID" or row.kind not in INCOMING:
+        _book_suspense(connection, row, attempt.out_no, now_ms)
+        detail = {"attempt": attempt.out_no, "amount_fen": row.amount_fen}
+        log.record(connection, now_ms, ACTOR, "transfer.double_paid", str(row.id), detail)
+    return str(row.state)
+
+
+def _book_suspense(connection: Connection, row: sa.Row[Any], out_no: str, now_ms: int) -> None:
+    """P14: money moved that no transfer is for, on the clearing account that the transfer uses."""
+    clearing = connection.execute(
+        sa.select(ledger_account.c.code, posting.c.amount_fen)
+        .select_from(ledger_txn.join(posting).join(ledger_account))
+        .where(ledger_txn.c.txn_key == row.subject_key + book.PENDING_SUFFIX, ledger_account.c.code.startswith("10"))
+    ).one()
+    moved_fen = row.amount_fen if clearing.amount_fen > 0 else -row.amount_fen
+    sides = book.legs((Account(clearing.code), moved_fen), (Account("1310"), -moved_fen))
+    book.post(connection, [book.Txn(f"double:{out_no}", sides, now_ms, ACTOR)], now_ms)
+
+
+def _has_extra(connection: Connection, transfer_id: UUID) -> bool:
+    """Whether money moved under an attempt that was given up: another one would move it twice."""
+    extra = sa.text("transfer_attempt.state = 'EXTRA'")  # as ix_transfer_attempt_extra says
+    found = sa.select(transfer_attempt.c.n).where(transfer_attempt.c.transfer_id == transfer_id, extra)
+    return connection.scalar(found.limit(1)) is not None
+
+
+def _is_over(row: sa.Row[Any], now_ms: int) -> bool:
+    return row.expires_at_ms is not None and now_ms >= row.expires_at_ms
+
+
+def _is_attempt(transfer_id: UUID, n: int) -> sa.ColumnElement[bool]:
+    return sa.and_(transfer_attempt.c.transfer_id == transfer_id, transfer_attempt.c.n == n)
 
 
 def _instruction(row: sa.Row[Any], out_no: str) -> Instruction:
-    return Instruction(row.kind, out_no, row.account_ref, row.amount_fen, row.title)
+    return Instruction(row.kind, out_no, row.account_ref, row.amount_fen, row.title, row.original_out_no)
+
+
+def _set_attempt(connection: Connection, transfer_id: UUID, n: int, now_ms: int, **changes: Any) -> None:
+    mine = transfer_attempt.update().where(_is_attempt(transfer_id, n))
+    connection.execute(mine.values(**changes, changed_at_ms=now_ms))
 
 
 def _locked(connection: Connection, transfer_id: UUID) -> sa.Row[Any]:

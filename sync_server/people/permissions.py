@@ -30,6 +30,9 @@ class Permission(StrEnum):
     JOURNALS_RETIRE = "journals.retire"  # of two persons: wait no longer for what a lost gate may still hold
     JOURNALS_UNFREEZE = "journals.unfreeze"  # of two persons: settle a journal again that could not be true
     SETTLEMENT_VIEW = "settlement.view"
+    TRANSFERS_ABANDON = "transfers.abandon"  # of two persons: give up a payout or refund that cannot be made
+    ENTRIES_HONOUR = "entries.honour"  # pay a venue for an entry that another one or a refund came before
+    ORDERS_REFUND = "orders.refund"  # give a ticket's or an annual pass's money back, with a reason
     LEDGER_VIEW = "ledger.view"
     USERS_MANAGE = "users.manage"
     AUDIT_VIEW = "audit.view"
@@ -76,6 +79,8 @@ SEEDED_ROLES = (
                 Permission.JOURNALS_RETIRE,
                 Permission.JOURNALS_UNFREEZE,
                 Permission.SETTLEMENT_VIEW,
+                Permission.ORDERS_REFUND,
+                Permission.ENTRIES_HONOUR,
             }
         ),
     ),
@@ -91,6 +96,9 @@ SEEDED_ROLES = (
                 Permission.PRODUCTS_VIEW,
                 Permission.ENTRIES_VIEW,
                 Permission.SETTLEMENT_VIEW,
+                Permission.TRANSFERS_ABANDON,
+                Permission.ENTRIES_HONOUR,
+                Permission.ORDERS_REFUND,
                 Permission.JOURNALS_RETIRE,
                 Permission.JOURNALS_UNFREEZE,
                 Permission.LEDGER_VIEW,
@@ -100,5 +108,17 @@ SEEDED_ROLES = (
     Role("auditor", "审计员", "Auditor", "PLATFORM", frozenset({Permission.AUDIT_VIEW})),
 )
 
-ADDED_AFTER_0_2_0 = frozenset({Permission.JOURNALS_RETIRE, Permission.JOURNALS_UNFREEZE})
+ADDED_AFTER_0_2_0 = frozenset(
+    {
+        Permission.JOURNALS_RETIRE,
+        Permission.JOURNALS_UNFREEZE,
+        Permission.PRODUCTS_VIEW,
+        Permission.RULES_EDIT,
+        Permission.CALENDARS_VIEW,
+        Permission.CALENDARS_EDIT,
+        Permission.TRANSFERS_ABANDON,
+        Permission.ENTRIES_HONOUR,
+        Permission.ORDERS_REFUND,
+    }
+)
 """0.2.0 gave its roles all they hold here but these, and did not write down what it gave."""

@@ -1,4 +1,4 @@
-"""`sync-server inbox list | decide | alarms`: admissions that a person has to look at."""
+"""`sync-server inbox list | decide | honour | alarms`: admissions that a person has to look at."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
 from sync_server.errors import NotAllowedError
+from sync_server.people.asking import by_operator, person_of
 from sync_server.redemptions import decisions, inboxes
 from sync_server.redemptions.inboxes import Inbox, Side, Wanted
 from sync_server.redemptions.shares import unusual_shares
@@ -57,6 +58,21 @@ def decide(opener: Opener, entry_id: str, word: str, reason: str) -> None:
             decisions.reject(connection, redemption_id, reason, centre.now_ms(), COMMAND_LINE)
             outcome = None
     click.echo(json.dumps({"id": redemption_id.hex(), "decided": word, "outcome": outcome}))
+
+
+@inbox.command()
+@click.argument("entry_id", metavar="ID")
+@click.option("--reason", required=True, help="for the log of what operators did")
+@by_operator
+@click.pass_obj
+def honour(opener: Opener, /, entry_id: str, reason: str, **who: Any) -> None:
+    """Let a venue be paid for an entry that another one or a refund came before, out of the platform's own money."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        redemption_id = decisions.redemption_named(connection, entry_id)
+        decisions.honour(connection, person, redemption_id, reason, centre.now_ms())
+    click.echo(json.dumps({"id": redemption_id.hex(), "decided": "honour"}))
 
 
 @inbox.command()

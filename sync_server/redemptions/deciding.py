@@ -31,6 +31,7 @@ class OnItem:
     repeats: int = 0
     returned: int = 0
     given_back: int = 0
+    refund_asked: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,17 @@ def decide(
 
 
 def _right(shown: Shown, standing: Standing, phone: Phone | None, now_ms: int) -> Reason | None:
-    """From expired to not_bound; what was refunded or forfeited is revoked, whatever the pass says."""
+    """From expired to not_bound; what is refunded or forfeited is revoked, whatever the pass says."""
     retired = shown.rotating is not None and (phone is None or not phone.live)
     reason = entitlement.judge_right(standing.right, RETIRED_ISSUE if retired else shown.issue, now_ms)
-    if reason is None and standing.item is not None and standing.item.claim_kind not in (None, "REDEEM"):
-        return Reason.REVOKED
-    return reason
+    return Reason.REVOKED if reason is None and _is_given_back(standing.item) else reason
+
+
+def _is_given_back(item: OnItem | None) -> bool:
+    """Its money is the buyer's again, or is asked for and nothing ended it yet."""
+    if item is None:
+        return False
+    return item.refund_asked if item.claim_kind is None else item.claim_kind != "REDEEM"
 
 
 def _form(shown: Shown, standing: Standing, product: ProductDocument) -> Reason | None:

@@ -1,7 +1,8 @@
 """An operator's decision on an admission in an inbox: said once, with a reason, and what follows from it.
 
 Accepting an entry without proof counts it like a proven one, by the same claim and the same rules; settlement finds it
-there. Rejecting leaves an entry as it is: kept, counted as a visit, not paid.
+there. Honouring an entry that lost its item lets the venue be paid all the same, out of the platform's own money (P15).
+Rejecting leaves an entry as it is: kept, counted as a visit, not paid.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.approvals.approvals import Person
 from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.orders.claims import Claim, claim_items
+from sync_server.people.permissions import Permission
 from sync_server.redemptions.counting import lock_passes, settle_outcomes
 from sync_server.redemptions.inboxes import in_inbox
-from sync_server.redemptions.tables import decision, redemption
+from sync_server.redemptions.tables import HONOURABLE, decision, redemption
 from wire.messages import Outcome
 
 MAX_REASON_CHARACTERS = 200
@@ -32,6 +35,18 @@ def accept(connection: Connection, redemption_id: bytes, reason: str, now_ms: in
     detail = {"reason": reason, "outcome": outcome.name}
     record(connection, now_ms, actor, "redemption.accept", f"redemption:{redemption_id.hex()}", detail)
     return outcome
+
+
+def honour(connection: Connection, who: Person, redemption_id: bytes, reason: str, now_ms: int) -> None:
+    """Let a CONFLICT or LATE entry be paid: settlement finds it by this decision. Needs the permission for it."""
+    if not who.may(Permission.ENTRIES_HONOUR):
+        raise NotAllowedError(f"honouring needs the permission {Permission.ENTRIES_HONOUR}, which you do not have")
+    row = _open(connection, redemption_id)
+    if row.outcome not in HONOURABLE:
+        raise NotAllowedError(f"the entry is {row.outcome}: only one that came too late or second is honoured")
+    _decide(connection, redemption_id, "HONOURED", reason, now_ms, who.actor)
+    detail = {"reason": reason, "outcome": row.outcome}
+    record(connection, now_ms, who.actor, "redemption.honour", f"redemption:{redemption_id.hex()}", detail)
 
 
 def reject(connection: Connection, redemption_id: bytes, reason: str, now_ms: int, actor: str) -> None:

@@ -20,7 +20,7 @@ from sync_server.gates.registry import Device
 from sync_server.gates.tables import incarnation
 from sync_server.issuance.credentials import credential_hash, index_of, open_credential
 from sync_server.issuance.tables import credential, entitlement, holder_key, issued_pass, pass_token
-from sync_server.orders.tables import holder, item_claim
+from sync_server.orders.tables import holder, item_claim, refund_hold
 from sync_server.redemptions.deciding import OnItem, Standing
 from sync_server.redemptions.rulebook import VenueRules
 from sync_server.redemptions.shown import Phone, Shown
@@ -136,6 +136,7 @@ def _statement(how: Presentation, asks_who_left: bool) -> sa.Select[Any]:
         entitlement.c.pass_id.label("admitted_by"),
         entitlement.c.item_id,
         item_claim.c.kind.label("claim_kind"),
+        refund_hold.c.item_id.is_not(None).label("refund_asked"),
         holder.c.name_masked,
         *(column for column in used.c if column.name != "pass_id"),
     ]
@@ -146,6 +147,7 @@ def _statement(how: Presentation, asks_who_left: bool) -> sa.Select[Any]:
         .outerjoin(product, product.c.id == issued_pass.c.product_id)
         .outerjoin(entitlement, here)
         .outerjoin(item_claim, item_claim.c.item_id == entitlement.c.item_id)
+        .outerjoin(refund_hold, refund_hold.c.item_id == entitlement.c.item_id)
         .outerjoin(holder, holder.c.ticket_id == issued_pass.c.ticket_id)
         .outerjoin(used, used.c.pass_id == issued_pass.c.id)
     )
@@ -232,7 +234,8 @@ def _standing(
     row = rows[0]
     item = None
     if row.item_id is not None:
-        item = OnItem(row.item_id, row.claim_kind, row.repeats or 0, row.returned or 0, row.given_back or 0)
+        counts = (row.repeats or 0, row.returned or 0, row.given_back or 0)
+        item = OnItem(row.item_id, row.claim_kind, *counts, refund_asked=row.refund_asked)
     phones: tuple[Phone, ...] = ()
     if shown.rotating is not None:
         phones = tuple(Phone(each.generation, each.public, each.retired_at_ms is None) for each in rows if each.public)

@@ -16,7 +16,9 @@ from wire.messages import EntryKind, Outcome
 OUTCOMES = tuple(Outcome.__members__)
 ON_AN_ITEM = ("CLAIMED", "REPEAT", "RETURNED", "CONFLICT", "LATE")
 """Outcomes of proven admissions on an item: the claim on it, and their order in time, tell them apart."""
-DECISIONS = ("ACCEPTED", "REJECTED")
+DECISIONS = ("ACCEPTED", "REJECTED", "HONOURED")
+HONOURABLE = ("CONFLICT", "LATE")
+"""Outcomes of proven admissions that lost their item: an operator may let the venue be paid all the same (P15)."""
 
 
 def _journal_columns() -> tuple[sa.Column[bytes], sa.Column[bytes], sa.Column[int]]:

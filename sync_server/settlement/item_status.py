@@ -1,4 +1,4 @@
-"""What an item shows: usage × money, derived from its claim and its payout, never stored (money.md §2.3)."""
+"""What an item shows: its state of `settlement.item_states`, derived from its claim, hold, payout and refund."""
 
 from __future__ import annotations
 
@@ -8,50 +8,83 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.orders.tables import holder, item_claim, order_item, ticket
+from sync_server.orders.claims import EXPIRED
+from sync_server.orders.tables import holder, item_claim, order_item, refund_hold, ticket
+from sync_server.payments.states import OPEN
 from sync_server.payments.tables import external_transfer
 from sync_server.settlement.tables import payout, payout_line
 
-# What people read; usage and money are independent words of one item.
-USAGE_WORDS = {"INACTIVE": "待激活", "READY": "待游玩", "USED": "已游玩"}
-MONEY_WORDS = {
-    "HELD": "待处理",
-    "DUE": "待结算",
-    "SETTLING": "结算中",
-    "SETTLE_FAILED": "结算失败",
-    "SETTLED": "已结算",
-}
+paid_out = external_transfer.alias("paid_out")
+paid_back = external_transfer.alias("paid_back")
 
 
 class ItemStatus(NamedTuple):
-    """One item of an issued order. `reason` says why a payout failed."""
+    """One item of an issued order. `reason` says why its payout or refund failed."""
 
     item_id: UUID
     ticket_id: UUID
     venue_id: UUID
     usage: str
     money: str
+    refund_asked: bool
     used_at_ms: int | None
     reason: str | None
 
+    @property
+    def state(self) -> str:
+        """As `item_states.ITEM` names it."""
+        return " ".join([self.usage, self.money, *(["hold"] if self.refund_asked else [])])
+
 
 def usage_expression() -> sa.ColumnElement[str]:
-    """Over order_item joined with its claim and holder (see `statuses_of`)."""
+    """Over order_item joined with its claim and holder (see `joined`)."""
     return sa.case(
         (item_claim.c.kind == "REDEEM", "USED"),
+        (item_claim.c.ref == EXPIRED, "EXPIRED"),
+        (item_claim.c.item_id.is_not(None), "CANCELLED"),
         (holder.c.ticket_id.is_not(None), "READY"),
         else_="INACTIVE",
     )
 
 
 def money_expression() -> sa.ColumnElement[str]:
-    """Over order_item joined with its claim, payout and transfer (see `statuses_of`)."""
+    """Over order_item joined with its claim, payout, transfer and refund (see `joined`)."""
     return sa.case(
         (item_claim.c.item_id.is_(None), "HELD"),
+        (item_claim.c.kind == "FORFEIT", "FORFEIT"),
+        (item_claim.c.kind == "REFUND", _refund_expression()),
         (payout.c.state == "PAID", "SETTLED"),
         (payout.c.state == "FAILED", "SETTLE_FAILED"),
-        (external_transfer.c.state.in_(("SENT", "UNKNOWN", "SUCCEEDED")), "SETTLING"),
+        (paid_out.c.state.in_((*OPEN, "SUCCEEDED")), "SETTLING"),
         else_="DUE",
+    )
+
+
+def _refund_expression() -> sa.ColumnElement[str]:
+    """Failed from the first definite failure on, until it gets through."""
+    tried = sa.case((paid_back.c.state.in_(OPEN), paid_back.c.attempts - 1), else_=paid_back.c.attempts)
+    return sa.case(
+        (paid_back.c.state == "SUCCEEDED", "REFUNDED"),
+        (sa.or_(tried > 0, paid_back.c.state == "VOID"), "REFUND_FAILED"),
+        (paid_back.c.state.in_(OPEN), "REFUNDING"),
+        else_="REFUND_DUE",
+    )
+
+
+def joined() -> sa.FromClause:
+    """order_item with all that its state is derived from."""
+    line = sa.and_(payout_line.c.item_id == order_item.c.id, payout_line.c.kind == "REDEEM")
+    refund = sa.and_(paid_back.c.subject_id == order_item.c.id, paid_back.c.kind == "REFUND")
+    asked = sa.and_(refund_hold.c.item_id == order_item.c.id, refund_hold.c.ended_as.is_(None))
+    return (
+        order_item.join(ticket, ticket.c.id == order_item.c.ticket_id)
+        .outerjoin(holder, holder.c.ticket_id == ticket.c.id)
+        .outerjoin(item_claim, item_claim.c.item_id == order_item.c.id)
+        .outerjoin(refund_hold, asked)
+        .outerjoin(payout_line, line)
+        .outerjoin(payout, payout.c.id == payout_line.c.payout_id)
+        .outerjoin(paid_out, paid_out.c.id == payout.c.transfer_id)
+        .outerjoin(paid_back, refund)
     )
 
 
@@ -64,17 +97,11 @@ def statuses_of(connection: Connection, order_id: UUID) -> list[ItemStatus]:
             order_item.c.venue_id,
             usage_expression(),
             money_expression(),
-            item_claim.c.at_ms,
-            external_transfer.c.reason,
+            sa.and_(refund_hold.c.item_id.is_not(None), item_claim.c.item_id.is_(None)),
+            sa.case((item_claim.c.kind == "REDEEM", item_claim.c.at_ms)),
+            sa.func.coalesce(paid_out.c.reason, paid_back.c.reason),
         )
-        .select_from(
-            order_item.join(ticket, ticket.c.id == order_item.c.ticket_id)
-            .outerjoin(holder, holder.c.ticket_id == ticket.c.id)
-            .outerjoin(item_claim, item_claim.c.item_id == order_item.c.id)
-            .outerjoin(payout_line, payout_line.c.item_id == order_item.c.id)
-            .outerjoin(payout, payout.c.id == payout_line.c.payout_id)
-            .outerjoin(external_transfer, external_transfer.c.id == payout.c.transfer_id)
-        )
+        .select_from(joined())
         .where(ticket.c.order_id == order_id)
         .order_by(ticket.c.seq, order_item.c.venue_id)
     )

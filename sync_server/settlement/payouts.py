@@ -7,18 +7,17 @@ import sqlalchemy as sa
 from sync_server.centre import Centre
 from sync_server.db import exclusive
 from sync_server.payments.tables import external_transfer
+from sync_server.settlement.payout_states import EVENTS, PAYOUT
 from sync_server.settlement.tables import payout
 
 ACTOR = "system:settlement"
 MAX_PER_STEP = 500
 
-# (payout state, transfer state) -> the payout's next state (money.md §2.4): failed from the first definite failure on,
-# until a later attempt pays it; an unknown outcome changes nothing.
 TRANSITIONS = {
-    ("SEALED", "SUCCEEDED"): "PAID",
-    ("FAILED", "SUCCEEDED"): "PAID",
-    ("SEALED", "DEFINITE_FAIL"): "FAILED",
-    ("SEALED", "INSUFFICIENT"): "FAILED",
+    (state, told): after
+    for state in PAYOUT.words
+    for told, event in EVENTS.items()
+    if (after := PAYOUT.next(state, event)) is not None
 }
 
 

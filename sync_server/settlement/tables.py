@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sync_server.db import fen_column, id_column, link, metadata, ms_column, word_column
+from sync_server.db import fen_column, id_column, link, metadata, ms_column, partial_unique, word_column
+from sync_server.settlement.payout_states import PAYOUT
 
-PAYOUT_STATES = ("SEALED", "PAID", "FAILED")
+PAYOUT_STATES = tuple(PAYOUT.words)
+LINE_KINDS = ("REDEEM", "HONOUR")
+"""The entry that ended the item, or one that lost it and that an operator lets be paid all the same (P15)."""
 
 payout = sa.Table(
     "payout",
@@ -32,10 +35,12 @@ payout_line = sa.Table(
     "payout_line",
     metadata,
     sa.Column("redemption_id", sa.LargeBinary(16), sa.ForeignKey("redemption.id"), primary_key=True),
-    link("item_id", "order_item.id", unique=True),
+    word_column("kind", LINE_KINDS, server_default="REDEEM"),
+    link("item_id", "order_item.id", index=True),
     link("payout_id", "payout.id", index=True),
     fen_column("gross_fen"),  # venue price
     fen_column("fee_fen"),
     fen_column("net_fen"),
+    partial_unique("uq_payout_line_redeemed", "item_id", where="kind = 'REDEEM'"),
     sa.CheckConstraint("gross_fen - fee_fen = net_fen AND net_fen >= 0 AND fee_fen >= 0", name="net"),
 )

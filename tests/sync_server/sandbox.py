@@ -23,7 +23,7 @@ from sync_server.checks import flaws_of
 from sync_server.crypto import public_key_of
 from sync_server.db import insert_new, new_id
 from sync_server.gates.tables import device
-from sync_server.orders import paying, placing, progress
+from sync_server.orders import closing, paying, placing, progress
 from sync_server.orders.claims import Claim, claim_items
 from sync_server.orders.tables import order, order_item, ticket
 from sync_server.parties.parties import NewParty, add_party
@@ -31,10 +31,17 @@ from sync_server.payments.sandbox_client import SandboxClient, client_of
 from sync_server.payments.transfers import move_due
 from sync_server.redemptions.tables import entry, redemption
 from sync_server.settlement.clearing import clear_redemptions
+from sync_server.settlement.expiring import expire_items
+from sync_server.settlement.finishing import close_refunded
+from sync_server.settlement.pass_refunds import follow_pass_refunds, refund_failed_issues
 from sync_server.settlement.payouts import follow_transfers
+from sync_server.settlement.refunding import confirm_refunds
+from wire import moments
 from wire.messages import EntryKind
 
 CONTROL_TOKEN = "control"
+WEEK_MINUTES = 7 * 24 * 60
+YEAR_MINUTES = 365 * 24 * 60  # so long a ticket may be paid: tests that try a provider for days are not about deadlines
 POLL_S = 0.02  # how long a stop may take
 
 
@@ -97,7 +104,10 @@ class World:
             distributor = NewParty("DISTRIBUTOR", "3001", "旅行社", "Travel", "distributor")
             self.venue = add_party(connection, venue, "Asia/Shanghai", now_ms)
             self.distributor = add_party(connection, distributor, "Asia/Shanghai", now_ms)
-            single = products.NewProduct("SINGLE", "单票", "Ticket", 5200, {self.venue: 5000}, 7, total=1)
+            prices = {self.venue: 5000}
+            single = products.NewProduct(
+                "SINGLE", "单票", "Ticket", 5200, prices, 7, total=1, pay_deadline_min=YEAR_MINUTES
+            )
             annual = products.NewProduct("PASS", "年票", "Pass", 19800, {self.venue: 0}, 365, holder_required=True)
             self.single = products.add_product(connection, single, now_ms)
             self.annual = products.add_product(connection, annual, now_ms)
@@ -119,19 +129,27 @@ class World:
         return placed.order_id
 
     def issue(self) -> None:
-        """What the issuance step does to the order (its own tests try it whole)."""
+        """What the issuance step does to the order (its own tests try it whole): valid for a week from now."""
+        now = moments.minute_floor(self.centre.now_ms())
         with self.centre.write() as connection:
             for row in progress.orders_to_issue(connection):
-                progress.mark_issued(connection, row.id, 1000, 9000, self.centre.now_ms())
+                progress.mark_issued(connection, row.id, now, now + WEEK_MINUTES, self.centre.now_ms())
 
     def turn(self) -> None:
         """The worker's money steps once, and the issuing between them."""
         move_due(self.centre, self.client)
         progress.take_payments(self.centre)
+        closing.close_unpaid(self.centre)
+        closing.give_back_late_payments(self.centre)
         self.issue()
         clear_redemptions(self.centre)
+        confirm_refunds(self.centre)
+        expire_items(self.centre)
+        refund_failed_issues(self.centre)
         move_due(self.centre, self.client)
         follow_transfers(self.centre)
+        follow_pass_refunds(self.centre)
+        close_refunded(self.centre)
 
     def items(self, order_id: UUID) -> list[UUID]:
         query = (

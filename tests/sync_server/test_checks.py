@@ -33,11 +33,20 @@ def test_an_untouched_centre_has_no_flaw(world: World) -> None:
         assert money_flaws(connection) == []
 
 
+CHARGE = sa.select(ledger_txn.c.id).where(ledger_txn.c.txn_key.like("charge:%")).limit(1).scalar_subquery()
+
 PLANTED: list[tuple[str, str, sa.sql.dml.UpdateBase]] = [
     ("I1", "postings sum", posting.update().where(posting.c.leg == 0).values(amount_fen=1)),
     ("I1", "without postings", posting.delete()),
     ("I2", "totals", ledger_account.update().values(credits_posted_fen=ledger_account.c.credits_posted_fen + 1)),
-    ("I13", "holds the claim", item_claim.update().values(kind="FORFEIT")),
+    ("I13", "holds the claim", item_claim.update().values(kind="FORFEIT", ref="expired")),
+    ("I4", "money goes back", item_claim.update().values(kind="REFUND", ref="requested")),
+    ("I10", "holds back no margin", order.update().values(state="COMPLETED")),
+    ("I10", "completed when every item ended", order.update().values(state="COMPLETED")),
+    ("I6", "could still succeed", order.update().values(state="CLOSED_UNPAID", paid_fen=0)),
+    ("I12", "void in the book", external_transfer.update().values(state="VOID", provider_ref=None)),
+    ("I12", "moved beside a transfer", transfer_attempt.update().values(state="EXTRA")),
+    ("I18", "undoes exactly", ledger_txn.update().where(ledger_txn.c.txn_key.like("redeem:%")).values(reverses=CHARGE)),
     ("I4", "payout line", redemption.update().values(outcome="REPEAT")),
     ("I5", "sum of its lines", payout.update().values(total_fen=1)),
     ("I5", "payable", ledger_account.update().where(ledger_account.c.code == "2210").values(debits_posted_fen=9)),
@@ -59,6 +68,7 @@ def test_a_planted_flaw_is_named(world: World, name: str, rule: str, statement: 
     with world.centre.write() as connection:
         without_triggers(connection, posting)
         without_triggers(connection, item_claim)
+        without_triggers(connection, ledger_txn)
         connection.execute(statement)
         flaws = flaws_of(connection)
     found = [flaw for flaw in flaws if flaw.startswith(f"{name} (") and rule in flaw.split("):")[0]]

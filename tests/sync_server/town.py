@@ -27,7 +27,7 @@ from sync_server.orders.progress import take_payments
 from sync_server.orders.tables import ticket
 from sync_server.parties.parties import NewParty, add_party
 from sync_server.payments import transfers
-from sync_server.payments.provider import Instruction, NotKnown, Succeeded
+from sync_server.payments.provider import Instruction, NotKnown, Refused, Succeeded
 from sync_server.redemptions.ingest import take_in
 from tests.sync_server.conftest import START_MS, Clock
 from wire import signing
@@ -75,6 +75,9 @@ class OpenHanded:
 
     def query(self, out_no: str) -> NotKnown:
         return NotKnown()
+
+    def cancel(self, out_no: str) -> Refused:
+        return Refused("cancelled")
 
     def read_notice(self, headers: Mapping[str, str], body: bytes) -> None:
         """It never speaks unasked."""

@@ -14,6 +14,16 @@ depends_on = None
 def upgrade() -> None:
     """From '0001' to '0002'."""
     op.create_table(
+        "setback",
+        sa.Column("step", sa.String(length=64), nullable=False),
+        sa.Column("subject", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False),
+        sa.Column("first_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("again_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("step", "subject", name=op.f("pk_setback")),
+    )
+    op.create_table(
         "tls_pin",
         sa.Column("key_hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("ca", sa.LargeBinary(), nullable=True),
@@ -268,13 +278,41 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "refund_hold",
+        sa.Column("item_id", sa.Uuid(), nullable=False),
+        sa.Column("requested_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("requested_by", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("deadline_ms", sa.BigInteger(), nullable=False),
+        sa.Column("list_epoch", sa.Integer(), nullable=True),
+        sa.Column("list_version", sa.BigInteger(), nullable=True),
+        sa.Column("ended_as", sa.String(length=32), nullable=True),
+        sa.Column("ended_at_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("ended_as IN ('CONFIRMED', 'REFUSED')", name=op.f("ck_refund_hold_ended_as_word_abf2e5")),
+        sa.CheckConstraint("(ended_as IS NULL) = (ended_at_ms IS NULL)", name=op.f("ck_refund_hold_ended")),
+        sa.CheckConstraint("(list_epoch IS NULL) = (list_version IS NULL)", name=op.f("ck_refund_hold_list")),
+        sa.ForeignKeyConstraint(["item_id"], ["order_item.id"], name=op.f("fk_refund_hold_item_id")),
+        sa.PrimaryKeyConstraint("item_id", name=op.f("pk_refund_hold")),
+    )
+    with op.batch_alter_table("refund_hold", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_refund_hold_open",
+            ["requested_at_ms"],
+            unique=False,
+            sqlite_where=sa.text("ended_as IS NULL"),
+            postgresql_where=sa.text("ended_as IS NULL"),
+        )
+
+    op.create_table(
         "redemption_decision",
         sa.Column("redemption_id", sa.LargeBinary(length=16), nullable=False),
         sa.Column("word", sa.String(length=32), nullable=False),
         sa.Column("reason", sa.String(length=200), nullable=False),
         sa.Column("decided_by", sa.String(length=64), nullable=False),
         sa.Column("decided_at_ms", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("word IN ('ACCEPTED', 'REJECTED')", name=op.f("ck_redemption_decision_word_word_9dce16")),
+        sa.CheckConstraint(
+            "word IN ('ACCEPTED', 'REJECTED', 'HONOURED')", name=op.f("ck_redemption_decision_word_word_8024d0")
+        ),
         sa.ForeignKeyConstraint(
             ["redemption_id"], ["redemption.id"], name=op.f("fk_redemption_decision_redemption_id")
         ),
@@ -301,12 +339,14 @@ def upgrade() -> None:
         batch_op.create_check_constraint(batch_op.f("ck_event_chain_one"), "id = 1")
 
     with op.batch_alter_table("external_transfer", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("original_out_no", sa.String(length=64), nullable=True))
+        batch_op.add_column(sa.Column("expires_at_ms", sa.BigInteger(), nullable=True))
         batch_op.create_check_constraint(
-            batch_op.f("ck_external_transfer_kind_word_e459f6"), "kind IN ('CHARGE', 'COLLECT', 'PAYOUT')"
+            batch_op.f("ck_external_transfer_kind_word_d295da"), "kind IN ('CHARGE', 'COLLECT', 'PAYOUT', 'REFUND')"
         )
         batch_op.create_check_constraint(
-            batch_op.f("ck_external_transfer_state_word_7a97fa"),
-            "state IN ('CREATED', 'SENT', 'UNKNOWN', 'SUCCEEDED', 'DEFINITE_FAIL', 'INSUFFICIENT')",
+            batch_op.f("ck_external_transfer_state_word_ec9f33"),
+            "state IN ('CREATED', 'SENT', 'UNKNOWN', 'SUCCEEDED', 'DEFINITE_FAIL', 'INSUFFICIENT', 'VOID')",
         )
 
     with op.batch_alter_table("fee_rule", schema=None) as batch_op:
@@ -347,6 +387,10 @@ def upgrade() -> None:
         batch_op.create_check_constraint(
             batch_op.f("ck_item_claim_kind_word_24596f"), "kind IN ('REDEEM', 'REFUND', 'FORFEIT')"
         )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_item_claim_ref"),
+            "kind = 'REDEEM' OR ref = 'expired' OR (kind = 'REFUND' AND ref = 'requested')",
+        )
 
     with op.batch_alter_table("ledger_account", schema=None) as batch_op:
         batch_op.create_check_constraint(
@@ -361,11 +405,35 @@ def upgrade() -> None:
         batch_op.create_check_constraint(batch_op.f("ck_operator_state_word_cb691e"), "state IN ('ACTIVE', 'DISABLED')")
 
     with op.batch_alter_table("order", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("cancelled_at_ms", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("breakage", sa.Boolean(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("first_end", sa.Integer(), nullable=True))
+        batch_op.create_index(
+            "ix_order_all_ended",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("state = 'ISSUED' AND kind = 'TICKET' AND first_end IS NULL"),
+            postgresql_where=sa.text("state = 'ISSUED' AND kind = 'TICKET' AND first_end IS NULL"),
+        )
+        batch_op.create_index(
+            "ix_order_first_end",
+            ["first_end"],
+            unique=False,
+            sqlite_where=sa.text("first_end IS NOT NULL"),
+            postgresql_where=sa.text("first_end IS NOT NULL"),
+        )
         batch_op.create_check_constraint(batch_op.f("ck_order_hold_word_d97334"), "hold IN ('INSUFFICIENT')")
         batch_op.create_check_constraint(batch_op.f("ck_order_kind_word_528049"), "kind IN ('TICKET', 'PASS')")
         batch_op.create_check_constraint(
-            batch_op.f("ck_order_state_word_ac93b5"),
-            "state IN ('PENDING_PAYMENT', 'PAID', 'ISSUING', 'ISSUED', 'COMPLETED')",
+            batch_op.f("ck_order_state_word_7651d5"),
+            "state IN ('PENDING_PAYMENT', 'PAID', 'ISSUED', 'COMPLETED', 'CLOSED_UNPAID', 'CLOSED_REFUNDED', 'PAY_FAILED', 'CANCELLED', 'TIMED_OUT', 'ISSUING', 'ISSUE_FAILED', 'REFUNDING', 'REFUNDED', 'REFUND_FAILED')",
+        )
+
+    with op.batch_alter_table("order_item", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("on_expiry", sa.String(length=32), server_default="REFUND", nullable=False))
+        batch_op.add_column(sa.Column("refundable", sa.Boolean(), server_default="1", nullable=False))
+        batch_op.create_check_constraint(
+            batch_op.f("ck_order_item_on_expiry_word_801f32"), "on_expiry IN ('REFUND', 'FORFEIT')"
         )
 
     with op.batch_alter_table("outbox", schema=None) as batch_op:
@@ -399,6 +467,19 @@ def upgrade() -> None:
             batch_op.f("ck_payout_state_word_41dbc1"), "state IN ('SEALED', 'PAID', 'FAILED')"
         )
 
+    with op.batch_alter_table("payout_line", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("kind", sa.String(length=32), server_default="REDEEM", nullable=False))
+        batch_op.drop_constraint(batch_op.f("uq_payout_line_item_id"), type_="unique")
+        batch_op.create_index(batch_op.f("ix_payout_line_item_id"), ["item_id"], unique=False)
+        batch_op.create_index(
+            "uq_payout_line_redeemed",
+            ["item_id"],
+            unique=True,
+            sqlite_where=sa.text("kind = 'REDEEM'"),
+            postgresql_where=sa.text("kind = 'REDEEM'"),
+        )
+        batch_op.create_check_constraint(batch_op.f("ck_payout_line_kind_word_82c5f1"), "kind IN ('REDEEM', 'HONOUR')")
+
     with op.batch_alter_table("posting", schema=None) as batch_op:
         batch_op.create_check_constraint(
             batch_op.f("ck_posting_layer_word_265a6f"), "layer IN ('posted', 'pending', 'resolved')"
@@ -406,7 +487,12 @@ def upgrade() -> None:
 
     with op.batch_alter_table("product", schema=None) as batch_op:
         batch_op.add_column(sa.Column("sale", sa.String(length=32), server_default="ON_SALE", nullable=False))
+        batch_op.add_column(sa.Column("on_expiry", sa.String(length=32), server_default="REFUND", nullable=False))
+        batch_op.add_column(sa.Column("refundable", sa.Boolean(), server_default="1", nullable=False))
         batch_op.create_check_constraint(batch_op.f("ck_product_kind_word_d96f71"), "kind IN ('PASS', 'SINGLE')")
+        batch_op.create_check_constraint(
+            batch_op.f("ck_product_on_expiry_word_801f32"), "on_expiry IN ('REFUND', 'FORFEIT')"
+        )
         batch_op.create_check_constraint(batch_op.f("ck_product_sale_word_2ff7be"), "sale IN ('ON_SALE', 'OFF_SALE')")
 
     with op.batch_alter_table("receipt", schema=None) as batch_op:
@@ -450,9 +536,16 @@ def upgrade() -> None:
         )
 
     with op.batch_alter_table("transfer_attempt", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_transfer_attempt_extra",
+            ["transfer_id"],
+            unique=False,
+            sqlite_where=sa.text("state = 'EXTRA'"),
+            postgresql_where=sa.text("state = 'EXTRA'"),
+        )
         batch_op.create_check_constraint(
-            batch_op.f("ck_transfer_attempt_state_word_ed78dc"),
-            "state IN ('SENT', 'UNKNOWN', 'SUCCEEDED', 'DEFINITE_FAIL', 'INSUFFICIENT')",
+            batch_op.f("ck_transfer_attempt_state_word_3e9d78"),
+            "state IN ('SENT', 'UNKNOWN', 'SUCCEEDED', 'DEFINITE_FAIL', 'INSUFFICIENT', 'EXTRA')",
         )
 
     with op.batch_alter_table("venue", schema=None) as batch_op:

@@ -17,12 +17,12 @@ from sync_server.admin.action_words import ACTION_WORDS
 from sync_server.admin.reason_words import REASON_WORDS
 from sync_server.admin.words import CHIPS, ORDER_EVENT_WORDS
 from sync_server.gates.tables import DEVICE_STATES
-from sync_server.issuance.tables import PASS_STATUSES
-from sync_server.orders.states import TRANSITIONS, WORDS
-from sync_server.payments.states import WORDS as TRANSFER_WORDS
+from sync_server.issuance.pass_states import PASS
+from sync_server.orders.states import MACHINES, WORDS
+from sync_server.payments.states import TRANSFER
 from sync_server.redemptions.tables import OUTCOMES
-from sync_server.settlement.item_status import MONEY_WORDS, USAGE_WORDS
-from sync_server.settlement.tables import PAYOUT_STATES
+from sync_server.settlement.item_states import MONEY_WORDS, USAGE_WORDS
+from sync_server.settlement.payout_states import PAYOUT
 from tests.sync_server.admin.conftest import SignedInAs
 from tests.sync_server.admin.forms import send
 from wire.reasons import Reason
@@ -85,13 +85,17 @@ def test_the_catalogue_needs_no_compiled_file_beside_it() -> None:
 def test_the_words_of_states_are_those_of_the_model() -> None:
     for (kind, state), word in WORDS.items():
         assert str(CHIPS[kind][state].word) == word
-    for family, words in (("transfer", TRANSFER_WORDS), ("usage", USAGE_WORDS), ("money", MONEY_WORDS)):
+    for family, words in (
+        ("transfer", TRANSFER.words),
+        ("usage", USAGE_WORDS),
+        ("money", MONEY_WORDS),
+        ("pass", PASS.words),
+        ("payout", PAYOUT.words),
+    ):
         assert {state: str(chip.word) for state, chip in CHIPS[family].items()} == words
     assert set(OUTCOMES) <= set(CHIPS["redemption"])
-    assert set(PAYOUT_STATES) == set(CHIPS["payout"])
-    assert set(PASS_STATUSES) <= set(CHIPS["pass"])
     assert set(DEVICE_STATES) - {"active"} <= set(CHIPS["gate"])
-    assert {row.event for row in TRANSITIONS} <= set(ORDER_EVENT_WORDS)
+    assert {event for machine in MACHINES.values() for event in machine.events} <= set(ORDER_EVENT_WORDS)
     assert set(REASON_WORDS) == set(Reason)
 
 

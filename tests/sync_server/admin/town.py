@@ -65,6 +65,9 @@ class Bank:
     def query(self, out_no: str) -> Answer:
         return next(self._paid(one) for one in self.sent if one.out_no == out_no)
 
+    def cancel(self, out_no: str) -> Answer:
+        return Refused("cancelled")
+
     def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
         return None
 

@@ -205,7 +205,7 @@ def test_a_refunded_ticket_is_revoked(town: Town, device: Handheld) -> None:
     [sold] = town.sell("single")
     with town.centre.write() as connection:
         item = connection.execute(sa.text("SELECT item_id FROM entitlement")).scalar_one()
-        row = {"item_id": item, "kind": "REFUND", "ref": "refund", "at": START_MS}
+        row = {"item_id": item, "kind": "REFUND", "ref": "requested", "at": START_MS}
         connection.execute(sa.text("INSERT INTO item_claim VALUES (:item_id, :kind, :ref, :at, :at)"), row)
     assert device.show(sold.token).reason is Reason.REVOKED
     assert outcomes(town) == []

@@ -17,7 +17,8 @@ from sync_server.catalog.tables import product
 from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.issuance.issuing import IssuanceError, issue_paid_orders, new_number
-from sync_server.issuance.passes import MOVES, change_status, find_pass, token_of
+from sync_server.issuance.pass_states import MOVES
+from sync_server.issuance.passes import change_status, find_pass, token_of
 from sync_server.issuance.qr import qr_svg
 from sync_server.issuance.tables import PASS_STATUSES, entitlement, issued_pass
 from sync_server.keys import key_set

@@ -139,7 +139,7 @@ def test_a_distributor_without_money_is_resumed_by_a_person(selling: Installatio
     transfer_id = json.loads(lacking)["id"]
     sandbox.book.top_up("distributor-bianjing", 1_000_000)
     selling.run("transfer", "resume", transfer_id, "--reason", "topped up")
-    assert "only one that lacked money" in selling.run("transfer", "resume", transfer_id, "--reason", "again", code=1)
+    assert "only one that failed" in selling.run("transfer", "resume", transfer_id, "--reason", "again", code=1)
     selling.run("worker", "--once")
     assert json.loads(selling.run("order", "show", placed["number"]))["state"] == "ISSUED"
 

@@ -51,6 +51,9 @@ class ScriptedProvider:
     def query(self, out_no: str) -> Answer:
         return self._next("query", out_no)
 
+    def cancel(self, out_no: str) -> Answer:
+        return self._next("cancel", out_no)
+
     def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
         raise AssertionError("nobody sends notices here")
 
@@ -128,13 +131,18 @@ def test_another_amount_is_not_believed_and_is_an_alarm(world: World, clock: Clo
     assert transfer_row(world).state == "SUCCEEDED"
 
 
-def test_success_after_a_definite_failure_is_an_alarm_and_moves_nothing(world: World, clock: Clock) -> None:
+def test_a_success_after_a_definite_failure_ends_the_transfer_and_is_an_alarm(world: World, clock: Clock) -> None:
+    """Another attempt would move the money twice."""
     world.buy()
     provider = drive(world, clock, Refused("closed"))
     with world.centre.write() as connection:
         assert transfers.apply_notice(connection, provider.calls[0][1], Succeeded("P1", 5231), clock.now_ms)
-    assert transfer_row(world).state == "DEFINITE_FAIL"
+    assert transfer_row(world).state == "SUCCEEDED"
     assert alarms(world) == 1
+    clock.pass_ms(HOUR_MS)
+    assert transfers.move_due(world.centre, ScriptedProvider([])) == 1  # looked at, nothing to be done
+    with world.centre.read() as connection:
+        assert money_flaws(connection) == []
 
 
 def test_only_a_transfer_that_lacked_money_can_be_resumed(world: World, clock: Clock) -> None:
@@ -220,6 +228,9 @@ class DyingProvider:
 
     def query(self, out_no: str) -> Answer:
         return self.real.query(out_no)
+
+    def cancel(self, out_no: str) -> Answer:
+        return self.real.cancel(out_no)
 
     def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
         return self.real.read_notice(headers, body)

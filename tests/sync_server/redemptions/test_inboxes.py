@@ -102,7 +102,7 @@ def test_who_bears_an_entry_that_came_too_late(town: Town, kind: str, liability:
     with town.centre.write() as connection:
         item = connection.execute(sa.text("SELECT item_id FROM entitlement")).scalar_one()
         values = {"item_id": item, "kind": kind, "at": NOON_MS}
-        connection.execute(sa.text("INSERT INTO item_claim VALUES (:item_id, :kind, 'ref', :at, :at)"), values)
+        connection.execute(sa.text("INSERT INTO item_claim VALUES (:item_id, :kind, 'expired', :at, :at)"), values)
     gate = town.gate()
     gate.admit(sold, NOON_MS)
     town.clock.pass_ms(3 * HOUR_MS)

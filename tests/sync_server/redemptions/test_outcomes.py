@@ -210,7 +210,7 @@ def test_after_a_refund_an_entry_is_late(town: Town) -> None:
     [sold] = town.sell("single")
     with town.centre.write() as connection:
         item = connection.execute(sa.text("SELECT item_id FROM entitlement")).scalar_one()
-        columns = {"item_id": item, "kind": "REFUND", "ref": "refund", "at": NOON_MS}
+        columns = {"item_id": item, "kind": "REFUND", "ref": "requested", "at": NOON_MS}
         connection.execute(sa.text("INSERT INTO item_claim VALUES (:item_id, :kind, :ref, :at, :at)"), columns)
     gate = town.gate()
     gate.admit(sold, NOON_MS)

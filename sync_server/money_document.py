@@ -1,0 +1,91 @@
+"""`python -m sync_server.money_document`: prints docs/money.md from the tables that the code walks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sync_server.issuance.pass_states import PASS
+from sync_server.ledger.accounts import CHART
+from sync_server.machines import Machine
+from sync_server.orders.states import PASS_ORDER, TICKET_ORDER
+from sync_server.payments.states import TRANSFER
+from sync_server.settlement.item_states import ITEM, first_list, second_list
+from sync_server.settlement.payout_states import PAYOUT
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "money.md"
+
+CHAPTERS = (
+    (
+        TRANSFER,
+        "A movement of money at the provider. Only SUCCEEDED and VOID are final; what is open is asked for.",
+    ),
+    (TICKET_ORDER, "Tickets 订单状态."),
+    (PASS_ORDER, "An annual pass for one holder 年票订单."),
+    (
+        PASS,
+        "Stored is what a person decided; WAITING, ACTIVE, EXPIRED follow from dates, refunds from the order.",
+    ),
+    (
+        ITEM,
+        "A ticket at one venue 景区状态: usage, money, and `hold` while a refund is asked for. Nothing is stored.",
+    ),
+    (PAYOUT, "What a venue is paid 结算单. Its lines never change once it is sealed."),
+)
+
+
+def money_document() -> str:
+    """The whole text of docs/money.md."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield "# States and accounts of money"
+    yield ""
+    yield "Printed from the tables that the code walks, by `python -m sync_server.money_document`; do not edit."
+    yield "What is not in a table does not happen: the event changes nothing, or is refused with the state it met."
+    for machine, about in CHAPTERS:
+        yield from _chapter(machine, about)
+    yield ""
+    yield "## What the two lists of venue states show"
+    yield ""
+    rows = []
+    for state, words in ITEM.words.items():
+        usage, money = state.split()[:2]
+        rows.append([f"`{state}`", words, *first_list(usage, money), *second_list(usage, money)])
+    yield from _table(["state", "shown", "单票 使用", "单票 票款", "联票 使用", "联票 票款"], rows)
+    yield ""
+    yield "## Chart of accounts"
+    yield ""
+    yield "A covered account is never debited beyond its credits, debits on their way counted."
+    yield ""
+    rows = [
+        [code, kept.english, kept.chinese, kept.owner or "", "covered" if kept.covered else ""]
+        for code, kept in CHART.items()
+    ]
+    yield from _table(["code", "holds", "科目", "one for each", ""], rows)
+
+
+def _chapter(machine: Machine, about: str) -> Iterator[str]:
+    yield ""
+    yield f"## {machine.name[0].upper()}{machine.name[1:]}"
+    yield ""
+    yield about
+    yield ""
+    yield ", ".join(f"`{state}` {word}" for state, word in machine.words.items()) + "."
+    yield ""
+    rows = [
+        [", ".join(f"`{state}`" for state in row.states), row.event, f"`{row.next}`", row.guard, row.books, row.effects]
+        for row in machine.rows
+    ]
+    yield from _table(["in", "event", "leads to", "if", "booked", "besides"], rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    for row in (head, ["---"] * len(head), *rows):
+        yield "| " + " | ".join(row) + " |"
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(money_document(), encoding="utf-8")
+    print(DOCUMENT)

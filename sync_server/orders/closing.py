@@ -1,0 +1,166 @@
+"""Orders that are not paid: cancelled or out of time, closed once no payment of theirs can succeed any more.
+
+A payment that is under way is cancelled at the provider when its time is over (`payments.transfers`); what arrives all
+the same is given back whole (money.md Q4, P18).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server import setbacks
+from sync_server.catalog import stock
+from sync_server.centre import Centre
+from sync_server.db import exclusive
+from sync_server.errors import NotAllowedError, NotFoundError
+from sync_server.ledger.accounts import Account
+from sync_server.ledger.book import Txn, legs
+from sync_server.orders import history
+from sync_server.orders.paying import CLEARING
+from sync_server.orders.progress import ACTOR, advance, locked, stock_counts
+from sync_server.orders.states import CLOSED_BEFORE_PAYMENT, UNPAID, next_state
+from sync_server.orders.tables import order, person_product
+from sync_server.payments import transfers
+from sync_server.payments.states import STOPPED
+from sync_server.payments.tables import INCOMING, external_transfer, transfer_attempt
+
+STEP = "orders.close_unpaid"
+LATE_STEP = "orders.give_back_late_payments"
+MAX_PER_STEP = 200
+
+
+def cancel(connection: Connection, number: str, reason: str, now_ms: int, actor: str) -> None:
+    """Cancel a whole order that is not paid; it closes as soon as no payment of it is under way (money.md Q16)."""
+    found = connection.execute(sa.select(order.c.id).where(order.c.number == number)).one_or_none()
+    if found is None:
+        raise NotFoundError(f"no order has the number {number!r}")
+    row = locked(connection, found.id)
+    if next_state(row.kind, row.state, "cancelled") is None:
+        raise NotAllowedError(
+            f"order {number} is {row.state}: only an unpaid order can be cancelled, a paid one refunded"
+        )
+    if row.cancelled_at_ms is not None:
+        return
+    connection.execute(order.update().where(order.c.id == row.id).values(cancelled_at_ms=now_ms))
+    transfer = external_transfer.c
+    mine = sa.select(transfer.id).where(transfer.subject_id == row.id, transfer.kind.in_(INCOMING))
+    if (transfer_id := connection.scalar(mine)) is not None:
+        transfers.expire(connection, transfer_id, now_ms)
+    history.add(connection, row.id, "cancel_asked", row.state, now_ms, actor, reason)
+
+
+def close_unpaid(centre: Centre) -> int:
+    """Worker step: close the orders whose time is over and of which no payment is under way; how many were closed."""
+    over = _over(centre.now_ms())
+    if not centre.finds(over):
+        return 0
+    with centre.write() as connection:
+        exclusive(connection, STEP)
+        now_ms = centre.now_ms()
+        found = _found(connection, over, setbacks.left_out(connection, STEP, now_ms))
+
+        def act(connection: Connection, rows: Sequence[sa.Row[Any]]) -> None:
+            for row in rows:
+                _close(connection, row, now_ms)
+
+        return setbacks.act_on(connection, STEP, found, lambda row: bytes(row.id.bytes), act, now_ms)
+
+
+def give_back_late_payments(centre: Centre) -> int:
+    """Worker step: give back what was paid for an order after it was closed, fee and all; how many were."""
+    late = _paid_late()
+    if not centre.finds(late):
+        return 0
+    with centre.write() as connection:
+        exclusive(connection, LATE_STEP)
+        now_ms = centre.now_ms()
+        found = _found(connection, late, setbacks.left_out(connection, LATE_STEP, now_ms))
+
+        def act(connection: Connection, rows: Sequence[sa.Row[Any]]) -> None:
+            for row in rows:
+                _give_back(connection, row, now_ms)
+
+        return setbacks.act_on(connection, LATE_STEP, found, lambda row: bytes(row.id.bytes), act, now_ms)
+
+
+def _found(connection: Connection, query: sa.Select[Any], left_out: Sequence[bytes]) -> Sequence[sa.Row[Any]]:
+    """The first orders of a query, locked."""
+    tried = query.where(order.c.id.not_in([UUID(bytes=one) for one in left_out]))
+    return connection.execute(tried.order_by(order.c.id).limit(MAX_PER_STEP).with_for_update(of=order)).all()
+
+
+def _over(now_ms: int) -> sa.Select[Any]:
+    deadline_ms = sa.func.coalesce(order.c.cancelled_at_ms, order.c.hold_deadline_ms, order.c.pay_deadline_ms)
+    charge = sa.and_(external_transfer.c.subject_id == order.c.id, external_transfer.c.kind.in_(INCOMING))
+    return (
+        sa.select(order, external_transfer.c.id.label("transfer_id"))
+        .outerjoin(external_transfer, charge)
+        .where(
+            order.c.state.in_(UNPAID),
+            deadline_ms <= now_ms,
+            sa.or_(external_transfer.c.id.is_(None), external_transfer.c.state.in_(STOPPED)),
+        )
+    )
+
+
+def _close(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:
+    event = "timed_out" if row.cancelled_at_ms is None else "cancelled"
+    if row.transfer_id is not None:
+        transfers.abandon(connection, row.transfer_id, f"order {row.number} {event}", ACTOR, now_ms)
+    advance(connection, row, event, now_ms, ACTOR, hold=None)
+    stock.release(connection, stock_counts(connection, row.id))
+    connection.execute(person_product.delete().where(person_product.c.order_id == row.id))
+
+
+def _paid_late() -> sa.Select[Any]:
+    refund = external_transfer.alias("refund")
+    given_back = sa.exists().where(refund.c.subject_id == order.c.id, refund.c.kind == "REFUND")
+    extra = sa.text("transfer_attempt.state = 'EXTRA'")  # as ix_transfer_attempt_extra says
+    return (
+        sa.select(
+            order,
+            external_transfer.c.amount_fen,
+            external_transfer.c.account_ref,
+            transfer_attempt.c.out_no,
+            transfer_attempt.c.changed_at_ms.label("paid_at"),
+        )
+        .select_from(transfer_attempt)
+        .join(external_transfer, external_transfer.c.id == transfer_attempt.c.transfer_id)
+        .join(order, order.c.id == external_transfer.c.subject_id)
+        .where(
+            extra,
+            external_transfer.c.kind.in_(INCOMING),
+            order.c.state.in_(CLOSED_BEFORE_PAYMENT),
+            ~given_back,
+        )
+    )
+
+
+def _give_back(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:
+    """P18, and the refund of what came too late."""
+    owed = refund_account(row)
+    came_in = legs((CLEARING, row.amount_fen), (owed, -row.amount_fen))
+    wanted = transfers.Request(
+        kind="REFUND",
+        subject_key=f"refund:late:{row.id.hex}",
+        subject_id=row.id,
+        party_id=row.distributor_id,
+        account_ref=row.account_ref,
+        amount_fen=row.amount_fen,
+        title=f"订单 {row.number} 退款",
+        legs=legs((owed, row.amount_fen), (CLEARING, -row.amount_fen)),
+        original_out_no=row.out_no,
+    )
+    booked = Txn(f"late:{row.id.hex}", came_in, row.paid_at, ACTOR)
+    transfers.request(connection, [wanted], ACTOR, now_ms, posted=[booked])
+    advance(connection, row, "paid_late", now_ms, ACTOR)
+
+
+def refund_account(row: sa.Row[Any]) -> Account:
+    """Where an order's refunds are owed: its distributor's account, or one of its own for a visitor at the cashier."""
+    return Account("2320", row.id) if row.distributor_id is None else Account("2310", row.distributor_id)

@@ -1,0 +1,47 @@
+"""Two persons give up a transfer that cannot be made: nothing moved, and what it was for is owed as before."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.approvals import approvals
+from sync_server.approvals.approvals import Act, Person
+from sync_server.audit.log import record
+from sync_server.errors import NotAllowedError, NotFoundError
+from sync_server.payments import transfers
+from sync_server.payments.states import TRANSFER
+from sync_server.payments.tables import INCOMING, external_transfer
+from sync_server.people.permissions import Permission
+
+ABANDON = Act("transfer.abandon", Permission.TRANSFERS_ABANDON)
+
+
+def ask(connection: Connection, who: Person, transfer_id: UUID, reason: str, now_ms: int) -> UUID:
+    """Ask that a transfer is given up; the id of the request, which another person confirms."""
+    _check(connection, transfer_id)
+    return approvals.request(connection, who, ABANDON, f"transfer:{transfer_id.hex}", reason, now_ms)
+
+
+def confirm(connection: Connection, who: Person, approval_id: UUID, now_ms: int) -> UUID:
+    """Confirm another person's request and carry it out at once; the transfer that was given up."""
+    agreed = approvals.confirm(connection, who, ABANDON, approval_id, now_ms)
+    transfer_id = UUID(hex=agreed.subject.removeprefix("transfer:"))
+    _check(connection, transfer_id)
+    row = transfers.abandon(connection, transfer_id, agreed.reason, who.actor, now_ms)
+    detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), "was": row.state}
+    record(connection, now_ms, who.actor, "transfer.abandon", agreed.subject, detail)
+    return transfer_id
+
+
+def _check(connection: Connection, transfer_id: UUID) -> None:
+    query = sa.select(external_transfer.c.kind, external_transfer.c.state).where(external_transfer.c.id == transfer_id)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise NotFoundError(f"no transfer has the id {transfer_id}")
+    if row.kind in INCOMING:
+        raise NotAllowedError("an order's payment is given up with its order: cancel the order, or let its time end")
+    if TRANSFER.next(row.state, "abandon") is None:
+        raise NotAllowedError(f"transfer {transfer_id} is {row.state}: only one that is not under way can be given up")

@@ -1,0 +1,77 @@
+"""Work that failed although it should not have: put aside with its reason, so that it holds up nothing behind it.
+
+A worker step takes a batch in one go; where that fails it takes each row alone, and what still fails waits for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.engine import Connection
+
+from sync_server.db import insert_new, metadata, ms_column
+
+FIRST_PAUSE_MS = 60_000
+MAX_PAUSE_MS = 3_600_000
+MAX_LEFT_OUT = 10_000
+"""Of one step, those that wait longest yet; more are tried again early."""
+
+setback = sa.Table(
+    "setback",
+    metadata,
+    sa.Column("step", sa.String(64), primary_key=True),
+    sa.Column("subject", sa.LargeBinary(16), primary_key=True),  # the id of the row that could not be worked on
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("times", sa.Integer(), nullable=False),
+    ms_column("first_at_ms"),
+    ms_column("again_at_ms"),
+)
+
+Act = Callable[[Connection, Sequence[sa.Row[Any]]], None]
+
+_log = structlog.get_logger("setbacks")
+
+
+def left_out(connection: Connection, step: str, now_ms: int) -> list[bytes]:
+    """The ids of what a step shall not find now."""
+    waiting = sa.select(setback.c.subject).where(setback.c.step == step, setback.c.again_at_ms > now_ms)
+    return list(connection.scalars(waiting.order_by(setback.c.again_at_ms.desc()).limit(MAX_LEFT_OUT)))
+
+
+def act_on(
+    connection: Connection,
+    step: str,
+    rows: Sequence[sa.Row[Any]],
+    subject: Callable[[sa.Row[Any]], bytes],
+    act: Act,
+    now_ms: int,
+) -> int:
+    """Do `act` on all rows or, where that fails, on each alone, in the caller's transaction; how many were done."""
+    if not rows:
+        return 0
+    try:
+        with connection.begin_nested():
+            act(connection, rows)
+    except Exception as error:  # one of them is bad: which one is found below, and it is told there
+        if len(rows) == 1:
+            _put_aside(connection, step, subject(rows[0]), error, now_ms)
+            return 0
+        return sum(act_on(connection, step, [row], subject, act, now_ms) for row in rows)
+    subjects = [subject(row) for row in rows]
+    connection.execute(setback.delete().where(setback.c.step == step, setback.c.subject.in_(subjects)))
+    return len(rows)
+
+
+def _put_aside(connection: Connection, step: str, subject: bytes, error: Exception, now_ms: int) -> None:
+    _log.error("put aside", step=step, subject=subject.hex(), exc_info=error)
+    key = {"step": step, "subject": subject}
+    new = {**key, "reason": "", "times": 0, "first_at_ms": now_ms, "again_at_ms": now_ms}
+    insert_new(setback, ["step", "subject"], [new], connection)
+    mine = sa.and_(setback.c.step == step, setback.c.subject == subject)
+    times = connection.scalars(sa.select(setback.c.times).where(mine)).one() + 1
+    pause_ms = min(FIRST_PAUSE_MS << min(times - 1, 20), MAX_PAUSE_MS)
+    reason = f"{type(error).__name__}: {error}"[:500]
+    connection.execute(setback.update().where(mine).values(reason=reason, times=times, again_at_ms=now_ms + pause_ms))

@@ -1,0 +1,184 @@
+"""Annual passes given back: by an operator with a reason, or by themselves where issuing failed (money.md §2.5).
+
+The pass is revoked in the transaction that owes the money; gates that are cut off may let it in until they hear of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server import setbacks
+from sync_server.catalog import stock
+from sync_server.centre import Centre
+from sync_server.db import exclusive
+from sync_server.errors import NotAllowedError, NotFoundError
+from sync_server.issuance.passes import change_status
+from sync_server.issuance.tables import issued_pass
+from sync_server.ledger.accounts import Account
+from sync_server.ledger.balances import balance
+from sync_server.ledger.book import Txn, legs
+from sync_server.orders.closing import refund_account
+from sync_server.orders.paying import CLEARING
+from sync_server.orders.progress import advance, locked, stock_counts
+from sync_server.orders.states import next_state
+from sync_server.orders.tables import order, person_product, ticket
+from sync_server.payments import transfers
+from sync_server.payments.tables import INCOMING, external_transfer, transfer_attempt
+from sync_server.redemptions.tables import redemption
+from wire.entitlement import StopCause
+
+ACTOR = "system:pass-refunds"
+STEP = "settlement.refund_failed_issues"
+FOLLOW_STEP = "settlement.follow_pass_refunds"
+MAX_PER_STEP = 200
+
+# What a refund's transfer says of its order; an unknown outcome says nothing.
+EVENTS = {"SUCCEEDED": "refunded", "DEFINITE_FAIL": "refund_failed", "INSUFFICIENT": "refund_failed"}
+
+
+class Refunded(NamedTuple):
+    """What goes back to who paid, what is kept of it, and how often the pass was let in until now."""
+
+    amount_fen: int
+    kept_fen: int
+    visits: int
+
+
+def refund_pass(
+    connection: Connection, number: str, reason: str, now_ms: int, actor: str, amount_fen: int | None = None
+) -> Refunded:
+    """Give an annual-pass order's price back, all of it unless told otherwise; one that failed goes on.
+
+    NotAllowedError: the state of the order, or the amount.
+    """
+    found = connection.execute(
+        sa.select(order.c.id).where(order.c.number == number, order.c.kind == "PASS")
+    ).one_or_none()
+    if found is None:
+        raise NotFoundError(f"no annual-pass order has the number {number!r}")
+    row = locked(connection, found.id)
+    if next_state(row.kind, row.state, "refund") is None:
+        raise NotAllowedError(f"order {number} is {row.state}: it cannot be refunded")
+    if row.state == "REFUND_FAILED":
+        return _go_on(connection, row, reason, now_ms, actor)
+    back_fen = row.dist_price_fen if amount_fen is None else amount_fen
+    if not 0 < back_fen <= row.dist_price_fen:
+        raise NotAllowedError(f"order {number} cost {row.dist_price_fen} fen: {back_fen} fen cannot be given back")
+    visits = _revoke(connection, row.id, reason, now_ms, actor)
+    kept_fen = _owe_back(connection, row, back_fen, now_ms, actor)
+    advance(connection, row, "refund", now_ms, actor, reason=reason[:200])
+    stock.take_back(connection, stock_counts(connection, row.id))
+    connection.execute(person_product.delete().where(person_product.c.order_id == row.id))
+    return Refunded(back_fen, kept_fen, visits)
+
+
+def refund_failed_issues(centre: Centre) -> int:
+    """Worker step: what could not be issued is given back without anybody asking (money.md Q19); how many orders."""
+    failed = sa.select(order).where(order.c.state == "ISSUE_FAILED")
+    if not centre.finds(failed):
+        return 0
+    with centre.write() as connection:
+        exclusive(connection, STEP)
+        now_ms = centre.now_ms()
+        left_out = [UUID(bytes=one) for one in setbacks.left_out(connection, STEP, now_ms)]
+        query = failed.where(order.c.id.not_in(left_out)).order_by(order.c.id)
+        found = connection.execute(query.limit(MAX_PER_STEP)).all()
+
+        def act(connection: Connection, rows: Sequence[sa.Row[Any]]) -> None:
+            for row in rows:
+                refund_pass(connection, row.number, "出票失败，自动退款", now_ms, ACTOR)
+
+        return setbacks.act_on(connection, STEP, found, lambda row: bytes(row.id.bytes), act, now_ms)
+
+
+def follow_pass_refunds(centre: Centre) -> int:
+    """Worker step: orders whose refund got through or definitely failed; how many changed."""
+    moves = [
+        sa.and_(order.c.state == state, external_transfer.c.state == told)
+        for state in ("REFUNDING", "REFUND_FAILED")
+        for told, event in EVENTS.items()
+        if next_state("PASS", state, event) is not None
+    ]
+    moved = (
+        sa.select(order, external_transfer.c.state.label("told"), external_transfer.c.reason.label("why"))
+        .join(external_transfer, external_transfer.c.subject_id == order.c.id)
+        .where(external_transfer.c.kind == "REFUND", sa.or_(*moves))
+    )
+    if not centre.finds(moved):
+        return 0
+    with centre.write() as connection:
+        exclusive(connection, FOLLOW_STEP)
+        now_ms = centre.now_ms()
+        left_out = [UUID(bytes=one) for one in setbacks.left_out(connection, FOLLOW_STEP, now_ms)]
+        some = moved.where(order.c.id.not_in(left_out)).order_by(order.c.id).limit(MAX_PER_STEP)
+        found = connection.execute(some.with_for_update(of=order)).all()
+
+        def act(connection: Connection, rows: Sequence[sa.Row[Any]]) -> None:
+            for row in rows:
+                advance(connection, row, EVENTS[row.told], now_ms, ACTOR, reason=row.why)
+
+        return setbacks.act_on(connection, FOLLOW_STEP, found, lambda row: bytes(row.id.bytes), act, now_ms)
+
+
+def _revoke(connection: Connection, order_id: UUID, reason: str, now_ms: int, actor: str) -> int:
+    """No pass of the order opens a gate that hears of it; the visits until now."""
+    passes = connection.execute(
+        sa.select(issued_pass.c.id, issued_pass.c.number, issued_pass.c.status)
+        .join(ticket, ticket.c.id == issued_pass.c.ticket_id)
+        .where(ticket.c.order_id == order_id)
+    ).all()
+    for one in passes:
+        if one.status != "REVOKED":
+            change_status(connection, one.number, "revoke", reason, now_ms, actor, StopCause.CANCELLED)
+    visits = sa.select(sa.func.count()).select_from(redemption)
+    visited = visits.where(redemption.c.pass_id.in_([one.id for one in passes]), redemption.c.outcome == "PASS_VISIT")
+    return connection.scalar(visited) or 0
+
+
+def _owe_back(connection: Connection, row: sa.Row[Any], back_fen: int, now_ms: int, actor: str) -> int:
+    """P17: out of what is not earned yet, the rest out of what is; what nobody gets back is kept. How much is kept."""
+    deferred, owed = Account("2510", row.id), refund_account(row)
+    deferred_fen = -balance(connection, deferred).posted_fen
+    unearned_fen = min(back_fen, deferred_fen)
+    kept_fen = deferred_fen - unearned_fen
+    sides = legs(
+        (deferred, deferred_fen),
+        (Account("4060"), back_fen - unearned_fen),
+        (owed, -back_fen),
+        (Account("4050"), -kept_fen),
+    )
+    paid_by = connection.execute(
+        sa.select(external_transfer.c.account_ref, transfer_attempt.c.out_no)
+        .join(transfer_attempt, transfer_attempt.c.transfer_id == external_transfer.c.id)
+        .where(external_transfer.c.subject_id == row.id, external_transfer.c.kind.in_(INCOMING))
+        .where(transfer_attempt.c.state == "SUCCEEDED")
+    ).one()
+    wanted = transfers.Request(
+        kind="REFUND",
+        subject_key=f"pass:{row.id.hex}:refunded",
+        subject_id=row.id,
+        party_id=row.distributor_id,
+        account_ref=paid_by.account_ref,
+        amount_fen=back_fen,
+        title=f"订单 {row.number} 退款",
+        legs=legs((owed, back_fen), (CLEARING, -back_fen)),
+        original_out_no=paid_by.out_no,
+    )
+    booked = Txn(f"pass:{row.id.hex}:refund", sides, now_ms, actor)
+    transfers.request(connection, [wanted], actor, now_ms, posted=[booked])
+    return kept_fen
+
+
+def _go_on(connection: Connection, row: sa.Row[Any], reason: str, now_ms: int, actor: str) -> Refunded:
+    """The refund that failed is sent anew."""
+    transfer = external_transfer.c
+    query = sa.select(transfer.id, transfer.amount_fen)
+    found = connection.execute(query.where(transfer.subject_id == row.id, transfer.kind == "REFUND")).one()
+    transfers.begin_again(connection, found.id, now_ms)
+    advance(connection, row, "refund", now_ms, actor, reason=reason[:200])
+    return Refunded(found.amount_fen, row.dist_price_fen - found.amount_fen, 0)
