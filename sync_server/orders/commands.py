@@ -101,7 +101,7 @@ def cancel(opener: Opener, number: str, reason: str) -> None:
     """Cancel an order that is not paid, all its tickets together. It closes once no payment of it is under way."""
     centre = opener()
     with centre.write() as connection:
-        closing.cancel(connection, number, reason, centre.now_ms(), ACTOR)
+        closing.cancel(connection, number, reason, centre.now_ms(), COMMAND_LINE)
     with centre.read() as connection:
         click.echo(json.dumps(describe(connection, order.c.number == number), ensure_ascii=False))
 

@@ -113,6 +113,7 @@ ADDED_AFTER_0_2_0 = frozenset(
         Permission.JOURNALS_RETIRE,
         Permission.JOURNALS_UNFREEZE,
         Permission.PRODUCTS_VIEW,
+        Permission.PRODUCTS_SELL,
         Permission.RULES_EDIT,
         Permission.CALENDARS_VIEW,
         Permission.CALENDARS_EDIT,
