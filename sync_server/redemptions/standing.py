@@ -118,11 +118,8 @@ def _statement(how: Presentation, asks_who_left: bool) -> sa.Select[Any]:
     by_card = how is Presentation.CARD
     here = sa.and_(entitlement.c.pass_id == issued_pass.c.id, entitlement.c.venue_id == bindparam("venue_id"))
     head = entry.alias("head")
-    its_head = sa.and_(
-        head.c.device_id == incarnation.c.device_id,
-        head.c.incarnation == incarnation.c.incarnation,
-        head.c.seq == bindparam("head_seq"),
-    )
+    its_journal = sa.and_(*(head.c[name] == incarnation.c[name] for name in ("device_id", "incarnation")))
+    its_head = sa.and_(its_journal, head.c.seq == bindparam("head_seq"))
     answered = sa.and_(
         redeem_answer.c.device_id == incarnation.c.device_id, redeem_answer.c.request_id == bindparam("request_id")
     )
