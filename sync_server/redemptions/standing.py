@@ -32,6 +32,8 @@ from wire.redeem import ShownCard
 
 EXIT = "exit"
 """The reason of the event by which a gate says that a pass left."""
+STILL_INSIDE = ("exit_annulled", "exit_unresolved")
+"""After one of these no exit before it counts: whoever is not known to have left is inside (docs/journal.md)."""
 
 
 @dataclass(frozen=True)
@@ -213,15 +215,19 @@ def _written(words: Sequence[str]) -> list[sa.ColumnElement[str]]:
 
 
 def _last_exit() -> sa.ScalarSelect[Any]:
-    return (
-        sa.select(sa.func.max(entry.c.occurred_at_ms))
-        .where(
-            entry.c.pass_id == issued_pass.c.id,
-            entry.c.venue_id == bindparam("venue_id"),
-            entry.c.kind == int(EntryKind.EVENT),
-            entry.c.reason == EXIT,
-        )
-        .scalar_subquery()
+    later = entry.alias("later")
+    undone = sa.exists().where(_is_event_here(later, *STILL_INSIDE), later.c.occurred_at_ms >= entry.c.occurred_at_ms)
+    newest = sa.select(sa.func.max(entry.c.occurred_at_ms)).where(_is_event_here(entry, EXIT), ~undone)
+    return newest.correlate(issued_pass).scalar_subquery()
+
+
+def _is_event_here(of: sa.FromClause, *words: str) -> sa.ColumnElement[bool]:
+    """An event of the pass at the caller's venue, by one of these words."""
+    return sa.and_(
+        of.c.pass_id == issued_pass.c.id,
+        of.c.venue_id == bindparam("venue_id"),
+        of.c.kind == int(EntryKind.EVENT),
+        of.c.reason.in_(_written(words)),
     )
 
 

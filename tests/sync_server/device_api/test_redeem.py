@@ -1,3 +1,4 @@
+# long because every presentation and every reason of one endpoint stand here, on one town
 """The on-line check over HTTP: every presentation, every reason, once per request, and nothing special afterwards."""
 
 from __future__ import annotations
@@ -251,6 +252,28 @@ def test_a_rule_and_a_closure_hold_here_as_at_the_gates(town: Town, device: Hand
     town.clock.pass_ms(2 * DAY_MS)
     assert device.show(double.token).reason is Reason.BLACKOUT
     assert outcomes(town) == [(2, "CLAIMED")]
+
+
+@pytest.mark.parametrize("undone", ["exit_annulled", "exit_unresolved"])
+def test_who_is_not_known_to_have_left_is_inside(town: Town, device: Handheld, undone: str) -> None:
+    [sold] = town.sell("double")
+    with town.centre.write() as connection:
+        product_id = find_product(connection, town.products["double"]).id
+        set_rule(connection, product_id, Rule(per_day=None, total=2, leave_first=True), town.clock.now_ms, "test")
+    gate = town.gate(name="G2")
+    sender = Box(device.http, town, gate)
+
+    def tell(word: str) -> None:
+        town.clock.pass_ms(60_000)
+        seq = gate.write(EntryKind.EVENT, town.clock.now_ms, reason=word, pass_id=sold.pass_id)
+        assert sender.send(gate.batch(seq)).status_code == 200
+
+    assert device.show(sold.token).reason is None
+    tell("exit")
+    tell(undone)
+    assert device.show(sold.token).reason is Reason.ALREADY_INSIDE
+    tell("exit")
+    assert device.show(sold.token).reason is None
 
 
 def test_a_code_that_opened_at_another_venue_just_now_is_told_to_people(town: Town, device: Handheld) -> None:
