@@ -72,6 +72,7 @@ def test_frames_are_grey_numbered_and_dated(camera: Camera) -> None:
     assert frames[-1].captured_monotonic_ns <= time.monotonic_ns()
 
 
+@pytest.mark.slow
 def test_a_frame_is_given_once(camera: Camera) -> None:
     given = [frame.seq for frame in itertools.islice(camera.frames(), 4)]
     assert len(set(given)) == len(given)
@@ -94,6 +95,7 @@ def test_closing_ends_the_frames(camera: Camera) -> None:
     camera.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", ENDING, ids=lambda make: make.__name__)
 def test_a_source_that_ends_says_so(tmp_path: Path, make: Callable[[Path], Camera]) -> None:
     camera = make(tmp_path)

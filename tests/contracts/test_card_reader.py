@@ -142,6 +142,7 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     subject.end()
 
 
+@pytest.mark.slow
 def test_each_card_is_told_once(subject: Subject) -> None:
     assert subject.reader.fault is None
     for number in NUMBERS:
@@ -153,6 +154,7 @@ def test_each_card_is_told_once(subject: Subject) -> None:
     assert subject.reader.fault is None
 
 
+@pytest.mark.slow
 def test_a_bad_tap_is_told_and_does_not_hold_up_the_next(subject: Subject) -> None:
     subject.tap_badly()
     fault = subject.reader.next_read(WAIT_S)
@@ -166,6 +168,7 @@ def test_a_bad_tap_is_told_and_does_not_hold_up_the_next(subject: Subject) -> No
     assert subject.reader.fault is None
 
 
+@pytest.mark.slow
 def test_nobody_waits_longer_than_asked(subject: Subject) -> None:
     began_s = time.monotonic()
     assert subject.reader.next_read(0.05) is None

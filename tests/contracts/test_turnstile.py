@@ -292,6 +292,7 @@ def test_any_thread_may_ask(subject: Subject) -> None:
         assert sorted(str(pulse["entry_seq"]) for pulse in subject.pulses()) == sorted(map(str, range(40)))
 
 
+@pytest.mark.slow
 def test_a_pulse_ends_by_itself_and_not_too_early(wired: WiredSubject) -> None:
     began_ns = wired.turnstile.open_for(Direction.IN, MIN_PULSE_MS, {})
     wired.turnstile.open_for(Direction.IN, 2 * MIN_PULSE_MS, {})
@@ -300,6 +301,7 @@ def test_a_pulse_ends_by_itself_and_not_too_early(wired: WiredSubject) -> None:
     assert edges[1][0] - began_ns >= 2 * MIN_PULSE_MS * 1_000_000 - GAP_NS
 
 
+@pytest.mark.slow
 def test_closing_and_starting_again_make_no_edge(wired: WiredSubject) -> None:
     wired.turnstile.close()
     wired.turnstile = wired.make()

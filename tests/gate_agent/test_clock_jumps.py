@@ -131,6 +131,7 @@ def jumped(stage: Stage, venue: Venue, hands: HandSetClocks, signed: list[Signed
     return Jumped(stage, venue, hands, view)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jump", JUMPS)
 @pytest.mark.parametrize(("known_by", "rtc"), SOURCES)
 def test_nobody_expired_gets_in_and_nobody_good_is_sent_away(
@@ -171,6 +172,7 @@ def test_a_cold_boot_in_the_wrong_year_without_network_admits_a_good_annual_pass
     assert told["long expired"] is Reason.CLOCK_UNKNOWN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jump", JUMPS)
 def test_a_jump_costs_sync_no_request_more(tmp_path: Path, jump: str) -> None:
     hands = HandSetClocks()

@@ -268,6 +268,7 @@ def test_one_connection_is_used_again(centre: SmallCentre, questions: CardQuesti
     assert questions._asker._centre is first
 
 
+@pytest.mark.slow
 def test_a_late_answer_is_none_and_the_next_question_does_not_wait_for_it(
     centre: SmallCentre, questions: CardQuestions, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -279,6 +280,7 @@ def test_a_late_answer_is_none_and_the_next_question_does_not_wait_for_it(
     assert CODE not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_question_that_hangs_holds_up_neither_its_visitor_nor_the_next(
     centre: SmallCentre, questions: CardQuestions
 ) -> None:

@@ -127,6 +127,7 @@ TROUBLE_OF = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", TROUBLE_OF)
 def test_nothing_but_a_receipt_of_our_centre_for_this_batch_moves_the_cursor(
     box: Box, centre: SmallCentre, fault: Fault

@@ -172,6 +172,7 @@ def test_codes_shown_at_a_lane_held_open_are_judged_and_recorded(stage: Stage, v
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("boot", "knows_time", "down_ms", "left_ms"),
     [

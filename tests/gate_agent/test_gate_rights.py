@@ -63,6 +63,7 @@ REFUSED: list[tuple[str, Reason, bool]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "reason", "genuine"), REFUSED)
 def test_a_code_that_must_not_open(stage: Stage, venue: Venue, name: str, reason: Reason, genuine: bool) -> None:
     text = bad_codes(venue)[name]
@@ -79,6 +80,7 @@ def test_a_code_that_must_not_open(stage: Stage, venue: Venue, name: str, reason
 LEAVE = {"strange product", "expired", "early", "not listed", "replaced", "revoked", "suspended", "not bound"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "reason", "genuine"), REFUSED)
 def test_at_a_lane_out_only_what_is_not_of_this_venue_stays(
     stage: Stage, venue: Venue, name: str, reason: Reason, genuine: bool

@@ -154,6 +154,7 @@ def test_with_a_phone_in_the_list_the_static_form_will_not_do(stage: Stage, venu
     assert admitted(stage.show(ticket.card, lane=2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("off_ms", "reason", "age_s"),
     [
@@ -194,6 +195,7 @@ def nothing_is_told_of_the_pass(stage: Stage, reason: Reason) -> None:
     assert (scan.verdict, scan.holder, scan.ticket_last6, scan.product.zh) == (reason, "", "", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "not_after", "reason"),
     [
@@ -255,6 +257,7 @@ def test_a_full_code_brings_a_key_the_list_has_not_got_yet(stage: Stage, venue: 
     assert admitted(stage.show(listed.short(NEXT_MS), lane=2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("listed", "shown", "issued_version"),
     [

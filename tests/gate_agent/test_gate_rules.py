@@ -72,6 +72,7 @@ CLOSED: list[tuple[Calendar, str, str, str, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("calendar", "fact_zh", "fact_en", "cause", "say"), CLOSED)
 def test_a_closed_venue_tells_its_hours_and_staff_why(
     stage: Stage, venue: Venue, calendar: Calendar, fact_zh: str, fact_en: str, cause: str, say: str
@@ -120,6 +121,7 @@ RULES: list[tuple[Rule, Reason, str, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "reason", "zh", "en"), RULES)
 @pytest.mark.parametrize("listed", [True, False])
 def test_a_rule_of_the_day_is_told_whether_the_pass_is_listed_or_not(
@@ -140,6 +142,7 @@ def test_the_card_opens_where_the_code_alone_will_not_do(stage: Stage, venue: Ve
     assert admitted(stage.show(ticket.card))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "days", "headline"),
     [
@@ -251,6 +254,7 @@ def test_a_party_goes_in_as_a_group_that_counts_once(stage: Stage, venue: Venue)
     assert [entry.kind for entry in stage.written() if entry.kind is EntryKind.INTENT] == [EntryKind.INTENT]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "changes", "centre", "zh", "en"),
     [

@@ -131,6 +131,7 @@ def test_a_lane_without_a_turnstile_is_out_of_order(ward: Ward) -> None:
     assert ward.states() == [OPEN, (LaneState.OUT_OF_ORDER, LaneTrouble.TURNSTILE)]
 
 
+@pytest.mark.slow
 def test_a_lane_whose_driver_never_returns_is_out_of_order_until_it_does(ward: Ward) -> None:
     Venue().settle(ward.stage.data_dir, knows_time=False)
     lane, held, entered = ward.lanes[0], threading.Event(), threading.Event()

@@ -226,6 +226,7 @@ def test_a_reader_that_never_stops_does_not_push_another_ones_visitor_aside(
     assert gate.heard[1:] == [CardTap(CARD), FlawedCode("GATE:D", Reason.MALFORMED)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", [DeviceFault("the scanner was pulled out"), ZeroDivisionError("the driver fell over")]
 )

@@ -92,6 +92,7 @@ PULL_TROUBLE_OF = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", PULL_TROUBLE_OF)
 def test_what_is_no_head_of_ours_changes_nothing(box: Box, centre: SmallCentre, fault: Fault) -> None:
     pulled(box)
@@ -110,6 +111,7 @@ SEGMENT_TROUBLE_OF = PULL_TROUBLE_OF | {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", SEGMENT_TROUBLE_OF)
 @pytest.mark.parametrize("segment", range(len(SAMPLE_PARTS)))
 def test_what_is_no_segment_of_ours_changes_nothing_and_is_fetched_again(

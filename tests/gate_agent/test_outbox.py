@@ -54,6 +54,7 @@ class Sender:
         return len(ready.bodies)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(STEPS)
 def test_batches_follow_one_another_and_never_pass_an_open_intent(

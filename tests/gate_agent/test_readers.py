@@ -58,6 +58,7 @@ def test_a_code_beside_the_region_is_not_read(tmp_path: Path) -> None:
         devices.close()
 
 
+@pytest.mark.slow
 def test_a_camera_that_spares_the_processor_still_reads(lane: LaneDevices) -> None:
     assert lane.simulated is not None
     reader = _camera_of(lane)

@@ -56,6 +56,7 @@ def test_a_sheet_says_what_will_happen_and_asks_for_a_pin(client: FlaskClient) -
     assert "Export to USB" in client.get("/staff/sheet/export?lang=en").text
 
 
+@pytest.mark.slow
 def test_every_answer_has_its_status_and_its_sentence(client: FlaskClient) -> None:
     done = send(client, STEWARD)
     assert (done.status_code, "已同步" in done.text) == (200, True)

@@ -77,6 +77,7 @@ def test_what_is_drawn_can_be_read(check: SelfCheck) -> None:
     assert drawn(check.code).ndim == 2
 
 
+@pytest.mark.slow
 def test_without_a_camera_no_decoder_is_loaded(tmp_path: Path) -> None:
     script = f"""
 import sys

@@ -71,6 +71,7 @@ def test_a_damaged_file_is_named_and_nothing_of_it_is_lost(tmp_path: Path) -> No
         assert (tmp_path / staff.NAME).read_text() == text
 
 
+@pytest.mark.slow
 def test_the_agent_sees_a_change_at_the_next_try(tmp_path: Path) -> None:
     agent = Staff(tmp_path)
     assert agent.roll() is None
@@ -82,6 +83,7 @@ def test_the_agent_sees_a_change_at_the_next_try(tmp_path: Path) -> None:
     assert agent.roll() is None
 
 
+@pytest.mark.slow
 def test_members_are_named_on_the_command_line(tmp_path: Path) -> None:
     run = CliRunner().invoke
     data = ["--data", str(tmp_path)]
@@ -154,6 +156,7 @@ def box_at(data_dir: Path) -> Iterator[Box]:
         yield Box(data_dir, journal, entries)
 
 
+@pytest.mark.slow
 def test_tries_are_told_and_counted_over_restarts(tmp_path: Path) -> None:
     staff.add(tmp_path, "李", Role.STEWARD, GOOD)
     with box_at(tmp_path) as box:

@@ -104,6 +104,7 @@ def test_old_tls_and_no_tls_get_nothing(house: House) -> None:
         requests.get(f"http://{host}:{port}/staff", timeout=PATIENCE_S)
 
 
+@pytest.mark.slow
 def test_who_is_not_paired_neither_acts_nor_finds_and_is_told_what_to_do(house: House) -> None:
     tablet = house.tablet()
     form = {"once": house.acts.open_sheet()[0], "lane": "1", "reason": "assisted", "pin": STEWARD, "number": "000001"}
@@ -118,6 +119,7 @@ def test_who_is_not_paired_neither_acts_nor_finds_and_is_told_what_to_do(house: 
     assert house.events() == []
 
 
+@pytest.mark.slow
 def test_a_paired_tablet_acts_once_and_the_journal_says_from_where(house: House, paired: Tablet) -> None:
     assert 'data-sheet="/staff/sheet/let_in' in paired.get("/staff").text
     once = paired.once("let_in")
@@ -134,6 +136,7 @@ def test_a_paired_tablet_acts_once_and_the_journal_says_from_where(house: House,
     assert asked.seq < by_hand[0].seq
 
 
+@pytest.mark.slow
 def test_every_act_still_needs_its_pin(house: House, paired: Tablet) -> None:
     wrong = paired.let_in(paired.once("let_in"), WRONG)
     assert (wrong.status_code, wrong.text) == (403, "PIN 不对，还可试 2 次")
@@ -142,6 +145,7 @@ def test_every_act_still_needs_its_pin(house: House, paired: Tablet) -> None:
     assert [what for what, _ in house.events()].count("by_browser: wrong_pin, 平板 2") == 2
 
 
+@pytest.mark.slow
 def test_a_cookie_in_a_request_of_another_origin_does_nothing(house: House, paired: Tablet) -> None:
     once = paired.once("let_in")
     for origin in ("https://evil.example", "null", "http://127.0.0.1", None):
@@ -151,6 +155,7 @@ def test_a_cookie_in_a_request_of_another_origin_does_nothing(house: House, pair
     assert paired.let_in(once).status_code == 200
 
 
+@pytest.mark.slow
 def test_another_host_name_is_refused(house: House, paired: Tablet) -> None:
     for host in ("evil.example", "localhost"):
         headers = {"Host": host, "Origin": f"https://{host}"}
@@ -167,6 +172,7 @@ def test_the_cookie_is_for_this_page_of_this_host_alone(house: House) -> None:
     assert answer.headers["Location"] == "/staff"
 
 
+@pytest.mark.slow
 def test_a_code_is_not_guessed(house: House) -> None:
     code = house.code()
     wrong = f"{(int(code.replace(' ', '')) + 1) % 10**6:06d}"
@@ -181,6 +187,7 @@ def test_a_code_is_not_guessed(house: House) -> None:
     assert browsers.every(house.stage.data_dir) == []
 
 
+@pytest.mark.slow
 def test_a_code_posted_by_another_page_is_not_looked_at(house: House) -> None:
     code = house.code()
     form = {"code": code, "name": "tablet"}
@@ -190,6 +197,7 @@ def test_a_code_posted_by_another_page_is_not_looked_at(house: House) -> None:
     assert house.tablet().pair(code).status_code == 303
 
 
+@pytest.mark.slow
 def test_pairing_is_started_at_the_box_alone(house: House, paired: Tablet) -> None:
     assert "/staff/sheet/pair" not in paired.get("/staff").text
     for answer in (paired.get("/staff/sheet/pair"), paired.post("/staff/act/pair", {"pin": SUPERVISOR})):
@@ -199,6 +207,7 @@ def test_pairing_is_started_at_the_box_alone(house: House, paired: Tablet) -> No
     assert [what for what, _ in house.events()].count("pair") == 1
 
 
+@pytest.mark.slow
 def test_a_forgotten_tablet_does_nothing_from_its_next_tap_on(house: House, paired: Tablet) -> None:
     once = paired.once("let_in")
     browsers.forget(house.stage.data_dir, "平板 2")
@@ -227,6 +236,7 @@ def test_a_lane_s_stream_tells_each_change_to_everybody(house: House) -> None:
         assert any('data-state="admitted"' in line for line in lines)
 
 
+@pytest.mark.slow
 def test_streams_are_bounded_and_take_none_of_the_box_s_own(house: House) -> None:
     own, own_url = serve(create_app(house.board, lambda: NOW_MS), 0)
     opened = [house.tablet().get("/events/lane/1", stream=True) for _ in range(STREAMS_LIMIT)]
@@ -243,6 +253,7 @@ def test_streams_are_bounded_and_take_none_of_the_box_s_own(house: House) -> Non
         own.close()
 
 
+@pytest.mark.slow
 def test_connections_that_say_nothing_are_bounded_and_let_go(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tls_front, "HANDSHAKE_LIMIT_S", 0.5)
     host, port = house.address.removeprefix("https://").split(":")
@@ -256,6 +267,7 @@ def test_connections_that_say_nothing_are_bounded_and_let_go(house: House, monke
             one.close()
 
 
+@pytest.mark.slow
 def test_no_form_is_too_large_and_one_connection_serves_many_requests(paired: Tablet) -> None:
     with suppress(requests.ConnectionError):  # the box hangs up on what is still being sent
         assert paired.post("/staff/act/sync", {"pin": "1" * 100_000}).status_code == 413

@@ -104,6 +104,7 @@ def test_a_video_runs_at_its_own_speed_and_the_newest_frame_wins(tmp_path: Path)
     camera.close()
 
 
+@pytest.mark.slow
 def test_a_lost_camera_is_opened_again() -> None:
     captures = [ShortCapture(2), ShortCapture(1_000_000_000)]
     opened: list[ShortCapture] = []
@@ -195,6 +196,7 @@ def test_a_camera_that_spares_the_processor_drops_pictures_unpacked() -> None:
     camera.close()
 
 
+@pytest.mark.slow
 def test_a_camera_whose_driver_falls_over_is_opened_again() -> None:
     broken = iter([ZeroDivisionError("in the driver"), None])
 

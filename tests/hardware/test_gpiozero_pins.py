@@ -91,6 +91,7 @@ def test_a_missing_library_is_a_fault_that_says_so(
         pins.pulse(Direction.IN, 100)
 
 
+@pytest.mark.slow
 def test_pins_that_are_away_are_looked_for_again(header: HeaderPins, opened: list[GpiozeroPins]) -> None:
     factories = iter([DeviceFault("no such chip"), OSError(13, "no permission"), header.factory()])
 

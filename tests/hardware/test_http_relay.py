@@ -126,6 +126,7 @@ def test_a_board_that_is_away_did_not_move(board: HttpBoard) -> None:
     relay.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("where", "asked_ms"), [("?ms={pulse_ms}", 300), ("?ms=150&timer={pulse_s}", 150)])
 def test_the_length_stands_where_the_url_says(board: HttpBoard, where: str, asked_ms: int) -> None:
     relay = HttpRelay({Direction.IN: board.url.partition("?")[0] + where}, "lo")

@@ -56,6 +56,7 @@ def test_silence_ends_a_line(arrivals: list[tuple[int, bytes]], lines: list[list
     assert [framer.feed(data, at_ms) for at_ms, data in arrivals] == lines
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from([b"GATE:", b"\r", b"\n", b"\x00\xff", b"x" * 700, b"7"]), max_size=30), st.data())
 def test_how_the_bytes_are_cut_changes_nothing(pieces: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(pieces)

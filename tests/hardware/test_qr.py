@@ -163,6 +163,7 @@ def bent(gray: Gray, depth_px: float) -> Gray:
     return np.asarray(cv2.remap(gray, x, y, cv2.INTER_LINEAR, borderValue=[255]), np.uint8)
 
 
+@pytest.mark.slow
 def test_a_bent_code_is_flattened_and_read() -> None:
     gray = np.full((400, 400), 255, np.uint8)
     code = qr_picture(A_CODE, 6)
@@ -171,6 +172,7 @@ def test_a_bent_code_is_flattened_and_read() -> None:
     assert [read.text for read in read_picture(bent(gray, depth_px))] == [A_CODE]
 
 
+@pytest.mark.slow
 def test_flattening_is_bounded_and_always_the_same() -> None:
     gray = qr_picture(A_CODE, 4)
     corners = ((16, 16), (180, 16), (180, 180), (16, 180))

@@ -80,6 +80,7 @@ def test_a_board_that_times_the_pulse_ends_it_without_us(modbus: ModbusBoard, tm
     assert edges(modbus.relay) == ["on", "off"]
 
 
+@pytest.mark.slow
 def test_a_board_that_was_pulled_out_while_on_comes_back_off(lcus: LcusBoard, tmp_path: Path) -> None:
     relay = LcusRelay(tmp_path / "board", {Direction.IN: 1})
     relay.pulse(Direction.IN, 150)
@@ -105,6 +106,7 @@ def test_a_board_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
     relay.close()
 
 
+@pytest.mark.slow
 def test_two_programs_cannot_share_a_board(lcus: LcusBoard, tmp_path: Path) -> None:
     first, second = LcusRelay(tmp_path / "board", {Direction.IN: 1}), LcusRelay(tmp_path / "board", {Direction.IN: 2})
     assert first.fault is None

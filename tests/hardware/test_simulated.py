@@ -51,6 +51,7 @@ def test_a_phone_shows_a_sane_number_of_characters(text: str) -> None:
         draw_phone(text, Look())
 
 
+@pytest.mark.slow
 def test_phones_are_held_up_one_after_the_other_with_nobody_between() -> None:
     camera = SimulatedCamera(History(StepTimeline().now_ns))
     camera.show("FIRST")
@@ -204,6 +205,7 @@ def test_verbs_refuse_what_they_do_not_understand(lane: SimulatedLane) -> None:
     assert lane.history() == []
 
 
+@pytest.mark.slow
 def test_real_time_goes_by_itself() -> None:
     lane = SimulatedLane(1, RealTimeline())
     lane.turnstile.open_for(Direction.IN, 100, {})

@@ -108,6 +108,7 @@ moves = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(moves, max_size=30))
 @settings(max_examples=15)
 def test_money_is_neither_made_nor_lost(tmp_path_factory: pytest.TempPathFactory, plan: list[Move]) -> None:

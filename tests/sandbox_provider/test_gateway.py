@@ -126,6 +126,7 @@ def merchant(started: Merchant) -> Iterator[Merchant]:
     started.control("DELETE", "faults")
 
 
+@pytest.mark.slow
 def test_a_charge_is_signed_done_once_and_told_until_it_is_heard(merchant: Merchant) -> None:
     before = merchant.balances()
     assert [merchant.status("charge", "a1") for _ in range(3)] == ["SUCCESS"] * 3

@@ -52,6 +52,7 @@ def epochs(settings: Settings) -> set[int]:
     return found
 
 
+@pytest.mark.slow
 def test_what_was_backed_up_comes_back_and_begins_a_new_epoch(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "backup.db"
     run(settings, backups.backup, file)

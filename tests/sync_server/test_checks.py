@@ -62,6 +62,7 @@ PLANTED: list[tuple[str, str, sa.sql.dml.UpdateBase]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "rule", "statement"), PLANTED, ids=[f"{name}-{rule}" for name, rule, _ in PLANTED])
 def test_a_planted_flaw_is_named(world: World, name: str, rule: str, statement: sa.sql.dml.UpdateBase) -> None:
     settled(world)

@@ -33,6 +33,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
     made.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("release", sorted(path.stem for path in RELEASES.glob("*.jsonl")))
 def test_a_filled_database_of_an_earlier_release_is_carried_over(engine: sa.Engine, release: str) -> None:
     before = fill(engine, release)

@@ -23,6 +23,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
     made.dispose()
 
 
+@pytest.mark.slow
 def test_the_migrated_database_has_the_declared_tables_and_guards(engine: sa.Engine) -> None:
     assert schema.migrate(engine) == (None, schema.HEAD)
     with engine.connect() as connection:
@@ -30,6 +31,7 @@ def test_the_migrated_database_has_the_declared_tables_and_guards(engine: sa.Eng
         assert db.guard_flaws(connection) == []
 
 
+@pytest.mark.slow
 def test_migrating_again_changes_nothing(engine: sa.Engine) -> None:
     schema.migrate(engine)
     assert schema.migrate(engine) == (schema.HEAD, schema.HEAD)
@@ -41,6 +43,7 @@ def test_nothing_runs_on_an_unmigrated_database(engine: sa.Engine) -> None:
         schema.check_version(engine)
 
 
+@pytest.mark.slow
 def test_guards_that_a_rebuilt_table_lost_are_named_and_written_again(engine: sa.Engine) -> None:
     schema.migrate(engine)
     on = "" if db.is_sqlite(engine) else " ON posting"

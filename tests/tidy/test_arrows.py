@@ -55,6 +55,7 @@ def test_the_arrows_point_one_way() -> None:
     assert not lint_imports(ROOT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", THIRD_PARTY)
 def test_a_package_knows_only_its_libraries(package: str) -> None:
     findings = [finding for source in sources(package) for finding in strangers(source, THIRD_PARTY[package])]
@@ -76,6 +77,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "line", "contract"),
     [

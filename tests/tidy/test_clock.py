@@ -71,6 +71,7 @@ def unwanted_looks(source: Source) -> Iterator[str]:
             yield source.at(node, f"{full}: {KINDS[full]} is not to be used here; take it as an argument")
 
 
+@pytest.mark.slow
 def test_time_is_passed_in() -> None:
     findings = [finding for source in sources(*PACKAGES, "tests") for finding in unwanted_looks(source)]
     assert not findings, "\n" + "\n".join(findings)
@@ -96,6 +97,7 @@ def test_an_allowed_look_is_left_alone() -> None:
     assert list(unwanted_looks(Source("gate_agent/trusted_time.py", "import time\ntime.sleep(1)\n")))
 
 
+@pytest.mark.slow
 def test_every_allowance_is_still_used() -> None:
     """An exception nobody needs any more is taken off the list."""
     everything = sources(*PACKAGES, "tests")

@@ -55,6 +55,7 @@ def test_every_wish_is_locked(name: str) -> None:
     assert wishes(name) <= {pin for pin, _ in PINNED.findall(lock_text(name))}, "run requirements/compile.sh"
 
 
+@pytest.mark.slow
 def test_every_wish_is_used() -> None:
     """A library nobody imports any more is taken off the list."""
     named = {

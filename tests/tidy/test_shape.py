@@ -110,6 +110,7 @@ RULES: list[tuple[Rule, tuple[str, ...], str]] = [  # the rule, where it holds, 
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "folders"), {rule: folders for rule, folders, _ in RULES}.items())
 def test_the_code_keeps_the_rule(rule: Rule, folders: tuple[str, ...]) -> None:
     findings = [finding for source in sources(*folders) for finding in rule(source)]

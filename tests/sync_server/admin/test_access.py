@@ -34,11 +34,13 @@ def routes(app: Flask) -> list[tuple[str, str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_table_holds_every_page_and_nothing_else(app: Flask) -> None:
     assert {endpoint for endpoint, _, _ in routes(app)} == set(NEEDS)
     assert len(NEEDS) > 25
 
 
+@pytest.mark.slow
 def test_nobody_gets_in_without_signing_in(app: Flask) -> None:
     for endpoint, method, path in routes(app):
         response = app.test_client().open(path, method=method)
@@ -49,6 +51,7 @@ def test_nobody_gets_in_without_signing_in(app: Flask) -> None:
             assert response.location.startswith("/admin/sign-in"), (method, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", SEEDED_ROLES, ids=lambda role: role.code)
 def test_nobody_gets_past_a_missing_permission(app: Flask, signed_in_as: SignedInAs, role: object) -> None:
     assert isinstance(role, type(SEEDED_ROLES[0]))
@@ -64,6 +67,7 @@ def test_nobody_gets_past_a_missing_permission(app: Flask, signed_in_as: SignedI
     assert refused > 5
 
 
+@pytest.mark.slow
 def test_whoever_has_the_permission_gets_in(app: Flask, signed_in_as: SignedInAs) -> None:
     for role in SEEDED_ROLES:
         browser = signed_in_as(ACCOUNTS[role.code])

@@ -88,6 +88,7 @@ def test_gates_are_filtered(signed_in_as: SignedInAs, arguments: str, expected: 
     assert len(re.findall(r"data-href", page)) == expected
 
 
+@pytest.mark.slow
 def test_a_gate_is_let_in_step_by_step(signed_in_as: SignedInAs, town: Town) -> None:
     browser = signed_in_as("zhoumin")
     steps = send(browser, "/admin/gates/enrol", venue="2").location

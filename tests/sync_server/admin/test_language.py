@@ -138,6 +138,7 @@ def test_two_languages_at_once_do_not_mix(signed_in_as: SignedInAs) -> None:
         assert "断网放行" not in english.get("/admin/gates").text
 
 
+@pytest.mark.slow
 def test_importing_the_pages_asks_for_nothing_of_the_network_or_disk() -> None:
     code = "import sync_server.admin.web"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=CENTRE.parent)

@@ -52,6 +52,7 @@ def test_ticket_orders_have_their_own_list(signed_in_as: SignedInAs, town: Town)
     assert "3 张" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -71,6 +72,7 @@ def test_orders_are_filtered(signed_in_as: SignedInAs, arguments: str, expected:
     assert ("没有符合条件的订单" in page) == (expected == 0)
 
 
+@pytest.mark.slow
 def test_an_order_and_a_pass_are_found_by_their_number_and_opened(signed_in_as: SignedInAs, town: Town) -> None:
     browser = signed_in_as("zhoumin")
     for address, number in (("orders", town.pass_orders[2]), ("passes", pass_number(town, "王*国"))):
@@ -218,6 +220,7 @@ def test_entries_stand_newest_first_with_what_they_counted_as(signed_in_as: Sign
         assert text in page, text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [("state=CONFLICT", 1), ("state=REFUSED", 2), ("venue=1", 15), ("venue=2", 0), ("venue=x", 0), ("pass=1", 0)],
@@ -237,6 +240,7 @@ def test_stock_adds_up(signed_in_as: SignedInAs) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_an_operator_is_added_signs_in_and_is_shut_out(signed_in_as: SignedInAs, town: Town) -> None:
     boss = signed_in_as("xulan")
     form = {

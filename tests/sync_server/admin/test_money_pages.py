@@ -94,6 +94,7 @@ def test_a_payout_leads_to_its_redemptions_attempts_and_postings(signed_in_as: S
     assert "/admin/ledger" not in operations
 
 
+@pytest.mark.slow
 def test_the_ledger_balances_and_shows_every_transaction(signed_in_as: SignedInAs, town: Town) -> None:
     page = signed_in_as("qianwen").get("/admin/ledger").text
     with town.centre.read() as connection:

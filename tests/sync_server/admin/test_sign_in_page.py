@@ -45,6 +45,7 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(app: Flask, town: Town)
     assert "SameSite=Lax" in cookie
 
 
+@pytest.mark.slow
 def test_wrong_password_and_unknown_account_read_the_same(app: Flask, town: Town) -> None:
     wrong = sign_in(app.test_client(), town, password="wrong password")
     unknown = sign_in(app.test_client(), town, account="nobody", password="wrong password")
@@ -63,6 +64,7 @@ def test_a_wrong_captcha_looks_at_nothing_else(app: Flask, town: Town) -> None:
     assert (response.status_code, "验证码不正确或已过期" in response.text) == (401, True)
 
 
+@pytest.mark.slow
 def test_the_last_tries_are_announced_then_the_account_is_locked(app: Flask, town: Town) -> None:
     texts = [sign_in(app.test_client(), town, password="wrong password").text for _ in range(5)]
     assert "还可再试" not in texts[1]
@@ -76,6 +78,7 @@ def test_the_typed_password_is_never_sent_back(app: Flask, town: Town) -> None:
     assert "my-wrong-password" not in sign_in(app.test_client(), town, password="my-wrong-password").text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wanted", "lands"),
     [
@@ -117,6 +120,7 @@ def test_the_session_begins_anew_with_the_sign_in(app: Flask, town: Town) -> Non
         assert session["language"] == "en"
 
 
+@pytest.mark.slow
 def test_captchas_are_rationed(app: Flask, town: Town) -> None:
     browser = app.test_client()
     for _ in range(MAX_OPEN_PER_ADDRESS):

@@ -173,6 +173,7 @@ def test_what_is_no_batch_is_not_taken(http: FlaskClient, town: Town) -> None:
         assert connection.execute(sa.select(entry)).all() == []
 
 
+@pytest.mark.slow
 def test_the_list_is_served_to_any_cache(http: FlaskClient, town: Town) -> None:
     sold = town.sell("single", 3)
     gate = town.gate()

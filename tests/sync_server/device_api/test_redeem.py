@@ -164,6 +164,7 @@ def test_an_annual_pass_visits_as_often_a_day_as_its_product_allows(town: Town, 
     assert {outcome for _, outcome in outcomes(town)} == {"PASS_VISIT"}
 
 
+@pytest.mark.slow
 def test_what_gates_reported_counts_here_and_what_they_gave_back_does_not(town: Town, device: Handheld) -> None:
     [sold] = town.sell("double")
     gate = town.gate(name="G2")
@@ -308,6 +309,7 @@ def test_a_full_code_brings_its_key(town: Town, device: Handheld) -> None:
     assert device.show(presentation.full_text(binding, step, proof)).reason is Reason.REPLACED
 
 
+@pytest.mark.slow
 def test_a_card_is_found_by_what_its_reader_read(town: Town, device: Handheld) -> None:
     centre = town.centre
     [sold] = town.sell("annual", holders=[HOLDER])

@@ -99,6 +99,7 @@ def test_a_code_becomes_the_hash_under_which_the_list_knows_its_holder(bridge: B
     assert (answer.finding, answer.hashes) == (Finding.FOUND, ((CredentialKind.ID_NUMBER, bridge.hash_of(LI)),))
 
 
+@pytest.mark.slow
 def test_two_passes_of_one_person_are_one_hash(bridge: Bridge) -> None:
     bridge.sell()
     assert len(bridge.ask(bridge.platform.draw(LI)).hashes) == 1
@@ -168,6 +169,7 @@ def test_an_entry_is_proven_by_the_code_that_was_resolved_for_this_gate_then(bri
     assert admit(bridge, START_MS + 900) is Outcome.CLAIMED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("off_ms", [-2 * 60_000, 2 * 60_000])
 def test_a_code_resolved_at_another_time_proves_nothing(bridge: Bridge, off_ms: int) -> None:
     bridge.town.clock.pass_ms(HOUR_MS)

@@ -60,6 +60,7 @@ def test_nothing_is_believed_that_the_platform_did_not_sign_for_this_question(
     assert verifier.resolve(platform.draw(LI)) == CardHolder(LI), "the next question is answered as if nothing was"
 
 
+@pytest.mark.slow
 def test_a_slow_platform_is_waited_for_no_longer_than_a_gate_would(
     verifier: EssCardVerifier, platform: CardPlatform
 ) -> None:

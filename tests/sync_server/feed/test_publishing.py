@@ -66,6 +66,7 @@ def test_nothing_changed_nothing_is_made(town: Town) -> None:
     assert fetch(town).head == before
 
 
+@pytest.mark.slow
 def test_a_suspended_pass_is_listed_as_such_under_a_higher_version(town: Town) -> None:
     [sold] = town.sell("single")
     publish_feeds(town.centre)
@@ -221,6 +222,7 @@ def test_a_crash_between_the_marks_and_the_list_is_made_good(town: Town, monkeyp
     assert sold.pass_id in fetch(town).passes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("built_by", [publishing, snapshots])
 def test_a_change_while_the_list_is_built_is_in_the_next_one(
     town: Town, monkeypatch: pytest.MonkeyPatch, built_by: ModuleType

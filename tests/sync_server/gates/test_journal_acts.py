@@ -48,6 +48,7 @@ def complete_through(town: Town) -> int | None:
         return watermarks.complete_through_ms(connection, town.venues["bridge"], town.centre.now_ms())
 
 
+@pytest.mark.slow
 def test_a_lost_box_is_retired_by_two_and_what_waits_goes_on_after_three_days(town: Town) -> None:
     gate = busy(town.gate(), 2)
     town.upload(gate)
@@ -76,6 +77,7 @@ def test_a_lost_box_is_retired_by_two_and_what_waits_goes_on_after_three_days(to
     assert "it burnt" in last.detail and last.actor.startswith("operator:")
 
 
+@pytest.mark.slow
 def test_a_frozen_journal_is_settled_again_when_two_say_so(town: Town) -> None:
     (sold,) = town.sell("single")
     gate = busy(town.gate(), 3)
@@ -98,6 +100,7 @@ def test_a_frozen_journal_is_settled_again_when_two_say_so(town: Town) -> None:
         run(town, "unfreeze", name, gate.incarnation.hex(), "--reason", "again", by="lihua")
 
 
+@pytest.mark.slow
 def test_a_request_can_be_taken_back(town: Town) -> None:
     gate = busy(town.gate(), 1)
     town.upload(gate)
@@ -108,6 +111,7 @@ def test_a_request_can_be_taken_back(town: Town) -> None:
         run(town, "confirm", asked["request"], by="wang")
 
 
+@pytest.mark.slow
 def test_what_changed_since_it_was_asked_is_looked_at_again(town: Town) -> None:
     """A box that was believed lost came back, and closed its journal."""
     gate = busy(town.gate(), 1)
@@ -133,6 +137,7 @@ def test_only_what_money_waits_for_too_long_is_told_when_asked(town: Town) -> No
     assert len(run(town, "journals")["lines"]) == 2
 
 
+@pytest.mark.slow
 def test_a_journal_is_named_by_enough_of_its_name(town: Town) -> None:
     gate = busy(town.gate(), 1)
     town.upload(gate)

@@ -69,6 +69,7 @@ def test_what_the_receipt_vouches_for_has_to_be_here(town: Town) -> None:
     assert row_of(town).synced_through_ms == START_MS
 
 
+@pytest.mark.slow
 def test_a_watermark_never_falls(town: Town) -> None:
     gate = busy(town.gate(), 1)
     first = town.upload(gate).batch_digest

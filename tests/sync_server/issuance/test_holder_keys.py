@@ -82,6 +82,7 @@ def test_registrations_are_limited_within_thirty_days(town: Town, sold: Sold) ->
     assert let_in(town, sold, holder_proof.public_key_of(phone())) == REGISTRATIONS_LIMIT + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("public", [b"", bytes(33), b"\x02" + b"\xff" * 32, b"\x04" + bytes(64)])
 def test_what_is_no_key_is_refused(town: Town, sold: Sold, public: bytes) -> None:
     with pytest.raises(NotAllowedError, match="P-256"):

@@ -54,6 +54,7 @@ def noise(side: int) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
 def test_any_picture_becomes_a_small_plain_jpeg(form: str) -> None:
     made = small_picture(picture((3_000, 4_000), form))
@@ -191,6 +192,7 @@ def bridge(centre: Centre) -> Bridge:
     return Bridge(centre)
 
 
+@pytest.mark.slow
 def test_the_gates_of_a_venue_that_shows_them_get_a_photo_and_no_others(bridge: Bridge) -> None:
     size = put_photo(bridge.centre, bridge.li.number, picture(), "test")
     bridge.work()
@@ -209,6 +211,7 @@ def test_another_photo_takes_the_place_of_the_first(bridge: Bridge) -> None:
     assert (bridge.rows("gate_photo"), bridge.rows("pass_photo")) == (1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["remove", "revoke", "end"])
 def test_a_photo_goes_with_its_pass_and_when_it_is_removed(bridge: Bridge, how: str) -> None:
     put_photo(bridge.centre, bridge.li.number, picture(), "test")
@@ -235,6 +238,7 @@ def test_a_photo_goes_with_its_pass_and_when_it_is_removed(bridge: Bridge, how: 
     assert bridge.http.get(f"/feed/photos/{named.hex()}").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_venue_that_shows_photos_no_more_has_none(bridge: Bridge) -> None:
     put_photo(bridge.centre, bridge.li.number, picture(), "test")
     bridge.work()

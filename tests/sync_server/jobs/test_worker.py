@@ -16,6 +16,7 @@ from tests.sync_server.sandbox import Sandbox, with_provider
 from tests.sync_server.town import build_town
 
 
+@pytest.mark.slow
 def test_a_failing_step_does_not_hold_up_the_others(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped, turns = threading.Event(), []
 

@@ -95,6 +95,7 @@ def test_what_the_provider_did_not_sign_as_a_notice_is_refused(world: World, web
     assert take_payments(world.centre) == 0
 
 
+@pytest.mark.slow
 def test_a_changed_amount_is_not_believed(world: World, web: FlaskClient) -> None:
     out_no = unanswered_charge(world)
     post(world, web, out_no, notice(world, out_no, amount_fen=1))

@@ -96,6 +96,7 @@ def test_a_conflict_shows_both_sides(town: Town) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "liability"), [("REFUND", Liability.DISTRIBUTOR), ("FORFEIT", Liability.PLATFORM)])
 def test_who_bears_an_entry_that_came_too_late(town: Town, kind: str, liability: Liability) -> None:
     [sold] = town.sell("single")
@@ -211,6 +212,7 @@ def test_after_staff_gave_the_right_back_an_accepted_entry_is_returned(town: Tow
     holds(town)
 
 
+@pytest.mark.slow
 def test_a_visit_of_an_annual_pass_is_accepted_without_money(town: Town) -> None:
     [sold] = town.sell("annual", holders=[HOLDER])
     gate = town.gate()

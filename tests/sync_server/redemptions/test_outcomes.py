@@ -69,6 +69,7 @@ def test_a_ticket_passed_is_claimed_once_and_its_batch_sent_twice_changes_nothin
     assert (claim.kind, claim.ref, claim.at_ms) == ("REDEEM", wanted, NOON_MS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [EntryKind.PASSED, EntryKind.PASSED_ASSUMED, EntryKind.UNRESOLVED])
 def test_what_leaves_somebody_inside_counts(town: Town, kind: EntryKind) -> None:
     [sold] = town.sell("single")
@@ -146,6 +147,7 @@ def test_an_entry_that_the_ticket_still_allows_is_a_repeat(town: Town) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("splits", [[(1, 5)], [(1, 2), (3, 3), (4, 5)], [(4, 5), (1, 2), (3, 3)], [(3, 5), (1, 2)]])
 def test_an_entry_after_staff_gave_the_right_back_is_returned(town: Town, splits: list[tuple[int, int]]) -> None:
     [sold] = town.sell("single")
@@ -219,6 +221,7 @@ def test_after_a_refund_an_entry_is_late(town: Town) -> None:
     assert town.upload(gate).verdicts == ((1, Outcome.LATE), (3, Outcome.LATE))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shown",
     [
@@ -305,6 +308,7 @@ def test_refusals_and_events_are_kept_and_count_nothing(any_town: Town) -> None:
     assert outcomes(any_town) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flaw", "outcome"),
     [

@@ -72,6 +72,7 @@ def test_nobody_is_told_of_a_pass_that_was_never_used(town: Town, sold: Sold) ->
     assert told(town, sold) is None
 
 
+@pytest.mark.slow
 def test_a_use_given_back_is_none_and_a_new_one_counts(town: Town, sold: Sold) -> None:
     gate = town.gate()
     intent = gate.admit(sold, NOON_MS)

@@ -119,6 +119,7 @@ def test_a_refused_payout_is_tried_again_under_a_new_number(world: World, clock:
 UNCLEAR = (FaultKind.LOST_ANSWER, FaultKind.NONSENSE, FaultKind.LOST_REQUEST, FaultKind.SYSTEM_ERROR)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", UNCLEAR)
 def test_an_unclear_answer_pays_once_under_the_same_number(world: World, clock: Clock, kind: FaultKind) -> None:
     order_id = world.buy()
