@@ -297,10 +297,14 @@ def _readable_end(damaged: Path) -> Superseded | None:
         with closing(read_only(damaged)) as db:
             (incarnation,) = db.execute("SELECT incarnation FROM meta").fetchone()
             first = chain.anchor(db)
+            if (type(first.seq), type(first.hash)) != (int, bytes):
+                raise TypeError("the anchor says neither a number nor a hash")
             walk = ChainWalk(first.seq, first.hash)
             for row in db.execute("SELECT seq, body, hash FROM entry WHERE seq > ? ORDER BY seq", (first.seq,)):
                 if isinstance(walk.step(*row), Broken):
                     break
     except (sqlite3.Error, TypeError):  # the latter: what should be bytes or a number is not
         pass
-    return Superseded(incarnation, walk.seq, walk.hash) if len(incarnation) == INCARNATION_BYTES else None
+    if type(incarnation) is not bytes or len(incarnation) != INCARNATION_BYTES:
+        return None
+    return Superseded(incarnation, walk.seq, walk.hash)

@@ -270,6 +270,21 @@ def test_a_damaged_journal_is_named_as_far_as_it_can_be_read(data_dir: Path) -> 
     assert before(data_dir) == Superseded(OLD, 7, chained)
 
 
+@pytest.mark.parametrize("column", ["seq", "hash"])
+def test_a_journal_whose_anchor_is_damaged_is_named_by_the_last_receipt(data_dir: Path, column: str) -> None:
+    with closing(sqlite3.connect(data_dir / NAME, isolation_level=None)) as db:
+        db.execute("INSERT INTO anchor VALUES (1, 2, x'00', x'00')")
+        (declared,) = db.execute("SELECT sql FROM sqlite_schema WHERE name = 'anchor'").fetchone()
+        for sql in (declared.replace("NOT NULL", ""), declared):  # as SQLite reads a page that a bad card changed
+            db.execute("PRAGMA writable_schema = ON")
+            db.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'anchor'", (sql,))
+            db.execute("PRAGMA writable_schema = RESET")
+            if sql != declared:
+                db.execute(f"UPDATE anchor SET {column} = NULL")
+    assert open_again(data_dir, Learnt({OLD: 5})).event == "journal_set_aside"
+    assert before(data_dir) == Superseded(OLD, 5)
+
+
 @pytest.mark.parametrize(
     ("acknowledged", "named"),
     [
