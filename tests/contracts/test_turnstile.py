@@ -292,7 +292,6 @@ def test_any_thread_may_ask(subject: Subject) -> None:
         assert sorted(str(pulse["entry_seq"]) for pulse in subject.pulses()) == sorted(map(str, range(40)))
 
 
-@pytest.mark.slow
 def test_a_pulse_ends_by_itself_and_not_too_early(wired: WiredSubject) -> None:
     began_ns = wired.turnstile.open_for(Direction.IN, MIN_PULSE_MS, {})
     wired.turnstile.open_for(Direction.IN, 2 * MIN_PULSE_MS, {})

@@ -15,6 +15,8 @@ import requests
 from demo.centre import VENUE, Centre, Issued, running_centre
 from demo.gate import Gate, running_gate
 from gate_agent.pass_list import PassListHolder
+from gate_agent.trusted_time import boot_clock_ms
+from gate_agent.world import LOOK_AGAIN_MS
 from tests.sync_server.admin.forms import CSRF_TOKEN
 from tests.waiting import until
 from wire.feed import VenueDocument
@@ -74,13 +76,15 @@ class Place:
         return until(judged, PATIENCE_S, "the gate decides")[0]
 
     def learns(self, what: Callable[[VenueDocument], bool]) -> None:
-        """Until the list that the gate's lanes use says so."""
+        """Until the list on the gate's disk says so, and its lanes have looked at the disk again."""
 
         def learnt() -> bool:
             held = self.held.current()
             return held is not None and what(held.document)
 
         until(learnt, PATIENCE_S, "the gate's list says so")
+        looked_ms = boot_clock_ms() + LOOK_AGAIN_MS
+        until(lambda: boot_clock_ms() > looked_ms, PATIENCE_S, "the lanes look again")
 
     def visitor_reads(self, *words: str) -> None:
         until(lambda: all(one in self._page("/lane/1") for one in words), PATIENCE_S, f"the visitor reads {words}")

@@ -63,15 +63,17 @@ def test_a_fee_that_eats_the_price_is_settled_without_a_transfer(world: World, c
 
 def test_what_is_due_is_found_by_its_own_index(centre: Centre) -> None:
     """A look at nothing must cost nothing, however many redemptions there are."""
-    plans: list[str] = []
+    plans: list[list[str]] = []
 
     def explain(connection: sa.Connection, _cursor: object, statement: str, parameters: object, *_rest: object) -> None:
-        if statement.startswith("SELECT redemption"):
+        if statement.startswith("SELECT") and "FROM redemption" in statement:
             raw = connection.connection.dbapi_connection
             assert raw is not None
-            plans.extend(row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+            plans.append([row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)])
 
     sa.event.listen(centre.engine, "before_cursor_execute", explain)
     assert clearing.clear_redemptions(centre) == 0
-    assert plans[0] == "SEARCH redemption USING INDEX ix_redemption_due (outcome=?)"
-    assert not [plan for plan in plans if "SCAN" in plan or "TEMP B-TREE" in plan]
+    counted, honoured = plans  # of the second only what an operator decided is sorted
+    assert counted[0] == "SEARCH redemption USING INDEX ix_redemption_due (outcome=?)"
+    assert not [step for step in counted if "SCAN" in step or "TEMP B-TREE" in step]
+    assert not [step for step in honoured if "SCAN" in step]
