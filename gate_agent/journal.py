@@ -231,7 +231,7 @@ def _seen(work: Work[T]) -> Work[T]:
             return work(entries)
         except sqlite3.Error:  # the disk's, which is everybody's trouble
             raise
-        except Exception:
+        except Exception:  # whatever it is: logged here, since nobody waits for the answer, and raised on
             log.exception("a posted entry was not written")
             raise
 
