@@ -49,6 +49,8 @@ FILLED = (
     """,
 )
 """What new columns hold of rows that an earlier release left; it changes nothing in a database of this one."""
+REWORDED = ("UPDATE party SET provider = 'ALIPAY' WHERE provider = 'SANDBOX'",)
+"""Words of an earlier release that this one does not know: changed before its rules are laid."""
 _version = sa.table("alembic_version", sa.column("version_num"))
 
 
@@ -58,6 +60,8 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
 
     with db.rebuild(engine) as connection:
         before = _version_of(connection)
+        for statement in REWORDED if before not in (None, HEAD) else ():
+            connection.exec_driver_sql(statement)
         command.upgrade(alembic_config(connection), "head")
         for statement in FILLED if before != HEAD else ():
             connection.exec_driver_sql(statement)

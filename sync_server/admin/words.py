@@ -135,7 +135,7 @@ PRESENTATION_WORDS = {
     Presentation.ELECTRONIC_CARD: _("电子社保卡"),
 }
 
-PRODUCT_KINDS = {"PASS": _("年票"), "SINGLE": _("单票")}
+PRODUCT_KINDS = {"PASS": _("年票"), "SINGLE": _("单票"), "COMBO": _("联票")}
 
 # What happened to an order, as its history names it (orders.history).
 ORDER_EVENT_WORDS = {

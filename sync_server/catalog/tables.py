@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from sync_server.db import append_only, fen_column, id_column, link, metadata, ms_column, word_column
 
-PRODUCT_KINDS = ("PASS", "SINGLE")
+PRODUCT_KINDS = ("PASS", "SINGLE", "COMBO")
 SALE_STATES = ("ON_SALE", "OFF_SALE")
 FEE_KINDS = ("CHARGE", "PAYOUT")
 

@@ -21,11 +21,11 @@ from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
 from sync_server.orders import history
-from sync_server.orders.paying import CLEARING
 from sync_server.orders.progress import ACTOR, advance, locked, stock_counts
 from sync_server.orders.states import CLOSED_BEFORE_PAYMENT, UNPAID, next_state
 from sync_server.orders.tables import order, person_product
 from sync_server.payments import transfers
+from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import STOPPED
 from sync_server.payments.tables import INCOMING, external_transfer, transfer_attempt
 
@@ -125,6 +125,7 @@ def _paid_late() -> sa.Select[Any]:
         sa.select(
             order,
             external_transfer.c.amount_fen,
+            external_transfer.c.provider,
             external_transfer.c.account_ref,
             transfer_attempt.c.out_no,
             transfer_attempt.c.changed_at_ms.label("paid_at"),
@@ -143,17 +144,18 @@ def _paid_late() -> sa.Select[Any]:
 
 def _give_back(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:
     """P18, and the refund of what came too late."""
-    owed = refund_account(row)
-    came_in = legs((CLEARING, row.amount_fen), (owed, -row.amount_fen))
+    owed, clearing = refund_account(row), CLEARING[row.provider]
+    came_in = legs((clearing, row.amount_fen), (owed, -row.amount_fen))
     wanted = transfers.Request(
         kind="REFUND",
         subject_key=f"refund:late:{row.id.hex}",
         subject_id=row.id,
+        provider=row.provider,
         party_id=row.distributor_id,
         account_ref=row.account_ref,
         amount_fen=row.amount_fen,
         title=f"订单 {row.number} 退款",
-        legs=legs((owed, row.amount_fen), (CLEARING, -row.amount_fen)),
+        legs=legs((owed, row.amount_fen), (clearing, -row.amount_fen)),
         original_out_no=row.out_no,
     )
     booked = Txn(f"late:{row.id.hex}", came_in, row.paid_at, ACTOR)

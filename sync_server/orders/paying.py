@@ -16,8 +16,7 @@ from sync_server.orders.states import next_state
 from sync_server.orders.tables import order, order_item, ticket
 from sync_server.parties.parties import find_party
 from sync_server.payments import transfers
-
-CLEARING = Account("1010")
+from sync_server.payments.providers import CLEARING, VISITORS
 
 
 def pay(connection: Connection, order_id: UUID, actor: str, now_ms: int, *, caller_sends: bool = False) -> UUID:
@@ -33,18 +32,20 @@ def pay(connection: Connection, order_id: UUID, actor: str, now_ms: int, *, call
         raise NotAllowedError(f"order {row.number} is {row.state}: only one that waits for its payment can be paid")
     if row.cancelled_at_ms is not None or now_ms >= row.pay_deadline_ms:
         raise NotAllowedError(f"order {row.number} had to be paid earlier: place it again")
-    party_id, account_ref = row.distributor_id, None
+    party_id, provider, account_ref = row.distributor_id, VISITORS, None
     if party_id is not None:
-        account_ref = find_party(connection, party_id).account_ref
+        payer = find_party(connection, party_id)
+        provider, account_ref = payer.provider, payer.account_ref
     wanted = transfers.Request(
         kind="COLLECT" if party_id is None else "CHARGE",
         subject_key=charge_key(row.kind, order_id),
         subject_id=order_id,
+        provider=provider,
         party_id=party_id,
         account_ref=account_ref,
         amount_fen=row.dist_price_fen + row.charge_fee_fen,
         title=f"订单 {row.number}",
-        legs=charge_legs(connection, row),
+        legs=charge_legs(connection, row, CLEARING[provider]),
         expires_at_ms=row.pay_deadline_ms,
     )
     transfer_id = transfers.request(connection, [wanted], actor, now_ms, caller_sends=caller_sends)[wanted.subject_key]
@@ -60,10 +61,10 @@ def charge_key(kind: str, order_id: UUID) -> str:
     return f"pass:{order_id.hex}:charge" if kind == "PASS" else f"charge:{order_id.hex}"
 
 
-def charge_legs(connection: Connection, row: sa.Row[Any]) -> tuple[Leg, ...]:
+def charge_legs(connection: Connection, row: sa.Row[Any], clearing: Account) -> tuple[Leg, ...]:
     """P2: the venues' parts held per item, the margin per order. P17: a pass's whole price deferred."""
     total_fen = row.dist_price_fen + row.charge_fee_fen
-    sides = [(CLEARING, total_fen), (Account("4010"), -row.charge_fee_fen)]
+    sides = [(clearing, total_fen), (Account("4010"), -row.charge_fee_fen)]
     if row.kind == "PASS":
         return legs(*sides, (Account("2510", row.id), -row.dist_price_fen))
     items = connection.execute(

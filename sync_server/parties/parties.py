@@ -17,13 +17,14 @@ MAX_NUMBER = 65_535  # u16 on the wire
 
 @dataclass(frozen=True)
 class NewParty:
-    """What is asked of a party. `account_ref` is its account at the payment provider."""
+    """What is asked of a party. `account_ref` is its account at the payment provider, 支付宝 or 汇金宝."""
 
     kind: str
     org_number: str
     name_zh: str
     name_en: str
     account_ref: str
+    provider: str = "ALIPAY"
 
 
 def add_party(connection: Connection, new: NewParty, zone: str, now_ms: int) -> UUID:
@@ -36,7 +37,7 @@ def add_party(connection: Connection, new: NewParty, zone: str, now_ms: int) -> 
             org_number=new.org_number,
             name_zh=new.name_zh,
             name_en=new.name_en,
-            provider="SANDBOX",
+            provider=new.provider,
             account_ref=new.account_ref,
             funding="DIRECT_DEBIT" if new.kind == "DISTRIBUTOR" else None,
             payout_mode="PER_REDEMPTION" if new.kind == "VENUE" else None,

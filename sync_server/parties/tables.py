@@ -6,10 +6,10 @@ import sqlalchemy as sa
 
 from sync_server.db import append_only, id_column, link, metadata, ms_column, partial_index, partial_unique, word_column
 
-PARTY_KINDS = ("PLATFORM", "VENUE", "DISTRIBUTOR")
-PROVIDERS = ("SANDBOX",)
-FUNDINGS = ("DIRECT_DEBIT",)
-PAYOUT_MODES = ("PER_REDEMPTION",)
+PARTY_KINDS = ("PLATFORM", "VENUE", "DISTRIBUTOR", "PARTNER")
+PROVIDERS = ("ALIPAY", "HUIJINBAO")
+FUNDINGS = ("DIRECT_DEBIT", "PREPAID")
+PAYOUT_MODES = ("PER_REDEMPTION", "DAILY", "WEEKLY")
 
 party = sa.Table(
     "party",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sync_server.db import fen_column, id_column, link, metadata, ms_column, partial_index, partial_unique, word_column
+from sync_server.parties.tables import PROVIDERS
 from sync_server.payments.states import TRANSFER
 
 INCOMING = ("CHARGE", "COLLECT")
-"""An order's one payment; whatever else is moved goes out."""
-TRANSFER_KINDS = (*INCOMING, "PAYOUT", "REFUND")
+"""An order's one payment."""
+TRANSFER_KINDS = (*INCOMING, "TOP_UP", "PAYOUT", "REFUND", "FUND_BUY", "FUND_SELL", "SWEEP")
+TRANSFER_PROVIDERS = (*PROVIDERS, "OFFLINE")
+"""Who moves it; OFFLINE: a bank, outside of this system, as two persons recorded."""
 TRANSFER_STATES = tuple(TRANSFER.words)
 # EXTRA: succeeded after it was given up, beside another attempt or after its transfer had ended (P14, P18).
 ATTEMPT_STATES = ("SENT", "UNKNOWN", "SUCCEEDED", "DEFINITE_FAIL", "INSUFFICIENT", "EXTRA")
@@ -21,6 +24,7 @@ external_transfer = sa.Table(
     word_column("kind", TRANSFER_KINDS),
     sa.Column("subject_key", sa.String(100), nullable=False, unique=True),  # its ledger transaction: "payout:<payout>"
     sa.Column("subject_id", sa.Uuid(), nullable=False, index=True),  # the order, payout or item it is for
+    word_column("provider", TRANSFER_PROVIDERS, server_default="ALIPAY"),
     link("party_id", "party.id", nullable=True, index=True),  # who pays or is paid; null: a visitor at the cashier
     sa.Column("account_ref", sa.String(64)),  # that party's account at the provider, frozen
     fen_column("amount_fen"),

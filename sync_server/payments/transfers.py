@@ -57,6 +57,7 @@ class Request:
     kind: str
     subject_key: str
     subject_id: UUID
+    provider: str
     party_id: UUID | None
     account_ref: str | None
     amount_fen: int
@@ -91,6 +92,7 @@ def request(
             "kind": each.kind,
             "subject_key": each.subject_key,
             "subject_id": each.subject_id,
+            "provider": each.provider,
             "party_id": each.party_id,
             "account_ref": each.account_ref,
             "amount_fen": each.amount_fen,

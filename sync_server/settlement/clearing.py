@@ -21,10 +21,10 @@ from sync_server.db import derived_id, exclusive
 from sync_server.gates.tables import incarnation
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
-from sync_server.orders.paying import CLEARING
 from sync_server.orders.tables import order_item
 from sync_server.parties.tables import party
 from sync_server.payments import transfers
+from sync_server.payments.providers import CLEARING
 from sync_server.redemptions.tables import HONOURABLE, decision, redemption
 from sync_server.settlement.finishing import ended_orders, finish, margin
 from sync_server.settlement.tables import payout, payout_line
@@ -103,6 +103,7 @@ def _query(kind: str) -> sa.Select[Any]:
             redemption.c.occurred_at_ms,
             order_item.c.venue_price_fen,
             order_item.c.payout_fee_fen,
+            party.c.provider,
             party.c.account_ref,
         )
         .join(order_item, order_item.c.id == redemption.c.item_id)
@@ -174,11 +175,12 @@ def _transfer(row: sa.Row[Any], payout_id: UUID, number: str, net_fen: int) -> t
         kind="PAYOUT",
         subject_key=f"payout:{payout_id.hex}",
         subject_id=payout_id,
+        provider=row.provider,
         party_id=row.venue_id,
         account_ref=row.account_ref,
         amount_fen=net_fen,
         title=f"结算单 {number}",
-        legs=legs((Account("2210", row.venue_id), net_fen), (CLEARING, -net_fen)),
+        legs=legs((Account("2210", row.venue_id), net_fen), (CLEARING[row.provider], -net_fen)),
     )
 
 

@@ -14,9 +14,9 @@ from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
 from sync_server.orders.claims import Claim, claim_items
 from sync_server.orders.closing import refund_account
-from sync_server.orders.paying import CLEARING
 from sync_server.orders.tables import item_claim, order, order_item, ticket
 from sync_server.payments import transfers
+from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import INCOMING, external_transfer, transfer_attempt
 from sync_server.settlement.finishing import ended_orders, finish, margin
 
@@ -35,6 +35,7 @@ def unclaimed_items() -> sa.Select[Any]:
             ticket.c.number.label("ticket_number"),
             order.c.id,
             order.c.distributor_id,
+            external_transfer.c.provider,
             external_transfer.c.account_ref,
             transfer_attempt.c.out_no,
         )
@@ -94,10 +95,11 @@ def _refund(row: sa.Row[Any]) -> transfers.Request:
         kind="REFUND",
         subject_key=f"refund:{row.item_id.hex}",
         subject_id=row.item_id,
+        provider=row.provider,
         party_id=row.distributor_id,
         account_ref=row.account_ref,
         amount_fen=row.share_fen,
         title=f"票 {row.ticket_number} 退款",
-        legs=legs((refund_account(row), row.share_fen), (CLEARING, -row.share_fen)),
+        legs=legs((refund_account(row), row.share_fen), (CLEARING[row.provider], -row.share_fen)),
         original_out_no=row.out_no,
     )

@@ -23,11 +23,11 @@ from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
 from sync_server.ledger.book import Txn, legs
 from sync_server.orders.closing import refund_account
-from sync_server.orders.paying import CLEARING
 from sync_server.orders.progress import advance, locked, stock_counts
 from sync_server.orders.states import next_state
 from sync_server.orders.tables import order, person_product, ticket
 from sync_server.payments import transfers
+from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import INCOMING, external_transfer, transfer_attempt
 from sync_server.redemptions.tables import redemption
 from wire.entitlement import StopCause
@@ -153,7 +153,7 @@ def _owe_back(connection: Connection, row: sa.Row[Any], back_fen: int, now_ms: i
         (Account("4050"), -kept_fen),
     )
     paid_by = connection.execute(
-        sa.select(external_transfer.c.account_ref, transfer_attempt.c.out_no)
+        sa.select(external_transfer.c.provider, external_transfer.c.account_ref, transfer_attempt.c.out_no)
         .join(transfer_attempt, transfer_attempt.c.transfer_id == external_transfer.c.id)
         .where(external_transfer.c.subject_id == row.id, external_transfer.c.kind.in_(INCOMING))
         .where(transfer_attempt.c.state == "SUCCEEDED")
@@ -162,11 +162,12 @@ def _owe_back(connection: Connection, row: sa.Row[Any], back_fen: int, now_ms: i
         kind="REFUND",
         subject_key=f"pass:{row.id.hex}:refunded",
         subject_id=row.id,
+        provider=paid_by.provider,
         party_id=row.distributor_id,
         account_ref=paid_by.account_ref,
         amount_fen=back_fen,
         title=f"订单 {row.number} 退款",
-        legs=legs((owed, back_fen), (CLEARING, -back_fen)),
+        legs=legs((owed, back_fen), (CLEARING[paid_by.provider], -back_fen)),
         original_out_no=paid_by.out_no,
     )
     booked = Txn(f"pass:{row.id.hex}:refund", sides, now_ms, actor)

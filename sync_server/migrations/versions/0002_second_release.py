@@ -339,10 +339,15 @@ def upgrade() -> None:
         batch_op.create_check_constraint(batch_op.f("ck_event_chain_one"), "id = 1")
 
     with op.batch_alter_table("external_transfer", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("provider", sa.String(length=32), server_default="ALIPAY", nullable=False))
         batch_op.add_column(sa.Column("original_out_no", sa.String(length=64), nullable=True))
         batch_op.add_column(sa.Column("expires_at_ms", sa.BigInteger(), nullable=True))
         batch_op.create_check_constraint(
-            batch_op.f("ck_external_transfer_kind_word_d295da"), "kind IN ('CHARGE', 'COLLECT', 'PAYOUT', 'REFUND')"
+            batch_op.f("ck_external_transfer_kind_word_004fcc"),
+            "kind IN ('CHARGE', 'COLLECT', 'TOP_UP', 'PAYOUT', 'REFUND', 'FUND_BUY', 'FUND_SELL', 'SWEEP')",
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_external_transfer_provider_word_789e6f"), "provider IN ('ALIPAY', 'HUIJINBAO', 'OFFLINE')"
         )
         batch_op.create_check_constraint(
             batch_op.f("ck_external_transfer_state_word_ec9f33"),
@@ -442,14 +447,18 @@ def upgrade() -> None:
         )
 
     with op.batch_alter_table("party", schema=None) as batch_op:
-        batch_op.create_check_constraint(batch_op.f("ck_party_funding_word_1d3e27"), "funding IN ('DIRECT_DEBIT')")
         batch_op.create_check_constraint(
-            batch_op.f("ck_party_kind_word_437e36"), "kind IN ('PLATFORM', 'VENUE', 'DISTRIBUTOR')"
+            batch_op.f("ck_party_funding_word_ba1fff"), "funding IN ('DIRECT_DEBIT', 'PREPAID')"
         )
         batch_op.create_check_constraint(
-            batch_op.f("ck_party_payout_mode_word_0f2675"), "payout_mode IN ('PER_REDEMPTION')"
+            batch_op.f("ck_party_kind_word_c636c9"), "kind IN ('PLATFORM', 'VENUE', 'DISTRIBUTOR', 'PARTNER')"
         )
-        batch_op.create_check_constraint(batch_op.f("ck_party_provider_word_d1991d"), "provider IN ('SANDBOX')")
+        batch_op.create_check_constraint(
+            batch_op.f("ck_party_payout_mode_word_15620b"), "payout_mode IN ('PER_REDEMPTION', 'DAILY', 'WEEKLY')"
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_party_provider_word_ca1c66"), "provider IN ('ALIPAY', 'HUIJINBAO')"
+        )
 
     with op.batch_alter_table("pass", schema=None) as batch_op:
         batch_op.add_column(sa.Column("stop_cause", sa.String(length=32), nullable=True))
@@ -489,7 +498,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("sale", sa.String(length=32), server_default="ON_SALE", nullable=False))
         batch_op.add_column(sa.Column("on_expiry", sa.String(length=32), server_default="REFUND", nullable=False))
         batch_op.add_column(sa.Column("refundable", sa.Boolean(), server_default="1", nullable=False))
-        batch_op.create_check_constraint(batch_op.f("ck_product_kind_word_d96f71"), "kind IN ('PASS', 'SINGLE')")
+        batch_op.create_check_constraint(
+            batch_op.f("ck_product_kind_word_da0534"), "kind IN ('PASS', 'SINGLE', 'COMBO')"
+        )
         batch_op.create_check_constraint(
             batch_op.f("ck_product_on_expiry_word_801f32"), "on_expiry IN ('REFUND', 'FORFEIT')"
         )
