@@ -26,6 +26,7 @@ import sync_server.keys.commands
 import sync_server.orders.commands
 import sync_server.parties.commands
 import sync_server.payments.commands
+import sync_server.payments.party_commands
 import sync_server.people.commands
 import sync_server.redemptions.commands
 import sync_server.settlement.commands
@@ -47,6 +48,7 @@ FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
     sync_server.redemptions.commands.COMMANDS,
     sync_server.settlement.commands.COMMANDS,
     sync_server.payments.commands.COMMANDS,
+    sync_server.payments.party_commands.COMMANDS,
     sync_server.checks.COMMANDS,
     sync_server.backups.COMMANDS,
     sync_server.exports.COMMANDS,

@@ -49,6 +49,8 @@ ACTION_WORDS = {
     "transfer.abandon": _("撤销付款"),
     "transfer.double_paid": _("重复付款"),
     "transfer.contradiction": _("通道答复前后矛盾"),
+    "party.account": _("更改结算账户"),
+    "party.account_stopped": _("中止结算账户更改"),
     "key.create": _("生成密钥"),
     "key.start": _("启用密钥"),
     "key.revoke": _("吊销密钥"),

@@ -14,7 +14,7 @@ from sync_server.ledger.book import Leg, legs
 from sync_server.orders import history
 from sync_server.orders.states import next_state
 from sync_server.orders.tables import order, order_item, ticket
-from sync_server.parties.parties import find_party
+from sync_server.parties.accounts import account_of
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING, VISITORS
 
@@ -34,8 +34,7 @@ def pay(connection: Connection, order_id: UUID, actor: str, now_ms: int, *, call
         raise NotAllowedError(f"order {row.number} had to be paid earlier: place it again")
     party_id, provider, account_ref = row.distributor_id, VISITORS, None
     if party_id is not None:
-        payer = find_party(connection, party_id)
-        provider, account_ref = payer.provider, payer.account_ref
+        provider, account_ref = account_of(connection, party_id, now_ms)
     wanted = transfers.Request(
         kind="COLLECT" if party_id is None else "CHARGE",
         subject_key=charge_key(row.kind, order_id),

@@ -10,6 +10,8 @@ PARTY_KINDS = ("PLATFORM", "VENUE", "DISTRIBUTOR", "PARTNER")
 PROVIDERS = ("ALIPAY", "HUIJINBAO")
 FUNDINGS = ("DIRECT_DEBIT", "PREPAID")
 PAYOUT_MODES = ("PER_REDEMPTION", "DAILY", "WEEKLY")
+ACCOUNT_RESTS_MS = 24 * 3_600_000
+"""So long a new settlement account waits, confirmed, before money goes there (money.md §4)."""
 
 party = sa.Table(
     "party",
@@ -69,6 +71,23 @@ venue_closure = sa.Table(
     sa.Column("lifted_by", sa.String(64)),
     sa.CheckConstraint("until_minute IS NULL OR until_minute > since_minute", name="span"),
     partial_index("ix_venue_closure_standing", "venue_id", where="lifted_at_ms IS NULL"),
+)
+
+# Where a party's money goes from a moment on 结算账户; until its first such row, the account it registered with.
+settlement_account = sa.Table(
+    "settlement_account",
+    metadata,
+    id_column(),  # of the request that two persons make of it
+    link("party_id", "party.id", index=True),
+    word_column("provider", PROVIDERS),
+    sa.Column("account_ref", sa.String(64), nullable=False),
+    ms_column("asked_at_ms"),
+    ms_column("confirmed_at_ms", nullable=True),
+    ms_column("used_from_ms", nullable=True),
+    ms_column("stopped_at_ms", nullable=True),  # somebody objected before it was used
+    sa.CheckConstraint("stopped_at_ms < used_from_ms", name="stopped"),
+    sa.CheckConstraint("(confirmed_at_ms IS NULL) = (used_from_ms IS NULL)", name="confirmed"),
+    sa.CheckConstraint(f"used_from_ms >= confirmed_at_ms + {ACCOUNT_RESTS_MS}", name="rests"),
 )
 
 # The last number given out of each series ("venue", "product"); allotted numbers are never reused.

@@ -51,4 +51,14 @@ CHECKS = (
                 AND NOT EXISTS (SELECT 1 FROM ledger_txn l WHERE l.txn_key = 'double:' || a.out_no)))
         """,
     ),
+    Invariant(
+        "I12",
+        "money goes to another account by the word of two persons",
+        """
+        SELECT 'settlement_account ' || CAST(s.id AS VARCHAR(36)) FROM settlement_account s
+        LEFT JOIN approval a ON a.id = s.id AND a.act = 'party.account'
+        WHERE a.id IS NULL OR (s.confirmed_at_ms IS NOT NULL) <> (a.state = 'CONFIRMED')
+           OR a.subject <> 'party:' || REPLACE(CAST(s.party_id AS VARCHAR(36)), '-', '')
+        """,
+    ),
 )

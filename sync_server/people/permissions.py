@@ -31,6 +31,7 @@ class Permission(StrEnum):
     JOURNALS_UNFREEZE = "journals.unfreeze"  # of two persons: settle a journal again that could not be true
     SETTLEMENT_VIEW = "settlement.view"
     TRANSFERS_ABANDON = "transfers.abandon"  # of two persons: give up a payout or refund that cannot be made
+    ACCOUNTS_CHANGE = "accounts.change"  # of two persons: where a party's money goes
     ENTRIES_HONOUR = "entries.honour"  # pay a venue for an entry that another one or a refund came before
     ORDERS_REFUND = "orders.refund"  # give a ticket's or an annual pass's money back, with a reason
     LEDGER_VIEW = "ledger.view"
@@ -97,6 +98,7 @@ SEEDED_ROLES = (
                 Permission.ENTRIES_VIEW,
                 Permission.SETTLEMENT_VIEW,
                 Permission.TRANSFERS_ABANDON,
+                Permission.ACCOUNTS_CHANGE,
                 Permission.ENTRIES_HONOUR,
                 Permission.ORDERS_REFUND,
                 Permission.JOURNALS_RETIRE,
@@ -118,6 +120,7 @@ ADDED_AFTER_0_2_0 = frozenset(
         Permission.CALENDARS_VIEW,
         Permission.CALENDARS_EDIT,
         Permission.TRANSFERS_ABANDON,
+        Permission.ACCOUNTS_CHANGE,
         Permission.ENTRIES_HONOUR,
         Permission.ORDERS_REFUND,
     }

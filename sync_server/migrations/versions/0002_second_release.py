@@ -42,6 +42,30 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("product_id", "version", name=op.f("pk_product_rule")),
     )
     op.create_table(
+        "settlement_account",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("party_id", sa.Uuid(), nullable=False),
+        sa.Column("provider", sa.String(length=32), nullable=False),
+        sa.Column("account_ref", sa.String(length=64), nullable=False),
+        sa.Column("asked_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("confirmed_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("used_from_ms", sa.BigInteger(), nullable=True),
+        sa.Column("stopped_at_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "provider IN ('ALIPAY', 'HUIJINBAO')", name=op.f("ck_settlement_account_provider_word_ca1c66")
+        ),
+        sa.CheckConstraint(
+            "(confirmed_at_ms IS NULL) = (used_from_ms IS NULL)", name=op.f("ck_settlement_account_confirmed")
+        ),
+        sa.CheckConstraint("stopped_at_ms < used_from_ms", name=op.f("ck_settlement_account_stopped")),
+        sa.CheckConstraint("used_from_ms >= confirmed_at_ms + 86400000", name=op.f("ck_settlement_account_rests")),
+        sa.ForeignKeyConstraint(["party_id"], ["party.id"], name=op.f("fk_settlement_account_party_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_settlement_account")),
+    )
+    with op.batch_alter_table("settlement_account", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_settlement_account_party_id"), ["party_id"], unique=False)
+
+    op.create_table(
         "approval",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("act", sa.String(length=64), nullable=False),

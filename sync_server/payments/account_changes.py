@@ -1,0 +1,65 @@
+"""Two persons change where a party's money goes: used a day later, so that those concerned can object (money.md §4)."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.approvals import approvals
+from sync_server.approvals.approvals import Act, Person
+from sync_server.audit.log import record
+from sync_server.errors import NotAllowedError
+from sync_server.parties import accounts
+from sync_server.parties.accounts import SettlementAccount
+from sync_server.parties.parties import find_party
+from sync_server.people.permissions import Permission
+
+CHANGE = Act("party.account", Permission.ACCOUNTS_CHANGE)
+MAX_REF_CHARACTERS = 64
+
+
+def ask(
+    connection: Connection, who: Person, party_id: UUID, account: SettlementAccount, reason: str, now_ms: int
+) -> UUID:
+    """Ask that a party's money goes to another account; the id of the request, which another person confirms."""
+    find_party(connection, party_id)
+    if not 0 < len(account.account_ref) <= MAX_REF_CHARACTERS or not account.account_ref.isprintable():
+        raise NotAllowedError(f"an account is named by 1 to {MAX_REF_CHARACTERS} characters on one line")
+    if account == accounts.account_of(connection, party_id, now_ms):
+        raise NotAllowedError("that is the account in use")
+    change_id = approvals.request(connection, who, CHANGE, f"party:{party_id.hex}", reason, now_ms)
+    accounts.write_down(connection, change_id, party_id, account, now_ms)
+    return change_id
+
+
+def confirm(connection: Connection, who: Person, change_id: UUID, now_ms: int) -> sa.Row[Any]:
+    """Confirm another person's request; the change, which says from when it is used."""
+    agreed = approvals.confirm(connection, who, CHANGE, change_id, now_ms)
+    row = accounts.confirm(connection, change_id, now_ms)
+    before = accounts.account_of(connection, row.party_id, now_ms)
+    detail = {
+        "reason": agreed.reason,
+        "asked_by": str(agreed.requested_by),
+        "before": list(before),
+        "after": [row.provider, row.account_ref],
+        "used_from_ms": row.used_from_ms,
+    }
+    record(connection, now_ms, who.actor, "party.account", agreed.subject, detail)
+    return row
+
+
+def withdraw(connection: Connection, who: Person, change_id: UUID, now_ms: int) -> None:
+    """Take a request back before it is confirmed."""
+    approvals.withdraw(connection, who, CHANGE, change_id, now_ms)
+
+
+def stop(connection: Connection, who: Person, change_id: UUID, reason: str, now_ms: int) -> None:
+    """Stop a confirmed change that is not used yet; one person suffices, as money then goes where it went before."""
+    if not who.may(CHANGE.needs):
+        raise NotAllowedError(f"{CHANGE.name} needs the permission {CHANGE.needs}, which you do not have")
+    party_id = accounts.stop(connection, change_id, now_ms)
+    detail = {"reason": reason, "change": str(change_id)}
+    record(connection, now_ms, who.actor, "party.account_stopped", f"party:{party_id.hex}", detail)

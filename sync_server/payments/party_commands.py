@@ -1,0 +1,101 @@
+"""`sync-server party accounts | account | confirm | withdraw | stop`: where the parties' money goes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+import click
+
+from sync_server.centre import Opener
+from sync_server.parties import accounts
+from sync_server.parties.accounts import SettlementAccount
+from sync_server.parties.parties import party_by_org_number
+from sync_server.parties.tables import PROVIDERS
+from sync_server.payments import account_changes
+from sync_server.people.asking import by_operator, person_of
+
+REASON = click.option("--reason", required=True, help="what the other person and the log of operators are told")
+
+
+@click.group()
+def party() -> None:
+    """Parties, by their organisation numbers (机构号)."""
+
+
+@party.command(name="accounts")
+@click.argument("number", metavar="ORGANISATION")
+@click.pass_obj
+def accounts_(opener: Opener, number: str) -> None:
+    """Print the account in use and every change of it that was asked for, the newest first."""
+    centre = opener()
+    with centre.read() as connection:
+        one = party_by_org_number(connection, number)
+        used = accounts.account_of(connection, one.id, centre.now_ms())
+        changes = [
+            {**row._mapping, "id": str(row.id), "party_id": str(row.party_id)}
+            for row in accounts.changes_of(connection, one.id)
+        ]
+    click.echo(json.dumps({"party": number, **used._asdict(), "changes": changes}, ensure_ascii=False))
+
+
+@party.command()
+@click.argument("number", metavar="ORGANISATION")
+@click.argument("provider", type=click.Choice(PROVIDERS))
+@click.argument("account_ref", metavar="ACCOUNT")
+@REASON
+@by_operator
+@click.pass_obj
+def account(opener: Opener, /, number: str, provider: str, account_ref: str, reason: str, **who: Any) -> None:
+    """Ask that a party's money goes to ACCOUNT at PROVIDER. Another person confirms; it is used a day after that."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        one = party_by_org_number(connection, number)
+        new = SettlementAccount(provider, account_ref)
+        change_id = account_changes.ask(connection, person, one.id, new, reason, centre.now_ms())
+    click.echo(json.dumps({"request": str(change_id), "state": "requested", "party": number}))
+
+
+@party.command()
+@click.argument("request_id", metavar="REQUEST", type=click.UUID)
+@by_operator
+@click.pass_obj
+def confirm(opener: Opener, /, request_id: UUID, **who: Any) -> None:
+    """Confirm a change of account that another person asked for. Prints from when it is used."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        row = account_changes.confirm(connection, person, request_id, centre.now_ms())
+    click.echo(json.dumps({"request": str(request_id), "state": "confirmed", "used_from_ms": row.used_from_ms}))
+
+
+@party.command()
+@click.argument("request_id", metavar="REQUEST", type=click.UUID)
+@by_operator
+@click.pass_obj
+def withdraw(opener: Opener, /, request_id: UUID, **who: Any) -> None:
+    """Take a change of account back that nobody confirmed yet."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        account_changes.withdraw(connection, person, request_id, centre.now_ms())
+    click.echo(json.dumps({"request": str(request_id), "state": "withdrawn"}))
+
+
+@party.command()
+@click.argument("request_id", metavar="REQUEST", type=click.UUID)
+@REASON
+@by_operator
+@click.pass_obj
+def stop(opener: Opener, /, request_id: UUID, reason: str, **who: Any) -> None:
+    """Stop a confirmed change of account that is not used yet: money goes on to the account before."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        account_changes.stop(connection, person, request_id, reason, centre.now_ms())
+    click.echo(json.dumps({"request": str(request_id), "state": "stopped"}))
+
+
+COMMANDS = (party,)
