@@ -17,7 +17,7 @@ from sync_server.audit.log import record
 from sync_server.db import new_id
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.people.permissions import Permission
-from sync_server.people.tables import operator
+from sync_server.people.tables import operator, role_permission
 
 LIFE_MS = 7 * 86_400_000
 MAX_REASON_CHARACTERS = 500
@@ -121,6 +121,8 @@ def confirm(connection: Connection, who: Person, act: Act, approval_id: UUID, no
         raise NotAllowedError(f"the request {approval_id} is for {row.act}, not for {act.name}")
     if row.requested_by == who.id:
         raise NotAllowedError("this needs two persons: somebody else has to confirm what you asked for")
+    if not _may_still(connection, row.requested_by, act):
+        raise NotAllowedError(f"who asked for it may not do {act.name} any more: withdraw the request and ask anew")
     _decide(connection, row, "confirm", who, now_ms)
     return Confirmed(row.act, row.subject, row.reason, row.requested_by)
 
@@ -155,6 +157,16 @@ def open_requests(connection: Connection, now_ms: int) -> list[Open]:
 def _need(who: Person, act: Act) -> None:
     if not who.may(act.needs):
         raise NotAllowedError(f"{act.name} needs the permission {act.needs}, which you do not have")
+
+
+def _may_still(connection: Connection, operator_id: object, act: Act) -> bool:
+    """Whether who asked is still employed here, and still holds the permission: one of two persons may have left."""
+    allowed = (
+        sa.select(operator.c.id)
+        .join(role_permission, role_permission.c.role_code == operator.c.role_code)
+        .where(operator.c.id == operator_id, operator.c.state == "ACTIVE", role_permission.c.permission == act.needs)
+    )
+    return connection.execute(allowed).first() is not None
 
 
 def _locked(connection: Connection, approval_id: UUID, event: str, now_ms: int) -> Row[tuple[object, ...]]:

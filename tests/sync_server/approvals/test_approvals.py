@@ -17,6 +17,7 @@ from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.people.identifying import Person, identify
 from sync_server.people.permissions import Permission
+from sync_server.people.tables import operator
 from tests.sync_server.conftest import START_MS, Clock
 from tests.sync_server.operators import PASSWORD, employ
 from tests.sync_server.town import build_town
@@ -95,6 +96,22 @@ def test_both_need_the_permission_and_a_reason(desk: Desk) -> None:
         desk.withdraw(desk.zhao, asked)
     with desk.centre.write() as connection, pytest.raises(NotAllowedError, match="needs a reason"):
         approvals.request(connection, desk.li, ACT, "another", "  ", START_MS)
+
+
+def test_who_asked_is_looked_at_again_when_another_confirms(desk: Desk) -> None:
+    """Both persons stand behind the act at the moment it is done."""
+    for change, back in (({"state": "DISABLED"}, {"state": "ACTIVE"}), ({"role_code": "auditor"}, None)):
+        asked = desk.ask(subject=f"{change}")
+        with desk.centre.write() as connection:
+            connection.execute(operator.update().where(operator.c.id == desk.li.id).values(change))
+        with pytest.raises(NotAllowedError, match="ask anew"):
+            desk.confirm(desk.wang, asked)
+        assert desk.state(asked) == "REQUESTED"
+        if back is not None:
+            with desk.centre.write() as connection:
+                connection.execute(operator.update().where(operator.c.id == desk.li.id).values(back))
+            desk.confirm(desk.wang, asked)
+    desk.withdraw(desk.wang, asked)
 
 
 def test_one_request_at_a_time_for_one_act_on_one_thing(desk: Desk) -> None:
