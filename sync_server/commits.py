@@ -52,7 +52,7 @@ class SharedCommits:
         try:
             with write(self._engine) as connection:
                 results = [job.work(connection) for job in jobs]
-        except Exception as error:  # handed to the one whose it is
+        except BaseException as error:  # handed to the one whose it is: works taken and left would be waited for
             if len(jobs) == 1:
                 jobs[0].fail(error)
                 return
@@ -68,13 +68,13 @@ class _Job(Generic[Result]):
         self.work = work
         self.done = False
         self._results: list[Result] = []
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     def succeed(self, result: Result) -> None:
         self._results.append(result)
         self.done = True
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         self._error = error
         self.done = True
 

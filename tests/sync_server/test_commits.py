@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre
-from sync_server.commits import SharedCommits
+from sync_server.commits import SharedCommits, Work
 from sync_server.db import is_sqlite
 from sync_server.idempotency import idempotency
 from tests.waiting import until
@@ -93,3 +94,37 @@ def test_a_work_that_fails_alone_raises_what_it_raised(any_centre: Centre) -> No
     with pytest.raises(KeyError, match="gone"):
         SharedCommits(any_centre.engine).run(work)
     assert kept(any_centre) == set()
+
+
+def test_a_work_that_ends_its_thread_leaves_nobody_waiting(centre: Centre) -> None:
+    """The works of the others were taken with it; nobody but their own threads would ever do them."""
+    commits, ended = SharedCommits(centre.engine), list[BaseException]()
+    writing, others_wait = threading.Event(), threading.Event()
+
+    def first(connection: Connection) -> str:
+        writing.set()
+        assert others_wait.wait(30)
+        return keep(connection, "first")
+
+    def leave(connection: Connection) -> str:
+        keep(connection, "half")
+        raise SystemExit
+
+    def run(work: Work[str]) -> None:
+        try:
+            commits.run(work)
+        except SystemExit as error:
+            ended.append(error)
+
+    works = [first, leave, *(partial(keep, key=f"{number}") for number in range(THREADS))]
+    threads = [threading.Thread(target=run, args=(work,), daemon=True) for work in works]
+    threads[0].start()
+    assert writing.wait(30)
+    for thread in threads[1:]:
+        thread.start()
+    until(lambda: len(commits._waiting) == THREADS + 1)
+    others_wait.set()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert kept(centre) == {"first", *(f"{number}" for number in range(THREADS))} and len(ended) == 1
