@@ -7,9 +7,11 @@ prefixes of MACHINE_PATHS: they get JSON errors and no cookies; people's pages e
 
 from __future__ import annotations
 
-from flask import Flask, Request, Response, jsonify, request
+import psycopg
+import sqlalchemy as sa
+from flask import Flask, Request, Response, current_app, jsonify, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
 import sync_server.admin.web
 import sync_server.device_api.web
@@ -24,6 +26,9 @@ WEB_FOLDERS = (
     sync_server.provider_callbacks.web.register,
 )
 MACHINE_PATHS = ("/callbacks/", "/device/", "/feed/", "/healthz")
+
+RETRY_AFTER_S = 2
+"""A database that is started again answers by then."""
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -62,6 +67,8 @@ def app_of(centre: Centre) -> Flask:
     app.wsgi_app = BehindProxies(app.wsgi_app, networks_of(centre.settings.trusted_proxies))  # type: ignore[method-assign]
     app.after_request(_add_security_headers)
     app.register_error_handler(HTTPException, _answer_error)
+    for broken in (sa.exc.OperationalError, sa.exc.TimeoutError, psycopg.OperationalError):
+        app.register_error_handler(broken, _ask_again)
     app.add_url_rule("/healthz", "healthz", _healthz)
     for register in WEB_FOLDERS:
         register(app, centre)
@@ -74,6 +81,15 @@ def _healthz() -> Response:
 
 def _add_security_headers(response: Response) -> Response:
     response.headers.extend(SECURITY_HEADERS)
+    return response
+
+
+def _ask_again(error: Exception) -> Response:
+    """The database was away, or too busy, perhaps for a moment only. What a gate asks twice is done once."""
+    current_app.logger.error("no answer to %s %s: %s", request.method, request.endpoint, error)
+    refusal = ServiceUnavailable("the database does not answer: ask again soon")
+    response = current_app.make_response(current_app.handle_http_exception(refusal))
+    response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
 
 

@@ -12,6 +12,7 @@ migration, because Alembic's batch mode rebuilds SQLite tables and drops them si
 from __future__ import annotations
 
 import secrets
+import select
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,7 +32,10 @@ from sync_server.errors import ConfigurationError
 SQLITE_BUSY_TIMEOUT_MS = 10_000
 POOL_SIZE = 20  # 16 web threads and some room
 PAUSE_MS = 1_000
-"""A connection to PostgreSQL that was in use so recently is believed; after a pause it is asked, which takes time."""
+"""A connection to PostgreSQL that was in use so recently is believed; after a pause it is asked, which takes time.
+
+One on which the server has said something unasked is asked at any time: that is how it ends connections.
+"""
 MAX_BIND_VALUES = 30_000  # SQLite takes 32,766 in one statement, PostgreSQL 65,535
 
 metadata = sa.MetaData(
@@ -148,13 +152,22 @@ def _note_pause(_connection: psycopg.Connection, record: ConnectionPoolEntry) ->
 
 def _ask_after_pause(connection: psycopg.Connection, record: ConnectionPoolEntry, _proxy: object) -> None:
     now_ms = wall_clock_ms()
-    if 0 <= now_ms - record.info.get("used_at_ms", now_ms) < PAUSE_MS:
+    if 0 <= now_ms - record.info.get("used_at_ms", now_ms) < PAUSE_MS and not _has_spoken(connection):
         return
     try:
         connection.execute("SELECT 1").close()
         connection.rollback()
     except psycopg.Error as error:
         raise sa.exc.DisconnectionError from error  # the pool opens another
+
+
+def _has_spoken(connection: psycopg.Connection) -> bool:
+    """Costs a few microseconds, and no way to the server and back."""
+    if connection.closed:
+        return True
+    asked = select.poll()
+    asked.register(connection.fileno(), select.POLLIN)
+    return bool(asked.poll(0))
 
 
 # --- ids and columns ------------------------------------------------------------------------------------------------

@@ -60,10 +60,14 @@ def test_guards_that_a_rebuilt_table_lost_are_named_and_written_again(engine: sa
 
 
 @pytest.mark.postgres
+@pytest.mark.parametrize(("pause_ms", "seen"), [(0, False), (10**9, True)])
 def test_a_connection_that_was_lost_while_nobody_used_it_is_made_anew(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, pause_ms: int, seen: bool
 ) -> None:
-    monkeypatch.setattr(db, "PAUSE_MS", 0)
+    """After a pause it is asked; before, what the server said as it ended is on the line already."""
+    monkeypatch.setattr(db, "PAUSE_MS", pause_ms)
+    if not seen:
+        monkeypatch.setattr(db, "_has_spoken", lambda _connection: False)
     one, other = db.open_engine(postgres_url), db.open_engine(postgres_url)
     backend = sa.text("SELECT pg_backend_pid()")
     with db.read(one) as connection:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
+from pathlib import Path
 
 import msgspec
+import psycopg
 import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from sync_server.centre import Centre
-from sync_server.create_app import app_of
+from sync_server.create_app import RETRY_AFTER_S, app_of
+from sync_server.crypto import Secrets
 from sync_server.gates import registry
 from sync_server.gates.tables import gate_health
 from sync_server.gates.venue_keys import rotate_venue_keys
 from sync_server.redemptions.tables import entry
+from tests.sync_server.conftest import Clock, centre_at
 from tests.sync_server.device_api.box import Box, error
 from tests.sync_server.town import START_MS, Town, build_town
 from tests.wire import samples
@@ -96,3 +101,28 @@ def test_whoever_guesses_enrolment_codes_keeps_nobody_from_writing(http: FlaskCl
     asked = msgspec.msgpack.encode(EnrolRequest(bytes(10), samples.KEY_SET.root, "agent", "east"))
     with town.centre.write():
         assert error(http.post("/device/v1/enrol", data=asked)) == (403, "code_refused")
+
+
+@pytest.mark.postgres
+def test_a_gate_whose_request_met_a_database_that_ends_is_told_to_ask_again(
+    postgres_copy: str, tmp_path: Path, secrets: Secrets, clock: Clock
+) -> None:
+    town = build_town(centre_at(postgres_copy, tmp_path, secrets, clock))
+    gate = town.gate()
+    gate.write(EntryKind.EVENT, START_MS, reason="started")
+    ended = list[int]()
+
+    def end(connection: sa.Connection, _cursor: object, statement: str, *_rest: object) -> None:
+        if not ended and "UPDATE device" in statement:
+            ended.append(1)
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, psycopg.Connection)
+            with suppress(psycopg.OperationalError):
+                driver.execute("SELECT pg_terminate_backend(pg_backend_pid(), 5000)")
+
+    sa.event.listen(town.centre.engine, "before_cursor_execute", end)
+    box = Box(app_of(town.centre).test_client(), town, gate)
+    answer = box.send(gate.batch())
+    assert (error(answer), answer.headers["Retry-After"]) == ((503, "service_unavailable"), str(RETRY_AFTER_S))
+    assert box.send(gate.batch()).status_code == 200
+    town.centre.engine.dispose()
