@@ -1,4 +1,4 @@
-"""Amounts in integer fen: how they are shared and what fee they bear."""
+"""Amounts in integer fen: how they are shared, what fee they bear, how they are written."""
 
 from __future__ import annotations
 
@@ -37,3 +37,13 @@ def shares_of(total_fen: int, weights: Sequence[int]) -> list[int]:
     for i in by_remainder[: total_fen - sum(parts)]:
         parts[i] += 1
     return parts
+
+
+def yuan(fen: int) -> str:
+    """An amount in yuan, without ever being a float.
+
+    >>> yuan(-120050)
+    '-1200.50'
+    """
+    whole, rest = divmod(abs(fen), 100)
+    return f"{'-' if fen < 0 else ''}{whole}.{rest:02d}"

@@ -58,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """A gate that was not heard for so long while its venue is open calls for an operator; it speaks every minute."""
     gate_ca_file: Path | None = None
     """The CA (PEM) behind the centre's own certificate, which enrolment codes carry; none: a public one."""
+    pdf_font_file: Path = Path("/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc")
+    """A TrueType font with Chinese letters, which statements in PDF carry (Debian: fonts-wqy-zenhei)."""
     trusted_proxies: str = ""
     """Addresses or networks of reverse proxies whose X-Forwarded-For is believed, apart by spaces; none: nobody's."""
     max_body_bytes: int = 2 * 1024 * 1024

@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 
 from sync_server.ledger.accounts import CHART, Account
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
+from sync_server.money import yuan
 
 CURRENCY = "CNY"
 OPENED = date(2020, 1, 1)  # before anything was sold
@@ -48,12 +49,6 @@ def beancount_lines(connection: Connection, zone: ZoneInfo) -> Iterator[str]:
 def account_name(code: str, owner: Any) -> str:
     """Beancount's name of an account of ours: its kind, its code, and whom it is kept for."""
     return ":".join([ROOTS[code[0]], *Account(code, owner).name.upper().split(":")])
-
-
-def yuan(fen: int) -> str:
-    """An amount in yuan, without ever being a float."""
-    whole, rest = divmod(abs(fen), 100)
-    return f"{'-' if fen < 0 else ''}{whole}.{rest:02d}"
 
 
 def _posted() -> sa.Select[Any]:

@@ -17,9 +17,10 @@ from sync_server.centre import Centre, Opener
 from sync_server.exports import export
 from sync_server.ledger.accounts import CHART, Account
 from sync_server.ledger.balances import trial_balance
-from sync_server.ledger.beancount import account_name, beancount_lines, yuan
+from sync_server.ledger.beancount import account_name, beancount_lines
 from sync_server.ledger.book import Txn, legs, post, reverse
 from sync_server.ledger.tables import ledger_account
+from sync_server.money import yuan
 from tests.sync_server.conftest import START_MS
 from tests.sync_server.sandbox import World
 
