@@ -8,6 +8,7 @@ from pathlib import Path
 from sync_server.issuance.pass_states import PASS
 from sync_server.ledger.accounts import CHART
 from sync_server.machines import Machine
+from sync_server.notices.states import MESSAGE
 from sync_server.orders.states import PASS_ORDER, TICKET_ORDER
 from sync_server.payments.states import TRANSFER
 from sync_server.settlement.item_states import ITEM, first_list, second_list
@@ -31,6 +32,7 @@ CHAPTERS = (
         "A ticket at one venue 景区状态: usage, money, and `hold` while a refund is asked for. Nothing is stored.",
     ),
     (PAYOUT, "What a venue is paid 结算单. Its lines never change once it is sealed."),
+    (MESSAGE, "A short message 短信 to one recipient. What a person sends again is another message."),
 )
 
 

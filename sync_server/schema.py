@@ -25,6 +25,7 @@ import sync_server.idempotency
 import sync_server.issuance.tables
 import sync_server.keys.tables
 import sync_server.ledger.tables
+import sync_server.notices.tables
 import sync_server.orders.tables
 import sync_server.outbox
 import sync_server.parties.tables
