@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sync_server.catalog.states import SALE
 from sync_server.issuance.pass_states import PASS
 from sync_server.ledger.accounts import CHART
 from sync_server.machines import Machine
@@ -31,6 +32,7 @@ CHAPTERS = (
         ITEM,
         "A ticket at one venue 景区状态: usage, money, and `hold` while a refund is asked for. Nothing is stored.",
     ),
+    (SALE, "What is sold 产品: tickets go the whole way, an annual pass begins on sale."),
     (PAYOUT, "What a venue is paid 结算单. Its lines never change once it is sealed."),
     (MESSAGE, "A short message 短信 to one recipient. What a person sends again is another message."),
 )

@@ -48,6 +48,16 @@ FILLED = (
         WHERE t.order_id = "order".id AND NOT EXISTS (SELECT 1 FROM item_claim c WHERE c.item_id = i.id))
     WHERE state = 'ISSUED' AND kind = 'TICKET' AND first_end IS NULL
     """,
+    """
+    INSERT INTO product_version (product_id, version, dist_price_fen, changed_at_ms, actor)
+    SELECT p.id, p.version, p.dist_price_fen, p.created_at_ms, 'system:catalog' FROM product p
+    WHERE NOT EXISTS (SELECT 1 FROM product_version v WHERE v.product_id = p.id)
+    """,
+    """
+    INSERT INTO product_version_price (product_id, version, venue_id, venue_price_fen)
+    SELECT p.id, p.version, i.venue_id, i.venue_price_fen FROM product p JOIN product_item i ON i.product_id = p.id
+    WHERE NOT EXISTS (SELECT 1 FROM product_version_price v WHERE v.product_id = p.id)
+    """,
 )
 """What new columns hold of rows that an earlier release left; it changes nothing in a database of this one."""
 REWORDED = ("UPDATE party SET provider = 'ALIPAY' WHERE provider = 'SANDBOX'",)

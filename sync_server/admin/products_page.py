@@ -105,7 +105,7 @@ def take_product_off(number: int) -> str | tuple[str, int] | Response:
 def put_product_on(number: int) -> Response:
     with centre().write() as connection:
         shown = _shown(connection, number)
-        if shown["product"].sale != "ON_SALE":  # else it is there already
+        if shown["product"].sale == "OFF_SALE":  # else it is there already, or nobody has reviewed it
             sale.put_on(connection, shown["product"].id, centre().now_ms(), who().actor)
             flash(_("%(product)s 已上架", product=shown["name"]))
     return redirect(url_for("admin.product_detail", number=number))

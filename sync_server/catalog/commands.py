@@ -112,6 +112,3 @@ def _told(connection: Connection, row: sa.Row[Any]) -> dict[str, Any]:
     told |= {"slots": write_hours(in_force.slots).splitlines(), "blackout": write_days(in_force.blackout).splitlines()}
     named = {"number": row.number, "kind": row.kind, "name_zh": row.name_zh, "sale": row.sale}
     return {**named, "rule_version": rule_version(connection, row.id), "rule": told}
-
-
-COMMANDS = (product,)

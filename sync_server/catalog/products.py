@@ -1,18 +1,21 @@
-"""Adding and finding products."""
+"""Adding and finding products, and the versions of their prices."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from sync_server.catalog.tables import product, product_item
+from sync_server.catalog.tables import product, product_item, product_version, product_version_price, stock
 from sync_server.db import new_id
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.parties.parties import allot_number
+
+ACTOR = "system:catalog"
 
 
 @dataclass(frozen=True)
@@ -34,17 +37,17 @@ class NewProduct:
     holder_required: bool = False
     on_expiry: str = "REFUND"
     refundable: bool = True
+    invest_basis: str = "DIST_PRICE"
+    """Of a combo (money.md Q9)."""
 
 
-def add_product(connection: Connection, new: NewProduct, now_ms: int) -> UUID:
-    """Add a product and give it its number. A ticket may not cost less than its venues are owed (money.md Q7)."""
-    owed_fen = sum(new.venue_prices_fen.values())
-    if new.dist_price_fen < owed_fen:
-        raise NotAllowedError(f"the price of {new.dist_price_fen} fen is below the {owed_fen} fen its venues are owed")
-    if not new.venue_prices_fen or (new.kind == "SINGLE" and len(new.venue_prices_fen) != 1):
-        raise NotAllowedError(f"a {new.kind} cannot open {len(new.venue_prices_fen)} venues")
-    if (new.kind == "PASS") != (owed_fen == 0) or (owed_fen and 0 in new.venue_prices_fen.values()):
-        raise NotAllowedError("a ticket owes each of its venues something; an annual pass owes them nothing per visit")
+def add_product(
+    connection: Connection, new: NewProduct, now_ms: int, *, sale: str = "ON_SALE", actor: str = ACTOR
+) -> UUID:
+    """Add a product and give it its number. A combo begins as a draft (`catalog.publishing`)."""
+    check_prices(new.kind, new.dist_price_fen, new.venue_prices_fen)
+    if new.kind == "COMBO" and sale != "DRAFT":
+        raise NotAllowedError("a combo is drafted, then its venues agree to their prices")
     product_id = new_id(now_ms)
     connection.execute(
         product.insert().values(
@@ -64,18 +67,60 @@ def add_product(connection: Connection, new: NewProduct, now_ms: int) -> UUID:
             holder_required=new.holder_required,
             on_expiry=new.on_expiry,
             refundable=new.refundable,
+            sale=sale,
+            invest_basis=new.invest_basis if new.kind == "COMBO" else None,
             created_at_ms=now_ms,
         )
     )
-    items = [
-        {"product_id": product_id, "venue_id": venue_id, "venue_price_fen": price_fen}
-        for venue_id, price_fen in new.venue_prices_fen.items()
-    ]
-    connection.execute(product_item.insert(), items)
+    connection.execute(product_item.insert(), _items(product_id, new.venue_prices_fen))
+    add_version(connection, product_id, 1, new.dist_price_fen, new.venue_prices_fen, now_ms, actor)
     return product_id
 
 
-def find_product(connection: Connection, number: int) -> Row[tuple[object, ...]]:
+def check_prices(kind: str, dist_price_fen: int, venue_prices_fen: Mapping[UUID, int]) -> None:
+    """A ticket may not cost less than its venues are owed (money.md Q7); else NotAllowedError."""
+    owed_fen, venues = sum(venue_prices_fen.values()), len(venue_prices_fen)
+    if dist_price_fen < owed_fen:
+        raise NotAllowedError(f"the price of {dist_price_fen} fen is below the {owed_fen} fen its venues are owed")
+    if not venues or (kind == "SINGLE" and venues != 1) or (kind == "COMBO" and venues < 2):
+        raise NotAllowedError(f"a {kind} cannot open {venues} venues")
+    if min(venue_prices_fen.values()) < 0:
+        raise NotAllowedError("a venue price is not negative")
+    if (kind == "PASS") != (owed_fen == 0) or (owed_fen and 0 in venue_prices_fen.values()):
+        raise NotAllowedError("a ticket owes each of its venues something; an annual pass owes them nothing per visit")
+
+
+def add_version(
+    connection: Connection,
+    product_id: UUID,
+    version: int,
+    dist_price_fen: int,
+    venue_prices_fen: Mapping[UUID, int],
+    now_ms: int,
+    actor: str,
+) -> None:
+    """Put prices in force under a version, and on a ticket's stock; orders keep what they were placed with."""
+    named = {"product_id": product_id, "version": version}
+    row = {**named, "dist_price_fen": dist_price_fen, "changed_at_ms": now_ms, "actor": actor}
+    connection.execute(product_version.insert().values(row))
+    items = _items(product_id, venue_prices_fen)
+    connection.execute(product_version_price.insert(), [{**item, "version": version} for item in items])
+    in_force = product.update().where(product.c.id == product_id)
+    connection.execute(in_force.values(version=version, dist_price_fen=dist_price_fen))
+    for item in items:
+        mine = sa.and_(product_item.c.product_id == product_id, product_item.c.venue_id == item["venue_id"])
+        connection.execute(product_item.update().where(mine).values(venue_price_fen=item["venue_price_fen"]))
+    connection.execute(stock.update().where(stock.c.product_id == product_id).values(price_fen=dist_price_fen))
+
+
+def _items(product_id: UUID, venue_prices_fen: Mapping[UUID, int]) -> list[dict[str, Any]]:
+    return [
+        {"product_id": product_id, "venue_id": venue_id, "venue_price_fen": price_fen}
+        for venue_id, price_fen in venue_prices_fen.items()
+    ]
+
+
+def find_product(connection: Connection, number: int) -> Row[Any]:
     """The product's row by its number."""
     found = connection.execute(sa.select(product).where(product.c.number == number)).one_or_none()
     if found is None:

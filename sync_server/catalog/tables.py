@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from sync_server.catalog.states import SALE
 from sync_server.db import append_only, fen_column, id_column, link, metadata, ms_column, word_column
 
 PRODUCT_KINDS = ("PASS", "SINGLE", "COMBO")
-SALE_STATES = ("ON_SALE", "OFF_SALE")
+SALE_STATES = tuple(SALE.words)
+INVEST_BASES = ("DIST_PRICE", "VENUE_PRICE")
+"""What of a combo's money is invested: all that was paid for it, or what its venues are owed (money.md Q9)."""
 FEE_KINDS = ("CHARGE", "PAYOUT")
 
 product = sa.Table(
@@ -32,13 +35,17 @@ product = sa.Table(
     sa.Column("max_unlisted_age_h", sa.Integer(), nullable=False),
     sa.Column("pay_deadline_min", sa.Integer(), nullable=False),
     sa.Column("holder_required", sa.Boolean(), nullable=False),
-    word_column("sale", SALE_STATES, server_default="ON_SALE"),  # catalog.sale
+    word_column("sale", SALE_STATES, server_default="ON_SALE"),  # catalog.states
+    sa.Column("version", sa.Integer(), nullable=False, server_default="1"),  # of its prices, in force
+    sa.Column("submitted_by", sa.String(64)),  # an actor; null: nobody since the last version
+    word_column("invest_basis", INVEST_BASES, nullable=True),  # combos
     # Of tickets that were not used: what becomes of the money at the end, and whether it is given back before.
     word_column("on_expiry", ("REFUND", "FORFEIT"), server_default="REFUND"),
     sa.Column("refundable", sa.Boolean(), nullable=False, server_default="1"),
     ms_column("created_at_ms"),
     sa.CheckConstraint("number BETWEEN 1 AND 65535", name="number"),
     sa.CheckConstraint("dist_price_fen > 0", name="dist_price"),
+    sa.CheckConstraint("(kind = 'COMBO') = (invest_basis IS NOT NULL)", name="invest_basis"),
     sa.CheckConstraint("validity_days > 0 AND activation_delay_h >= 0 AND pay_deadline_min > 0", name="times"),
 )
 
@@ -49,6 +56,43 @@ product_item = sa.Table(
     link("venue_id", "venue.id", primary_key=True),
     fen_column("venue_price_fen"),  # owed to the venue for one redemption; 0 for a pass, whose visits cost nothing
     sa.CheckConstraint("venue_price_fen >= 0", name="venue_price"),
+)
+
+# Every version of a product's prices; the newest stands on the product and its items, too.
+product_version = append_only(
+    sa.Table(
+        "product_version",
+        metadata,
+        link("product_id", "product.id", primary_key=True),
+        sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),  # from 1
+        fen_column("dist_price_fen"),
+        ms_column("changed_at_ms"),
+        sa.Column("actor", sa.String(64), nullable=False),
+    )
+)
+
+product_version_price = append_only(
+    sa.Table(
+        "product_version_price",
+        metadata,
+        link("product_id", "product.id", primary_key=True),
+        sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),
+        link("venue_id", "venue.id", primary_key=True),
+        fen_column("venue_price_fen"),
+    )
+)
+
+# A venue agreed to its price in a combo.
+product_agreement = append_only(
+    sa.Table(
+        "product_agreement",
+        metadata,
+        link("product_id", "product.id", primary_key=True),
+        sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),
+        link("venue_id", "venue.id", primary_key=True),
+        ms_column("agreed_at_ms"),
+        sa.Column("actor", sa.String(64), nullable=False),
+    )
 )
 
 # Entry rules that a product got after it was added; the newest version is in force (catalog.rules).

@@ -94,6 +94,8 @@ def _place(
             number=number,
             kind="PASS" if sold.kind == "PASS" else "TICKET",
             product_id=sold.id,
+            product_version=sold.version,
+            invest_basis=sold.invest_basis,
             distributor_id=new.distributor_id,
             payment_group=order_id,
             state="PENDING_PAYMENT",

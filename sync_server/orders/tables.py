@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from sync_server.catalog.tables import INVEST_BASES
 from sync_server.db import append_only, fen_column, id_column, link, metadata, ms_column, partial_index, word_column
 from sync_server.orders.states import MACHINES
 
-# TICKET: single tickets bought by a distributor (money.md §2.4). PASS: one annual pass for one holder (§2.5).
+# TICKET: single and combo tickets bought by a distributor (money.md §2.4). PASS: one annual pass for one holder (§2.5).
 ORDER_KINDS = ("TICKET", "PASS")
 ORDER_STATES = tuple(dict.fromkeys(state for machine in MACHINES.values() for state in machine.words))
 CLAIM_KINDS = ("REDEEM", "REFUND", "FORFEIT")
@@ -47,6 +48,11 @@ order = sa.Table(
     ms_column("paid_at_ms", nullable=True),
     ms_column("issued_at_ms", nullable=True),
     ms_column("cancelled_at_ms", nullable=True),  # when somebody asked for it; the state follows the payment
+    sa.Column("product_version", sa.Integer(), nullable=False, server_default="1"),  # whose prices it has
+    # A combo: what of its money is invested, when that was asked for, and when the fund was closed (settlement.funds).
+    word_column("invest_basis", INVEST_BASES, nullable=True),
+    ms_column("invested_at_ms", nullable=True),
+    ms_column("fund_closed_at_ms", nullable=True),
     sa.Column("breakage", sa.Boolean(), nullable=False, server_default="0"),  # completed, and nobody came
     # The earliest end of its items (minutes, see below), while one of them may still expire.
     sa.Column("first_end", sa.Integer()),
@@ -55,6 +61,13 @@ order = sa.Table(
     sa.CheckConstraint("kind <> 'PASS' OR count = 1", name="one_holder"),
     sa.Index("ix_order_state", "state", "placed_at_ms", "id"),
     sa.Index("ix_order_placed", "placed_at_ms", "id"),
+    sa.CheckConstraint("kind <> 'PASS' OR invest_basis IS NULL", name="invested"),
+    partial_index(
+        "ix_order_to_invest",
+        "id",
+        where="issued_at_ms IS NOT NULL AND invest_basis IS NOT NULL AND invested_at_ms IS NULL",
+    ),
+    partial_index("ix_order_fund", "id", where="invested_at_ms IS NOT NULL AND fund_closed_at_ms IS NULL"),
     partial_index("ix_order_first_end", "first_end", where="first_end IS NOT NULL"),
     partial_index(
         "ix_order_all_ended", "id", where="state = 'ISSUED' AND kind = 'TICKET' AND first_end IS NULL"

@@ -18,6 +18,10 @@ class Permission(StrEnum):
     STOCK_VIEW = "stock.view"
     PRODUCTS_VIEW = "products.view"
     PRODUCTS_SELL = "products.sell"  # take a product off sale, put it on again
+    PRODUCTS_PUBLISH = "products.publish"  # of a venue: draft, price and submit its single tickets
+    PRODUCTS_COMPOSE = "products.compose"  # draft, price and submit combo tickets
+    PRODUCTS_REVIEW = "products.review"  # put on sale, or send back, what another person submitted
+    PRICES_AGREE = "prices.agree"  # of a venue: agree to its price in a combo
     RULES_EDIT = "rules.edit"  # by which rule a product opens
     CALENDARS_VIEW = "calendars.view"
     CALENDARS_EDIT = "calendars.edit"  # hours, closed days, sudden closures of venues
@@ -68,6 +72,8 @@ SEEDED_ROLES = (
                 Permission.STOCK_VIEW,
                 Permission.PRODUCTS_VIEW,
                 Permission.PRODUCTS_SELL,
+                Permission.PRODUCTS_COMPOSE,
+                Permission.PRODUCTS_REVIEW,
                 Permission.RULES_EDIT,
                 Permission.CALENDARS_VIEW,
                 Permission.CALENDARS_EDIT,
@@ -108,6 +114,13 @@ SEEDED_ROLES = (
         ),
     ),
     Role("auditor", "审计员", "Auditor", "PLATFORM", frozenset({Permission.AUDIT_VIEW})),
+    Role(
+        "venue_manager",
+        "景区管理员",
+        "Venue manager",
+        "VENUE",
+        frozenset({Permission.PRODUCTS_PUBLISH, Permission.PRICES_AGREE}),
+    ),
 )
 
 ADDED_AFTER_0_2_0 = frozenset(
@@ -116,6 +129,10 @@ ADDED_AFTER_0_2_0 = frozenset(
         Permission.JOURNALS_UNFREEZE,
         Permission.PRODUCTS_VIEW,
         Permission.PRODUCTS_SELL,
+        Permission.PRODUCTS_PUBLISH,
+        Permission.PRODUCTS_COMPOSE,
+        Permission.PRODUCTS_REVIEW,
+        Permission.PRICES_AGREE,
         Permission.RULES_EDIT,
         Permission.CALENDARS_VIEW,
         Permission.CALENDARS_EDIT,

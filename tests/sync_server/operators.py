@@ -17,16 +17,16 @@ from sync_server.people.tables import operator
 PASSWORD = "long enough for all"
 
 
-def employ(centre: Centre, account: str, role: str) -> Person:
-    """Somebody new at the platform, who has shown the password."""
+def employ(centre: Centre, account: str, role: str, organisation: str = "1000") -> Person:
+    """Somebody new, at the platform unless said otherwise, who has shown the password."""
     now_ms, operator_id = centre.now_ms(), centre.new_id()
     with centre.write() as connection:
         seed_roles(connection, now_ms, "test")
-        platform = connection.scalars(sa.select(party.c.id).where(party.c.org_number == "1000")).one()
+        employer = connection.scalars(sa.select(party.c.id).where(party.c.org_number == organisation)).one()
         connection.execute(
             operator.insert().values(
                 id=operator_id,
-                party_id=platform,
+                party_id=employer,
                 account=account,
                 name=account.title(),
                 role_code=role,

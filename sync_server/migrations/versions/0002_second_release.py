@@ -133,6 +133,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("product_id", "version", name=op.f("pk_product_rule")),
     )
     op.create_table(
+        "product_version",
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("dist_price_fen", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_product_version_product_id")),
+        sa.PrimaryKeyConstraint("product_id", "version", name=op.f("pk_product_version")),
+    )
+    op.create_table(
         "settlement_account",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("party_id", sa.Uuid(), nullable=False),
@@ -197,6 +207,27 @@ def upgrade() -> None:
         sa.Column("begun_at_ms", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_feed_building_venue_id")),
         sa.PrimaryKeyConstraint("venue_id", name=op.f("pk_feed_building")),
+    )
+    op.create_table(
+        "product_agreement",
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("venue_id", sa.Uuid(), nullable=False),
+        sa.Column("agreed_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_product_agreement_product_id")),
+        sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_product_agreement_venue_id")),
+        sa.PrimaryKeyConstraint("product_id", "version", "venue_id", name=op.f("pk_product_agreement")),
+    )
+    op.create_table(
+        "product_version_price",
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("venue_id", sa.Uuid(), nullable=False),
+        sa.Column("venue_price_fen", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_product_version_price_product_id")),
+        sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_product_version_price_venue_id")),
+        sa.PrimaryKeyConstraint("product_id", "version", "venue_id", name=op.f("pk_product_version_price")),
     )
     op.create_table(
         "venue_calendar",
@@ -526,6 +557,10 @@ def upgrade() -> None:
 
     with op.batch_alter_table("order", schema=None) as batch_op:
         batch_op.add_column(sa.Column("cancelled_at_ms", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("product_version", sa.Integer(), server_default="1", nullable=False))
+        batch_op.add_column(sa.Column("invest_basis", sa.String(length=32), nullable=True))
+        batch_op.add_column(sa.Column("invested_at_ms", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("fund_closed_at_ms", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("breakage", sa.Boolean(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("first_end", sa.Integer(), nullable=True))
         batch_op.create_index(
@@ -542,7 +577,27 @@ def upgrade() -> None:
             sqlite_where=sa.text("first_end IS NOT NULL"),
             postgresql_where=sa.text("first_end IS NOT NULL"),
         )
+        batch_op.create_index(
+            "ix_order_fund",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("invested_at_ms IS NOT NULL AND fund_closed_at_ms IS NULL"),
+            postgresql_where=sa.text("invested_at_ms IS NOT NULL AND fund_closed_at_ms IS NULL"),
+        )
+        batch_op.create_index(
+            "ix_order_to_invest",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("issued_at_ms IS NOT NULL AND invest_basis IS NOT NULL AND invested_at_ms IS NULL"),
+            postgresql_where=sa.text(
+                "issued_at_ms IS NOT NULL AND invest_basis IS NOT NULL AND invested_at_ms IS NULL"
+            ),
+        )
         batch_op.create_check_constraint(batch_op.f("ck_order_hold_word_d97334"), "hold IN ('INSUFFICIENT')")
+        batch_op.create_check_constraint(
+            batch_op.f("ck_order_invest_basis_word_09e92d"), "invest_basis IN ('DIST_PRICE', 'VENUE_PRICE')"
+        )
+        batch_op.create_check_constraint(batch_op.f("ck_order_invested"), "kind <> 'PASS' OR invest_basis IS NULL")
         batch_op.create_check_constraint(batch_op.f("ck_order_kind_word_528049"), "kind IN ('TICKET', 'PASS')")
         batch_op.create_check_constraint(
             batch_op.f("ck_order_state_word_7651d5"),
@@ -611,15 +666,26 @@ def upgrade() -> None:
 
     with op.batch_alter_table("product", schema=None) as batch_op:
         batch_op.add_column(sa.Column("sale", sa.String(length=32), server_default="ON_SALE", nullable=False))
+        batch_op.add_column(sa.Column("version", sa.Integer(), server_default="1", nullable=False))
+        batch_op.add_column(sa.Column("submitted_by", sa.String(length=64), nullable=True))
+        batch_op.add_column(sa.Column("invest_basis", sa.String(length=32), nullable=True))
         batch_op.add_column(sa.Column("on_expiry", sa.String(length=32), server_default="REFUND", nullable=False))
         batch_op.add_column(sa.Column("refundable", sa.Boolean(), server_default="1", nullable=False))
+        batch_op.create_check_constraint(
+            batch_op.f("ck_product_invest_basis"), "(kind = 'COMBO') = (invest_basis IS NOT NULL)"
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_product_invest_basis_word_09e92d"), "invest_basis IN ('DIST_PRICE', 'VENUE_PRICE')"
+        )
         batch_op.create_check_constraint(
             batch_op.f("ck_product_kind_word_da0534"), "kind IN ('PASS', 'SINGLE', 'COMBO')"
         )
         batch_op.create_check_constraint(
             batch_op.f("ck_product_on_expiry_word_801f32"), "on_expiry IN ('REFUND', 'FORFEIT')"
         )
-        batch_op.create_check_constraint(batch_op.f("ck_product_sale_word_2ff7be"), "sale IN ('ON_SALE', 'OFF_SALE')")
+        batch_op.create_check_constraint(
+            batch_op.f("ck_product_sale_word_595f4e"), "sale IN ('DRAFT', 'IN_REVIEW', 'ON_SALE', 'OFF_SALE')"
+        )
 
     with op.batch_alter_table("receipt", schema=None) as batch_op:
         batch_op.add_column(sa.Column("incarnation", sa.LargeBinary(length=8), nullable=True))

@@ -54,7 +54,7 @@ def app(town: Town) -> Flask:
 @pytest.fixture
 def signed_in_as(app: Flask, town: Town) -> SignedInAs:
     """`signed_in_as("zhoumin")`: a browser with that operator's session (zhoumin operations, qianwen finance,
-    xulan platform_admin, shenji auditor)."""
+    xulan platform_admin, shenji auditor, qiaozhang venue_manager)."""
 
     def open_browser(account: str) -> FlaskClient:
         with town.centre.write() as connection:

@@ -19,7 +19,13 @@ from tests.sync_server.admin.conftest import SignedInAs
 from tests.sync_server.admin.forms import csrf_token
 from tests.sync_server.admin.town import Town
 
-ACCOUNTS = {"operations": "zhoumin", "finance": "qianwen", "platform_admin": "xulan", "auditor": "shenji"}
+ACCOUNTS = {
+    "operations": "zhoumin",
+    "finance": "qianwen",
+    "platform_admin": "xulan",
+    "auditor": "shenji",
+    "venue_manager": "qiaozhang",
+}
 
 
 def routes(app: Flask) -> list[tuple[str, str, str]]:

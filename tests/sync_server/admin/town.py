@@ -98,6 +98,7 @@ def build(centre: Centre, clock: Clock) -> Town:
         operators.add_operator(centre, "1000", account, name, role, PASSWORD, "test")
     operators.add_operator(centre, "1000", "xulan", "许岚", "platform_admin", PASSWORD, "test")
     operators.add_operator(centre, "1000", "shenji", "沈济", "auditor", PASSWORD, "test")
+    operators.add_operator(centre, "2001", "qiaozhang", "乔章", "venue_manager", PASSWORD, "test")
     with centre.read() as connection:
         venues = {row.org_number: row.id for row in connection.execute(sa.select(party)) if row.kind == "VENUE"}
         distributor = connection.scalars(sa.select(party.c.id).where(party.c.kind == "DISTRIBUTOR")).one()

@@ -1,0 +1,137 @@
+"""How a ticket comes to be sold: drafted, agreed to by the venues it owes something, reviewed by another person.
+
+A venue publishes its single tickets 单票 into the pool 票池; the platform composes combos 联票 of several venues.
+Prices change between sales only, as a new version that goes the same way; the venues of a product never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.approvals.approvals import Person
+from sync_server.audit.log import record
+from sync_server.catalog.products import NewProduct, add_product, add_version, check_prices, find_product, venue_prices
+from sync_server.catalog.sale import checked_reason, move
+from sync_server.catalog.tables import product, product_agreement
+from sync_server.errors import NotAllowedError
+from sync_server.people.permissions import Permission
+from sync_server.people.tables import operator
+
+
+def draft(connection: Connection, who: Person, new: NewProduct, now_ms: int) -> int:
+    """Draft a ticket: a single one of the person's own venue, or a combo; its number."""
+    if new.kind == "PASS":
+        raise NotAllowedError("annual passes are not drafted: they are put on sale when they are added")
+    _need_author(connection, who, new.kind, new.venue_prices_fen)
+    product_id = add_product(connection, new, now_ms, sale="DRAFT", actor=who.actor)
+    number: int = connection.scalars(sa.select(product.c.number).where(product.c.id == product_id)).one()
+    record(connection, now_ms, who.actor, "product.draft", f"product:{product_id}", {"number": number})
+    return number
+
+
+def submit(connection: Connection, who: Person, number: int, now_ms: int) -> None:
+    """Ask the platform to review a draft."""
+    row = find_product(connection, number)
+    _need_author(connection, who, row.kind, venue_prices(connection, row.id))
+    move(connection, row.id, "submit", submitted_by=who.actor)
+    record(connection, now_ms, who.actor, "product.submit", f"product:{row.id}", {"version": row.version})
+
+
+def agree(connection: Connection, who: Person, number: int, venue_price_fen: int, now_ms: int) -> None:
+    """Agree for the person's venue to its price in a combo; the price is said again, so that it is the one they saw."""
+    row = find_product(connection, number)
+    _need(who, Permission.PRICES_AGREE)
+    venue_id = organisation_of(connection, who)
+    if row.kind != "COMBO":
+        raise NotAllowedError(f"product {number} is no combo: its venue sets the price itself")
+    state = move(connection, row.id, "agree")
+    row = find_product(connection, number)  # as it is now that nobody else changes it
+    price_fen = venue_prices(connection, row.id).get(venue_id)
+    if price_fen is None:
+        raise NotAllowedError(f"product {number} does not open your venue")
+    if price_fen != venue_price_fen:
+        raise NotAllowedError(f"your price in version {row.version} of product {number} is {price_fen} fen")
+    if venue_id in agreed_venues(connection, row.id, row.version):
+        return
+    agreed = {"product_id": row.id, "version": row.version, "venue_id": venue_id}
+    connection.execute(product_agreement.insert().values(**agreed, agreed_at_ms=now_ms, actor=who.actor))
+    detail = {"version": row.version, "venue": str(venue_id), "venue_price_fen": price_fen, "state": state}
+    record(connection, now_ms, who.actor, "product.agree", f"product:{row.id}", detail)
+
+
+def approve(connection: Connection, who: Person, number: int, now_ms: int) -> None:
+    """Put a reviewed ticket on sale."""
+    row = find_product(connection, number)
+    _need(who, Permission.PRODUCTS_REVIEW)
+    move(connection, row.id, "approve")
+    row = find_product(connection, number)
+    if row.submitted_by == who.actor:
+        raise NotAllowedError("a review needs another person than the one who submitted it")
+    lacking = venue_prices(connection, row.id).keys() - agreed_venues(connection, row.id, row.version)
+    if row.kind == "COMBO" and lacking:
+        raise NotAllowedError(f"{len(lacking)} venues of product {number} have not agreed to their price")
+    record(connection, now_ms, who.actor, "product.approve", f"product:{row.id}", {"version": row.version})
+
+
+def send_back(connection: Connection, who: Person, number: int, reason: str, now_ms: int) -> None:
+    """Give a ticket back to who submitted it; it is a draft again."""
+    row = find_product(connection, number)
+    _need(who, Permission.PRODUCTS_REVIEW)
+    reason = checked_reason(reason)
+    move(connection, row.id, "send_back")
+    detail = {"version": row.version, "reason": reason}
+    record(connection, now_ms, who.actor, "product.send_back", f"product:{row.id}", detail)
+
+
+def reprice(
+    connection: Connection,
+    who: Person,
+    number: int,
+    dist_price_fen: int,
+    venue_prices_fen: Mapping[UUID, int],
+    now_ms: int,
+) -> int:
+    """Give a ticket that is not on sale new prices, for all its venues; the version."""
+    row = find_product(connection, number)
+    if row.kind == "PASS":
+        raise NotAllowedError("an annual pass has the prices of its stock")
+    _need_author(connection, who, row.kind, venue_prices_fen)
+    move(connection, row.id, "reprice", submitted_by=None)
+    before = venue_prices(connection, row.id)
+    if before.keys() != venue_prices_fen.keys():
+        raise NotAllowedError("a new version has prices for the same venues: other venues are another product")
+    check_prices(row.kind, dist_price_fen, venue_prices_fen)
+    version: int = find_product(connection, number).version + 1
+    add_version(connection, row.id, version, dist_price_fen, venue_prices_fen, now_ms, who.actor)
+    detail = {"version": version, "dist_price_fen": dist_price_fen, "owed_fen": sum(venue_prices_fen.values())}
+    record(connection, now_ms, who.actor, "product.reprice", f"product:{row.id}", detail)
+    return version
+
+
+def agreed_venues(connection: Connection, product_id: UUID, version: int) -> set[UUID]:
+    """The venues that agreed to their price of a version."""
+    mine = sa.and_(product_agreement.c.product_id == product_id, product_agreement.c.version == version)
+    return set(connection.scalars(sa.select(product_agreement.c.venue_id).where(mine)))
+
+
+def organisation_of(connection: Connection, who: Person) -> UUID:
+    """The party whose operator a person is."""
+    found: UUID = connection.scalars(sa.select(operator.c.party_id).where(operator.c.id == who.id)).one()
+    return found
+
+
+def _need_author(connection: Connection, who: Person, kind: str, venues: Mapping[UUID, Any]) -> None:
+    """Who drafts, submits and prices a ticket: its venue's person a single one, the platform's a combo."""
+    _need(who, Permission.PRODUCTS_PUBLISH if kind == "SINGLE" else Permission.PRODUCTS_COMPOSE)
+    if kind == "SINGLE" and set(venues) != {organisation_of(connection, who)}:
+        raise NotAllowedError("a venue publishes tickets of its own alone")
+
+
+def _need(who: Person, permission: Permission) -> None:
+    if not who.may(permission):
+        raise NotAllowedError(f"this needs the permission {permission}, which you do not have")
