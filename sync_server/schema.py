@@ -33,7 +33,8 @@ import sync_server.payments.tables
 import sync_server.people.tables
 import sync_server.redemptions.tables
 import sync_server.setbacks
-import sync_server.settlement.tables  # noqa: F401  importing is the point
+import sync_server.settlement.tables
+import sync_server.slots  # noqa: F401  importing is the point
 from sync_server import db
 from sync_server.db import metadata
 from sync_server.errors import ConfigurationError

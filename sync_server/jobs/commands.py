@@ -1,4 +1,4 @@
-"""`sync-server init | run | worker`: set the centre up, serve its pages, do its work."""
+"""`sync-server init | run | worker | jobs list`: set the centre up, serve its pages, do its work."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import threading
 import click
 import structlog
 
-from sync_server import crypto, db, schema
+from sync_server import crypto, db, schema, slots
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener, open_centre
 from sync_server.electronic_cards.platform_client import verifier_of
-from sync_server.jobs import worker
+from sync_server.jobs import ticking, worker
 from sync_server.keys.key_set import create_first
 from sync_server.people.roles import seed_roles
 
@@ -83,4 +83,23 @@ def work(opener: Opener, once: bool) -> None:
     worker.run(centre, stopped)
 
 
-COMMANDS = (init, run, work)
+@click.group()
+def jobs() -> None:
+    """What the worker does by the calendar."""
+
+
+@jobs.command(name="list")
+@click.pass_obj
+def list_(opener: Opener) -> None:
+    """One JSON line per job: when it is due, and what became of the last time it was."""
+    with opener().read() as connection:
+        newest = {row.name: row for row in slots.newest(connection)}
+    for job in ticking.JOBS:
+        told: dict[str, object] = {"name": job.name, "cron": job.cron, "state": None}
+        if (row := newest.get(job.name)) is not None:
+            told |= {"state": row.state, "slot_ms": row.slot_ms, "started_at_ms": row.started_at_ms}
+            told |= {"finished_at_ms": row.finished_at_ms, "tries": row.tries, "done": row.done, "reason": row.reason}
+        click.echo(json.dumps(told, ensure_ascii=False))
+
+
+COMMANDS = (init, run, work, jobs)

@@ -2,7 +2,8 @@
 
 A step is a plain function `(centre) -> int`: safe to run twice, beside itself in another process, and to be killed. New
 work of later folders is one more line in STEPS, in the order in which an order lives. The lists have a thread of their
-own: a slow provider or two hundred orders must not keep a suspension from the gates (wire.md §5: ≤ 5 s).
+own: a slow provider or two hundred orders must not keep a suspension from the gates (wire.md §5: ≤ 5 s). So has what is
+done by the calendar (`jobs.ticking`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from sync_server.centre import Centre
 from sync_server.electronic_cards.resolving import forget_old_reads
 from sync_server.feed.photos import prepare_photos
 from sync_server.feed.publishing import publish_feeds
-from sync_server.gates.registry import forget_old_nonces
 from sync_server.gates.venue_keys import rotate_venue_keys
 from sync_server.issuance.credentials import bind_id_numbers
 from sync_server.issuance.holder_keys import bind_phones
@@ -24,12 +24,11 @@ from sync_server.issuance.issuing import issue_paid_orders
 from sync_server.issuance.photos import forget_ended_photos
 from sync_server.issuance.reissuing import reissue_revoked
 from sync_server.jobs.silent_gates import watch_silent_gates
+from sync_server.jobs.ticking import Ticker, turn_jobs
 from sync_server.orders.closing import close_unpaid, give_back_late_payments
 from sync_server.orders.progress import take_payments
 from sync_server.payments.sandbox_client import client_of
 from sync_server.payments.transfers import move_due
-from sync_server.redemptions.ingest import drop_old_receipts
-from sync_server.redemptions.online import drop_old_answers
 from sync_server.redemptions.uses import count_uses
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.expiring import expire_items
@@ -75,9 +74,6 @@ STEPS: tuple[Step, ...] = (
     follow_transfers,
     follow_pass_refunds,
     close_refunded,
-    forget_old_nonces,
-    drop_old_receipts,
-    drop_old_answers,
     forget_old_reads,
     watch_silent_gates,
 )
@@ -93,9 +89,9 @@ def turn(centre: Centre) -> int:
 
 
 def run_dry(centre: Centre) -> int:
-    """Turn until a turn finds nothing; how much was done. A step that fails ends it with its exception."""
+    """Turn, with the jobs that are due, until a turn finds nothing; how much was done. What a step raises ends it."""
     done = 0
-    while part := turn(centre):
+    while part := turn(centre) + turn_jobs(centre):
         done += part
     return done
 
@@ -103,9 +99,12 @@ def run_dry(centre: Centre) -> int:
 def run(centre: Centre, stopped: threading.Event) -> None:
     """Turn until stopped. A step that fails is logged and tried again with the next turn; the others go on."""
     lists = threading.Thread(target=_turn_on, args=(centre, stopped, LIST_STEPS, LISTS_IDLE_S), name="lists")
+    ticker = Ticker(centre)
     lists.start()
+    ticker.start()
     _turn_on(centre, stopped, STEPS, IDLE_S)
     lists.join()
+    ticker.stop()
 
 
 def _turn_on(centre: Centre, stopped: threading.Event, steps: Sequence[Step], idle_s: float) -> None:

@@ -14,6 +14,21 @@ depends_on = None
 def upgrade() -> None:
     """From '0001' to '0002'."""
     op.create_table(
+        "job_slot",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("slot_ms", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("state", sa.String(length=32), nullable=False),
+        sa.Column("worker", sa.String(length=100), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("started_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("free_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("done", sa.BigInteger(), nullable=True),
+        sa.Column("reason", sa.String(length=500), nullable=True),
+        sa.CheckConstraint("state IN ('RUNNING', 'DONE', 'FAILED')", name=op.f("ck_job_slot_state_word_09a54a")),
+        sa.PrimaryKeyConstraint("name", "slot_ms", name=op.f("pk_job_slot")),
+    )
+    op.create_table(
         "message_setting",
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("enabled", sa.Boolean(), server_default="1", nullable=False),
