@@ -148,9 +148,9 @@ class Centre:
         return run(["sync-server", "check"], self._env).strip()
 
     def provider_accounts(self) -> dict[str, int]:
-        """What the provider's own book says, in fen by account."""
+        """What the book of the provider like Alipay says, in fen by account."""
         answer = requests.get(
-            f"{self.provider_url}/control/accounts",
+            f"{self.provider_url}/alipay/control/accounts",
             headers={"Sandbox-Control": self._control_token},
             timeout=HTTP_TIMEOUT_S,
         )
@@ -158,8 +158,8 @@ class Centre:
         return {str(name): int(amount_fen) for name, amount_fen in answer.json().items()}
 
     def _start_provider(self, merchant_key: Path) -> None:
-        opened = {MERCHANT: 0, "distributor-bianjing": self.distributor_fen, VENUE_ACCOUNT: 0}
-        accounts = [word for name, fen in opened.items() for word in ("--account", f"{name}={fen}")]
+        opened = {"distributor-bianjing": self.distributor_fen, VENUE_ACCOUNT: 0}
+        accounts = [word for name, fen in opened.items() for word in ("--account", f"alipay:{name}={fen}")]
         merchant = ("--merchant", f"{MERCHANT}={merchant_key}")
         data = ("--data", str(self.folder / "provider"), "--port", "0")
         self._control_token = secrets.token_urlsafe(12)

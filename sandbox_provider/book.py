@@ -1,4 +1,4 @@
-"""The provider's own book in SQLite: accounts, transfers unique by the merchant's number, movements, notices to send.
+"""A provider's own book in SQLite: accounts, transfers unique by the merchant's number, movements, notices to send.
 
 What it says is what was paid: reconciliation and tests compare the centre's ledger with it line by line.
 """
@@ -11,73 +11,18 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import msgspec
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS merchant (
-    app_id TEXT PRIMARY KEY, public_key TEXT NOT NULL, account TEXT NOT NULL REFERENCES account (name));
-CREATE TABLE IF NOT EXISTS account (
-    name TEXT PRIMARY KEY, balance_fen INTEGER NOT NULL CHECK (balance_fen >= 0));
-CREATE TABLE IF NOT EXISTS transfer (
-    out_no TEXT PRIMARY KEY, app_id TEXT NOT NULL REFERENCES merchant (app_id), kind TEXT NOT NULL, account TEXT,
-    amount_fen INTEGER NOT NULL CHECK (amount_fen > 0), title TEXT NOT NULL, notice_url TEXT NOT NULL,
-    status TEXT NOT NULL CHECK (status IN ('WAITING', 'SUCCESS', 'FAILED', 'INSUFFICIENT')),
-    reason TEXT, provider_ref TEXT UNIQUE, cashier_token TEXT UNIQUE, settle_at_ms INTEGER,
-    created_at_ms INTEGER NOT NULL, ended_at_ms INTEGER, original TEXT REFERENCES transfer (out_no));
-CREATE TABLE IF NOT EXISTS movement (
-    id INTEGER PRIMARY KEY, out_no TEXT NOT NULL UNIQUE REFERENCES transfer (out_no),
-    from_account TEXT, to_account TEXT, amount_fen INTEGER NOT NULL CHECK (amount_fen > 0), at_ms INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS notice (
-    id INTEGER PRIMARY KEY, out_no TEXT NOT NULL REFERENCES transfer (out_no),
-    send_at_ms INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, delivered INTEGER NOT NULL DEFAULT 0);
-CREATE TRIGGER IF NOT EXISTS movement_update BEFORE UPDATE ON movement
-    BEGIN SELECT RAISE(ABORT, 'movements are append-only'); END;
-CREATE TRIGGER IF NOT EXISTS movement_delete BEFORE DELETE ON movement
-    BEGIN SELECT RAISE(ABORT, 'movements are append-only'); END;
-"""
-
-PAYMENTS = ("charge", "collect")
-CANCELLED = "cancelled"
-"""The kind of a number that was cancelled before it was used."""
-
-
-class Order(msgspec.Struct, frozen=True):
-    """What a merchant asks for. `account` is the other side: who is charged or paid; none at the cashier.
-
-    A refund goes to whoever paid `original`, whatever `account` says.
-    """
-
-    app_id: str
-    out_no: str
-    account: str | None
-    amount_fen: int
-    title: str
-    notice_url: str
-    original: str | None = None
-
-
-class Transfer(msgspec.Struct, frozen=True):
-    """A transfer as the book has it."""
-
-    out_no: str
-    app_id: str
-    kind: str
-    account: str | None
-    amount_fen: int
-    title: str
-    notice_url: str
-    status: str
-    reason: str | None
-    provider_ref: str | None
-    cashier_token: str | None
-    settle_at_ms: int | None
-    created_at_ms: int
-    ended_at_ms: int | None
-    original: str | None
-
-
-class Conflict(Exception):
-    """The same number came with another content."""
+from sandbox_provider import funds
+from sandbox_provider.settling import end, payer_of, settle
+from sandbox_provider.tables import (
+    AT_THE_CASHIER,
+    CANCELLED,
+    SCHEMA,
+    Conflict,
+    Order,
+    Transfer,
+    find_transfer,
+    set_value,
+)
 
 
 class Book:
@@ -88,8 +33,6 @@ class Book:
         with self._open() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(SCHEMA)
-            if not connection.execute("SELECT 1 FROM pragma_table_info('transfer') WHERE name = 'original'").fetchone():
-                connection.execute("ALTER TABLE transfer ADD COLUMN original TEXT REFERENCES transfer (out_no)")
 
     def add_merchant(self, app_id: str, public_key: str) -> None:
         """Register a merchant (its account has its name), or give it another key."""
@@ -122,17 +65,28 @@ class Book:
     def find(self, out_no: str) -> Transfer | None:
         """The transfer with this number."""
         with self._open() as connection:
-            return _transfer(connection, "out_no", out_no)
+            return find_transfer(connection, "out_no", out_no)
 
     def find_cashier(self, token: str) -> Transfer | None:
         """The transfer of a cashier's address."""
         with self._open() as connection:
-            return _transfer(connection, "cashier_token", token)
+            return find_transfer(connection, "cashier_token", token)
 
-    def act(self, kind: str, order: Order, now_ms: int, outcome: str | None = None, defer_ms: int = 0) -> Transfer:
-        """Do what is asked for, once: the same number again is the same transfer. `outcome` plays a failure instead."""
+    def act(
+        self,
+        kind: str,
+        order: Order,
+        now_ms: int,
+        outcome: str | None = None,
+        defer_ms: int = 0,
+        travel_ms: int = 0,
+    ) -> Transfer:
+        """Do what is asked for, once: the same number again is the same transfer. `outcome` plays a failure instead.
+
+        It happens after `defer_ms`; what goes to another provider arrives there `travel_ms` after it was asked for.
+        """
         with self._write() as connection:
-            known = _transfer(connection, "out_no", order.out_no)
+            known = find_transfer(connection, "out_no", order.out_no)
             if known is not None:
                 if known.kind == CANCELLED:
                     return known
@@ -141,39 +95,26 @@ class Book:
                 if (known.app_id, known.kind, known.amount_fen, known.original) != asked or not same_account:
                     raise Conflict(f"{order.out_no} was used for something else")
                 return known
-            account = _payer(connection, order) if kind == "refund" else order.account
-            waits = kind == "collect" or defer_ms > 0
-            token = secrets.token_urlsafe(16) if kind == "collect" else None
-            connection.execute(
-                "INSERT INTO transfer (out_no, app_id, kind, account, amount_fen, title, notice_url, status, "
-                "cashier_token, settle_at_ms, created_at_ms, original) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, 'WAITING', ?, ?, ?, ?)",
-                (
-                    order.out_no,
-                    order.app_id,
-                    kind,
-                    account,
-                    order.amount_fen,
-                    order.title,
-                    order.notice_url,
-                    token,
-                    now_ms + defer_ms if defer_ms else None,
-                    now_ms,
-                    order.original,
-                ),
-            )
+            account = payer_of(connection, order) if kind == "refund" else order.account
+            waits = kind in AT_THE_CASHIER or kind == "sweep_in" or defer_ms > 0
+            token = secrets.token_urlsafe(16) if kind in AT_THE_CASHIER else None
+            settle_at_ms = now_ms + defer_ms if defer_ms else None
+            _insert(connection, kind, order, account, token, settle_at_ms, now_ms)
             if outcome is not None:
-                _end(connection, order.out_no, outcome, f"played: {outcome.lower()}", now_ms)
+                end(connection, order.out_no, outcome, f"played: {outcome.lower()}", now_ms)
             elif not waits:
-                _settle(connection, order.out_no, now_ms)
-            made = _transfer(connection, "out_no", order.out_no)
+                settle(connection, order.out_no, now_ms)
+            if kind == "sweep_out":
+                depart = "INSERT INTO departure (out_no, arrives_at_ms) VALUES (?, ?)"
+                connection.execute(depart, (order.out_no, now_ms + travel_ms))
+            made = find_transfer(connection, "out_no", order.out_no)
             assert made is not None
             return made
 
     def cancel(self, app_id: str, out_no: str, now_ms: int) -> Transfer:
         """A waiting transfer ends; a number never heard of is kept, so that nothing can ever move under it."""
         with self._write() as connection:
-            known = _transfer(connection, "out_no", out_no)
+            known = find_transfer(connection, "out_no", out_no)
             if known is None:
                 connection.execute(
                     "INSERT INTO transfer (out_no, app_id, kind, amount_fen, title, notice_url, status, created_at_ms) "
@@ -181,19 +122,19 @@ class Book:
                     (out_no, app_id, CANCELLED, now_ms),
                 )
             if known is None or known.status == "WAITING":
-                _end(connection, out_no, "FAILED", "cancelled", now_ms)
-            made = _transfer(connection, "out_no", out_no)
+                end(connection, out_no, "FAILED", "cancelled", now_ms)
+            made = find_transfer(connection, "out_no", out_no)
             assert made is not None
             return made
 
     def settle(self, out_no: str, now_ms: int) -> Transfer | None:
         """Let a waiting transfer happen (the visitor paid, the delay is over); None when it no longer waits."""
         with self._write() as connection:
-            known = _transfer(connection, "out_no", out_no)
+            known = find_transfer(connection, "out_no", out_no)
             if known is None or known.status != "WAITING":
                 return None
-            _settle(connection, out_no, now_ms)
-            return _transfer(connection, "out_no", out_no)
+            settle(connection, out_no, now_ms)
+            return find_transfer(connection, "out_no", out_no)
 
     def due_deferred(self, now_ms: int) -> list[str]:
         """Numbers whose delay is over."""
@@ -201,17 +142,62 @@ class Book:
         with self._open() as connection:
             return [row[0] for row in connection.execute(query, (now_ms,))]
 
-    def statement(self, app_id: str, from_ms: int, to_ms: int) -> list[dict[str, object]]:
-        """Every movement of the merchant's account in [from, to), signed as the account saw it."""
+    def statement(
+        self, app_id: str, from_ms: int, to_ms: int, after: int = 0, limit: int = 1 << 40
+    ) -> list[dict[str, object]]:
+        """The movements of the merchant's account in [from, to), signed as the account saw it, from line `after` on."""
         query = """
             SELECT m.id AS line_no, m.out_no, t.kind, t.provider_ref, t.account,
-                   CASE WHEN m.to_account = ? THEN m.amount_fen ELSE -m.amount_fen END AS amount_fen, m.at_ms
+                   CASE WHEN m.to_account = t.app_id THEN m.amount_fen ELSE -m.amount_fen END AS amount_fen,
+                   m.fee_fen, m.at_ms
             FROM movement m JOIN transfer t ON t.out_no = m.out_no
-            WHERE t.app_id = ? AND m.at_ms >= ? AND m.at_ms < ? ORDER BY m.id
+            WHERE t.app_id = ? AND m.at_ms >= ? AND m.at_ms < ? AND m.id > ? ORDER BY m.id LIMIT ?
         """
         with self._open() as connection:
             connection.row_factory = sqlite3.Row
-            return [dict(row) for row in connection.execute(query, (app_id, app_id, from_ms, to_ms))]
+            return [dict(row) for row in connection.execute(query, (app_id, from_ms, to_ms, after, limit))]
+
+    def set_fee(self, kind: str, fee_fen: int) -> None:
+        """What every movement of this kind costs the merchant from now on."""
+        with self._write() as connection:
+            set_value(connection, f"fee:{kind}", fee_fen)
+
+    def set_fund_rate(self, bps_a_day: int, now_ms: int) -> None:
+        """What funds yield from now on, in basis points a day."""
+        with self._write() as connection:
+            funds.set_rate(connection, bps_a_day, now_ms)
+
+    def set_fund_yield(self, app_id: str, reference: str, yield_fen: int, now_ms: int) -> None:
+        """What a fund has yielded so far, whatever the rate."""
+        with self._write() as connection:
+            funds.set_yield(connection, funds.account_of(app_id, reference), yield_fen, now_ms)
+
+    def departures(self, towards: str, now_ms: int) -> list[Transfer]:
+        """Sweeps out that are to arrive at that provider by now and have not."""
+        names = ", ".join(f"t.{name}" for name in Transfer.__struct_fields__)
+        query = f"""
+            SELECT {names} FROM departure d JOIN transfer t ON t.out_no = d.out_no
+            WHERE NOT d.arrived AND d.arrives_at_ms <= ? AND t.status = 'SUCCESS' AND t.account = ?
+        """  # noqa: S608  names of our own fields
+        with self._open() as connection:
+            return [Transfer(*row) for row in connection.execute(query, (now_ms, towards))]
+
+    def mark_arrived(self, out_no: str) -> None:
+        """A departure is over."""
+        with self._write() as connection:
+            connection.execute("UPDATE departure SET arrived = 1 WHERE out_no = ?", (out_no,))
+
+    def arrive(self, order: Order, now_ms: int) -> bool:
+        """Money of the merchant comes in from another provider, once per number; whether somebody waited for it."""
+        with self._write() as connection:
+            known = find_transfer(connection, "out_no", order.out_no)
+            if known is None:
+                _insert(connection, "sweep_in", order, order.account, None, None, now_ms)
+            if known is None or known.status == "WAITING":
+                put = "UPDATE transfer SET amount_fen = ? WHERE out_no = ?"
+                connection.execute(put, (order.amount_fen, order.out_no))
+                settle(connection, order.out_no, now_ms)
+            return known is not None and known.status == "WAITING"
 
     def promise_notice(self, out_no: str, send_at_ms: int) -> None:
         """A notice about the transfer is to be sent."""
@@ -250,54 +236,30 @@ class Book:
             connection.execute("COMMIT")
 
 
-def _transfer(connection: sqlite3.Connection, column: str, value: str) -> Transfer | None:
-    names = ", ".join(Transfer.__struct_fields__)
-    row = connection.execute(f"SELECT {names} FROM transfer WHERE {column} = ?", (value,)).fetchone()  # noqa: S608
-    return None if row is None else Transfer(*row)
-
-
-def _payer(connection: sqlite3.Connection, order: Order) -> str | None:
-    """Who paid what is given back; no more is given back than was paid."""
-    paid = None if order.original is None else _transfer(connection, "out_no", order.original)
-    if paid is None or paid.app_id != order.app_id or paid.status != "SUCCESS" or paid.kind not in PAYMENTS:
-        raise Conflict(f"{order.original} is no payment that could be given back")
-    query = "SELECT COALESCE(SUM(amount_fen), 0) FROM transfer WHERE original = ? AND status IN ('WAITING', 'SUCCESS')"
-    given_back = int(connection.execute(query, (order.original,)).fetchone()[0])
-    if given_back + order.amount_fen > paid.amount_fen:
-        raise Conflict(f"of {order.original} {paid.amount_fen - given_back} fen are left to be given back")
-    return paid.account
-
-
-def _settle(connection: sqlite3.Connection, out_no: str, now_ms: int) -> None:
-    """Move the money, or say why not. The visitor's purse at the cashier is not in the book and never empty."""
-    transfer = _transfer(connection, "out_no", out_no)
-    assert transfer is not None
-    source, target = transfer.account, transfer.app_id
-    if transfer.kind in {"payout", "refund"}:
-        source, target = target, source
-    accounts = [name for name in (source, target) if name is not None]
-    for name in accounts:
-        if connection.execute("SELECT 1 FROM account WHERE name = ?", (name,)).fetchone() is None:
-            _end(connection, out_no, "FAILED", f"there is no account {name}", now_ms)
-            return
-    if source is not None:
-        take = "UPDATE account SET balance_fen = balance_fen - ? WHERE name = ? AND balance_fen >= ?"
-        if not connection.execute(take, (transfer.amount_fen, source, transfer.amount_fen)).rowcount:
-            _end(connection, out_no, "INSUFFICIENT", f"account {source} holds too little", now_ms)
-            return
-    give = "UPDATE account SET balance_fen = balance_fen + ? WHERE name = ?"
-    connection.execute(give, (transfer.amount_fen, target))
-    connection.execute(
-        "INSERT INTO movement (out_no, from_account, to_account, amount_fen, at_ms) VALUES (?, ?, ?, ?, ?)",
-        (out_no, source, target, transfer.amount_fen, now_ms),
-    )
-    _end(connection, out_no, "SUCCESS", None, now_ms, f"SP{secrets.token_hex(10).upper()}")
-
-
-def _end(
-    connection: sqlite3.Connection, out_no: str, status: str, reason: str | None, now_ms: int, ref: str | None = None
+def _insert(
+    connection: sqlite3.Connection,
+    kind: str,
+    order: Order,
+    account: str | None,
+    cashier_token: str | None,
+    settle_at_ms: int | None,
+    now_ms: int,
 ) -> None:
     connection.execute(
-        "UPDATE transfer SET status = ?, reason = ?, provider_ref = ?, ended_at_ms = ? WHERE out_no = ?",
-        (status, reason, ref, now_ms, out_no),
+        "INSERT INTO transfer (out_no, app_id, kind, account, amount_fen, title, notice_url, status, "
+        "cashier_token, settle_at_ms, created_at_ms, original) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, 'WAITING', ?, ?, ?, ?)",
+        (
+            order.out_no,
+            order.app_id,
+            kind,
+            account,
+            order.amount_fen,
+            order.title,
+            order.notice_url,
+            cashier_token,
+            settle_at_ms,
+            now_ms,
+            order.original,
+        ),
     )

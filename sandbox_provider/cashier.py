@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, abort, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from sandbox_provider.book import Transfer
 from sandbox_provider.provider import this_provider
+from sandbox_provider.tables import Transfer
 
 blueprint = Blueprint("cashier", __name__, url_prefix="/cashier")
 
@@ -23,7 +23,7 @@ def pay(token: str) -> Response:
     provider, transfer = this_provider(), _of(token)
     if provider.book.settle(transfer.out_no, provider.now_ms()) is not None:
         provider.promise_notices(transfer.out_no, provider.faults.take("cashier"))
-    return redirect(request.path, code=303)
+    return redirect(request.root_path + request.path, code=303)
 
 
 def _of(token: str) -> Transfer:

@@ -1,4 +1,4 @@
-"""The control endpoint: merchants, accounts and faults of a running provider. Needs the token that READY printed."""
+"""The control endpoint: merchants, accounts, terms and faults of a running provider. Needs READY's token."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from flask import Blueprint, abort, request
 
 from sandbox_provider.faults import Fault
 from sandbox_provider.provider import this_provider
+from sandbox_provider.tables import KINDS
 
 T = TypeVar("T")
 
@@ -28,6 +29,31 @@ class NewMerchant(msgspec.Struct, forbid_unknown_fields=True):
 
     app_id: str
     public_key: str
+
+
+class Fee(msgspec.Struct, forbid_unknown_fields=True):
+    """What every movement of a kind costs the merchant from now on."""
+
+    kind: str
+    fee_fen: int
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS or self.fee_fen < 0:
+            raise ValueError(f"a fee is for one of {', '.join(KINDS)}, and at least 0")
+
+
+class FundRate(msgspec.Struct, forbid_unknown_fields=True):
+    """What funds yield a day from now on, in basis points."""
+
+    bps_a_day: int
+
+
+class FundYield(msgspec.Struct, forbid_unknown_fields=True):
+    """What a merchant's fund has yielded so far."""
+
+    app_id: str
+    fund: str
+    yield_fen: int
 
 
 @blueprint.before_request
@@ -63,6 +89,30 @@ def top_up() -> dict[str, object]:
 def balances() -> dict[str, int]:
     """Every account's balance."""
     return this_provider().book.balances()
+
+
+@blueprint.post("/fees")
+def set_fee() -> dict[str, object]:
+    """Take so much for every movement of a kind."""
+    wanted = _decoded(Fee)
+    this_provider().book.set_fee(wanted.kind, wanted.fee_fen)
+    return {"ok": True}
+
+
+@blueprint.post("/funds")
+def set_fund_rate() -> dict[str, object]:
+    """Let every fund yield so much a day."""
+    provider = this_provider()
+    provider.book.set_fund_rate(_decoded(FundRate).bps_a_day, provider.now_ms())
+    return {"ok": True}
+
+
+@blueprint.post("/funds/yield")
+def set_fund_yield() -> dict[str, object]:
+    """Let one fund have yielded so much."""
+    provider, wanted = this_provider(), _decoded(FundYield)
+    provider.book.set_fund_yield(wanted.app_id, wanted.fund, wanted.yield_fen, provider.now_ms())
+    return {"ok": True}
 
 
 @blueprint.post("/merchants")

@@ -26,10 +26,11 @@ class FaultKind(StrEnum):
     NO_NOTICE = "no_notice"  # does it, never sends the notice
     DOUBLE_NOTICE = "double_notice"  # does it, sends the notice twice
     LATE_NOTICE = "late_notice"  # does it, sends the notice late
+    LATE_ARRIVAL = "late_arrival"  # sweep_out: does it, the money arrives at the other provider late
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
-    """`method` charge, collect, payout, query or * for all; `times` how often it strikes; `delay_ms` where it waits."""
+    """`method`: a kind of transfer, query, cancel, cashier, statement or * for all; `times` how often it strikes."""
 
     kind: FaultKind
     method: str = "*"

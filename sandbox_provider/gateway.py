@@ -1,4 +1,4 @@
-"""The merchants' gateway: charge, collect, payout, refund, query, cancel, statement; all signed both ways."""
+"""The merchants' gateway: every kind of transfer, query, cancel, statement; all signed both ways."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TypeVar
 import msgspec
 from flask import Blueprint, Response, abort, request
 
-from sandbox_provider.book import Conflict, Order, Transfer
 from sandbox_provider.faults import Fault, FaultKind
 from sandbox_provider.notices import told
 from sandbox_provider.provider import this_provider
 from sandbox_provider.signing import HEADER, is_signed, sign
+from sandbox_provider.tables import KINDS, Conflict, Order, Transfer
 
 FAILURES = {FaultKind.REFUSED: "FAILED", FaultKind.INSUFFICIENT: "INSUFFICIENT"}
+MAX_LINES = 500  # of a statement in one answer
 UNTOUCHED = {FaultKind.LOST_REQUEST, FaultKind.SYSTEM_ERROR}
 
 blueprint = Blueprint("gateway", __name__, url_prefix="/gateway")
@@ -27,18 +28,19 @@ class Query(msgspec.Struct):
 
 
 class StatementQuery(msgspec.Struct):
-    """The movements of [from_ms, to_ms); `out_no` only names the request."""
+    """The movements of [from_ms, to_ms) behind line `after`, some at a time; `out_no` only names the request."""
 
     app_id: str
     out_no: str
     from_ms: int
     to_ms: int
+    after: int = 0
 
 
 Asked = TypeVar("Asked", Order, Query, StatementQuery)
 
 
-@blueprint.post("/<any(charge, collect, payout, refund):kind>")
+@blueprint.post(f"/<any({', '.join(KINDS)}):kind>")
 def move(kind: str) -> Response:
     """Move money once per number; the same number again tells what became of it."""
     provider, order = this_provider(), _asked(Order)
@@ -47,9 +49,11 @@ def move(kind: str) -> Response:
         return _spoiled(fault, _answer(order.out_no, _said(order, "SYSTEM_ERROR", "played: system error")))
     outcome = FAILURES.get(fault.kind) if fault else None
     defer_ms = fault.delay_ms if fault and fault.kind is FaultKind.DEFERRED else 0
+    travel_ms = fault.delay_ms if fault and fault.kind is FaultKind.LATE_ARRIVAL else 0
+    provider.fetch_arrivals()
     fresh = provider.book.find(order.out_no) is None
     try:
-        transfer = provider.book.act(kind, order, provider.now_ms(), outcome, defer_ms)
+        transfer = provider.book.act(kind, order, provider.now_ms(), outcome, defer_ms, travel_ms)
     except Conflict as error:
         return _answer(order.out_no, _said(order, "CONFLICT", str(error)))
     if fresh and transfer.status == "SUCCESS":
@@ -64,6 +68,7 @@ def query() -> Response:
     fault = provider.faults.take("query")
     if fault is not None and fault.kind is FaultKind.SYSTEM_ERROR:
         return _answer(wanted.out_no, _said(wanted, "SYSTEM_ERROR", "played: system error"))
+    provider.fetch_arrivals()
     transfer = provider.book.find(wanted.out_no)
     if transfer is None or transfer.app_id != wanted.app_id:
         return _spoiled(fault, _answer(wanted.out_no, _said(wanted, "NOT_KNOWN", None)))
@@ -83,9 +88,14 @@ def cancel() -> Response:
 @blueprint.post("/statement")
 def statement() -> Response:
     """The movements of a span of time, line by line."""
-    wanted = _asked(StatementQuery)
-    lines = this_provider().book.statement(wanted.app_id, wanted.from_ms, wanted.to_ms)
-    return _answer(wanted.out_no, msgspec.json.encode({**msgspec.to_builtins(wanted), "lines": lines}))
+    provider, wanted = this_provider(), _asked(StatementQuery)
+    fault = provider.faults.take("statement")
+    if fault is not None and fault.kind in UNTOUCHED:
+        return _spoiled(fault, _answer(wanted.out_no, _said(wanted, "SYSTEM_ERROR", "played: system error")))
+    provider.fetch_arrivals()
+    lines = provider.book.statement(wanted.app_id, wanted.from_ms, wanted.to_ms, wanted.after, MAX_LINES)
+    told = {**msgspec.to_builtins(wanted), "status": "SUCCESS", "lines": lines, "more": len(lines) == MAX_LINES}
+    return _spoiled(fault, _answer(wanted.out_no, msgspec.json.encode(told)))
 
 
 def _asked(what: type[Asked]) -> Asked:
@@ -104,7 +114,7 @@ def _asked(what: type[Asked]) -> Asked:
 
 def _tell(transfer: Transfer) -> Response:
     token = transfer.cashier_token
-    url = f"{request.host_url}cashier/{token}" if token and transfer.status == "WAITING" else None
+    url = f"{request.url_root}cashier/{token}" if token and transfer.status == "WAITING" else None
     return _answer(transfer.out_no, told(transfer, url))
 
 
@@ -113,7 +123,7 @@ def _answer(number: str, body: bytes) -> Response:
     return Response(body, content_type="application/json", headers=headers)
 
 
-def _said(asked: Order | Query, status: str, reason: str | None) -> bytes:
+def _said(asked: Order | Query | StatementQuery, status: str, reason: str | None) -> bytes:
     return msgspec.json.encode({"app_id": asked.app_id, "out_no": asked.out_no, "status": status, "reason": reason})
 
 

@@ -7,6 +7,7 @@ thing its state asks for. A worker leases rows for a while; the fence number tel
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -59,19 +60,29 @@ def promise(connection: Connection, kind: str, subject_id: UUID, run_at_ms: int)
     )
 
 
-def claim(connection: Connection, kind: str, now_ms: int, limit: int = MAX_CLAIM) -> list[Job]:
-    """Lease the rows that are due, oldest first, also those whose worker never came back.
+def claim(
+    connection: Connection, kind: str, now_ms: int, limit: int = MAX_CLAIM, among: sa.Select[Any] | None = None
+) -> list[Job]:
+    """Lease the rows that are due, oldest first, also those whose worker never came back; `among` these subjects only.
 
     SKIP LOCKED keeps PostgreSQL workers apart; SQLAlchemy leaves it out for SQLite, where BEGIN IMMEDIATE does.
     """
-    chosen = due(kind, now_ms).order_by(outbox.c.run_at_ms, outbox.c.id).limit(limit).with_for_update(skip_locked=True)
+    chosen = (
+        due(kind, now_ms, among)
+        .order_by(outbox.c.run_at_ms, outbox.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
     return _lease(connection, outbox.c.id.in_(chosen), now_ms)
 
 
-def due(kind: str, now_ms: int) -> sa.Select[tuple[UUID]]:
-    """The rows of a kind that may be leased now."""
+def due(kind: str, now_ms: int, among: sa.Select[Any] | None = None) -> sa.Select[tuple[UUID]]:
+    """The rows of a kind that may be leased now; `among` these subjects only."""
     not_done = sa.text("outbox.state <> 'DONE'")  # in the index's own words, else SQLite does not use it
-    return sa.select(outbox.c.id).where(outbox.c.kind == kind, outbox.c.run_at_ms <= now_ms, not_done, _is_free(now_ms))
+    found = sa.select(outbox.c.id).where(
+        outbox.c.kind == kind, outbox.c.run_at_ms <= now_ms, not_done, _is_free(now_ms)
+    )
+    return found if among is None else found.where(outbox.c.subject_id.in_(among))
 
 
 def claim_one(connection: Connection, kind: str, subject_id: UUID, now_ms: int) -> Job | None:

@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Where days, weekdays and calendars are counted."""
     portal_name: str = "汴京旅游年票"
     provider_url: str = "http://127.0.0.1:8090"
-    """The payment provider's gateway (the sandbox provider until a real one is set up)."""
+    """Where the payment providers' stand-ins are, one under /alipay and one under /huijinbao."""
     provider_app_id: str = "platform"
     """Who the platform is to the provider."""
     provider_public_key_file: Path | None = None

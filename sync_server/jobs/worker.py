@@ -27,7 +27,7 @@ from sync_server.jobs.silent_gates import watch_silent_gates
 from sync_server.jobs.ticking import Ticker, turn_jobs
 from sync_server.orders.closing import close_unpaid, give_back_late_payments
 from sync_server.orders.progress import take_payments
-from sync_server.payments.sandbox_client import client_of
+from sync_server.payments.providers import clients_of
 from sync_server.payments.transfers import move_due
 from sync_server.redemptions.uses import count_uses
 from sync_server.settlement.clearing import clear_redemptions
@@ -45,14 +45,9 @@ Step = Callable[[Centre], int]
 
 
 def move_transfers(centre: Centre) -> int:
-    """`payments.transfers.move_due` with the provider of the settings; without one nothing moves."""
-    if centre.settings.provider_public_key_file is None:
-        return 0
-    provider = client_of(centre)
-    try:
-        return move_due(centre, provider)
-    finally:
-        provider.close()
+    """`payments.transfers.move_due` with the providers of the settings; without any nothing moves."""
+    with clients_of(centre) as clients:
+        return move_due(centre, clients)
 
 
 STEPS: tuple[Step, ...] = (

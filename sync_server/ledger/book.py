@@ -69,10 +69,19 @@ def post(connection: Connection, txns: Sequence[Txn], now_ms: int) -> int:
     return _write(connection, rows, now_ms)
 
 
-def resolve(connection: Connection, key: str, happened: bool, effective_at_ms: int, actor: str, now_ms: int) -> bool:
+def resolve(
+    connection: Connection,
+    key: str,
+    happened: bool,
+    effective_at_ms: int,
+    actor: str,
+    now_ms: int,
+    besides: Sequence[Leg] = (),
+) -> bool:
     """End the pending transaction of a key: it happened (posted under the key itself) or not (`<key>:void`).
 
-    True when this call did it, False when it was done before.
+    `besides` are legs that sum to 0, known only now that it happened: posted with it, as one transaction. True when
+    this call did it, False when it was done before.
     """
     pending = connection.execute(
         sa.select(ledger_txn.c.id, ledger_account.c.code, ledger_account.c.owner_id, posting.c.amount_fen)
@@ -82,9 +91,10 @@ def resolve(connection: Connection, key: str, happened: bool, effective_at_ms: i
     ).all()
     if not pending:
         raise NotFoundError(f"the book has no pending transaction {key!r}")
-    lines = []
-    for layer in ("resolved", "posted") if happened else ("resolved",):
-        lines += [_Line(layer, Account(row.code, row.owner_id), row.amount_fen) for row in pending]
+    announced = [Leg(Account(row.code, row.owner_id), row.amount_fen) for row in pending]
+    lines = [_Line("resolved", *leg) for leg in announced]
+    if happened:
+        lines += [_Line("posted", *leg) for leg in _added_up(announced, besides)]
     row = _Row(key if happened else f"{key}:void", lines, effective_at_ms, actor, resolves=pending[0].id)
     return _write(connection, [row], now_ms) == 1
 
@@ -106,6 +116,16 @@ def reverse(connection: Connection, key: str, effective_at_ms: int, actor: str, 
     lines = [_Line("posted", Account(row.code, row.owner_id), -row.amount_fen) for row in posted]
     row = _Row(f"reverse:{key}", lines, effective_at_ms, actor, reverses=posted[0].id)
     return _write(connection, [row], now_ms) == 1
+
+
+def _added_up(announced: Sequence[Leg], besides: Sequence[Leg]) -> tuple[Leg, ...]:
+    """Both in one, a leg per account; what was announced stays as it is where nothing came besides."""
+    if not besides:
+        return tuple(announced)
+    sums: defaultdict[Account, int] = defaultdict(int)
+    for leg in (*announced, *besides):
+        sums[leg.account] += leg.amount_fen
+    return legs(*sums.items())
 
 
 class _Line(NamedTuple):

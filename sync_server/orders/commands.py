@@ -22,7 +22,7 @@ from sync_server.orders.states import WORDS
 from sync_server.orders.tables import order, ticket
 from sync_server.parties.parties import party_by_org_number
 from sync_server.payments import transfers
-from sync_server.payments.sandbox_client import client_of
+from sync_server.payments.providers import clients_of
 from sync_server.payments.tables import INCOMING, external_transfer
 from wire.credential import mask_name
 
@@ -78,8 +78,7 @@ def place(
     if made is None:
         click.echo(f"sync-server: the order was not taken: {_why(refused)}", err=True)
         sys.exit(EXIT_CHECK_FAILED)
-    if centre.settings.provider_public_key_file is not None:
-        _send(centre, UUID(made["transfer_id"]))
+    _send(centre, UUID(made["transfer_id"]))
     with centre.read() as connection:
         click.echo(json.dumps(describe(connection, order.c.id == UUID(made["order_id"])), ensure_ascii=False))
 
@@ -146,12 +145,9 @@ def _why(refused: Refused | None) -> str:
 
 def _send(centre: Centre, transfer_id: UUID) -> None:
     """Do not wait for the worker: whoever placed the order wants the answer, or the cashier's address."""
-    provider = client_of(centre)
-    try:
-        transfers.move_now(centre, provider, transfer_id)
-        progress.take_payments(centre)
-    finally:
-        provider.close()
+    with clients_of(centre) as clients:
+        transfers.move_now(centre, clients, transfer_id)
+    progress.take_payments(centre)
 
 
 COMMANDS = (order_,)

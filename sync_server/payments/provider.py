@@ -8,14 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
 from typing import Protocol
+
+CALENDAR = timezone(timedelta(hours=8))
+"""Payment providers count their days in Beijing time, wherever the centre stands."""
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """Move this amount. CHARGE: from `account_ref` to the platform under its agreement; PAYOUT: the other way;
-    COLLECT: from a visitor at the provider's cashier, who has no account here; REFUND: back to whoever paid
-    `original_out_no`, in parts up to the whole."""
+    """Move this amount.
+
+    CHARGE: from `account_ref` to the platform under its agreement; PAYOUT: the other way. COLLECT, TOP_UP: from
+    somebody at the provider's cashier. REFUND: back to whoever paid `original_out_no`, in parts up to the whole.
+    FUND_BUY, FUND_SELL: into and out of the fund that `account_ref` names (one per order, at cost). FUND_CLOSE: all of
+    it, where the amount is the principal that must be left (0 too) and the yield comes on top. SWEEP_OUT: from the
+    platform's account here to its account at the provider that `account_ref` names, to arrive there as the number
+    `original_out_no`. SWEEP_IN: waits there for the arrival of its own number.
+    """
 
     kind: str
     out_no: str
@@ -27,10 +37,12 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Succeeded:
-    """The money moved. `provider_ref` is the provider's own number."""
+    """The money moved. `provider_ref` is the provider's own number; `yield_fen` came (below 0: was lost) beyond the
+    principal `amount_fen` when a fund was closed."""
 
     provider_ref: str
     amount_fen: int
+    yield_fen: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,28 @@ class Notice:
     answer: Answer
 
 
+@dataclass(frozen=True)
+class StatementLine:
+    """One movement of the platform's account as the provider's statement has it.
+
+    `line_no` is the provider's own, unique and never changed. `kind` is one of payments.tables.TRANSFER_KINDS, or the
+    provider's word where it means none of them. Above 0 came in; `fee_fen` (never below 0) was taken beside it.
+    """
+
+    line_no: str
+    out_no: str | None
+    kind: str
+    amount_fen: int
+    fee_fen: int
+    at_ms: int
+    provider_ref: str | None = None
+
+
+def day_of(at_ms: int) -> date:
+    """The day of a provider's statement that a moment belongs to."""
+    return datetime.fromtimestamp(at_ms / 1000, CALENDAR).date()
+
+
 class Provider(Protocol):
     """A payment provider. No method raises for anything the other side or the network does."""
 
@@ -92,6 +126,14 @@ class Provider(Protocol):
         """See to it that a number never moves money from now on, known or not: Refused, unless it did already."""
         ...
 
+    def statement(self, day: date) -> tuple[StatementLine, ...] | Unclear:
+        """Every movement of a day that is over, in order; Unclear: it is not to be had now, ask again later."""
+        ...
+
     def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
         """A notice of this provider, or None when it is not: forged, changed or malformed."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connections."""
         ...

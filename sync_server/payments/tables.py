@@ -10,7 +10,11 @@ from sync_server.payments.states import TRANSFER
 
 INCOMING = ("CHARGE", "COLLECT")
 """An order's one payment."""
-TRANSFER_KINDS = (*INCOMING, "TOP_UP", "PAYOUT", "REFUND", "FUND_BUY", "FUND_SELL", "SWEEP")
+AT_THE_CASHIER = ("COLLECT", "TOP_UP")
+"""Somebody pays at the provider's cashier, and begins anew when it failed: nobody does it for them."""
+COMING_IN = (*INCOMING, "TOP_UP", "FUND_SELL", "FUND_CLOSE", "SWEEP_IN")
+"""Adds to the platform's account at its provider; whatever else is moved goes out."""
+TRANSFER_KINDS = (*COMING_IN, "PAYOUT", "REFUND", "FUND_BUY", "SWEEP_OUT")
 TRANSFER_PROVIDERS = (*PROVIDERS, "OFFLINE")
 """Who moves it; OFFLINE: a bank, outside of this system, as two persons recorded."""
 TRANSFER_STATES = tuple(TRANSFER.words)
@@ -26,10 +30,12 @@ external_transfer = sa.Table(
     sa.Column("subject_id", sa.Uuid(), nullable=False, index=True),  # the order, payout or item it is for
     word_column("provider", TRANSFER_PROVIDERS, server_default="ALIPAY"),
     link("party_id", "party.id", nullable=True, index=True),  # who pays or is paid; null: a visitor at the cashier
-    sa.Column("account_ref", sa.String(64)),  # that party's account at the provider, frozen
-    fen_column("amount_fen"),
+    sa.Column("account_ref", sa.String(64)),  # that party's account at the provider, frozen; FUND_…: the order's fund
+    fen_column("amount_fen"),  # FUND_CLOSE: the principal
+    fen_column("yield_fen", server_default="0"),  # FUND_CLOSE: what came beyond the principal, or was lost of it
     sa.Column("title", sa.String(100), nullable=False),  # what the payer or payee reads
-    sa.Column("original_out_no", sa.String(64)),  # REFUND: our number of the payment that it gives back
+    # REFUND: our number of the payment that it gives back; SWEEP_OUT: of its arrival at the other provider.
+    sa.Column("original_out_no", sa.String(64)),
     ms_column("expires_at_ms", nullable=True),  # from then on it is cancelled at the provider, and not sent again
     word_column("state", TRANSFER_STATES),
     sa.Column("reason", sa.String(200)),  # why it failed or is unknown, in the provider's words
@@ -37,7 +43,8 @@ external_transfer = sa.Table(
     sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
     ms_column("created_at_ms"),
     ms_column("changed_at_ms"),
-    sa.CheckConstraint("amount_fen > 0", name="amount"),
+    sa.CheckConstraint("amount_fen > 0 OR (amount_fen = 0 AND kind = 'FUND_CLOSE')", name="some_amount"),
+    sa.CheckConstraint("yield_fen = 0 OR (kind = 'FUND_CLOSE' AND amount_fen + yield_fen >= 0)", name="yield"),
     sa.CheckConstraint("(state = 'SUCCEEDED') = (provider_ref IS NOT NULL)", name="final"),
     sa.Index("ix_external_transfer_state", "state", "changed_at_ms"),
 )

@@ -8,7 +8,7 @@ attempt stays open, is queried, and if the provider never saw its number is sent
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -20,26 +20,14 @@ from sync_server import outbox
 from sync_server.audit import log
 from sync_server.centre import Centre
 from sync_server.db import derived_id, insert_new
-from sync_server.errors import NotAllowedError, NotFoundError
+from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
-from sync_server.ledger.accounts import Account
-from sync_server.ledger.tables import ledger_account, ledger_txn, posting
-from sync_server.payments.provider import (
-    Answer,
-    Instruction,
-    Insufficient,
-    NotKnown,
-    Provider,
-    Refused,
-    Succeeded,
-    Unclear,
-    Waiting,
-)
-from sync_server.payments.states import OPEN, STOPPED, TRANSFER
-from sync_server.payments.tables import INCOMING, external_transfer, transfer_attempt
+from sync_server.payments.applying import apply, has_pending, locked, reason_of, set_transfer
+from sync_server.payments.provider import Answer, Instruction, NotKnown, Provider, Waiting
+from sync_server.payments.states import OPEN, TRANSFER
+from sync_server.payments.tables import AT_THE_CASHIER, external_transfer, transfer_attempt
 
 JOB = "transfer"
-ACTOR = "system:transfers"
 FIRST_RETRY_MS = 5_000
 MAX_RETRY_MS = 3_600_000
 CALLER_FIRST_MS = 5_000  # a caller that sends by itself has so long before the worker does it
@@ -51,7 +39,8 @@ MAX_STEP_MS = 10_000  # none is begun later in a turn: a provider that lets us w
 class Request:
     """A transfer to be made. `subject_key` names its ledger transaction ("payout:<payout>") and is unique.
 
-    A REFUND names the payment that it gives back. From `expires_at_ms` on it is not sent again.
+    A REFUND names the payment that it gives back. From `expires_at_ms` on it is not sent again. Only a FUND_CLOSE may
+    have the amount 0, and then no legs.
     """
 
     kind: str
@@ -82,7 +71,7 @@ def request(
     transactions that belong to the same act: they are written in the same call so that all accounts are locked in one
     order. `caller_sends`: somebody waits for the answer and will call `move_now` after committing.
     """
-    pending = [book.Txn(each.subject_key, each.legs, now_ms, actor, pending=True) for each in requests]
+    pending = [book.Txn(each.subject_key, each.legs, now_ms, actor, pending=True) for each in requests if each.legs]
     book.post(connection, [*posted, *pending], now_ms)
     if not requests:
         return {}
@@ -124,57 +113,72 @@ def resume(connection: Connection, transfer_id: UUID, actor: str, reason: str, n
 
 def begin_again(connection: Connection, transfer_id: UUID, now_ms: int) -> None:
     """Send a transfer anew that lacked money or definitely failed."""
-    row = _locked(connection, transfer_id)
+    row = locked(connection, transfer_id)
     state = TRANSFER.next(row.state, "resume")
     if state is None:
         raise NotAllowedError(f"transfer {transfer_id} is {row.state}: only one that failed can be resumed")
     if _is_over(row, now_ms):
         raise NotAllowedError(f"transfer {transfer_id} is too late: what it pays for was to be paid before")
-    _set_transfer(connection, transfer_id, now_ms, state=state, reason=None)
+    set_transfer(connection, transfer_id, now_ms, state=state, reason=None)
     outbox.promise(connection, JOB, transfer_id, now_ms)
 
 
 def expire(connection: Connection, transfer_id: UUID, at_ms: int) -> None:
     """From this moment on a transfer is not sent again, and what is open of it then is cancelled at the provider."""
-    row = _locked(connection, transfer_id)
-    _set_transfer(connection, transfer_id, row.changed_at_ms, expires_at_ms=at_ms)
+    row = locked(connection, transfer_id)
+    set_transfer(connection, transfer_id, row.changed_at_ms, expires_at_ms=at_ms)
     if row.state in OPEN:
         outbox.promise(connection, JOB, transfer_id, at_ms)
 
 
 def abandon(connection: Connection, transfer_id: UUID, reason: str, actor: str, now_ms: int) -> sa.Row[Any]:
     """Give up a transfer of which nothing is under way; its row as it was. The caller minds the guard of the table."""
-    row = _locked(connection, transfer_id)
+    row = locked(connection, transfer_id)
     state = TRANSFER.next(row.state, "abandon")
     if state is None:
         raise NotAllowedError(f"transfer {transfer_id} is {row.state}: only one that is not under way can be given up")
-    _set_transfer(connection, transfer_id, now_ms, state=state, reason=reason[:200])
-    book.resolve(connection, row.subject_key, False, now_ms, actor, now_ms)
+    set_transfer(connection, transfer_id, now_ms, state=state, reason=reason[:200])
+    if has_pending(row):
+        book.resolve(connection, row.subject_key, False, now_ms, actor, now_ms)
     return row
 
 
-def move_due(centre: Centre, provider: Provider) -> int:
-    """Worker step: move every transfer on whose time has come. One at a time, so that no lease outlives its call."""
+def move_due(centre: Centre, clients: Mapping[str, Provider]) -> int:
+    """Worker step: move every transfer on whose time has come, at each provider that we have a client of.
+
+    One at a time, so that no lease outlives its call; and each provider for itself, so that one which lets us wait
+    takes nothing of the others' turn.
+    """
+    return sum(_move_due_at(centre, provider, clients[provider]) for provider in sorted(clients))
+
+
+def _move_due_at(centre: Centre, provider: str, client: Provider) -> int:
     began_ms = centre.now_ms()
+    theirs = sa.select(external_transfer.c.id).where(external_transfer.c.provider == provider)
     for done in range(MAX_PER_STEP):
         if centre.now_ms() - began_ms >= MAX_STEP_MS:
             return done
-        if not centre.finds(outbox.due(JOB, centre.now_ms())):
+        if not centre.finds(outbox.due(JOB, centre.now_ms(), theirs)):
             return done
         with centre.write() as connection:
-            jobs = outbox.claim(connection, JOB, centre.now_ms(), limit=1)
+            jobs = outbox.claim(connection, JOB, centre.now_ms(), limit=1, among=theirs)
         if not jobs:
             return done
-        move(centre, provider, jobs[0])
+        move(centre, client, jobs[0])
     return MAX_PER_STEP
 
 
-def move_now(centre: Centre, provider: Provider, transfer_id: UUID) -> None:
-    """The same for one transfer at once (a person waits for the cashier's address); nothing if a worker has it."""
+def move_now(centre: Centre, clients: Mapping[str, Provider], transfer_id: UUID) -> None:
+    """The same for one transfer at once (a person waits for the cashier's address).
+
+    Nothing if a worker has it, or if there is no client of its provider.
+    """
     with centre.write() as connection:
-        job = outbox.claim_one(connection, JOB, transfer_id, centre.now_ms())
-    if job is not None:
-        move(centre, provider, job)
+        query = sa.select(external_transfer.c.provider).where(external_transfer.c.id == transfer_id)
+        client = clients.get(connection.execute(query).scalar_one())
+        job = None if client is None else outbox.claim_one(connection, JOB, transfer_id, centre.now_ms())
+    if client is not None and job is not None:
+        move(centre, client, job)
 
 
 def move(centre: Centre, provider: Provider, job: outbox.Job) -> None:
@@ -189,44 +193,7 @@ def move(centre: Centre, provider: Provider, job: outbox.Job) -> None:
         now_ms = centre.now_ms()
         state = apply(connection, job.subject_id, step.n, answer, now_ms)
         again_at_ms = _again_at_ms(state, step, now_ms, retry_after_ms(job.attempts))
-        outbox.finish(connection, job, again_at_ms, _reason(answer))
-
-
-def apply(connection: Connection, transfer_id: UUID, n: int, answer: Answer, now_ms: int) -> str:
-    """Apply what the provider said about attempt `n`, in the caller's transaction; the transfer's state after it.
-
-    The same answer again changes nothing. Money that moved is never un-moved here: a success that nobody expected any
-    more ends the transfer where nothing else is under way, else it is booked as suspense; both are an alarm.
-    """
-    row = _locked(connection, transfer_id)
-    attempt = connection.execute(sa.select(transfer_attempt).where(_is_attempt(transfer_id, n))).one()
-    if isinstance(answer, Succeeded) and answer.amount_fen != row.amount_fen:
-        _alarm(connection, row, now_ms, f"attempt {n} is said to have moved {answer.amount_fen} fen")
-        answer = Unclear(f"the provider names {answer.amount_fen} fen instead of {row.amount_fen}")
-    state = TRANSFER.next(attempt.state, _EVENTS[type(answer)]) if attempt.state in OPEN else None
-    if state is None:
-        if isinstance(answer, Succeeded) and attempt.state in STOPPED:
-            return _succeeded_late(connection, row, attempt, answer.provider_ref, now_ms)
-        return str(row.state)
-    reference = answer.provider_ref if isinstance(answer, Succeeded) else None
-    changes: dict[str, Any] = {"state": state, "reason": _reason(answer), "provider_ref": reference}
-    if isinstance(answer, Waiting) and answer.pay_url:
-        changes["pay_url"] = answer.pay_url
-    _set_attempt(connection, transfer_id, n, now_ms, **changes)
-    _set_transfer(connection, transfer_id, now_ms, state=state, reason=_reason(answer), provider_ref=reference)
-    if state == "SUCCEEDED":
-        book.resolve(connection, row.subject_key, True, now_ms, ACTOR, now_ms)
-    return state
-
-
-def apply_notice(connection: Connection, out_no: str, answer: Answer, now_ms: int) -> bool:
-    """The same for an answer that came by itself; False when the number is not one of ours."""
-    query = sa.select(transfer_attempt.c.transfer_id, transfer_attempt.c.n)
-    found = connection.execute(query.where(transfer_attempt.c.out_no == out_no)).one_or_none()
-    if found is None:
-        return False
-    apply(connection, found.transfer_id, found.n, answer, now_ms)
-    return True
+        outbox.finish(connection, job, again_at_ms, reason_of(answer))
 
 
 def retry_after_ms(attempts: int) -> int:
@@ -243,16 +210,6 @@ def pay_url(connection: Connection, transfer_id: UUID) -> str | None:
     return found
 
 
-_EVENTS: dict[type[Answer], str] = {
-    Succeeded: "ok",
-    Waiting: "waiting",
-    Refused: "refused",
-    Insufficient: "insufficient",
-    NotKnown: "not_known",
-    Unclear: "unclear",
-}
-
-
 class _Step(NamedTuple):
     """The attempt to be worked on: a fresh one is sent, an open one asked for; an expired one is cancelled."""
 
@@ -265,7 +222,7 @@ class _Step(NamedTuple):
 
 def _next_step(connection: Connection, transfer_id: UUID, now_ms: int) -> _Step | None:
     """What is to be done now; commits a fresh attempt before anything is sent."""
-    row = _locked(connection, transfer_id)
+    row = locked(connection, transfer_id)
     expired = _is_over(row, now_ms)
     if row.state in OPEN:
         query = sa.select(transfer_attempt.c.n, transfer_attempt.c.out_no)
@@ -283,7 +240,7 @@ def _next_step(connection: Connection, transfer_id: UUID, now_ms: int) -> _Step 
             transfer_id=transfer_id, n=n, out_no=out_no, state=state, sent_at_ms=now_ms, changed_at_ms=now_ms
         )
     )
-    _set_transfer(connection, transfer_id, now_ms, state=state, attempts=n)
+    set_transfer(connection, transfer_id, now_ms, state=state, attempts=n)
     return _Step(n, _instruction(row, out_no), True, row.expires_at_ms, expired)
 
 
@@ -298,45 +255,14 @@ def _call(provider: Provider, step: _Step) -> Answer:
 
 
 def _again_at_ms(state: str, step: _Step, now_ms: int, pause_ms: int) -> int | None:
-    """When the transfer wants attention next; None: never by itself. A visitor begins anew, nobody does it for them."""
+    """When the transfer wants attention next; None: never by itself. At the cashier nobody does it for them."""
     goes_on = state in OPEN or state == "CREATED"
     if state == "DEFINITE_FAIL":
-        goes_on = step.instruction.kind != "COLLECT" and not step.expired
+        goes_on = step.instruction.kind not in AT_THE_CASHIER and not step.expired
     if not goes_on:
         return None
     ends_first = step.expires_at_ms is not None and now_ms < step.expires_at_ms < now_ms + pause_ms
     return step.expires_at_ms if ends_first else now_ms + pause_ms
-
-
-def _succeeded_late(connection: Connection, row: sa.Row[Any], attempt: sa.Row[Any], reference: str, now_ms: int) -> str:
-    """An attempt that was given up succeeded: the transfer with it where nothing is under way, else it is one too many.
-
-    What comes in for an order that was closed is left to `orders.closing`, which gives it back (P18).
-    """
-    if TRANSFER.next(row.state, "late_ok") is not None:
-        _set_attempt(connection, row.id, attempt.n, now_ms, state="SUCCEEDED", provider_ref=reference)
-        _set_transfer(connection, row.id, now_ms, state="SUCCEEDED", reason=None, provider_ref=reference)
-        book.resolve(connection, row.subject_key, True, now_ms, ACTOR, now_ms)
-        _alarm(connection, row, now_ms, f"attempt {attempt.n} was {attempt.state} and now succeeded")
-        return "SUCCEEDED"
-    _set_attempt(connection, row.id, attempt.n, now_ms, state="EXTRA", provider_ref=reference)
-    if row.state != "VOID" or row.kind not in INCOMING:
-        _book_suspense(connection, row, attempt.out_no, now_ms)
-        detail = {"attempt": attempt.out_no, "amount_fen": row.amount_fen}
-        log.record(connection, now_ms, ACTOR, "transfer.double_paid", str(row.id), detail)
-    return str(row.state)
-
-
-def _book_suspense(connection: Connection, row: sa.Row[Any], out_no: str, now_ms: int) -> None:
-    """P14: money moved that no transfer is for, on the clearing account that the transfer uses."""
-    clearing = connection.execute(
-        sa.select(ledger_account.c.code, posting.c.amount_fen)
-        .select_from(ledger_txn.join(posting).join(ledger_account))
-        .where(ledger_txn.c.txn_key == row.subject_key + book.PENDING_SUFFIX, ledger_account.c.code.startswith("10"))
-    ).one()
-    moved_fen = row.amount_fen if clearing.amount_fen > 0 else -row.amount_fen
-    sides = book.legs((Account(clearing.code), moved_fen), (Account("1310"), -moved_fen))
-    book.post(connection, [book.Txn(f"double:{out_no}", sides, now_ms, ACTOR)], now_ms)
 
 
 def _has_extra(connection: Connection, transfer_id: UUID) -> bool:
@@ -350,37 +276,5 @@ def _is_over(row: sa.Row[Any], now_ms: int) -> bool:
     return row.expires_at_ms is not None and now_ms >= row.expires_at_ms
 
 
-def _is_attempt(transfer_id: UUID, n: int) -> sa.ColumnElement[bool]:
-    return sa.and_(transfer_attempt.c.transfer_id == transfer_id, transfer_attempt.c.n == n)
-
-
 def _instruction(row: sa.Row[Any], out_no: str) -> Instruction:
     return Instruction(row.kind, out_no, row.account_ref, row.amount_fen, row.title, row.original_out_no)
-
-
-def _set_attempt(connection: Connection, transfer_id: UUID, n: int, now_ms: int, **changes: Any) -> None:
-    mine = transfer_attempt.update().where(_is_attempt(transfer_id, n))
-    connection.execute(mine.values(**changes, changed_at_ms=now_ms))
-
-
-def _locked(connection: Connection, transfer_id: UUID) -> sa.Row[Any]:
-    query = sa.select(external_transfer).where(external_transfer.c.id == transfer_id).with_for_update()
-    row = connection.execute(query).one_or_none()
-    if row is None:
-        raise NotFoundError(f"no transfer has the id {transfer_id}")
-    return row
-
-
-def _set_transfer(connection: Connection, transfer_id: UUID, now_ms: int, **changes: Any) -> None:
-    connection.execute(
-        external_transfer.update().where(external_transfer.c.id == transfer_id).values(**changes, changed_at_ms=now_ms)
-    )
-
-
-def _reason(answer: Answer) -> str | None:
-    reason = getattr(answer, "reason", None)
-    return reason[:200] if reason else None
-
-
-def _alarm(connection: Connection, row: sa.Row[Any], now_ms: int, what: str) -> None:
-    log.record(connection, now_ms, ACTOR, "transfer.contradiction", str(row.id), {"what": what})

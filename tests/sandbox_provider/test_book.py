@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox_provider.book import Book, Conflict, Order, Transfer
+from sandbox_provider.book import Book
+from sandbox_provider.tables import Conflict, Order, Transfer
 
 NOW_MS = 1_790_000_000_000
 

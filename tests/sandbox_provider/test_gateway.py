@@ -41,9 +41,9 @@ class Merchant:
             "--merchant",
             f"platform={folder / 'merchant.pem'}",
             "--account",
-            "shop=1000",
+            "alipay:shop=1000",
             "--account",
-            "venue=0",
+            "alipay:venue=0",
         ]
         self.process = subprocess.Popen(
             [*command, *parties],
@@ -84,7 +84,7 @@ class Merchant:
         return self.post(method, data, sign(self.key, "request", out_no, data))
 
     def post(self, method: str, data: bytes, signature: str) -> requests.Response:
-        url = f"{self.ready['url']}/gateway/{method}"
+        url = f"{self.ready['url']}/alipay/gateway/{method}"
         return self.session.post(url, data=data, headers={HEADER: signature}, timeout=TIMEOUT_S)
 
     def status(self, method: str, out_no: str = "n1", **values: object) -> str:
@@ -96,7 +96,7 @@ class Merchant:
     def control(self, verb: str, path: str, **values: object) -> requests.Response:
         headers = {"Sandbox-Control": self.ready["control_token"]}
         return self.session.request(
-            verb, f"{self.ready['url']}/control/{path}", json=values, headers=headers, timeout=TIMEOUT_S
+            verb, f"{self.ready['url']}/alipay/control/{path}", json=values, headers=headers, timeout=TIMEOUT_S
         )
 
     def balances(self) -> dict[str, int]:
@@ -216,7 +216,7 @@ def test_the_statement_is_signed_and_complete(merchant: Merchant) -> None:
 
 def test_the_control_endpoint_needs_its_token(merchant: Merchant) -> None:
     for method, path in (("GET", "accounts"), ("POST", "faults"), ("POST", "accounts"), ("POST", "merchants")):
-        url = f"{merchant.ready['url']}/control/{path}"
+        url = f"{merchant.ready['url']}/alipay/control/{path}"
         assert requests.request(method, url, json={}, timeout=TIMEOUT_S).status_code == 403
     assert merchant.control("POST", "faults", kind="sabotage").status_code == 400
     assert merchant.control("POST", "faults", kind="delay", delay_ms=10**9).status_code == 400

@@ -117,7 +117,7 @@ class Place:
         count_uses(self.centre)
         publish_feeds(self.centre)
         clear_redemptions(self.centre)
-        transfers.move_due(self.centre, self.payer)
+        transfers.move_due(self.centre, {"ALIPAY": self.payer})
         follow_transfers(self.centre)
         return troubles
 

@@ -127,4 +127,4 @@ def world(any_centre: Centre, sandbox: Sandbox) -> Iterator[World]:
     """Something to sell and somebody who pays, on SQLite and PostgreSQL."""
     made = World(any_centre, sandbox)
     yield made
-    made.client.close()
+    made.close()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -12,10 +12,10 @@ import msgspec
 import sqlalchemy as sa
 from werkzeug.serving import make_server
 
-from sandbox_provider.app import create_app
+from sandbox_provider.app import create_apps
 from sandbox_provider.book import Book
 from sandbox_provider.faults import Fault, FaultKind, Faults
-from sandbox_provider.provider import Provider
+from sandbox_provider.provider import NAMES, Provider, acquaint
 from sandbox_provider.signing import load_or_make_key
 from sync_server.catalog import fees, products, stock
 from sync_server.centre import Centre
@@ -27,7 +27,8 @@ from sync_server.orders import closing, paying, placing, progress
 from sync_server.orders.claims import Claim, claim_items
 from sync_server.orders.tables import order, order_item, ticket
 from sync_server.parties.parties import NewParty, add_party
-from sync_server.payments.sandbox_client import SandboxClient, client_of
+from sync_server.payments.provider import Provider as Client
+from sync_server.payments.providers import clients_of
 from sync_server.payments.transfers import move_due
 from sync_server.redemptions.tables import entry, redemption
 from sync_server.settlement.clearing import clear_redemptions
@@ -46,15 +47,19 @@ POLL_S = 0.02  # how long a stop may take
 
 
 class Sandbox:
-    """The provider as a test sees it: its book, its faults, its notices sent when told."""
+    """The providers as a test sees them: their books and faults, their notices sent when told; Alipay's come first."""
 
     def __init__(self, folder: Path, key_folder: Path, now_ms: Callable[[], int]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.public_key_file = key_folder / "provider.pub.pem"
         key = load_or_make_key(key_folder)
-        self.book, self.faults = Book(folder / "provider.db"), Faults()
-        self.provider = Provider(self.book, key, self.faults, CONTROL_TOKEN, now_ms)
-        self._server = make_server("127.0.0.1", 0, create_app(self.provider), threaded=True)
+        providers = [
+            Provider(name, Book(folder / f"{name}.db"), key, Faults(), CONTROL_TOKEN, now_ms) for name in NAMES
+        ]
+        acquaint(providers)
+        self.provider, self.huijinbao = providers
+        self.book, self.faults = self.provider.book, self.provider.faults
+        self._server = make_server("127.0.0.1", 0, create_apps(providers), threaded=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_S,), daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -62,8 +67,14 @@ class Sandbox:
     def play(self, kind: FaultKind, method: str = "*", times: int = 1, delay_ms: int = 0) -> None:
         self.faults.add(Fault(kind, method, times, delay_ms))
 
+    def open_everywhere(self, account: str, amount_fen: int) -> None:
+        """An account at each provider."""
+        for provider in (self.provider, self.huijinbao):
+            provider.book.top_up(account, amount_fen)
+
     def stop(self) -> None:
-        self.provider.stopping.set()
+        for provider in (self.provider, self.huijinbao):
+            provider.stopping.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -79,8 +90,9 @@ def running(folder: Path, key_folder: Path, now_ms: Callable[[], int]) -> Iterat
 
 
 def with_provider(centre: Centre, sandbox: Sandbox) -> Centre:
-    """The same centre, knowing this provider, which knows it and the parties' accounts."""
-    sandbox.book.add_merchant("platform", public_key_of(centre.secrets))
+    """The same centre, knowing these providers, which know it."""
+    for provider in (sandbox.provider, sandbox.huijinbao):
+        provider.book.add_merchant("platform", public_key_of(centre.secrets))
     settings = msgspec.structs.replace(
         centre.settings, provider_url=sandbox.url, provider_public_key_file=sandbox.public_key_file
     )
@@ -97,7 +109,8 @@ class World:
 
     def __init__(self, centre: Centre, sandbox: Sandbox, tickets: int = 100_000) -> None:
         self.centre, self.sandbox = with_provider(centre, sandbox), sandbox
-        self.client: SandboxClient = client_of(self.centre)
+        self._opened = ExitStack()
+        self.clients: Mapping[str, Client] = self._opened.enter_context(clients_of(self.centre))
         now_ms = centre.now_ms()
         with centre.write() as connection:
             venue = NewParty("VENUE", "2001", "汴河", "Bridge", "venue")
@@ -115,8 +128,8 @@ class World:
             stock.add_stock(connection, self.annual, 19800, tickets, now_ms)
             fees.add_fee_rule(connection, "CHARGE", self.distributor, 60, now_ms)
             fees.add_fee_rule(connection, "PAYOUT", self.venue, 60, now_ms)
-        sandbox.book.top_up("distributor", 100_000_000)
-        sandbox.book.top_up("venue", 0)
+        sandbox.open_everywhere("distributor", 100_000_000)
+        sandbox.open_everywhere("venue", 0)
 
     def buy(self, count: int = 1, pay: bool = True) -> UUID:
         """A distributor's order of single tickets, with the pay command given."""
@@ -137,7 +150,7 @@ class World:
 
     def turn(self) -> None:
         """The worker's money steps once, and the issuing between them."""
-        move_due(self.centre, self.client)
+        move_due(self.centre, self.clients)
         progress.take_payments(self.centre)
         closing.close_unpaid(self.centre)
         closing.give_back_late_payments(self.centre)
@@ -146,7 +159,7 @@ class World:
         confirm_refunds(self.centre)
         expire_items(self.centre)
         refund_failed_issues(self.centre)
-        move_due(self.centre, self.client)
+        move_due(self.centre, self.clients)
         follow_transfers(self.centre)
         follow_pass_refunds(self.centre)
         close_refunded(self.centre)
@@ -186,6 +199,10 @@ class World:
             connection.execute(entry.insert().values(**told, seq=seq + 1, kind=int(EntryKind.PASSED), ref_seq=seq))
             connection.execute(redemption.insert().values(**row, seq=seq))
         return redemption_id
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._opened.close()
 
     def state(self, order_id: UUID) -> str:
         with self.centre.read() as connection:

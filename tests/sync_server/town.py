@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -30,6 +30,7 @@ from sync_server.payments import transfers
 from sync_server.payments.provider import Instruction, NotKnown, Refused, Succeeded
 from sync_server.redemptions.ingest import take_in
 from tests.sync_server.conftest import START_MS, Clock
+from tests.sync_server.silent_provider import SilentProvider
 from wire import signing
 from wire.keyset import KeySet, read_key_set
 from wire.messages import (
@@ -67,7 +68,7 @@ class Sold(NamedTuple):
     token: str
 
 
-class OpenHanded:
+class OpenHanded(SilentProvider):
     """A payment provider that moves every amount at once."""
 
     def send(self, instruction: Instruction) -> Succeeded:
@@ -78,9 +79,6 @@ class OpenHanded:
 
     def cancel(self, out_no: str) -> Refused:
         return Refused("cancelled")
-
-    def read_notice(self, headers: Mapping[str, str], body: bytes) -> None:
-        """It never speaks unasked."""
 
 
 @dataclass
@@ -103,7 +101,7 @@ class Town:
             placed = placing.place(centre, connection, new, "test")
             assert isinstance(placed, placing.Placed), placed
             paying.pay(connection, placed.order_id, "test", centre.now_ms())
-        transfers.move_due(centre, OpenHanded())
+        transfers.move_due(centre, {"ALIPAY": OpenHanded()})
         assert take_payments(centre) == 1
         assert issue_paid_orders(centre) == 1
         with centre.read() as connection:

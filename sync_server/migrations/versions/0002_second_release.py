@@ -501,18 +501,27 @@ def upgrade() -> None:
 
     with op.batch_alter_table("external_transfer", schema=None) as batch_op:
         batch_op.add_column(sa.Column("provider", sa.String(length=32), server_default="ALIPAY", nullable=False))
+        batch_op.add_column(sa.Column("yield_fen", sa.BigInteger(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("original_out_no", sa.String(length=64), nullable=True))
         batch_op.add_column(sa.Column("expires_at_ms", sa.BigInteger(), nullable=True))
+        batch_op.drop_constraint(batch_op.f("ck_external_transfer_amount"), type_="check")
         batch_op.create_check_constraint(
-            batch_op.f("ck_external_transfer_kind_word_004fcc"),
-            "kind IN ('CHARGE', 'COLLECT', 'TOP_UP', 'PAYOUT', 'REFUND', 'FUND_BUY', 'FUND_SELL', 'SWEEP')",
+            batch_op.f("ck_external_transfer_kind_word_2b01f5"),
+            "kind IN ('CHARGE', 'COLLECT', 'TOP_UP', 'FUND_SELL', 'FUND_CLOSE', 'SWEEP_IN', 'PAYOUT', 'REFUND', 'FUND_BUY', 'SWEEP_OUT')",
         )
         batch_op.create_check_constraint(
             batch_op.f("ck_external_transfer_provider_word_789e6f"), "provider IN ('ALIPAY', 'HUIJINBAO', 'OFFLINE')"
         )
         batch_op.create_check_constraint(
+            batch_op.f("ck_external_transfer_some_amount"), "amount_fen > 0 OR (amount_fen = 0 AND kind = 'FUND_CLOSE')"
+        )
+        batch_op.create_check_constraint(
             batch_op.f("ck_external_transfer_state_word_ec9f33"),
             "state IN ('CREATED', 'SENT', 'UNKNOWN', 'SUCCEEDED', 'DEFINITE_FAIL', 'INSUFFICIENT', 'VOID')",
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_external_transfer_yield"),
+            "yield_fen = 0 OR (kind = 'FUND_CLOSE' AND amount_fen + yield_fen >= 0)",
         )
 
     with op.batch_alter_table("fee_rule", schema=None) as batch_op:

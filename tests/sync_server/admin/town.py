@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -27,13 +26,14 @@ from sync_server.parties import calendars
 from sync_server.parties.day_lines import WrongLine, read_days, read_hours
 from sync_server.parties.tables import party
 from sync_server.payments import transfers
-from sync_server.payments.provider import Answer, Instruction, Insufficient, Notice, Refused, Succeeded, Unclear
+from sync_server.payments.provider import Answer, Instruction, Insufficient, Refused, Succeeded, Unclear
 from sync_server.payments.tables import external_transfer
 from sync_server.people import operators
 from sync_server.redemptions.tables import entry, redemption
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.payouts import follow_transfers
 from tests.sync_server.conftest import Clock
+from tests.sync_server.silent_provider import SilentProvider
 from wire.entitlement import Rule
 from wire.messages import EntryKind, Presentation, redemption_id
 
@@ -52,7 +52,7 @@ PEOPLE = (
 
 
 @dataclass
-class Bank:
+class Bank(SilentProvider):
     """A provider of this test's own: pays, unless the account it is asked for has another answer."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -67,9 +67,6 @@ class Bank:
 
     def cancel(self, out_no: str) -> Answer:
         return Refused("cancelled")
-
-    def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
-        return None
 
     @staticmethod
     def _paid(instruction: Instruction) -> Answer:
@@ -128,7 +125,7 @@ def _sell(town: Town, distributor: UUID) -> None:
         town.ticket_orders.append(_place(town, NewOrder(3, count, "其他", distributor), True))
     _work(town)
     sell_passes(town, PEOPLE[4:5], paid=True)
-    transfers.move_due(town.centre, town.bank)
+    transfers.move_due(town.centre, {"ALIPAY": town.bank})
     take_payments(town.centre)  # paid, not issued: 出票中
     sell_passes(town, PEOPLE[5:6], paid=False)
 
@@ -143,7 +140,7 @@ def _place(town: Town, asked: NewOrder, paid: bool) -> str:
 
 
 def _work(town: Town) -> None:
-    transfers.move_due(town.centre, town.bank)
+    transfers.move_due(town.centre, {"ALIPAY": town.bank})
     take_payments(town.centre)
     issue_paid_orders(town.centre)
 
@@ -287,5 +284,5 @@ def _settle(town: Town) -> None:
         ids = list(connection.scalars(waiting.order_by(external_transfer.c.id)))
     for i, transfer_id in enumerate(ids):
         town.bank.answers = {account: next(answers)} if i >= len(ids) - 3 else {}
-        transfers.move_now(town.centre, town.bank, transfer_id)
+        transfers.move_now(town.centre, {"ALIPAY": town.bank}, transfer_id)
     follow_transfers(town.centre)

@@ -120,7 +120,7 @@ def test_one_order_that_cannot_be_issued_holds_up_no_other(town: Town) -> None:
             placed = placing.place(centre, connection, new, "test")
             assert isinstance(placed, placing.Placed)
             paying.pay(connection, placed.order_id, "test", centre.now_ms())
-    transfers.move_due(centre, OpenHanded())
+    transfers.move_due(centre, {"ALIPAY": OpenHanded()})
     take_payments(centre)
     with pytest.raises(IssuanceError, match="1 of 2") as failed:
         issue_paid_orders(centre)

@@ -14,7 +14,7 @@ from sync_server.errors import NotAllowedError
 from sync_server.orders import closing, paying, placing
 from sync_server.orders.holders import Holder
 from sync_server.orders.tables import order, order_history, person_product
-from sync_server.payments import transfers
+from sync_server.payments.applying import apply_notice
 from sync_server.payments.provider import Succeeded
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from tests.sync_server.conftest import Clock
@@ -104,7 +104,7 @@ def test_what_is_paid_too_late_goes_back_whole(world: World, clock: Clock, by_di
     with world.centre.write() as connection:
         assert connection.scalar(sa.select(external_transfer.c.state)) == "VOID"
         out_no = connection.scalars(sa.select(transfer_attempt.c.out_no)).one()
-        transfers.apply_notice(connection, out_no, Succeeded("LATE1", amount_fen), clock.now_ms)
+        apply_notice(connection, "ALIPAY", out_no, Succeeded("LATE1", amount_fen), clock.now_ms)
     assert closing.give_back_late_payments(world.centre) == 1
     assert closing.give_back_late_payments(world.centre) == 0
     owed = "2310" if by_distributor else "2320"

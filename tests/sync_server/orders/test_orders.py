@@ -134,8 +134,8 @@ def test_a_visitor_pays_at_the_cashier(world: World) -> None:
     made = placed(world, ANNUAL)
     with world.centre.write() as connection:
         transfer_id = paying.pay(connection, made.order_id, "test", world.centre.now_ms(), caller_sends=True)
-    assert transfers.move_due(world.centre, world.client) == 0  # the caller goes first
-    transfers.move_now(world.centre, world.client, transfer_id)
+    assert transfers.move_due(world.centre, world.clients) == 0  # the caller goes first
+    transfers.move_now(world.centre, world.clients, transfer_id)
     with world.centre.read() as connection:
         url = transfers.pay_url(connection, transfer_id)
         assert balance(connection, Account("1010")) == Balance(0, 19800)

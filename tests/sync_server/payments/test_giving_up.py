@@ -12,6 +12,7 @@ from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import Balance, balance
 from sync_server.parties.parties import NewParty, add_party
 from sync_server.payments import abandoning, transfers
+from sync_server.payments.applying import apply_notice
 from sync_server.payments.provider import Refused, Succeeded, Unclear
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from tests.sync_server.conftest import Clock
@@ -24,7 +25,7 @@ def told(world: World, n: int, reference: str, amount_fen: int = 5231) -> None:
     """The provider says that attempt `n` succeeded."""
     with world.centre.write() as connection:
         out_no = connection.scalars(sa.select(transfer_attempt.c.out_no).where(transfer_attempt.c.n == n)).one()
-        transfers.apply_notice(connection, out_no, Succeeded(reference, amount_fen), world.centre.now_ms())
+        apply_notice(connection, "ALIPAY", out_no, Succeeded(reference, amount_fen), world.centre.now_ms())
 
 
 def alarms(world: World) -> int:
@@ -57,7 +58,7 @@ def test_a_success_beside_an_open_attempt_stops_all_further_ones(world: World, c
     assert (transfer_row(world).state, alarms(world)) == ("UNKNOWN", 1)
     drive(world, clock, Refused("closed"))
     clock.pass_ms(3_600_000)
-    assert transfers.move_due(world.centre, ScriptedProvider([])) == 1  # nothing is sent any more
+    assert transfers.move_due(world.centre, {"ALIPAY": ScriptedProvider([])}) == 1  # nothing is sent any more
     assert transfer_row(world).state == "DEFINITE_FAIL"
     assert suspense(world) == (Balance(5231, 5231), Balance(-5231, 0))
 

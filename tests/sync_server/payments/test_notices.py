@@ -35,7 +35,7 @@ def unanswered_charge(world: World) -> str:
     """An order whose charge was made but whose answer was lost; its number at the provider."""
     world.buy()
     world.sandbox.play(FaultKind.LOST_ANSWER, "charge")
-    move_due(world.centre, world.client)
+    move_due(world.centre, world.clients)
     (line,) = world.sandbox.book.statement("platform", 0, 1 << 60)
     return str(line["out_no"])
 
@@ -50,7 +50,7 @@ def post(world: World, web: FlaskClient, out_no: str, body: bytes, **signing: ob
     key = signing.get("key", world.sandbox.provider.key)
     assert isinstance(key, rsa.RSAPrivateKey)
     signature = sign(key, str(signing.get("purpose", "notice")), out_no, body)
-    answer = web.post("/callbacks/sandbox", data=body, headers={HEADER: signature})
+    answer = web.post("/callbacks/alipay", data=body, headers={HEADER: signature})
     return answer.status_code, answer.text
 
 
@@ -90,7 +90,7 @@ def test_what_the_provider_did_not_sign_as_a_notice_is_refused(world: World, web
         (body, ""),
         (body, "é"),
     ):
-        answer = web.post("/callbacks/sandbox", data=data, headers={HEADER: signature})
+        answer = web.post("/callbacks/alipay", data=data, headers={HEADER: signature})
         assert (answer.status_code, answer.text) == (403, "not signed by the provider")
     assert take_payments(world.centre) == 0
 
@@ -111,7 +111,7 @@ def test_a_number_that_is_not_ours_is_not_acknowledged(world: World, web: FlaskC
 
 
 def test_a_huge_notice_is_refused_unread(world: World, web: FlaskClient) -> None:
-    answer = web.post("/callbacks/sandbox", data=b"x" * (world.centre.settings.max_body_bytes + 1))
+    answer = web.post("/callbacks/alipay", data=b"x" * (world.centre.settings.max_body_bytes + 1))
     assert answer.status_code == 413
     assert answer.json is not None
 

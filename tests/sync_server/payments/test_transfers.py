@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ from sync_server import outbox
 from sync_server.audit.tables import event_log
 from sync_server.errors import NotAllowedError
 from sync_server.payments import transfers
+from sync_server.payments.applying import apply_notice
 from sync_server.payments.provider import (
     Answer,
     Instruction,
     Insufficient,
-    Notice,
     NotKnown,
     Provider,
     Refused,
@@ -30,6 +30,7 @@ from sync_server.payments.provider import (
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from tests.sync_server.conftest import Clock
 from tests.sync_server.sandbox import World, money_flaws
+from tests.sync_server.silent_provider import SilentProvider
 
 HOUR_MS = 3_600_000
 
@@ -39,7 +40,7 @@ class Killed(BaseException):
 
 
 @dataclass
-class ScriptedProvider:
+class ScriptedProvider(SilentProvider):
     """Answers as told, and keeps every call."""
 
     answers: list[Answer | type[Killed]]
@@ -53,9 +54,6 @@ class ScriptedProvider:
 
     def cancel(self, out_no: str) -> Answer:
         return self._next("cancel", out_no)
-
-    def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
-        raise AssertionError("nobody sends notices here")
 
     def _next(self, what: str, out_no: str) -> Answer:
         self.calls.append((what, out_no))
@@ -75,7 +73,7 @@ def drive(world: World, clock: Clock, *answers: Answer | type[Killed]) -> Script
     provider = ScriptedProvider(list(answers))
     while provider.answers:
         with suppress(Killed):
-            transfers.move_due(world.centre, provider)
+            transfers.move_due(world.centre, {"ALIPAY": provider})
         clock.pass_ms(HOUR_MS)
     return provider
 
@@ -102,8 +100,8 @@ def test_a_provider_that_lets_us_wait_does_not_hold_up_the_other_steps(
         return answer_at_once(instruction)
 
     monkeypatch.setattr(provider, "send", answer_late)
-    assert transfers.move_due(world.centre, provider) == 1
-    assert transfers.move_due(world.centre, provider) == 1
+    assert transfers.move_due(world.centre, {"ALIPAY": provider}) == 1
+    assert transfers.move_due(world.centre, {"ALIPAY": provider}) == 1
 
 
 def test_unknown_is_never_given_up_and_never_gets_a_new_number(world: World, clock: Clock) -> None:
@@ -136,11 +134,11 @@ def test_a_success_after_a_definite_failure_ends_the_transfer_and_is_an_alarm(wo
     world.buy()
     provider = drive(world, clock, Refused("closed"))
     with world.centre.write() as connection:
-        assert transfers.apply_notice(connection, provider.calls[0][1], Succeeded("P1", 5231), clock.now_ms)
+        assert apply_notice(connection, "ALIPAY", provider.calls[0][1], Succeeded("P1", 5231), clock.now_ms)
     assert transfer_row(world).state == "SUCCEEDED"
     assert alarms(world) == 1
     clock.pass_ms(HOUR_MS)
-    assert transfers.move_due(world.centre, ScriptedProvider([])) == 1  # looked at, nothing to be done
+    assert transfers.move_due(world.centre, {"ALIPAY": ScriptedProvider([])}) == 1  # looked at, nothing to be done
     with world.centre.read() as connection:
         assert money_flaws(connection) == []
 
@@ -153,7 +151,7 @@ def test_only_a_transfer_that_lacked_money_can_be_resumed(world: World, clock: C
     drive(world, clock, Insufficient("empty"))
     for hours in range(30):
         clock.pass_ms(hours * HOUR_MS)
-        assert transfers.move_due(world.centre, ScriptedProvider([])) == 0
+        assert transfers.move_due(world.centre, {"ALIPAY": ScriptedProvider([])}) == 0
     with world.centre.write() as connection:
         transfers.resume(connection, transfer_row(world).id, "test", "topped up", clock.now_ms)
     provider = drive(world, clock, Succeeded("P1", 5231))
@@ -181,7 +179,7 @@ def test_workers_side_by_side_send_each_transfer_once(world: World, clock: Clock
         world.buy()
     providers = [ScriptedProvider([Succeeded(f"P{i}-{n}", 5231) for n in range(20)]) for i in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda provider: transfers.move_due(world.centre, provider), providers))
+        done = list(pool.map(lambda provider: transfers.move_due(world.centre, {"ALIPAY": provider}), providers))
     assert sum(done) == 12
     calls = [call for provider in providers for call in provider.calls]
     assert len(calls) == len(set(calls)) == 12
@@ -212,7 +210,7 @@ def alarms(world: World) -> int:
 
 
 @dataclass
-class DyingProvider:
+class DyingProvider(SilentProvider):
     """The real provider, and a process that dies around the call."""
 
     real: Provider
@@ -232,9 +230,6 @@ class DyingProvider:
     def cancel(self, out_no: str) -> Answer:
         return self.real.cancel(out_no)
 
-    def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
-        return self.real.read_notice(headers, body)
-
 
 @pytest.mark.slow("money")
 def test_killed_anywhere_around_the_call_the_books_agree(
@@ -246,7 +241,8 @@ def test_killed_anywhere_around_the_call_the_books_agree(
         if round_ % 4 == 3:
             world.sandbox.play(FaultKind.LOST_ANSWER, "charge")
         with suppress(Killed):
-            transfers.move_due(world.centre, DyingProvider(world.client, ("before", "after", "never")[round_ % 3]))
+            dying = DyingProvider(world.clients["ALIPAY"], ("before", "after", "never")[round_ % 3])
+            transfers.move_due(world.centre, {"ALIPAY": dying})
         for _ in range(2):
             clock.pass_ms(HOUR_MS)
             world.turn()

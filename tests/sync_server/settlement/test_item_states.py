@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
@@ -20,7 +20,7 @@ from sync_server.orders.holders import Holder
 from sync_server.orders.progress import take_payments
 from sync_server.orders.tables import order_item, refund_hold, ticket
 from sync_server.payments import transfers
-from sync_server.payments.provider import Answer, Instruction, Notice, Refused, Succeeded, Waiting
+from sync_server.payments.provider import Answer, Instruction, Refused, Succeeded, Waiting
 from sync_server.payments.tables import external_transfer
 from sync_server.settlement import refunding
 from sync_server.settlement.clearing import clear_redemptions
@@ -32,6 +32,7 @@ from sync_server.settlement.payouts import follow_transfers
 from sync_server.settlement.tables import payout_line
 from tests.sync_server.conftest import Clock
 from tests.sync_server.sandbox import Sandbox, World, money_flaws
+from tests.sync_server.silent_provider import SilentProvider
 
 WEEK_MS = 7 * 24 * 3_600_000
 
@@ -80,7 +81,7 @@ def test_the_machine_is_the_models() -> None:
 
 
 @dataclass
-class Says:
+class Says(SilentProvider):
     """A provider that gives every transfer the same answer."""
 
     answer: type[Succeeded | Refused | Waiting]
@@ -97,9 +98,6 @@ class Says:
 
     def cancel(self, out_no: str) -> Answer:
         raise AssertionError("nothing is cancelled here")
-
-    def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
-        raise AssertionError("nobody sends notices here")
 
     outgoing: str = ""
 
@@ -181,7 +179,7 @@ class Item:
             query = sa.select(external_transfer).where(external_transfer.c.kind == kind, mine)
             row = connection.execute(query).one_or_none()
         if row is not None and not (only_begun and row.state == "CREATED"):
-            transfers.move_now(self.world.centre, provider, row.id)
+            transfers.move_now(self.world.centre, {"ALIPAY": provider}, row.id)
             follow_transfers(self.world.centre)
 
 
@@ -191,7 +189,7 @@ def an_item(world: World, clock: Clock, usage: str) -> Item:
         placed = placing.place(world.centre, connection, placing.NewOrder(1, 1, "test", world.distributor, who), "test")
         assert isinstance(placed, placing.Placed), placed
         charge = paying.pay(connection, placed.order_id, "test", clock.now_ms)
-    transfers.move_now(world.centre, Says(Succeeded), charge)
+    transfers.move_now(world.centre, {"ALIPAY": Says(Succeeded)}, charge)
     assert take_payments(world.centre) == 1
     world.issue()
     return Item(world, clock, placed.order_id, world.items(placed.order_id)[0])
