@@ -146,6 +146,8 @@ ORDER_EVENT_WORDS = {
     "paid": _("付款到账"),
     "held": _("余额不足，等充值"),
     "resumed": _("充值后继续"),
+    "applied": _("申请出票"),
+    "application_refused": _("出票申请被拒"),
     "issued": _("出票"),
     "finished": _("全部核销"),
     "forfeited": _("全部过期"),

@@ -25,6 +25,7 @@ from sync_server.issuance.photos import forget_ended_photos
 from sync_server.issuance.reissuing import reissue_revoked
 from sync_server.jobs.silent_gates import watch_silent_gates
 from sync_server.jobs.ticking import Ticker, turn_jobs
+from sync_server.orders.applying import go_on_after_top_up
 from sync_server.orders.closing import close_unpaid, give_back_late_payments
 from sync_server.orders.progress import take_payments
 from sync_server.payments.providers import clients_of
@@ -53,6 +54,7 @@ def move_transfers(centre: Centre) -> int:
 STEPS: tuple[Step, ...] = (
     move_transfers,
     take_payments,
+    go_on_after_top_up,
     close_unpaid,
     give_back_late_payments,
     issue_paid_orders,

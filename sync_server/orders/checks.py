@@ -6,6 +6,8 @@ from sync_server.invariants import Invariant
 from sync_server.orders.states import CLOSED_BEFORE_PAYMENT, UNPAID
 
 NEVER_PAID = ", ".join(f"'{state}'" for state in (*UNPAID, *CLOSED_BEFORE_PAYMENT))
+ID_HEX = "REPLACE(CAST(o.id AS VARCHAR(36)), '-', '')"
+"""An order's id as ledger keys name it."""
 
 CHECKS = (
     Invariant(
@@ -27,9 +29,24 @@ CHECKS = (
         LEFT JOIN external_transfer x ON x.subject_id = o.id AND x.kind IN ('CHARGE', 'COLLECT')
         WHERE COALESCE(t.price_fen, 0) <> o.dist_price_fen OR COALESCE(t.tickets, 0) <> o.count
            OR x.amount_fen <> o.dist_price_fen + o.charge_fee_fen
-           OR (o.state NOT IN ({NEVER_PAID}) AND (x.state IS NULL OR x.state <> 'SUCCEEDED'))
+           OR (o.state NOT IN ({NEVER_PAID}) AND COALESCE(o.funding, '') <> 'PREPAID'
+               AND (x.state IS NULL OR x.state <> 'SUCCEEDED'))
            OR (o.paid_fen > 0) <> (o.state NOT IN ({NEVER_PAID}))
         """,  # noqa: S608  the states above
+    ),
+    Invariant(
+        "I6",
+        "a prepaid order was taken from its distributor's account whole, and exactly when it is paid",
+        f"""
+        SELECT 'order ' || o.number FROM "order" o
+        LEFT JOIN ledger_txn l ON l.txn_key = CASE o.kind
+            WHEN 'PASS' THEN 'pass\\:' || {ID_HEX} || '\\:charge' ELSE 'charge\\:' || {ID_HEX} END
+        LEFT JOIN ledger_account a ON a.code = '2010' AND a.owner_id = o.distributor_id
+        LEFT JOIN posting p ON p.txn_id = l.id AND p.account_id = a.id AND p.layer = 'posted'
+        WHERE o.funding = 'PREPAID' AND (COALESCE(p.amount_fen, 0) <> o.paid_fen
+            OR EXISTS (SELECT 1 FROM external_transfer x
+                       WHERE x.subject_id = o.id AND x.kind IN ('CHARGE', 'COLLECT')))
+        """,  # noqa: S608  the expression above
     ),
     Invariant(
         "I6",

@@ -20,7 +20,7 @@ from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
-from sync_server.orders import history
+from sync_server.orders import applying, history
 from sync_server.orders.progress import ACTOR, advance, locked, stock_counts
 from sync_server.orders.states import CLOSED_BEFORE_PAYMENT, UNPAID, next_state
 from sync_server.orders.tables import order, person_product
@@ -113,6 +113,7 @@ def _close(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:
     if row.transfer_id is not None:
         transfers.abandon(connection, row.transfer_id, f"order {row.number} {event}", ACTOR, now_ms)
     advance(connection, row, event, now_ms, ACTOR, hold=None)
+    applying.lapse(connection, row.id, now_ms, ACTOR)
     stock.release(connection, stock_counts(connection, row.id))
     connection.execute(person_product.delete().where(person_product.c.order_id == row.id))
 

@@ -1,4 +1,4 @@
-"""`sync-server order place | show | cancel`: take, look at and cancel orders from the command line."""
+"""`sync-server order place | show | cancel`: take, look at and cancel orders; `applying_commands` has what is held."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sync_server.catalog.stock import OutOfStock
 from sync_server.centre import Centre, Opener
 from sync_server.errors import EXIT_CHECK_FAILED, NotFoundError
 from sync_server.idempotency import once
-from sync_server.orders import closing, paying, placing, progress
+from sync_server.orders import applying_commands, closing, paying, placing, progress
 from sync_server.orders.holders import Holder
 from sync_server.orders.states import WORDS
 from sync_server.orders.tables import order, ticket
@@ -70,15 +70,16 @@ def place(
             if not isinstance(placed, placing.Placed):
                 refused = placed
                 return None
-            transfer_id = paying.pay(connection, placed.order_id, COMMAND_LINE, centre.now_ms(), caller_sends=True)
-            return {"order_id": str(placed.order_id), "transfer_id": str(transfer_id)}
+            told = paying.pay(connection, placed.order_id, COMMAND_LINE, centre.now_ms(), caller_sends=True)
+            return {"order_id": str(placed.order_id), "transfer_id": str(told) if isinstance(told, UUID) else None}
 
         body = [product, count, distributor, list(holders), phone, channel]
         made = act() if key is None else once(connection, COMMAND_LINE, key, body, centre.now_ms(), act)
     if made is None:
         click.echo(f"sync-server: the order was not taken: {_why(refused)}", err=True)
         sys.exit(EXIT_CHECK_FAILED)
-    _send(centre, UUID(made["transfer_id"]))
+    if made["transfer_id"] is not None:
+        _send(centre, UUID(made["transfer_id"]))
     with centre.read() as connection:
         click.echo(json.dumps(describe(connection, order.c.id == UUID(made["order_id"])), ensure_ascii=False))
 
@@ -122,6 +123,8 @@ def describe(connection: Connection, which: sa.ColumnElement[bool]) -> dict[str,
         "state": row.state,
         "state_zh": WORDS[row.kind, row.state],
         "hold": row.hold,
+        "funding": row.funding,
+        "lacking_fen": paying.lacking_fen(connection, row) if row.hold and row.funding == "PREPAID" else None,
         "amount_fen": row.dist_price_fen + row.charge_fee_fen,
         "paid_fen": row.paid_fen,
         "tickets": list(tickets),
@@ -149,5 +152,8 @@ def _send(centre: Centre, transfer_id: UUID) -> None:
         transfers.move_now(centre, clients, transfer_id)
     progress.take_payments(centre)
 
+
+for command in applying_commands.COMMANDS:
+    order_.add_command(command)
 
 COMMANDS = (order_,)

@@ -107,6 +107,20 @@ def advance(
     return state
 
 
+def mark_paid(connection: Connection, row: sa.Row[Any], now_ms: int, actor: str) -> None:
+    """An order's money is there: its stock is sold. Issuing finds it."""
+    paid_fen = row.dist_price_fen + row.charge_fee_fen
+    advance(connection, row, "paid", now_ms, actor, paid_fen=paid_fen, paid_at_ms=now_ms, hold=None)
+    stock.sell(connection, stock_counts(connection, row.id))
+
+
+def hold(connection: Connection, row: sa.Row[Any], reason: str | None, now_ms: int, actor: str) -> int:
+    """An order waits for its distributor's top-up; until when, which only the first hold says."""
+    until_ms: int = row.hold_deadline_ms or now_ms + HOLD_MS
+    advance(connection, row, "held", now_ms, actor, reason=reason, hold="INSUFFICIENT", hold_deadline_ms=until_ms)
+    return until_ms
+
+
 def stock_counts(connection: Connection, order_id: UUID) -> dict[UUID, int]:
     """How many tickets of an order came from which stock row."""
     return dict(Counter(connection.scalars(sa.select(ticket.c.stock_id).where(ticket.c.order_id == order_id))))
@@ -139,15 +153,11 @@ def _told_by_transfers() -> sa.Select[Any]:
 
 def _follow(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:
     if row.transfer_state == "SUCCEEDED":
-        paid_fen = row.dist_price_fen + row.charge_fee_fen
-        advance(connection, row, "paid", now_ms, ACTOR, paid_fen=paid_fen, paid_at_ms=now_ms, hold=None)
-        stock.sell(connection, stock_counts(connection, row.id))
+        mark_paid(connection, row, now_ms, ACTOR)
     elif row.kind == "PASS":
         advance(connection, row, "pay_failed", now_ms, ACTOR, reason=row.reason)
     elif row.transfer_state == "INSUFFICIENT":
-        until_ms = now_ms + HOLD_MS
-        held = {"hold": "INSUFFICIENT", "hold_deadline_ms": until_ms}
-        advance(connection, row, "held", now_ms, ACTOR, reason=row.reason, **held)
+        until_ms = hold(connection, row, row.reason, now_ms, ACTOR)
         transfers.expire(connection, row.transfer_id, until_ms)
     else:
         advance(connection, row, "resumed", now_ms, ACTOR, reason=row.reason, hold=None)

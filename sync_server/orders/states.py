@@ -28,11 +28,18 @@ TICKET_ORDER = Machine(
             ("PENDING_PAYMENT",),
             "held",
             "PENDING_PAYMENT",
-            "the charge is INSUFFICIENT",
-            effects="24 h for a top-up, then 申请出票",
+            "the charge is INSUFFICIENT, or the prepaid balance does not cover it",
+            effects="24 h for a top-up and 申请出票, counted from the first time",
         ),
-        Row(("PENDING_PAYMENT",), "resumed", "PENDING_PAYMENT", "a person, with a reason"),
-        Row(("PENDING_PAYMENT",), "paid", "PAID", "the charge SUCCEEDED", "P2", "stock is sold"),
+        Row(("PENDING_PAYMENT",), "resumed", "PENDING_PAYMENT", "申请出票, or a person with a reason"),
+        Row(
+            ("PENDING_PAYMENT",),
+            "paid",
+            "PAID",
+            "the charge SUCCEEDED; prepaid: the balance covers it",
+            "P2; P2' at once",
+            "stock is sold",
+        ),
         Row(("PENDING_PAYMENT",), "cancelled", "CLOSED_UNPAID", _CLOSING, "void", "stock is free again"),
         Row(("PENDING_PAYMENT",), "timed_out", "CLOSED_UNPAID", _CLOSING, "void", "stock is free again"),
         Row(("CLOSED_UNPAID",), "paid_late", "CLOSED_UNPAID", books="P18", effects="all of it is given back"),
@@ -80,6 +87,23 @@ PASS_ORDER = Machine(
         Row(("REFUND_FAILED",), "refund", "REFUNDING", "permission and reason", effects="the refund goes on"),
         Row(("REFUNDING",), "refund_failed", "REFUND_FAILED", "the refund definitely failed", effects="tried again"),
         Row(("REFUNDING", "REFUND_FAILED"), "refunded", "REFUNDED", "the refund SUCCEEDED", "Dr 2320, Cr 1010"),
+    ),
+)
+
+APPLICATION = Machine(
+    "application to issue",
+    {"APPLIED": "待处理", "RUN": "已执行", "REFUSED": "已拒绝", "LAPSED": "已失效"},
+    (
+        Row(
+            ("APPLIED",),
+            "run",
+            "RUN",
+            "the balance covers the order; of a direct debit: at once",
+            "P2'; of a direct debit P2 pending",
+            "the order is paid, or charged again",
+        ),
+        Row(("APPLIED",), "refuse", "REFUSED", "an operator, with a reason", effects="the distributor may apply again"),
+        Row(("APPLIED",), "lapse", "LAPSED", "the order is closed: cancelled, or its hold deadline is over"),
     ),
 )
 

@@ -10,8 +10,19 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sync_server.catalog.tables import INVEST_BASES
-from sync_server.db import append_only, fen_column, id_column, link, metadata, ms_column, partial_index, word_column
-from sync_server.orders.states import MACHINES
+from sync_server.db import (
+    append_only,
+    fen_column,
+    id_column,
+    link,
+    metadata,
+    ms_column,
+    partial_index,
+    partial_unique,
+    word_column,
+)
+from sync_server.orders.states import APPLICATION, MACHINES
+from sync_server.parties.tables import FUNDINGS
 
 # TICKET: single and combo tickets bought by a distributor (money.md §2.4). PASS: one annual pass for one holder (§2.5).
 ORDER_KINDS = ("TICKET", "PASS")
@@ -31,6 +42,7 @@ order = sa.Table(
     link("distributor_id", "party.id", nullable=True),  # null: a visitor at the cashier
     sa.Column("payment_group", sa.Uuid(), nullable=False, index=True),  # orders paid together; alone: its own id
     word_column("state", ORDER_STATES),
+    word_column("funding", FUNDINGS, nullable=True),  # how its distributor pays, frozen with the first pay command
     word_column("hold", ("INSUFFICIENT",), nullable=True),  # why a pending payment waits for a person
     ms_column("pay_deadline_ms"),
     ms_column("hold_deadline_ms", nullable=True),
@@ -99,6 +111,24 @@ ticket = sa.Table(
     fen_column("dist_price_fen"),  # frozen when the order was placed
     sa.UniqueConstraint("order_id", "seq"),
     sa.CheckConstraint("dist_price_fen > 0", name="dist_price"),
+)
+
+# 人工出票申请: its distributor asks that a held order goes on after a top-up.
+issue_application = sa.Table(
+    "issue_application",
+    metadata,
+    id_column(),
+    link("order_id", "order.id"),
+    word_column("state", tuple(APPLICATION.words)),
+    ms_column("applied_at_ms"),
+    sa.Column("applied_by", sa.String(64), nullable=False),
+    ms_column("decided_at_ms", nullable=True),
+    sa.Column("decided_by", sa.String(64)),
+    sa.Column("reason", sa.String(200)),  # why it was refused
+    sa.CheckConstraint("(state = 'APPLIED') = (decided_at_ms IS NULL)", name="decided"),
+    sa.CheckConstraint("state <> 'REFUSED' OR reason IS NOT NULL", name="reason"),
+    partial_unique("uq_issue_application_open", "order_id", where="state = 'APPLIED'"),
+    sa.Index("ix_issue_application_state", "state", "applied_at_ms", "id"),
 )
 
 # The holder of a ticket; sealed fields are bound to "holder.<column>" and the ticket's id (`orders.holders`).

@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from sync_server.audit.log import record
 from sync_server.db import insert_new, new_id
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.parties.tables import number_series, party, venue
@@ -47,6 +48,25 @@ def add_party(connection: Connection, new: NewParty, zone: str, now_ms: int) -> 
     if new.kind == "VENUE":
         connection.execute(venue.insert().values(id=party_id, number=allot_number(connection, "venue"), zone=zone))
     return party_id
+
+
+def set_funding(
+    connection: Connection,
+    party_id: UUID,
+    funding: str,
+    goes_on_after_top_up: bool,
+    reason: str,
+    actor: str,
+    now_ms: int,
+) -> None:
+    """How a distributor pays for the orders it places from now on, and whether held ones go on after a top-up."""
+    row = find_party(connection, party_id)
+    if row.kind != "DISTRIBUTOR":
+        raise NotAllowedError(f"party {row.org_number} is no distributor: it pays for no orders")
+    changed = {"funding": funding, "goes_on_after_top_up": goes_on_after_top_up}
+    connection.execute(party.update().where(party.c.id == party_id).values(changed))
+    detail = {"reason": reason, "before": row.funding, **changed}
+    record(connection, now_ms, actor, "party.funding", f"party:{party_id.hex}", detail)
 
 
 def allot_number(connection: Connection, series: str) -> int:

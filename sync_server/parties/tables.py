@@ -24,6 +24,8 @@ party = sa.Table(
     word_column("provider", PROVIDERS),
     sa.Column("account_ref", sa.String(64), nullable=False),  # its account at that provider
     word_column("funding", FUNDINGS, nullable=True),  # distributors: how they pay for orders
+    # Distributors that paid in: whether their held orders go on by themselves once the balance covers them.
+    sa.Column("goes_on_after_top_up", sa.Boolean(), nullable=False, server_default="0"),
     word_column("payout_mode", PAYOUT_MODES, nullable=True),  # venues: when they are paid
     ms_column("created_at_ms"),
     partial_unique("uq_party_platform", "kind", where="kind = 'PLATFORM'"),

@@ -1,4 +1,4 @@
-"""`sync-server party accounts | account | confirm | withdraw | stop`: where the parties' money goes."""
+"""`sync-server party funding | accounts | account | confirm | withdraw | stop`: how parties pay and are paid."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from uuid import UUID
 import click
 
 from sync_server.centre import Opener
+from sync_server.errors import NotAllowedError
 from sync_server.parties import accounts
 from sync_server.parties.accounts import SettlementAccount
-from sync_server.parties.parties import party_by_org_number
-from sync_server.parties.tables import PROVIDERS
+from sync_server.parties.parties import party_by_org_number, set_funding
+from sync_server.parties.tables import FUNDINGS, PROVIDERS
 from sync_server.payments import account_changes
 from sync_server.people.asking import by_operator, person_of
+from sync_server.people.permissions import Permission
 
 REASON = click.option("--reason", required=True, help="what the other person and the log of operators are told")
 
@@ -22,6 +24,25 @@ REASON = click.option("--reason", required=True, help="what the other person and
 @click.group()
 def party() -> None:
     """Parties, by their organisation numbers (机构号)."""
+
+
+@party.command()
+@click.argument("number", metavar="ORGANISATION")
+@click.argument("funding", type=click.Choice(FUNDINGS))
+@click.option("--on-top-up", is_flag=True, help="its held orders go on by themselves once the balance covers them")
+@click.option("--reason", required=True, help="for the log of what operators did")
+@by_operator
+@click.pass_obj
+def funding(opener: Opener, /, number: str, funding: str, *, on_top_up: bool, reason: str, **who: Any) -> None:
+    """How a distributor pays for the orders it places from now on: charged at its provider, or from what it paid in."""
+    centre = opener()
+    person = person_of(centre, who)
+    if not person.may(Permission.FUNDING_SET):
+        raise NotAllowedError(f"this needs the permission {Permission.FUNDING_SET}, which you do not have")
+    with centre.write() as connection:
+        one = party_by_org_number(connection, number)
+        set_funding(connection, one.id, funding, on_top_up, reason, person.actor, centre.now_ms())
+    click.echo(json.dumps({"party": number, "funding": funding, "goes_on_after_top_up": on_top_up}))
 
 
 @party.command(name="accounts")

@@ -36,6 +36,8 @@ class Permission(StrEnum):
     SETTLEMENT_VIEW = "settlement.view"
     TRANSFERS_ABANDON = "transfers.abandon"  # of two persons: give up a payout or refund that cannot be made
     ACCOUNTS_CHANGE = "accounts.change"  # of two persons: where a party's money goes
+    FUNDING_SET = "funding.set"  # how a distributor pays for its orders
+    APPLICATIONS_DECIDE = "applications.decide"  # run or refuse what distributors apply for after a top-up
     ENTRIES_HONOUR = "entries.honour"  # pay a venue for an entry that another one or a refund came before
     ORDERS_REFUND = "orders.refund"  # give a ticket's or an annual pass's money back, with a reason
     LEDGER_VIEW = "ledger.view"
@@ -87,6 +89,7 @@ SEEDED_ROLES = (
                 Permission.JOURNALS_UNFREEZE,
                 Permission.SETTLEMENT_VIEW,
                 Permission.ORDERS_REFUND,
+                Permission.APPLICATIONS_DECIDE,
                 Permission.ENTRIES_HONOUR,
             }
         ),
@@ -105,6 +108,8 @@ SEEDED_ROLES = (
                 Permission.SETTLEMENT_VIEW,
                 Permission.TRANSFERS_ABANDON,
                 Permission.ACCOUNTS_CHANGE,
+                Permission.FUNDING_SET,
+                Permission.APPLICATIONS_DECIDE,
                 Permission.ENTRIES_HONOUR,
                 Permission.ORDERS_REFUND,
                 Permission.JOURNALS_RETIRE,
@@ -138,6 +143,8 @@ ADDED_AFTER_0_2_0 = frozenset(
         Permission.CALENDARS_EDIT,
         Permission.TRANSFERS_ABANDON,
         Permission.ACCOUNTS_CHANGE,
+        Permission.FUNDING_SET,
+        Permission.APPLICATIONS_DECIDE,
         Permission.ENTRIES_HONOUR,
         Permission.ORDERS_REFUND,
     }

@@ -73,11 +73,25 @@ CHECKS = (
         "an item's money goes back exactly when its claim says so, its whole share and once",
         """
         SELECT 'order_item ' || CAST(i.id AS VARCHAR(36)), COUNT(x.id) FROM order_item i
-        LEFT JOIN item_claim c ON c.item_id = i.id AND c.kind = 'REFUND'
+        JOIN ticket t ON t.id = i.ticket_id JOIN "order" o ON o.id = t.order_id
+        LEFT JOIN item_claim c ON c.item_id = i.id AND c.kind = 'REFUND' AND COALESCE(o.funding, '') <> 'PREPAID'
         LEFT JOIN external_transfer x ON x.subject_id = i.id AND x.kind = 'REFUND'
         GROUP BY i.id, i.share_fen, c.item_id
         HAVING (c.item_id IS NULL AND COUNT(x.id) > 0)
             OR (c.item_id IS NOT NULL AND (COUNT(x.id) <> 1 OR SUM(x.amount_fen) <> i.share_fen))
+        """,
+    ),
+    Invariant(
+        "I4",
+        "a prepaid item's money is its distributor's again exactly when its claim says so, its whole share",
+        """
+        SELECT 'order_item ' || CAST(i.id AS VARCHAR(36)), p.amount_fen FROM order_item i
+        JOIN ticket t ON t.id = i.ticket_id JOIN "order" o ON o.id = t.order_id AND o.funding = 'PREPAID'
+        LEFT JOIN item_claim c ON c.item_id = i.id AND c.kind = 'REFUND'
+        LEFT JOIN ledger_txn l ON l.txn_key = 'refund\\:' || REPLACE(CAST(i.id AS VARCHAR(36)), '-', '')
+        LEFT JOIN ledger_account a ON a.code = '2010' AND a.owner_id = o.distributor_id
+        LEFT JOIN posting p ON p.txn_id = l.id AND p.account_id = a.id AND p.layer = 'posted'
+        WHERE COALESCE(p.amount_fen, 0) <> CASE WHEN c.item_id IS NULL THEN 0 ELSE -i.share_fen END
         """,
     ),
     Invariant(
@@ -99,7 +113,9 @@ CHECKS = (
         LEFT JOIN item_claim c ON c.item_id = i.id
         LEFT JOIN external_transfer x ON x.subject_id = i.id AND x.kind = 'REFUND'
         WHERE (o.state = 'COMPLETED' AND c.item_id IS NULL)
-           OR (o.state = 'CLOSED_REFUNDED' AND (x.state IS NULL OR x.state <> 'SUCCEEDED'))
+           OR (o.state = 'CLOSED_REFUNDED' AND COALESCE(c.kind, '') <> 'REFUND')
+           OR (o.state = 'CLOSED_REFUNDED' AND COALESCE(o.funding, '') <> 'PREPAID'
+               AND (x.state IS NULL OR x.state <> 'SUCCEEDED'))
         """,
     ),
 )

@@ -82,7 +82,7 @@ def close_refunded(centre: Centre) -> int:
 
 
 def _refunded() -> sa.Select[Any]:
-    """Those that only wait for refunds (ix_order_all_ended), and for none any more."""
+    """Those that only wait for refunds (ix_order_all_ended), and for none any more; prepaid ones never wait."""
     waits = sa.text('"order".state = \'ISSUED\' AND "order".kind = \'TICKET\' AND "order".first_end IS NULL')
     refund = sa.and_(external_transfer.c.subject_id == order_item.c.id, external_transfer.c.kind == "REFUND")
     not_back = (
@@ -90,7 +90,7 @@ def _refunded() -> sa.Select[Any]:
         .select_from(_ITEMS.outerjoin(external_transfer, refund))
         .where(ticket.c.order_id == order.c.id, sa.func.coalesce(external_transfer.c.state, "") != "SUCCEEDED")
     )
-    return sa.select(order).where(waits, ~not_back.exists())
+    return sa.select(order).where(waits, sa.or_(order.c.funding == "PREPAID", ~not_back.exists()))
 
 
 def _count(kind: str) -> sa.ScalarSelect[int]:

@@ -1,4 +1,7 @@
-"""An item's money goes back to who paid for it: the claim, P7, and the refund that P8 books; or it is kept, P11."""
+"""An item's money goes back to who paid for it: the claim, P7, and the refund that P8 books; or it is kept, P11.
+
+Of a prepaid order it is the distributor's again at once; of another one a transfer gives it back.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,7 @@ def unclaimed_items() -> sa.Select[Any]:
             ticket.c.number.label("ticket_number"),
             order.c.id,
             order.c.distributor_id,
+            order.c.funding,
             external_transfer.c.provider,
             external_transfer.c.account_ref,
             transfer_attempt.c.out_no,
@@ -42,10 +46,11 @@ def unclaimed_items() -> sa.Select[Any]:
         .select_from(order_item)
         .join(ticket, ticket.c.id == order_item.c.ticket_id)
         .join(order, order.c.id == ticket.c.order_id)
-        .join(external_transfer, charge)
-        .join(transfer_attempt, paid_by)
+        .outerjoin(external_transfer, charge)
+        .outerjoin(transfer_attempt, paid_by)
         .outerjoin(item_claim, item_claim.c.item_id == order_item.c.id)
         .where(item_claim.c.item_id.is_(None))
+        .where(sa.or_(transfer_attempt.c.out_no.is_not(None), order.c.funding == "PREPAID"))
     )
 
 
@@ -62,8 +67,10 @@ def end_items(
     ended = ended_orders(connection, won)
     booked = [_kept(row, now_ms, actor) if forfeit else _owed_back(row, now_ms, actor) for row in mine]
     earned = [margin(connection, row, now_ms, actor, taken_fen=margins[row.id]) for row in ended]
-    wanted = [] if forfeit else [_refund(row) for row in mine]
-    posted = [*booked, *(txn for txn in earned if txn is not None)]
+    back = [] if forfeit else mine
+    wanted = [_refund(row) for row in back if row.funding != "PREPAID"]
+    credited = [_credited(row, now_ms, actor) for row in back if row.funding == "PREPAID"]
+    posted = [*booked, *credited, *(txn for txn in earned if txn is not None)]
     transfers.request(connection, wanted, actor, now_ms, posted=posted)
     finish(connection, ended, now_ms, actor)
     return won
@@ -87,6 +94,12 @@ def _kept(row: sa.Row[Any], now_ms: int, actor: str) -> Txn:
         (Account("4050"), -row.share_fen),
     )
     return Txn(f"forfeit:{row.item_id.hex}", sides, now_ms, actor)
+
+
+def _credited(row: sa.Row[Any], now_ms: int, actor: str) -> Txn:
+    """P8 of a prepaid order: nothing leaves the platform."""
+    sides = legs((refund_account(row), row.share_fen), (Account("2010", row.distributor_id), -row.share_fen))
+    return Txn(f"refund:{row.item_id.hex}", sides, now_ms, actor)
 
 
 def _refund(row: sa.Row[Any]) -> transfers.Request:

@@ -56,6 +56,7 @@ def _refund_rows(usage: str) -> Iterable[Row]:
         (due, under_way), "refund_failed", failed, "the refund definitely failed, or lacks money", effects="alarm"
     )
     yield Row((under_way, failed), "refund_ok", done, "the refund SUCCEEDED", "P8")
+    yield Row((due,), "refund_credited", done, "the order was prepaid: in the same transaction", "P8 to 2010")
 
 
 ITEM = Machine(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.orders.claims import EXPIRED
-from sync_server.orders.tables import holder, item_claim, order_item, refund_hold, ticket
+from sync_server.orders.tables import holder, item_claim, order, order_item, refund_hold, ticket
 from sync_server.payments.states import OPEN
 from sync_server.payments.tables import external_transfer
 from sync_server.settlement.tables import payout, payout_line
@@ -48,7 +48,7 @@ def usage_expression() -> sa.ColumnElement[str]:
 
 
 def money_expression() -> sa.ColumnElement[str]:
-    """Over order_item joined with its claim, payout, transfer and refund (see `joined`)."""
+    """Over order_item joined with its order, claim, payout, transfer and refund (see `joined`)."""
     return sa.case(
         (item_claim.c.item_id.is_(None), "HELD"),
         (item_claim.c.kind == "FORFEIT", "FORFEIT"),
@@ -61,10 +61,10 @@ def money_expression() -> sa.ColumnElement[str]:
 
 
 def _refund_expression() -> sa.ColumnElement[str]:
-    """Failed from the first definite failure on, until it gets through."""
+    """Failed from the first definite failure on, until it gets through; of a prepaid order it is never under way."""
     tried = sa.case((paid_back.c.state.in_(OPEN), paid_back.c.attempts - 1), else_=paid_back.c.attempts)
     return sa.case(
-        (paid_back.c.state == "SUCCEEDED", "REFUNDED"),
+        (sa.or_(paid_back.c.state == "SUCCEEDED", order.c.funding == "PREPAID"), "REFUNDED"),
         (sa.or_(tried > 0, paid_back.c.state == "VOID"), "REFUND_FAILED"),
         (paid_back.c.state.in_(OPEN), "REFUNDING"),
         else_="REFUND_DUE",
@@ -78,6 +78,7 @@ def joined() -> sa.FromClause:
     asked = sa.and_(refund_hold.c.item_id == order_item.c.id, refund_hold.c.ended_as.is_(None))
     return (
         order_item.join(ticket, ticket.c.id == order_item.c.ticket_id)
+        .join(order, order.c.id == ticket.c.order_id)
         .outerjoin(holder, holder.c.ticket_id == ticket.c.id)
         .outerjoin(item_claim, item_claim.c.item_id == order_item.c.id)
         .outerjoin(refund_hold, asked)

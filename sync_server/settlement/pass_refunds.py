@@ -19,6 +19,7 @@ from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.issuance.passes import change_status
 from sync_server.issuance.tables import issued_pass
+from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
 from sync_server.ledger.book import Txn, legs
@@ -72,6 +73,8 @@ def refund_pass(
     visits = _revoke(connection, row.id, reason, now_ms, actor)
     kept_fen = _owe_back(connection, row, back_fen, now_ms, actor)
     advance(connection, row, "refund", now_ms, actor, reason=reason[:200])
+    if row.funding == "PREPAID":
+        advance(connection, locked(connection, row.id), "refunded", now_ms, actor)
     stock.take_back(connection, stock_counts(connection, row.id))
     connection.execute(person_product.delete().where(person_product.c.order_id == row.id))
     return Refunded(back_fen, kept_fen, visits)
@@ -152,6 +155,11 @@ def _owe_back(connection: Connection, row: sa.Row[Any], back_fen: int, now_ms: i
         (owed, -back_fen),
         (Account("4050"), -kept_fen),
     )
+    booked = Txn(f"pass:{row.id.hex}:refund", sides, now_ms, actor)
+    if row.funding == "PREPAID":
+        back = legs((owed, back_fen), (Account("2010", row.distributor_id), -back_fen))
+        book.post(connection, [booked, Txn(f"pass:{row.id.hex}:refunded", back, now_ms, actor)], now_ms)
+        return kept_fen
     paid_by = connection.execute(
         sa.select(external_transfer.c.provider, external_transfer.c.account_ref, transfer_attempt.c.out_no)
         .join(transfer_attempt, transfer_attempt.c.transfer_id == external_transfer.c.id)
@@ -170,7 +178,6 @@ def _owe_back(connection: Connection, row: sa.Row[Any], back_fen: int, now_ms: i
         legs=legs((owed, back_fen), (CLEARING[paid_by.provider], -back_fen)),
         original_out_no=paid_by.out_no,
     )
-    booked = Txn(f"pass:{row.id.hex}:refund", sides, now_ms, actor)
     transfers.request(connection, [wanted], actor, now_ms, posted=[booked])
     return kept_fen
 

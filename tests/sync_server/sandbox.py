@@ -23,7 +23,7 @@ from sync_server.checks import flaws_of
 from sync_server.crypto import public_key_of
 from sync_server.db import insert_new, new_id
 from sync_server.gates.tables import device
-from sync_server.orders import closing, paying, placing, progress
+from sync_server.orders import applying, closing, paying, placing, progress
 from sync_server.orders.claims import Claim, claim_items
 from sync_server.orders.tables import order, order_item, ticket
 from sync_server.parties.parties import NewParty, add_party
@@ -152,6 +152,7 @@ class World:
         """The worker's money steps once, and the issuing between them."""
         move_due(self.centre, self.clients)
         progress.take_payments(self.centre)
+        applying.go_on_after_top_up(self.centre)
         closing.close_unpaid(self.centre)
         closing.give_back_late_payments(self.centre)
         self.issue()

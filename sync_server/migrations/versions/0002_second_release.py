@@ -224,6 +224,34 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("venue_id", name=op.f("pk_feed_building")),
     )
     op.create_table(
+        "issue_application",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("order_id", sa.Uuid(), nullable=False),
+        sa.Column("state", sa.String(length=32), nullable=False),
+        sa.Column("applied_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("applied_by", sa.String(length=64), nullable=False),
+        sa.Column("decided_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("decided_by", sa.String(length=64), nullable=True),
+        sa.Column("reason", sa.String(length=200), nullable=True),
+        sa.CheckConstraint("(state = 'APPLIED') = (decided_at_ms IS NULL)", name=op.f("ck_issue_application_decided")),
+        sa.CheckConstraint("state <> 'REFUSED' OR reason IS NOT NULL", name=op.f("ck_issue_application_reason")),
+        sa.CheckConstraint(
+            "state IN ('APPLIED', 'RUN', 'REFUSED', 'LAPSED')", name=op.f("ck_issue_application_state_word_a99902")
+        ),
+        sa.ForeignKeyConstraint(["order_id"], ["order.id"], name=op.f("fk_issue_application_order_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_issue_application")),
+    )
+    with op.batch_alter_table("issue_application", schema=None) as batch_op:
+        batch_op.create_index("ix_issue_application_state", ["state", "applied_at_ms", "id"], unique=False)
+        batch_op.create_index(
+            "uq_issue_application_open",
+            ["order_id"],
+            unique=True,
+            sqlite_where=sa.text("state = 'APPLIED'"),
+            postgresql_where=sa.text("state = 'APPLIED'"),
+        )
+
+    op.create_table(
         "product_agreement",
         sa.Column("product_id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
@@ -580,6 +608,7 @@ def upgrade() -> None:
         batch_op.create_check_constraint(batch_op.f("ck_operator_state_word_cb691e"), "state IN ('ACTIVE', 'DISABLED')")
 
     with op.batch_alter_table("order", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("funding", sa.String(length=32), nullable=True))
         batch_op.add_column(sa.Column("cancelled_at_ms", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("product_version", sa.Integer(), server_default="1", nullable=False))
         batch_op.add_column(sa.Column("invest_basis", sa.String(length=32), nullable=True))
@@ -617,6 +646,9 @@ def upgrade() -> None:
                 "issued_at_ms IS NOT NULL AND invest_basis IS NOT NULL AND invested_at_ms IS NULL"
             ),
         )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_order_funding_word_ba1fff"), "funding IN ('DIRECT_DEBIT', 'PREPAID')"
+        )
         batch_op.create_check_constraint(batch_op.f("ck_order_hold_word_d97334"), "hold IN ('INSUFFICIENT')")
         batch_op.create_check_constraint(
             batch_op.f("ck_order_invest_basis_word_09e92d"), "invest_basis IN ('DIST_PRICE', 'VENUE_PRICE')"
@@ -641,6 +673,7 @@ def upgrade() -> None:
         )
 
     with op.batch_alter_table("party", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("goes_on_after_top_up", sa.Boolean(), server_default="0", nullable=False))
         batch_op.create_check_constraint(
             batch_op.f("ck_party_funding_word_ba1fff"), "funding IN ('DIRECT_DEBIT', 'PREPAID')"
         )

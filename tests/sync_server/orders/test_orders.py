@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 import requests
@@ -134,6 +135,7 @@ def test_a_visitor_pays_at_the_cashier(world: World) -> None:
     made = placed(world, ANNUAL)
     with world.centre.write() as connection:
         transfer_id = paying.pay(connection, made.order_id, "test", world.centre.now_ms(), caller_sends=True)
+    assert isinstance(transfer_id, UUID)
     assert transfers.move_due(world.centre, world.clients) == 0  # the caller goes first
     transfers.move_now(world.centre, world.clients, transfer_id)
     with world.centre.read() as connection:

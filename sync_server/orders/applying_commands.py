@@ -1,0 +1,84 @@
+"""`sync-server order apply | applications | run | refuse`: orders that wait for their distributor's top-up."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+from uuid import UUID
+
+import click
+
+from sync_server.audit.log import COMMAND_LINE
+from sync_server.centre import Opener
+from sync_server.errors import EXIT_CHECK_FAILED
+from sync_server.orders import applying
+from sync_server.orders.paying import Deducted, Short
+from sync_server.people.asking import by_operator, person_of
+
+REASON = click.option("--reason", required=True, help="for the order's history and the log of what operators did")
+
+
+@click.command()
+@click.argument("number")
+@click.pass_obj
+def apply(opener: Opener, number: str) -> None:
+    """申请出票 for a held order, for its distributor: it goes on if the money is there, else it is queued."""
+    centre = opener()
+    with centre.write() as connection:
+        done = applying.apply(connection, number, COMMAND_LINE, centre.now_ms())
+    _tell(number, done)
+
+
+@click.command()
+@click.pass_obj
+def applications(opener: Opener) -> None:
+    """The queue 人工出票申请, the oldest first, one JSON object a line."""
+    with opener().read() as connection:
+        for row in applying.queue(connection):
+            click.echo(json.dumps(row._asdict(), ensure_ascii=False))
+
+
+@click.command()
+@click.argument("number")
+@REASON
+@by_operator
+@click.pass_obj
+def run(opener: Opener, /, number: str, reason: str, **who: Any) -> None:
+    """Let a held order go on, applied for or not."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        done = applying.run(connection, number, person, reason, centre.now_ms())
+    _tell(number, done)
+
+
+@click.command()
+@click.argument("number")
+@REASON
+@by_operator
+@click.pass_obj
+def refuse(opener: Opener, /, number: str, reason: str, **who: Any) -> None:
+    """Refuse what was applied for; the order waits on until its hold is over."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        applying.refuse(connection, number, person, reason, centre.now_ms())
+    click.echo(json.dumps({"order": number, "application": "REFUSED"}))
+
+
+def _tell(number: str, done: UUID | Deducted | Short) -> None:
+    """Exit code 1 where the money is not there, with what is lacking."""
+    match done:
+        case Short():
+            click.echo(json.dumps({"order": number, "state": "held", "lacking_fen": done.lacking_fen}))
+            click.echo(f"sync-server: {done.words}", err=True)
+            sys.exit(EXIT_CHECK_FAILED)
+        case Deducted():
+            click.echo(json.dumps({"order": number, "state": "paid"}))
+        case UUID():
+            click.echo(json.dumps({"order": number, "state": "charging", "transfer": str(done)}))
+
+
+COMMANDS = (apply, applications, run, refuse)
+"""Of the group `order`."""
