@@ -22,6 +22,7 @@ import sync_server.feed.commands
 import sync_server.gates.commands
 import sync_server.issuance.commands
 import sync_server.jobs.commands
+import sync_server.jobs.message_commands
 import sync_server.keys.commands
 import sync_server.orders.commands
 import sync_server.parties.commands
@@ -49,6 +50,7 @@ FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
     sync_server.settlement.commands.COMMANDS,
     sync_server.payments.commands.COMMANDS,
     sync_server.payments.party_commands.COMMANDS,
+    sync_server.jobs.message_commands.COMMANDS,
     sync_server.checks.COMMANDS,
     sync_server.backups.COMMANDS,
     sync_server.exports.COMMANDS,

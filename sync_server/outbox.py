@@ -111,6 +111,12 @@ def _lease(connection: Connection, which: sa.ColumnElement[bool], now_ms: int) -
     return [Job(*row) for row in sorted(rows, key=lambda row: row.id.bytes)]
 
 
+def still_held(connection: Connection, job: Job) -> bool:
+    """Whether nobody took a leased row over; locked, so that nobody does before the transaction ends."""
+    mine = sa.and_(outbox.c.id == job.id, outbox.c.fence == job.fence, outbox.c.state == "LEASED")
+    return connection.execute(sa.select(outbox.c.id).where(mine).with_for_update()).first() is not None
+
+
 def finish(connection: Connection, job: Job, run_again_at_ms: int | None, error: str | None = None) -> bool:
     """Give a leased row back: done, or to run again. False when the lease was lost to another worker."""
     state, run_at_ms = ("DONE", 0) if run_again_at_ms is None else ("WAITING", run_again_at_ms)

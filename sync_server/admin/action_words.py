@@ -69,4 +69,8 @@ ACTION_WORDS = {
     "pass.reissued": _("重新签发年票码"),
     "pass.phone": _("登记动态码手机"),
     "pass.phones_retired": _("停用动态码手机"),
+    "party.contact": _("更改联系人"),
+    "operator.phone": _("更改用户手机号"),
+    "message.resend": _("重发短信"),
+    "message.setting": _("更改短信设置"),
 }

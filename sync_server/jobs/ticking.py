@@ -24,6 +24,7 @@ from sync_server import slots
 from sync_server.centre import Centre
 from sync_server.clock import now_ms as wall_clock_ms
 from sync_server.gates.registry import forget_old_nonces
+from sync_server.jobs.messages import forget_old_messages
 from sync_server.redemptions.ingest import drop_old_receipts
 from sync_server.redemptions.online import drop_old_answers
 
@@ -52,6 +53,7 @@ JOBS: tuple[Job, ...] = (
     Job("forget_old_nonces", "5 * * * *", forget_old_nonces),
     Job("drop_old_receipts", "15 * * * *", drop_old_receipts),
     Job("drop_old_answers", "25 * * * *", drop_old_answers),
+    Job("forget_old_messages", "40 4 * * *", forget_old_messages),
     Job("forget_old_slots", "35 4 * * *", forget_old_slots),
 )
 

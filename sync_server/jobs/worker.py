@@ -23,6 +23,7 @@ from sync_server.issuance.holder_keys import bind_phones
 from sync_server.issuance.issuing import issue_paid_orders
 from sync_server.issuance.photos import forget_ended_photos
 from sync_server.issuance.reissuing import reissue_revoked
+from sync_server.jobs.messages import address_notices, send_messages, summarise
 from sync_server.jobs.silent_gates import watch_silent_gates
 from sync_server.jobs.ticking import Ticker, turn_jobs
 from sync_server.orders.applying import go_on_after_top_up
@@ -73,6 +74,9 @@ STEPS: tuple[Step, ...] = (
     close_refunded,
     forget_old_reads,
     watch_silent_gates,
+    address_notices,
+    summarise,
+    send_messages,
 )
 
 LIST_STEPS: tuple[Step, ...] = (rotate_venue_keys, publish_feeds)

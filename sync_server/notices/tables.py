@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sync_server.db import id_column, link, metadata, ms_column, partial_index, word_column
+from sync_server.db import id_column, metadata, ms_column, partial_index, word_column
 from sync_server.notices.kinds import KINDS
 from sync_server.notices.states import MESSAGE
 
@@ -33,9 +33,9 @@ message = sa.Table(
     "message",
     metadata,
     id_column(),
-    link("notice_id", "notice.id", nullable=True, index=True),  # null: a summary, a code, or one sent again
+    sa.Column("notice_id", sa.Uuid()),  # null: a summary, a code, or one sent again
     word_column("kind", KINDS),
-    sa.Column("cause", sa.String(100), nullable=False),
+    sa.Column("cause", sa.String(160), nullable=False),  # a summary's: the kind and cause it counts
     sa.Column("phone_sealed", sa.LargeBinary(), nullable=False),
     sa.Column("phone_index", sa.LargeBinary(16), nullable=False),
     sa.Column("phone_masked", sa.String(32), nullable=False),
@@ -50,8 +50,8 @@ message = sa.Table(
     ms_column("first_tried_at_ms", nullable=True),
     ms_column("changed_at_ms"),
     ms_column("held_until_ms", nullable=True),  # held back: when a summary is due, while none has counted it
-    link("summary_id", "message.id", nullable=True),  # the summary that counted it
-    link("again_id", "message.id", nullable=True),  # the message that a person had sent again
+    sa.Column("summary_id", sa.Uuid()),  # the summary that counted it
+    sa.Column("again_id", sa.Uuid()),  # the message that a person had sent again
     sa.Index("ix_message_written", "written_at_ms", "id"),
     sa.Index("ix_message_same", "phone_index", "kind", "cause", "written_at_ms"),
     partial_index("ix_message_held", "held_until_ms", where="held_until_ms IS NOT NULL"),

@@ -27,6 +27,10 @@ party = sa.Table(
     # Distributors that paid in: whether their held orders go on by themselves once the balance covers them.
     sa.Column("goes_on_after_top_up", sa.Boolean(), nullable=False, server_default="0"),
     word_column("payout_mode", PAYOUT_MODES, nullable=True),  # venues: when they are paid
+    # Whom short messages go to 联系人; sealed, see parties.contacts.
+    sa.Column("contact_name_sealed", sa.LargeBinary()),
+    sa.Column("contact_phone_sealed", sa.LargeBinary()),
+    sa.Column("contact_phone_masked", sa.String(32)),
     ms_column("created_at_ms"),
     partial_unique("uq_party_platform", "kind", where="kind = 'PLATFORM'"),
 )

@@ -1,4 +1,4 @@
-"""`sync-server party funding | accounts | account | confirm | withdraw | stop`: how parties pay and are paid."""
+"""`sync-server party contact | funding | accounts | account | confirm | withdraw | stop`: who is told, who pays how."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from uuid import UUID
 
 import click
 
+from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
 from sync_server.errors import NotAllowedError
-from sync_server.parties import accounts
+from sync_server.parties import accounts, contacts
 from sync_server.parties.accounts import SettlementAccount
 from sync_server.parties.parties import party_by_org_number, set_funding
 from sync_server.parties.tables import FUNDINGS, PROVIDERS
@@ -43,6 +44,24 @@ def funding(opener: Opener, /, number: str, funding: str, *, on_top_up: bool, re
         one = party_by_org_number(connection, number)
         set_funding(connection, one.id, funding, on_top_up, reason, person.actor, centre.now_ms())
     click.echo(json.dumps({"party": number, "funding": funding, "goes_on_after_top_up": on_top_up}))
+
+
+@party.command()
+@click.argument("number", metavar="ORGANISATION")
+@click.option("--name", required=True, help="the person")
+@click.option("--phone", required=True, help="where short messages reach them")
+@click.option("--reason", required=True, help="for the log of what operators did")
+@click.pass_obj
+def contact(opener: Opener, number: str, name: str, phone: str, reason: str) -> None:
+    """Set whom a party's short messages go to 联系人, in the place of the one before."""
+    centre = opener()
+    with centre.write() as connection:
+        one = party_by_org_number(connection, number)
+        try:
+            contacts.set_contact(connection, centre.secrets, one.id, name, phone, reason, COMMAND_LINE, centre.now_ms())
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+    click.echo(json.dumps({"party": number, "reached": True}))
 
 
 @party.command(name="accounts")

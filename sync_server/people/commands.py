@@ -1,4 +1,4 @@
-"""`sync-server user add | list`: the operators' accounts from the command line."""
+"""`sync-server user add | phone | list`: the operators' accounts from the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
 from sync_server.errors import EXIT_CHECK_FAILED, NotAllowedError, NotFoundError
-from sync_server.people import operators
+from sync_server.people import operators, reaching
 from sync_server.people.passwords import MAX_CHARACTERS
 from sync_server.people.permissions import SEEDED_ROLES
 
@@ -38,6 +38,26 @@ def add(opener: Opener, organisation: str, account: str, name: str, role_code: s
         sys.exit(EXIT_CHECK_FAILED)
     made = {} if password_stdin else {"password": password}
     click.echo(json.dumps({"organisation": organisation, "account": account, "role": role_code, **made}))
+
+
+@user.command()
+@click.option("--organisation", required=True, help="organisation number (机构号)")
+@click.option("--account", required=True, help="account (帐号)")
+@click.option("--forget", is_flag=True, help="keep no number of this person")
+@click.option("--phone", help="where short messages reach this person")
+@click.pass_obj
+def phone(opener: Opener, organisation: str, account: str, *, forget: bool, phone: str | None) -> None:
+    """Set where short messages reach an operator."""
+    if forget == (phone is not None):
+        raise click.UsageError("give either --phone or --forget")
+    centre = opener()
+    with centre.write() as connection:
+        operator_id = reaching.operator_by_account(connection, organisation, account)
+        try:
+            reaching.set_phone(connection, centre.secrets, operator_id, phone, COMMAND_LINE, centre.now_ms())
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+    click.echo(json.dumps({"organisation": organisation, "account": account, "reached": phone is not None}))
 
 
 @user.command(name="list")

@@ -38,6 +38,8 @@ operator = sa.Table(
     sa.Column("role_code", sa.String(32), sa.ForeignKey("role.code"), nullable=False),
     word_column("state", OPERATOR_STATES),
     sa.Column("password_hash", sa.String(200), nullable=False),  # argon2id in its own notation
+    sa.Column("phone_sealed", sa.LargeBinary()),  # where short messages reach this person; null: nowhere
+    sa.Column("phone_masked", sa.String(32)),
     ms_column("created_at_ms"),
     sa.UniqueConstraint("party_id", "account"),
 )

@@ -29,6 +29,49 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", "slot_ms", name=op.f("pk_job_slot")),
     )
     op.create_table(
+        "message",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("notice_id", sa.Uuid(), nullable=True),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("cause", sa.String(length=160), nullable=False),
+        sa.Column("phone_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("phone_index", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("phone_masked", sa.String(length=32), nullable=False),
+        sa.Column("variables_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.String(length=32), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=True),
+        sa.Column("sender", sa.String(length=16), nullable=True),
+        sa.Column("sender_ref", sa.String(length=64), nullable=True),
+        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("written_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("useless_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("first_tried_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("held_until_ms", sa.BigInteger(), nullable=True),
+        sa.Column("summary_id", sa.Uuid(), nullable=True),
+        sa.Column("again_id", sa.Uuid(), nullable=True),
+        sa.CheckConstraint(
+            "kind IN ('insufficient_balance', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'gate_offline', 'low_stock', 'account_changed', 'issued', 'refunded', 'sign_in_code', 'summary')",
+            name=op.f("ck_message_kind_word_0678a1"),
+        ),
+        sa.CheckConstraint(
+            "state IN ('WAITING', 'SENDING', 'SENT', 'DELIVERED', 'FAILED', 'SUPPRESSED')",
+            name=op.f("ck_message_state_word_503295"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_message")),
+    )
+    with op.batch_alter_table("message", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_message_held",
+            ["held_until_ms"],
+            unique=False,
+            sqlite_where=sa.text("held_until_ms IS NOT NULL"),
+            postgresql_where=sa.text("held_until_ms IS NOT NULL"),
+        )
+        batch_op.create_index("ix_message_same", ["phone_index", "kind", "cause", "written_at_ms"], unique=False)
+        batch_op.create_index("ix_message_written", ["written_at_ms", "id"], unique=False)
+
+    op.create_table(
         "message_setting",
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("enabled", sa.Boolean(), server_default="1", nullable=False),
@@ -90,53 +133,6 @@ def upgrade() -> None:
         sa.Column("pinned_at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key_hash", name=op.f("pk_tls_pin")),
     )
-    op.create_table(
-        "message",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("notice_id", sa.Uuid(), nullable=True),
-        sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("cause", sa.String(length=100), nullable=False),
-        sa.Column("phone_sealed", sa.LargeBinary(), nullable=False),
-        sa.Column("phone_index", sa.LargeBinary(length=16), nullable=False),
-        sa.Column("phone_masked", sa.String(length=32), nullable=False),
-        sa.Column("variables_sealed", sa.LargeBinary(), nullable=False),
-        sa.Column("state", sa.String(length=32), nullable=False),
-        sa.Column("reason", sa.String(length=200), nullable=True),
-        sa.Column("sender", sa.String(length=16), nullable=True),
-        sa.Column("sender_ref", sa.String(length=64), nullable=True),
-        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("written_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("useless_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("first_tried_at_ms", sa.BigInteger(), nullable=True),
-        sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("held_until_ms", sa.BigInteger(), nullable=True),
-        sa.Column("summary_id", sa.Uuid(), nullable=True),
-        sa.Column("again_id", sa.Uuid(), nullable=True),
-        sa.CheckConstraint(
-            "kind IN ('insufficient_balance', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'gate_offline', 'low_stock', 'account_changed', 'issued', 'refunded', 'sign_in_code', 'summary')",
-            name=op.f("ck_message_kind_word_0678a1"),
-        ),
-        sa.CheckConstraint(
-            "state IN ('WAITING', 'SENDING', 'SENT', 'DELIVERED', 'FAILED', 'SUPPRESSED')",
-            name=op.f("ck_message_state_word_503295"),
-        ),
-        sa.ForeignKeyConstraint(["again_id"], ["message.id"], name=op.f("fk_message_again_id")),
-        sa.ForeignKeyConstraint(["notice_id"], ["notice.id"], name=op.f("fk_message_notice_id")),
-        sa.ForeignKeyConstraint(["summary_id"], ["message.id"], name=op.f("fk_message_summary_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_message")),
-    )
-    with op.batch_alter_table("message", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_message_held",
-            ["held_until_ms"],
-            unique=False,
-            sqlite_where=sa.text("held_until_ms IS NOT NULL"),
-            postgresql_where=sa.text("held_until_ms IS NOT NULL"),
-        )
-        batch_op.create_index(batch_op.f("ix_message_notice_id"), ["notice_id"], unique=False)
-        batch_op.create_index("ix_message_same", ["phone_index", "kind", "cause", "written_at_ms"], unique=False)
-        batch_op.create_index("ix_message_written", ["written_at_ms", "id"], unique=False)
-
     op.create_table(
         "product_rule",
         sa.Column("product_id", sa.Uuid(), nullable=False),
@@ -605,6 +601,8 @@ def upgrade() -> None:
         batch_op.create_check_constraint(batch_op.f("ck_list_version_one"), "id = 1")
 
     with op.batch_alter_table("operator", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("phone_sealed", sa.LargeBinary(), nullable=True))
+        batch_op.add_column(sa.Column("phone_masked", sa.String(length=32), nullable=True))
         batch_op.create_check_constraint(batch_op.f("ck_operator_state_word_cb691e"), "state IN ('ACTIVE', 'DISABLED')")
 
     with op.batch_alter_table("order", schema=None) as batch_op:
@@ -674,6 +672,9 @@ def upgrade() -> None:
 
     with op.batch_alter_table("party", schema=None) as batch_op:
         batch_op.add_column(sa.Column("goes_on_after_top_up", sa.Boolean(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("contact_name_sealed", sa.LargeBinary(), nullable=True))
+        batch_op.add_column(sa.Column("contact_phone_sealed", sa.LargeBinary(), nullable=True))
+        batch_op.add_column(sa.Column("contact_phone_masked", sa.String(length=32), nullable=True))
         batch_op.create_check_constraint(
             batch_op.f("ck_party_funding_word_ba1fff"), "funding IN ('DIRECT_DEBIT', 'PREPAID')"
         )
