@@ -18,7 +18,8 @@ from sync_server.ledger.tables import ledger_account, ledger_txn, posting
 from sync_server.parties.tables import party, venue
 from sync_server.payments.tables import external_transfer
 from sync_server.redemptions.tables import redemption
-from sync_server.settlement.tables import payout, payout_line
+from sync_server.settlement.lines import all_lines
+from sync_server.settlement.tables import payout
 
 ROWS_AT_ONCE = 1_000
 
@@ -60,29 +61,31 @@ def ledger_query() -> sa.Select[Any]:
 
 
 def statements_query() -> sa.Select[Any]:
-    """Every payout line: redemption, price, fee, net, payout, provider reference."""
+    """Every line of every payout: what it is for, price, fee, net, payout, provider reference."""
+    line = all_lines()
     return (
         sa.select(
             venue.c.number.label("venue"),
             party.c.name_zh.label("venue_name"),
             payout.c.number.label("payout"),
             payout.c.state,
-            payout_line.c.redemption_id,
-            payout_line.c.item_id,
-            payout_line.c.gross_fen,
-            payout_line.c.fee_fen,
-            payout_line.c.net_fen,
+            line.c.kind,
+            line.c.redemption_id,
+            line.c.item_id,
+            line.c.gross_fen,
+            line.c.fee_fen,
+            line.c.net_fen,
             external_transfer.c.provider_ref,
             payout.c.created_at_ms,
             payout.c.paid_at_ms,
         )
         .select_from(
-            payout_line.join(payout, payout.c.id == payout_line.c.payout_id)
+            line.join(payout, payout.c.id == line.c.payout_id)
             .join(venue, venue.c.id == payout.c.venue_id)
             .join(party, party.c.id == venue.c.id)
             .outerjoin(external_transfer, external_transfer.c.id == payout.c.transfer_id)
         )
-        .order_by(payout.c.created_at_ms, payout.c.id, payout_line.c.redemption_id)
+        .order_by(payout.c.created_at_ms, payout.c.id, line.c.redemption_id, line.c.item_id)
     )
 
 

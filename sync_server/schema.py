@@ -59,6 +59,7 @@ FILLED = (
     SELECT p.id, p.version, i.venue_id, i.venue_price_fen FROM product p JOIN product_item i ON i.product_id = p.id
     WHERE NOT EXISTS (SELECT 1 FROM product_version_price v WHERE v.product_id = p.id)
     """,
+    "UPDATE payout SET sealed_at_ms = created_at_ms WHERE sealed_at_ms IS NULL",
 )
 """What new columns hold of rows that an earlier release left; it changes nothing in a database of this one."""
 REWORDED = ("UPDATE party SET provider = 'ALIPAY' WHERE provider = 'SANDBOX'",)

@@ -1,6 +1,7 @@
 """Work that failed although it should not have: put aside with its reason, so that it holds up nothing behind it.
 
-A worker step takes a batch in one go; where that fails it takes each row alone, and what still fails waits for a while.
+A worker step takes a batch in one go; where that fails it takes each half, down to the row that fails: that one waits
+for a while.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def act_on(
     act: Act,
     now_ms: int,
 ) -> int:
-    """Do `act` on all rows or, where that fails, on each alone, in the caller's transaction; how many were done."""
+    """Do `act` on all rows or, where that fails, on each half, in the caller's transaction; how many were done."""
     if not rows:
         return 0
     try:
@@ -59,7 +60,8 @@ def act_on(
         if len(rows) == 1:
             _put_aside(connection, step, subject(rows[0]), error, now_ms)
             return 0
-        return sum(act_on(connection, step, [row], subject, act, now_ms) for row in rows)
+        halves = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+        return sum(act_on(connection, step, half, subject, act, now_ms) for half in halves)
     subjects = [subject(row) for row in rows]
     connection.execute(setback.delete().where(setback.c.step == step, setback.c.subject.in_(subjects)))
     return len(rows)

@@ -12,7 +12,7 @@ from sync_server.admin import filters
 from sync_server.admin.access import page
 from sync_server.admin.paging import Page, keyset_page, whole_sum
 from sync_server.admin.shown import centre
-from sync_server.admin.words import PAYOUT_TABS
+from sync_server.admin.words import PAYOUT_LINES, PAYOUT_TABS
 from sync_server.ledger.book import PENDING_SUFFIX
 from sync_server.ledger.tables import ledger_txn
 from sync_server.orders.tables import order, order_item, ticket
@@ -20,7 +20,8 @@ from sync_server.parties.tables import party
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.people.permissions import Permission
 from sync_server.redemptions.tables import redemption
-from sync_server.settlement.tables import payout, payout_line
+from sync_server.settlement.lines import all_lines
+from sync_server.settlement.tables import ADJUSTMENT_KINDS, payout, payout_adjustment, payout_line
 
 HERE = "admin.payouts"
 MAX_LINES = 500
@@ -29,7 +30,10 @@ MAX_LINES = 500
 UNCLEAR = external_transfer.c.state == "UNKNOWN"
 TABS: dict[str, sa.ColumnElement[bool]] = {
     "todo": sa.or_(payout.c.state == "FAILED", sa.and_(payout.c.state == "SEALED", UNCLEAR)),
-    "running": sa.and_(payout.c.state == "SEALED", sa.or_(external_transfer.c.state.is_(None), ~UNCLEAR)),
+    "running": sa.or_(
+        payout.c.state == "OPEN",
+        sa.and_(payout.c.state == "SEALED", sa.or_(external_transfer.c.state.is_(None), ~UNCLEAR)),
+    ),
     "paid": payout.c.state == "PAID",
     "all": sa.true(),
 }
@@ -37,26 +41,27 @@ COUNTED_TABS = ("todo", "running")  # short lists; the others grow without end
 
 
 def _select() -> sa.Select[Any]:
-    lines = (
-        sa.select(sa.func.count())
-        .select_from(payout_line)
-        .where(payout_line.c.payout_id == payout.c.id)
-        .scalar_subquery()
-    )
+    replacement = payout.alias("replacement")
+    counts = [
+        sa.select(sa.func.count()).select_from(table).where(table.c.payout_id == payout.c.id).scalar_subquery()
+        for table in (payout_line, payout_adjustment)
+    ]
     return (
         sa.select(
             payout,
             party.c.name_zh,
             party.c.name_en,
-            lines.label("lines"),
+            (counts[0] + counts[1]).label("lines"),
+            replacement.c.number.label("replacement"),
             external_transfer.c.state.label("transfer_state"),
-            external_transfer.c.reason,
+            external_transfer.c.reason.label("transfer_reason"),
             external_transfer.c.attempts,
             external_transfer.c.provider_ref,
             external_transfer.c.account_ref,
         )
         .join(party, party.c.id == payout.c.venue_id)
         .outerjoin(external_transfer, external_transfer.c.id == payout.c.transfer_id)
+        .outerjoin(replacement, replacement.c.id == payout.c.replaced_by)
     )
 
 
@@ -65,7 +70,15 @@ def _listed(connection: Connection) -> dict[str, Any]:
     counts = {tab: _count(connection, tab) for tab in COUNTED_TABS}
     tab = filters.one_of(arguments.get("tab"), TABS) or ("todo" if counts["todo"].payouts else "all")
     found: Page = keyset_page(connection, _select().where(TABS[tab]), (payout.c.created_at_ms, payout.c.id), arguments)
-    return {"here": HERE, "page": found, "tab": tab, "tabs": PAYOUT_TABS, "counts": counts, "arguments": {"tab": tab}}
+    return {
+        "here": HERE,
+        "page": found,
+        "tab": tab,
+        "tabs": PAYOUT_TABS,
+        "kinds": PAYOUT_LINES,
+        "counts": counts,
+        "arguments": {"tab": tab},
+    }
 
 
 def _count(connection: Connection, tab: str) -> sa.Row[int, int]:
@@ -97,7 +110,7 @@ def payout_detail(number: str) -> str:
         ).all()
         lines = _lines(connection, row)
         key = f"payout:{row.id.hex}"
-        keys = [key, key + PENDING_SUFFIX, *(f"redeem:{line.item_id.hex}" for line in lines)]
+        keys = [key, key + PENDING_SUFFIX, f"netting:{row.id.hex}", *map(_key, lines)]
         txns = connection.execute(
             sa.select(ledger_txn.c.txn_key, ledger_txn.c.effective_at_ms)
             .where(ledger_txn.c.txn_key.in_(keys))
@@ -107,23 +120,31 @@ def payout_detail(number: str) -> str:
 
 
 def _lines(connection: Connection, row: sa.Row[Any]) -> list[sa.Row[Any]]:
-    """One line per redemption that is paid with this payout."""
+    """One line per redemption that is paid with this payout, and whatever else it pays or keeps."""
+    line = all_lines()
     query = (
         sa.select(
-            payout_line.c.item_id,
-            payout_line.c.gross_fen,
-            payout_line.c.fee_fen,
-            payout_line.c.net_fen,
+            line,
             redemption.c.occurred_at_ms,
             ticket.c.number.label("ticket_number"),
             order.c.number.label("order_number"),
         )
-        .join(redemption, redemption.c.id == payout_line.c.redemption_id)
-        .join(order_item, order_item.c.id == payout_line.c.item_id)
-        .join(ticket, ticket.c.id == order_item.c.ticket_id)
-        .join(order, order.c.id == ticket.c.order_id)
-        .where(payout_line.c.payout_id == row.id)
-        .order_by(redemption.c.occurred_at_ms)
+        .select_from(line)
+        .outerjoin(redemption, redemption.c.id == line.c.redemption_id)
+        .outerjoin(order_item, order_item.c.id == line.c.item_id)
+        .outerjoin(ticket, ticket.c.id == sa.func.coalesce(order_item.c.ticket_id, redemption.c.ticket_id))
+        .outerjoin(order, order.c.id == ticket.c.order_id)
+        .where(line.c.payout_id == row.id)
+        .order_by(line.c.kind.in_(ADJUSTMENT_KINDS), redemption.c.occurred_at_ms)
         .limit(MAX_LINES)
     )
     return list(connection.execute(query))
+
+
+def _key(line: sa.Row[Any]) -> str:
+    """The ledger key of a line's own transaction (money.md §3); claw-backs are netted per payout."""
+    if line.kind == "REDEEM":
+        return f"redeem:{line.item_id.hex}"
+    if line.redemption_id is None:
+        return ""
+    return f"{'visit' if line.kind == 'VISIT' else 'honour'}:{line.redemption_id.hex()}"

@@ -70,9 +70,11 @@ CHIPS: dict[str, dict[str, Chip]] = {
         "FORFEIT": Chip(_("逾期不退"), "idle", "coins"),
     },
     "payout": {  # money.md §2.4
+        "OPEN": Chip(_("收集中"), "idle", "clock"),
         "SEALED": Chip(_("已封账"), "info", "lock"),
         "PAID": Chip(_("已打款"), "ok", "checkc"),
         "FAILED": Chip(_("打款失败"), "no", "xc"),
+        "REPLACED": Chip(_("已改付"), "idle", "xc"),
     },
     "transfer": {  # money.md §2.2
         "CREATED": Chip(_("待执行"), "idle", "clock"),
@@ -164,6 +166,14 @@ ORDER_EVENT_WORDS = {
 }
 
 PAYOUT_TABS = {"todo": _("要处理"), "running": _("进行中"), "paid": _("已打款"), "all": _("全部")}
+
+# What a line of a payout is for, where it is not a ticket's own visit.
+PAYOUT_LINES = {
+    "HONOUR": _("认可付款"),
+    "VISIT": _("年票入园"),
+    "POOL": _("年票分成"),
+    "CLAWBACK": _("游玩后退款，抵扣"),
+}
 
 # Why somebody looks at a holder's full data: what the log keeps -> the reason, and what it asks of the note.
 REVEAL_REASONS = {

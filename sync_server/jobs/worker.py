@@ -38,6 +38,7 @@ from sync_server.settlement.finishing import close_refunded
 from sync_server.settlement.pass_refunds import follow_pass_refunds, refund_failed_issues
 from sync_server.settlement.payouts import follow_transfers
 from sync_server.settlement.refunding import confirm_refunds
+from sync_server.settlement.sealing import seal_payouts
 
 IDLE_S = 0.5  # pause after a turn that found nothing; also how long a stop may take
 LISTS_IDLE_S = 0.25
@@ -65,6 +66,7 @@ STEPS: tuple[Step, ...] = (
     forget_ended_photos,
     prepare_photos,
     count_uses,
+    seal_payouts,
     clear_redemptions,
     confirm_refunds,
     expire_items,

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from sync_server import setbacks
 from sync_server.catalog import stock
 from sync_server.centre import Centre
-from sync_server.db import exclusive
+from sync_server.db import MAX_BIND_VALUES, batches, exclusive
 from sync_server.errors import NotAllowedError
 from sync_server.orders import history
 from sync_server.orders.states import AWAITING_ISSUE, UNPAID, next_state
@@ -119,6 +119,21 @@ def hold(connection: Connection, row: sa.Row[Any], reason: str | None, now_ms: i
     until_ms: int = row.hold_deadline_ms or now_ms + HOLD_MS
     advance(connection, row, "held", now_ms, actor, reason=reason, hold="INSUFFICIENT", hold_deadline_ms=until_ms)
     return until_ms
+
+
+def advance_all(
+    connection: Connection, rows: Sequence[sa.Row[Any]], event: str, now_ms: int, actor: str, **changes: object
+) -> None:
+    """The same event to many orders of one kind and state, whose rows are locked."""
+    if not rows:
+        return
+    state = next_state(rows[0].kind, rows[0].state, event)
+    if state is None:
+        raise NotAllowedError(f"order {rows[0].number} is {rows[0].state}: it cannot be {event}")
+    ids = [row.id for row in rows]
+    for part in batches(ids, MAX_BIND_VALUES):
+        connection.execute(order.update().where(order.c.id.in_(part)).values(state=state, **changes))
+    history.add_to_all(connection, ids, event, state, now_ms, actor)
 
 
 def stock_counts(connection: Connection, order_id: UUID) -> dict[UUID, int]:

@@ -38,6 +38,8 @@ class Permission(StrEnum):
     ACCOUNTS_CHANGE = "accounts.change"  # of two persons: where a party's money goes
     FUNDING_SET = "funding.set"  # how a distributor pays for its orders
     APPLICATIONS_DECIDE = "applications.decide"  # run or refuse what distributors apply for after a top-up
+    PAYOUTS_MANAGE = "payouts.manage"  # how and what for venues are paid; pay again what was given up
+    VISITS_REFUND = "visits.refund"  # of two persons: give a buyer's money back after the visit, at the venue's cost
     ENTRIES_HONOUR = "entries.honour"  # pay a venue for an entry that another one or a refund came before
     ORDERS_REFUND = "orders.refund"  # give a ticket's or an annual pass's money back, with a reason
     LEDGER_VIEW = "ledger.view"
@@ -110,6 +112,8 @@ SEEDED_ROLES = (
                 Permission.ACCOUNTS_CHANGE,
                 Permission.FUNDING_SET,
                 Permission.APPLICATIONS_DECIDE,
+                Permission.PAYOUTS_MANAGE,
+                Permission.VISITS_REFUND,
                 Permission.ENTRIES_HONOUR,
                 Permission.ORDERS_REFUND,
                 Permission.JOURNALS_RETIRE,
@@ -145,6 +149,8 @@ ADDED_AFTER_0_2_0 = frozenset(
         Permission.ACCOUNTS_CHANGE,
         Permission.FUNDING_SET,
         Permission.APPLICATIONS_DECIDE,
+        Permission.PAYOUTS_MANAGE,
+        Permission.VISITS_REFUND,
         Permission.ENTRIES_HONOUR,
         Permission.ORDERS_REFUND,
     }

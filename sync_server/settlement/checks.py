@@ -24,48 +24,101 @@ CHECKS = (
     ),
     Invariant(
         "I4",
-        "a payout line belongs to a redemption that counted and to the item that it ended, or to one that is honoured",
+        "a payout line belongs to a redemption that counted and to the item that it ended, to one that is honoured, or "
+        "to a visit with a pass",
         """
-        SELECT 'payout_line of order_item ' || CAST(l.item_id AS VARCHAR(36)) FROM payout_line l
+        SELECT 'payout_line ' || l.kind || ' of order_item ' || COALESCE(CAST(l.item_id AS VARCHAR(36)), '-')
+        FROM payout_line l
         JOIN redemption r ON r.id = l.redemption_id
         LEFT JOIN item_claim c ON c.item_id = l.item_id AND c.kind = 'REDEEM'
         LEFT JOIN redemption_decision d ON d.redemption_id = l.redemption_id AND d.word = 'HONOURED'
-        WHERE r.item_id <> l.item_id
-           OR (l.kind = 'REDEEM' AND (c.item_id IS NULL OR r.outcome <> 'CLAIMED'))
+        WHERE COALESCE(r.item_id, l.item_id) <> l.item_id
+           OR (l.kind = 'REDEEM' AND (c.item_id IS NULL OR r.item_id IS NULL OR r.outcome <> 'CLAIMED'))
            OR (l.kind = 'HONOUR' AND (d.redemption_id IS NULL OR r.outcome = 'CLAIMED'))
+           OR (l.kind = 'VISIT' AND (r.item_id IS NOT NULL OR r.outcome <> 'PASS_VISIT'))
         """,
     ),
     Invariant(
         "I4",
-        "a redemption is marked as cleared exactly when it has a payout line",
+        "a redemption is marked as cleared exactly when it has a payout line; a visit with a pass may be cleared for "
+        "nothing",
         """
-        SELECT 'redemption of order_item ' || CAST(r.item_id AS VARCHAR(36)) FROM redemption r
+        SELECT 'redemption of order_item ' || COALESCE(CAST(r.item_id AS VARCHAR(36)), '-') FROM redemption r
         LEFT JOIN payout_line l ON l.redemption_id = r.id
-        WHERE (r.cleared_at_ms IS NULL) <> (l.redemption_id IS NULL)
+        WHERE (r.cleared_at_ms IS NULL AND l.redemption_id IS NOT NULL)
+           OR (r.cleared_at_ms IS NOT NULL AND l.redemption_id IS NULL AND r.outcome <> 'PASS_VISIT')
         """,
     ),
     Invariant(
         "I5",
-        "a payout is the sum of its lines, and its transfer moves exactly that to its venue",
+        "a payout is the sum of its lines, and once it is sealed its transfer moves exactly that to its venue",
         """
         SELECT 'payout ' || p.number FROM payout p
-        LEFT JOIN (SELECT payout_id, SUM(net_fen) AS net_fen FROM payout_line GROUP BY payout_id) l
-               ON l.payout_id = p.id
+        LEFT JOIN (SELECT payout_id, SUM(net_fen) AS net_fen FROM (
+                       SELECT payout_id, net_fen FROM payout_line
+                       UNION ALL SELECT payout_id, net_fen FROM payout_adjustment) every
+                   GROUP BY payout_id) l ON l.payout_id = p.id
         LEFT JOIN external_transfer t ON t.id = p.transfer_id
-        WHERE COALESCE(l.net_fen, -1) <> p.total_fen
-           OR (p.total_fen > 0 AND (t.id IS NULL OR t.amount_fen <> p.total_fen OR t.party_id <> p.venue_id
-                                    OR t.subject_id <> p.id OR t.kind <> 'PAYOUT'))
+        WHERE (l.payout_id IS NULL) <> (p.state = 'REPLACED')
+           OR (p.state <> 'REPLACED' AND l.net_fen <> p.total_fen)
+           OR (p.state = 'REPLACED' AND t.state <> 'VOID')
+           OR (p.state = 'OPEN' AND p.transfer_id IS NOT NULL)
+           OR (p.state <> 'OPEN' AND p.total_fen > 0
+               AND (t.id IS NULL OR t.amount_fen <> p.total_fen OR t.party_id <> p.venue_id
+                    OR t.subject_id <> p.id OR t.kind <> 'PAYOUT'))
            OR (p.state = 'PAID' AND p.total_fen > 0 AND t.state <> 'SUCCEEDED')
         """,
     ),
     Invariant(
         "I5",
-        "what a venue was paid is what its payable was debited: the sum of its transfers that succeeded",
+        "a payout that was replaced is paid by one other to the same venue, of the same sum",
+        """
+        SELECT 'payout ' || p.number FROM payout p JOIN payout n ON n.id = p.replaced_by
+        WHERE n.venue_id <> p.venue_id OR n.total_fen <> p.total_fen OR n.id = p.id
+        """,
+    ),
+    Invariant(
+        "I5",
+        "what a venue was paid is what its payable was debited: its transfers that succeeded, and what was clawed back",
         """
         SELECT 'ledger_account ' || a.name, a.debits_posted_fen, COALESCE(t.paid_fen, 0) FROM ledger_account a
-        LEFT JOIN (SELECT party_id, SUM(amount_fen) AS paid_fen FROM external_transfer
-                   WHERE kind = 'PAYOUT' AND state = 'SUCCEEDED' GROUP BY party_id) t ON t.party_id = a.owner_id
+        LEFT JOIN (SELECT party_id, SUM(fen) AS paid_fen FROM (
+                       SELECT party_id, amount_fen AS fen FROM external_transfer
+                       WHERE kind = 'PAYOUT' AND state = 'SUCCEEDED'
+                       UNION ALL SELECT venue_id, netted_fen FROM clawback) every
+                   GROUP BY party_id) t ON t.party_id = a.owner_id
         WHERE a.code = '2210' AND a.debits_posted_fen <> COALESCE(t.paid_fen, 0)
+        """,
+    ),
+    Invariant(
+        "I5",
+        "what a claw-back kept is in payouts of its venue, and its refund moves the share of an item that was paid",
+        """
+        SELECT 'clawback of order_item ' || CAST(c.item_id AS VARCHAR(36)) FROM clawback c
+        JOIN order_item i ON i.id = c.item_id
+        LEFT JOIN payout_line l ON l.item_id = c.item_id AND l.kind = 'REDEEM'
+        JOIN ticket t ON t.id = i.ticket_id JOIN "order" o ON o.id = t.order_id
+        LEFT JOIN external_transfer x ON x.subject_id = c.id AND x.kind = 'REFUND'
+        LEFT JOIN ledger_txn b
+               ON b.txn_key = 'clawback\\:' || REPLACE(CAST(i.id AS VARCHAR(36)), '-', '') || '\\:refund'
+        LEFT JOIN (SELECT item_id, -SUM(net_fen) AS fen FROM payout_adjustment
+                   WHERE kind = 'CLAWBACK' GROUP BY item_id) k ON k.item_id = c.item_id
+        WHERE COALESCE(k.fen, 0) <> c.netted_fen
+           OR EXISTS (SELECT 1 FROM payout_adjustment j JOIN payout p ON p.id = j.payout_id
+                      WHERE j.item_id = c.item_id AND p.venue_id <> c.venue_id)
+           OR l.net_fen IS NULL OR l.net_fen <> c.owed_fen
+           OR (COALESCE(o.funding, '') <> 'PREPAID' AND COALESCE(x.amount_fen, 0) <> i.share_fen)
+           OR (o.funding = 'PREPAID' AND b.id IS NULL)
+        """,
+    ),
+    Invariant(
+        "I10",
+        "a venue owes what was clawed back and not kept yet",
+        """
+        SELECT 'ledger_account ' || a.name FROM ledger_account a
+        LEFT JOIN (SELECT venue_id, SUM(owed_fen - netted_fen) AS fen FROM clawback GROUP BY venue_id) c
+               ON c.venue_id = a.owner_id
+        WHERE a.code = '1220' AND a.debits_posted_fen - a.credits_posted_fen <> COALESCE(c.fen, 0)
         """,
     ),
     Invariant(

@@ -1,9 +1,10 @@
-"""`sync-server refund ticket | pass`: an operator gives money back, with a reason."""
+"""`sync-server refund …`: operators give money back, with a reason."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import UUID
 
 import click
 
@@ -13,7 +14,8 @@ from sync_server.errors import NotAllowedError
 from sync_server.people.asking import by_operator, person_of
 from sync_server.people.identifying import Person
 from sync_server.people.permissions import Permission
-from sync_server.settlement import pass_refunds, refunding
+from sync_server.settlement import clawing_back, pass_refunds, refunding
+from sync_server.settlement.payout_commands import payout
 
 
 @click.group()
@@ -54,6 +56,34 @@ def pass_(opener: Opener, /, number: str, reason: str, amount_fen: int | None, *
     click.echo(json.dumps({"order": number, "state": "REFUNDING", **done._asdict()}))
 
 
+@refund.command()
+@click.argument("number", metavar="TICKET")
+@click.argument("venue", type=int)
+@click.option("--reason", required=True, help="what the other person and the log of operators are told")
+@by_operator
+@click.pass_obj
+def visit(opener: Opener, /, number: str, venue: int, reason: str, **who: Any) -> None:
+    """Ask that the visit with TICKET to VENUE, which was paid, is refunded at the venue's cost. Another confirms."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        request_id = clawing_back.ask(connection, person, number, venue, reason, centre.now_ms())
+    click.echo(json.dumps({"request": str(request_id), "state": "requested", "ticket": number, "venue": venue}))
+
+
+@refund.command(name="confirm-visit")
+@click.argument("request_id", metavar="REQUEST", type=click.UUID)
+@by_operator
+@click.pass_obj
+def confirm_visit(opener: Opener, /, request_id: UUID, **who: Any) -> None:
+    """Confirm what another person asked for: the buyer's money goes back, the venue's next payouts are less."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        item_id = clawing_back.confirm(connection, person, request_id, centre.now_ms())
+    click.echo(json.dumps({"request": str(request_id), "state": "confirmed", "item": item_id.hex}))
+
+
 def _allowed(centre: Centre, who: dict[str, Any]) -> Person:
     person = person_of(centre, who)
     if not person.may(Permission.ORDERS_REFUND):
@@ -61,4 +91,4 @@ def _allowed(centre: Centre, who: dict[str, Any]) -> Person:
     return person
 
 
-COMMANDS = (refund,)
+COMMANDS = (refund, payout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +11,11 @@ from sqlalchemy.engine import Connection
 
 from sync_server import setbacks
 from sync_server.centre import Centre
-from sync_server.db import exclusive
+from sync_server.db import MAX_BIND_VALUES, batches, exclusive
 from sync_server.ledger.accounts import Account
-from sync_server.ledger.balances import balance
 from sync_server.ledger.book import Txn, legs
-from sync_server.orders.progress import ACTOR, advance
+from sync_server.ledger.tables import ledger_account
+from sync_server.orders.progress import ACTOR, advance, advance_all
 from sync_server.orders.tables import item_claim, order, order_item, ticket
 from sync_server.payments.tables import external_transfer
 
@@ -27,39 +27,48 @@ _ITEMS = order_item.join(ticket, ticket.c.id == order_item.c.ticket_id).outerjoi
 )
 
 
-def ended_orders(connection: Connection, item_ids: Iterable[UUID]) -> Sequence[sa.Row[Any]]:
+def ended_orders(connection: Connection, item_ids: Sequence[UUID]) -> Sequence[sa.Row[Any]]:
     """The issued orders of these items in which nothing is left that did not end; locked.
 
-    Each says how many of its items were `visited` and how many `forfeited`.
+    Each says how many of its items were `visited` and how many `forfeited`, and what is left of its margin `left_fen`.
     """
+    found: list[sa.Row[Any]] = []
     concerned = sa.select(ticket.c.order_id).join(order_item, order_item.c.ticket_id == ticket.c.id)
-    mine = order.c.id.in_(concerned.where(order_item.c.id.in_(list(item_ids))))
     open_item = sa.select(order_item.c.id).select_from(_ITEMS)
     open_item = open_item.where(ticket.c.order_id == order.c.id, item_claim.c.item_id.is_(None))
-    counted = sa.select(order, _count("REDEEM").label("visited"), _count("FORFEIT").label("forfeited"))
-    query = counted.where(mine, order.c.state == "ISSUED", ~open_item.exists())
-    return connection.execute(query.order_by(order.c.id).with_for_update(of=order)).all()
+    left = sa.select(ledger_account.c.credits_posted_fen - ledger_account.c.debits_posted_fen)
+    left = left.where(ledger_account.c.code == "2120", ledger_account.c.owner_id == order.c.id)
+    counted = sa.select(
+        order,
+        _count("REDEEM").label("visited"),
+        _count("FORFEIT").label("forfeited"),
+        sa.func.coalesce(left.scalar_subquery(), 0).label("left_fen"),
+    )
+    for part in batches(item_ids, MAX_BIND_VALUES):
+        mine = order.c.id.in_(concerned.where(order_item.c.id.in_(part)))
+        query = counted.where(mine, order.c.state == "ISSUED", ~open_item.exists())
+        found += connection.execute(query.order_by(order.c.id).with_for_update(of=order)).all()
+    return found
 
 
-def margin(connection: Connection, row: sa.Row[Any], now_ms: int, actor: str, taken_fen: int = 0) -> Txn | None:
-    """P10 of an order: what is left of its deferred margin, beside what the same act takes of it; None: nothing."""
-    deferred = Account("2120", row.id)
-    rest_fen = -balance(connection, deferred).posted_fen - taken_fen
+def margin(row: sa.Row[Any], now_ms: int, actor: str, taken_fen: int = 0) -> Txn | None:
+    """P10 of an ended order: what is left of its margin, beside what the same act takes of it; None: nothing."""
+    rest_fen = row.left_fen - taken_fen
     if rest_fen <= 0:  # below: the book refuses what takes more than there is
         return None
-    return Txn(f"margin:{row.id.hex}", legs((deferred, rest_fen), (Account("4030"), -rest_fen)), now_ms, actor)
+    sides = legs((Account("2120", row.id), rest_fen), (Account("4030"), -rest_fen))
+    return Txn(f"margin:{row.id.hex}", sides, now_ms, actor)
 
 
-def finish(connection: Connection, ended: Iterable[sa.Row[Any]], now_ms: int, actor: str) -> None:
+def finish(connection: Connection, ended: Sequence[sa.Row[Any]], now_ms: int, actor: str) -> None:
     """Complete orders that ended. Where everything goes back to the buyer, an order waits until all of it has."""
-    for row in ended:
-        changes = {"first_end": None}
-        if row.visited:
-            advance(connection, row, "finished", now_ms, actor, **changes)
-        elif row.forfeited:
-            advance(connection, row, "forfeited", now_ms, actor, breakage=True, **changes)
-        else:
-            connection.execute(order.update().where(order.c.id == row.id).values(changes))
+    visited = [row for row in ended if row.visited]
+    forfeited = [row for row in ended if not row.visited and row.forfeited]
+    advance_all(connection, visited, "finished", now_ms, actor, first_end=None)
+    advance_all(connection, forfeited, "forfeited", now_ms, actor, first_end=None, breakage=True)
+    given_back = [row.id for row in ended if not row.visited and not row.forfeited]
+    if given_back:
+        connection.execute(order.update().where(order.c.id.in_(given_back)).values(first_end=None))
 
 
 def close_refunded(centre: Centre) -> int:

@@ -64,9 +64,9 @@ def end_items(
     margins = Counter[UUID]()
     for row in mine:
         margins[row.id] += row.share_fen - row.venue_price_fen
-    ended = ended_orders(connection, won)
+    ended = ended_orders(connection, sorted(won))
     booked = [_kept(row, now_ms, actor) if forfeit else _owed_back(row, now_ms, actor) for row in mine]
-    earned = [margin(connection, row, now_ms, actor, taken_fen=margins[row.id]) for row in ended]
+    earned = [margin(row, now_ms, actor, taken_fen=margins[row.id]) for row in ended]
     back = [] if forfeit else mine
     wanted = [_refund(row) for row in back if row.funding != "PREPAID"]
     credited = [_credited(row, now_ms, actor) for row in back if row.funding == "PREPAID"]

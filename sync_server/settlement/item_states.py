@@ -1,7 +1,8 @@
 """The machine of an order item at its venue 景区状态: usage × money (money.md §2.3), and the words it is shown with.
 
-A state is "<usage> <money>", with "hold" behind while a refund is asked for. None is stored: `settlement.item_status`
-derives it from the claim, the hold, the payout and the refund. The events are what happens to those.
+A state is "<usage> <money>", with "hold" behind while a refund is asked for, or "clawback" once a visit that was paid
+is refunded. None is stored: `settlement.item_status` derives it from the claim, the hold, the payout, the refund and
+the claw-back. The events are what happens to those.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ MONEY_WORDS = {
     "REFUNDED": "已退款",
     "FORFEIT": "逾期不退",
 }
-HOLD_WORD = "退款待处理"
+MARK_WORDS = {"hold": "退款待处理", "clawback": "游玩后退款"}
 
 OPEN = ("INACTIVE HELD", "READY HELD")
 ASKED = ("INACTIVE HELD hold", "READY HELD hold")
@@ -39,14 +40,15 @@ STATES = (
     *OPEN,
     *ASKED,
     *(f"USED {money}" for money in PAYOUT),
+    "USED SETTLED clawback",
     *(f"EXPIRED {money}" for money in (*REFUND, "FORFEIT")),
     *(f"CANCELLED {money}" for money in REFUND),
 )
 
 
 def _words(state: str) -> str:
-    usage, money, *hold = state.split()
-    return "，".join([USAGE_WORDS[usage], HOLD_WORD if hold else MONEY_WORDS[money]])
+    usage, money, *marks = state.split()
+    return "，".join([USAGE_WORDS[usage], MARK_WORDS[marks[0]] if marks else MONEY_WORDS[money]])
 
 
 def _refund_rows(usage: str) -> Iterable[Row]:
@@ -102,6 +104,22 @@ ITEM = Machine(
             effects="alarm",
         ),
         Row(("USED SETTLING", "USED SETTLE_FAILED"), "payout_ok", "USED SETTLED", "the payout SUCCEEDED", "P6"),
+        Row(
+            ("USED SETTLE_FAILED",),
+            "payout_again",
+            "USED DUE",
+            "two persons gave the payout up; a person pays it again",
+            "P6 void, P6 pending",
+            "its line moves to a new payout",
+        ),
+        Row(
+            ("USED SETTLED",),
+            "clawed_back",
+            "USED SETTLED clawback",
+            "two persons, with a reason",
+            "P16",
+            "the buyer's share goes back; the venue's next payouts are less by what it had got",
+        ),
         *_refund_rows("EXPIRED"),
         *_refund_rows("CANCELLED"),
     ),
@@ -142,8 +160,8 @@ def refund_status(states: Iterable[str]) -> str | None:
     """退款状态 of an order from its items' states (money.md §2.4), the first that fits; None: nothing is refunded."""
     held, moneys = False, []
     for state in states:
-        _usage, money, *hold = state.split()
-        held |= bool(hold)
+        _usage, money, *marks = state.split()
+        held |= "hold" in marks
         moneys.append(money)
     refunded = moneys.count("REFUNDED")
     if held or {"REFUND_DUE", "REFUND_FAILED"} & set(moneys):

@@ -1,4 +1,4 @@
-"""What an item shows: its state of `settlement.item_states`, derived from its claim, hold, payout and refund."""
+"""What an item shows: its state of `settlement.item_states`, from its claim, hold, payout, refund, claw-back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sync_server.orders.claims import EXPIRED
 from sync_server.orders.tables import holder, item_claim, order, order_item, refund_hold, ticket
 from sync_server.payments.states import OPEN
 from sync_server.payments.tables import external_transfer
-from sync_server.settlement.tables import payout, payout_line
+from sync_server.settlement.tables import clawback, payout, payout_line
 
 paid_out = external_transfer.alias("paid_out")
 paid_back = external_transfer.alias("paid_back")
@@ -29,11 +29,13 @@ class ItemStatus(NamedTuple):
     refund_asked: bool
     used_at_ms: int | None
     reason: str | None
+    clawed_back: bool = False
 
     @property
     def state(self) -> str:
         """As `item_states.ITEM` names it."""
-        return " ".join([self.usage, self.money, *(["hold"] if self.refund_asked else [])])
+        marks = [mark for mark, holds in (("hold", self.refund_asked), ("clawback", self.clawed_back)) if holds]
+        return " ".join([self.usage, self.money, *marks])
 
 
 def usage_expression() -> sa.ColumnElement[str]:
@@ -101,8 +103,9 @@ def statuses_of(connection: Connection, order_id: UUID) -> list[ItemStatus]:
             sa.and_(refund_hold.c.item_id.is_not(None), item_claim.c.item_id.is_(None)),
             sa.case((item_claim.c.kind == "REDEEM", item_claim.c.at_ms)),
             sa.func.coalesce(paid_out.c.reason, paid_back.c.reason),
+            clawback.c.item_id.is_not(None),
         )
-        .select_from(joined())
+        .select_from(joined().outerjoin(clawback, clawback.c.item_id == order_item.c.id))
         .where(ticket.c.order_id == order_id)
         .order_by(ticket.c.seq, order_item.c.venue_id)
     )

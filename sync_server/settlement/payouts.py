@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from uuid import UUID
+
 import sqlalchemy as sa
 
 from sync_server.centre import Centre
@@ -38,8 +41,11 @@ def follow_transfers(centre: Centre) -> int:
         exclusive(connection, "settlement.follow_transfers")
         found = connection.execute(moved.order_by(payout.c.id).limit(MAX_PER_STEP)).all()
         now_ms = centre.now_ms()
+        moving: defaultdict[str, list[UUID]] = defaultdict(list)
         for row in found:
-            state = TRANSITIONS[row.state, row.transfer_state]
+            moving[TRANSITIONS[row.state, row.transfer_state]].append(row.id)
+        for state, ids in moving.items():
             paid_at_ms = now_ms if state == "PAID" else None
-            connection.execute(payout.update().where(payout.c.id == row.id).values(state=state, paid_at_ms=paid_at_ms))
+            mine = payout.update().where(payout.c.id.in_(ids))
+            connection.execute(mine.values(state=state, paid_at_ms=paid_at_ms))
     return len(found)

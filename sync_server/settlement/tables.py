@@ -1,19 +1,34 @@
-"""What the venues are owed and paid: payouts, and one line per redemption that moves money (money.md §2.4).
+"""What the venues are owed and paid (money.md §2.4): payouts, a line per redemption that moves money, what else counts.
 
-A payout is SEALED when it is made (lines frozen, one transfer), then PAID, or FAILED with its transfer's reason until a
-later attempt pays it.
+A payout is OPEN while it collects, for the local day or week of its venue; then SEALED: its lines are frozen and their
+sum is one transfer. What came too late for it, or turns out to be wrong, is in the next one. A payout is the sum of its
+`payout_line` and of its `payout_adjustment`: `lines.all_lines()` reads both.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sync_server.db import fen_column, id_column, link, metadata, ms_column, partial_unique, word_column
+from sync_server.db import (
+    append_only,
+    fen_column,
+    id_column,
+    link,
+    metadata,
+    ms_column,
+    partial_index,
+    partial_unique,
+    word_column,
+)
 from sync_server.settlement.payout_states import PAYOUT
 
 PAYOUT_STATES = tuple(PAYOUT.words)
-LINE_KINDS = ("REDEEM", "HONOUR")
-"""The entry that ended the item, or one that lost it and that an operator lets be paid all the same (P15)."""
+LINE_KINDS = ("REDEEM", "HONOUR", "VISIT")
+"""The entry that ended the item; one that lost it and that an operator lets be paid all the same (P15); a visit with an
+annual pass that has a tariff there (P20)."""
+ADJUSTMENT_KINDS = ("POOL", "CLAWBACK")
+"""A venue's part of a month's pool for visits with annual passes (P21); what was paid for a visit that was refunded
+afterwards, kept back (P16)."""
 
 payout = sa.Table(
     "payout",
@@ -23,12 +38,19 @@ payout = sa.Table(
     link("venue_id", "venue.id"),
     link("transfer_id", "external_transfer.id", nullable=True, unique=True),
     word_column("state", PAYOUT_STATES),
-    fen_column("total_fen"),  # the sum of its lines' net_fen
+    fen_column("total_fen"),  # the sum of its lines and adjustments; of a REPLACED one what it had been
     ms_column("created_at_ms"),
+    ms_column("closes_at_ms", nullable=True),  # one that collects: the end of the venue's day or week
+    ms_column("sealed_at_ms", nullable=True),
     ms_column("paid_at_ms", nullable=True),
+    link("replaced_by", "payout.id", nullable=True, unique=True),
+    sa.Column("reason", sa.String(200)),  # why it was replaced
     sa.CheckConstraint("total_fen >= 0", name="total"),
+    sa.CheckConstraint("(state = 'REPLACED') = (replaced_by IS NOT NULL)", name="replaced"),
+    sa.CheckConstraint("state <> 'OPEN' OR (closes_at_ms IS NOT NULL AND sealed_at_ms IS NULL)", name="open"),
     sa.Index("ix_payout_state", "state", "created_at_ms", "id"),
     sa.Index("ix_payout_venue", "venue_id", "created_at_ms", "id"),
+    partial_unique("uq_payout_open", "venue_id", where="state = 'OPEN'"),
 )
 
 payout_line = sa.Table(
@@ -36,11 +58,78 @@ payout_line = sa.Table(
     metadata,
     sa.Column("redemption_id", sa.LargeBinary(16), sa.ForeignKey("redemption.id"), primary_key=True),
     word_column("kind", LINE_KINDS, server_default="REDEEM"),
-    link("item_id", "order_item.id", index=True),
+    link("item_id", "order_item.id", nullable=True, index=True),  # a visit with an annual pass has none
     link("payout_id", "payout.id", index=True),
-    fen_column("gross_fen"),  # venue price
+    fen_column("gross_fen"),  # venue price; of a visit the tariff
     fen_column("fee_fen"),
     fen_column("net_fen"),
     partial_unique("uq_payout_line_redeemed", "item_id", where="kind = 'REDEEM'"),
     sa.CheckConstraint("gross_fen - fee_fen = net_fen AND net_fen >= 0 AND fee_fen >= 0", name="net"),
+    sa.CheckConstraint("(kind = 'VISIT') = (item_id IS NULL)", name="item"),
+)
+
+payout_adjustment = sa.Table(
+    "payout_adjustment",
+    metadata,
+    id_column(),
+    word_column("kind", ADJUSTMENT_KINDS),
+    link("item_id", "clawback.item_id", nullable=True, index=True),  # of a CLAWBACK
+    link("payout_id", "payout.id", index=True),
+    fen_column("gross_fen"),
+    fen_column("fee_fen"),
+    fen_column("net_fen"),
+    sa.CheckConstraint("gross_fen - fee_fen = net_fen AND fee_fen >= 0", name="net"),
+    sa.CheckConstraint("(kind = 'CLAWBACK') = (net_fen < 0) AND net_fen <> 0", name="sign"),
+    sa.CheckConstraint("(kind = 'CLAWBACK') = (item_id IS NOT NULL)", name="item"),
+)
+
+# A visit that was paid to the venue and then refunded to the buyer by two persons (P16).
+clawback = sa.Table(
+    "clawback",
+    metadata,
+    id_column(),  # the subject of its refund
+    link("item_id", "order_item.id", unique=True),
+    link("venue_id", "venue.id"),
+    fen_column("owed_fen"),  # what the venue had got for it
+    fen_column("netted_fen", server_default="0"),  # kept back of its payouts since
+    ms_column("agreed_at_ms"),
+    sa.CheckConstraint("netted_fen BETWEEN 0 AND owed_fen", name="netted"),
+    partial_index("ix_clawback_open", "venue_id", "agreed_at_ms", where="netted_fen < owed_fen"),
+)
+
+# Honoured entries that came after a refund and that the distributor bears (late_liability): what it is charged.
+charge_back = sa.Table(
+    "charge_back",
+    metadata,
+    sa.Column("redemption_id", sa.LargeBinary(16), sa.ForeignKey("redemption.id"), primary_key=True),
+    link("distributor_id", "party.id"),
+    fen_column("amount_fen"),
+    ms_column("honoured_at_ms"),
+    ms_column("charged_at_ms", nullable=True),
+    sa.CheckConstraint("amount_fen > 0", name="amount"),
+    partial_index("ix_charge_back_due", "honoured_at_ms", where="charged_at_ms IS NULL"),
+)
+
+# What a person gave the venues of an annual pass for a month's visits (POOL); booked once.
+visit_pool = append_only(
+    sa.Table(
+        "visit_pool",
+        metadata,
+        link("product_id", "product.id", primary_key=True),
+        sa.Column("month", sa.String(7), primary_key=True),  # "2026-10", by the platform's zone
+        fen_column("amount_fen"),
+        sa.Column("visits", sa.Integer(), nullable=False),
+        sa.Column("booked_by", sa.String(64), nullable=False),
+        ms_column("booked_at_ms"),
+        sa.CheckConstraint("amount_fen > 0 AND visits > 0", name="amount"),
+    )
+)
+
+# How far the income of annual passes is booked: the newest month, and the last order of it (settlement.income).
+income_month = sa.Table(
+    "income_month",
+    metadata,
+    sa.Column("month", sa.String(7), primary_key=True),  # "2026-10", by the platform's zone
+    link("after_order_id", "order.id", nullable=True),  # null: none yet
+    ms_column("done_at_ms", nullable=True),
 )

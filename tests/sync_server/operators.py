@@ -7,6 +7,7 @@ from functools import cache
 import sqlalchemy as sa
 
 from sync_server.centre import Centre
+from sync_server.parties.parties import NewParty, add_party
 from sync_server.parties.tables import party
 from sync_server.people.identifying import Person
 from sync_server.people.passwords import hash_password
@@ -36,6 +37,15 @@ def employ(centre: Centre, account: str, role: str, organisation: str = "1000") 
             )
         )
         return Person(operator_id, permissions_of(connection, role))
+
+
+def two_of_finance(centre: Centre) -> tuple[Person, Person]:
+    """Two who may confirm what the other asks for, and the platform that employs them."""
+    with centre.write() as connection:
+        if connection.scalar(sa.select(party.c.id).where(party.c.kind == "PLATFORM")) is None:
+            platform = NewParty("PLATFORM", "1000", "平台", "Platform", "platform")
+            add_party(connection, platform, "Asia/Shanghai", centre.now_ms())
+    return employ(centre, "qian", "finance"), employ(centre, "sun", "finance")
 
 
 @cache

@@ -37,6 +37,7 @@ from sync_server.settlement.finishing import close_refunded
 from sync_server.settlement.pass_refunds import follow_pass_refunds, refund_failed_issues
 from sync_server.settlement.payouts import follow_transfers
 from sync_server.settlement.refunding import confirm_refunds
+from sync_server.settlement.sealing import seal_payouts
 from wire import moments
 from wire.messages import EntryKind
 
@@ -156,6 +157,7 @@ class World:
         closing.close_unpaid(self.centre)
         closing.give_back_late_payments(self.centre)
         self.issue()
+        seal_payouts(self.centre)
         clear_redemptions(self.centre)
         confirm_refunds(self.centre)
         expire_items(self.centre)

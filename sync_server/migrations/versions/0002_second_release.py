@@ -178,6 +178,18 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_settlement_account_party_id"), ["party_id"], unique=False)
 
     op.create_table(
+        "visit_pool",
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("month", sa.String(length=7), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("visits", sa.Integer(), nullable=False),
+        sa.Column("booked_by", sa.String(length=64), nullable=False),
+        sa.Column("booked_at_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("amount_fen > 0 AND visits > 0", name=op.f("ck_visit_pool_amount")),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_visit_pool_product_id")),
+        sa.PrimaryKeyConstraint("product_id", "month", name=op.f("pk_visit_pool")),
+    )
+    op.create_table(
         "approval",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("act", sa.String(length=64), nullable=False),
@@ -218,6 +230,14 @@ def upgrade() -> None:
         sa.Column("begun_at_ms", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_feed_building_venue_id")),
         sa.PrimaryKeyConstraint("venue_id", name=op.f("pk_feed_building")),
+    )
+    op.create_table(
+        "income_month",
+        sa.Column("month", sa.String(length=7), nullable=False),
+        sa.Column("after_order_id", sa.Uuid(), nullable=True),
+        sa.Column("done_at_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["after_order_id"], ["order.id"], name=op.f("fk_income_month_after_order_id")),
+        sa.PrimaryKeyConstraint("month", name=op.f("pk_income_month")),
     )
     op.create_table(
         "issue_application",
@@ -371,6 +391,29 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_redeem_answer_given_at_ms"), ["given_at_ms"], unique=False)
 
     op.create_table(
+        "clawback",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("item_id", sa.Uuid(), nullable=False),
+        sa.Column("venue_id", sa.Uuid(), nullable=False),
+        sa.Column("owed_fen", sa.BigInteger(), nullable=False),
+        sa.Column("netted_fen", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("agreed_at_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("netted_fen BETWEEN 0 AND owed_fen", name=op.f("ck_clawback_netted")),
+        sa.ForeignKeyConstraint(["item_id"], ["order_item.id"], name=op.f("fk_clawback_item_id")),
+        sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_clawback_venue_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_clawback")),
+        sa.UniqueConstraint("item_id", name=op.f("uq_clawback_item_id")),
+    )
+    with op.batch_alter_table("clawback", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_clawback_open",
+            ["venue_id", "agreed_at_ms"],
+            unique=False,
+            sqlite_where=sa.text("netted_fen < owed_fen"),
+            postgresql_where=sa.text("netted_fen < owed_fen"),
+        )
+
+    op.create_table(
         "gate_photo",
         sa.Column("name", sa.LargeBinary(length=16), nullable=False),
         sa.Column("venue_id", sa.Uuid(), nullable=False),
@@ -487,6 +530,50 @@ def upgrade() -> None:
             sqlite_where=sa.text("ended_as IS NULL"),
             postgresql_where=sa.text("ended_as IS NULL"),
         )
+
+    op.create_table(
+        "charge_back",
+        sa.Column("redemption_id", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("distributor_id", sa.Uuid(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("honoured_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("charged_at_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("amount_fen > 0", name=op.f("ck_charge_back_amount")),
+        sa.ForeignKeyConstraint(["distributor_id"], ["party.id"], name=op.f("fk_charge_back_distributor_id")),
+        sa.ForeignKeyConstraint(["redemption_id"], ["redemption.id"], name=op.f("fk_charge_back_redemption_id")),
+        sa.PrimaryKeyConstraint("redemption_id", name=op.f("pk_charge_back")),
+    )
+    with op.batch_alter_table("charge_back", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_charge_back_due",
+            ["honoured_at_ms"],
+            unique=False,
+            sqlite_where=sa.text("charged_at_ms IS NULL"),
+            postgresql_where=sa.text("charged_at_ms IS NULL"),
+        )
+
+    op.create_table(
+        "payout_adjustment",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("item_id", sa.Uuid(), nullable=True),
+        sa.Column("payout_id", sa.Uuid(), nullable=False),
+        sa.Column("gross_fen", sa.BigInteger(), nullable=False),
+        sa.Column("fee_fen", sa.BigInteger(), nullable=False),
+        sa.Column("net_fen", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("(kind = 'CLAWBACK') = (item_id IS NOT NULL)", name=op.f("ck_payout_adjustment_item")),
+        sa.CheckConstraint(
+            "(kind = 'CLAWBACK') = (net_fen < 0) AND net_fen <> 0", name=op.f("ck_payout_adjustment_sign")
+        ),
+        sa.CheckConstraint("kind IN ('POOL', 'CLAWBACK')", name=op.f("ck_payout_adjustment_kind_word_e8a0f8")),
+        sa.CheckConstraint("gross_fen - fee_fen = net_fen AND fee_fen >= 0", name=op.f("ck_payout_adjustment_net")),
+        sa.ForeignKeyConstraint(["item_id"], ["clawback.item_id"], name=op.f("fk_payout_adjustment_item_id")),
+        sa.ForeignKeyConstraint(["payout_id"], ["payout.id"], name=op.f("fk_payout_adjustment_payout_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payout_adjustment")),
+    )
+    with op.batch_alter_table("payout_adjustment", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_payout_adjustment_item_id"), ["item_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_payout_adjustment_payout_id"), ["payout_id"], unique=False)
 
     op.create_table(
         "redemption_decision",
@@ -700,12 +787,32 @@ def upgrade() -> None:
         )
 
     with op.batch_alter_table("payout", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("closes_at_ms", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("sealed_at_ms", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("replaced_by", sa.Uuid(), nullable=True))
+        batch_op.add_column(sa.Column("reason", sa.String(length=200), nullable=True))
+        batch_op.create_index(
+            "uq_payout_open",
+            ["venue_id"],
+            unique=True,
+            sqlite_where=sa.text("state = 'OPEN'"),
+            postgresql_where=sa.text("state = 'OPEN'"),
+        )
+        batch_op.create_unique_constraint(batch_op.f("uq_payout_replaced_by"), ["replaced_by"])
+        batch_op.create_foreign_key(batch_op.f("fk_payout_replaced_by"), "payout", ["replaced_by"], ["id"])
         batch_op.create_check_constraint(
-            batch_op.f("ck_payout_state_word_41dbc1"), "state IN ('SEALED', 'PAID', 'FAILED')"
+            batch_op.f("ck_payout_open"), "state <> 'OPEN' OR (closes_at_ms IS NOT NULL AND sealed_at_ms IS NULL)"
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_payout_replaced"), "(state = 'REPLACED') = (replaced_by IS NOT NULL)"
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_payout_state_word_cb7395"), "state IN ('OPEN', 'SEALED', 'PAID', 'FAILED', 'REPLACED')"
         )
 
     with op.batch_alter_table("payout_line", schema=None) as batch_op:
         batch_op.add_column(sa.Column("kind", sa.String(length=32), server_default="REDEEM", nullable=False))
+        batch_op.alter_column("item_id", existing_type=sa.CHAR(length=32), nullable=True)
         batch_op.drop_constraint(batch_op.f("uq_payout_line_item_id"), type_="unique")
         batch_op.create_index(batch_op.f("ix_payout_line_item_id"), ["item_id"], unique=False)
         batch_op.create_index(
@@ -715,7 +822,10 @@ def upgrade() -> None:
             sqlite_where=sa.text("kind = 'REDEEM'"),
             postgresql_where=sa.text("kind = 'REDEEM'"),
         )
-        batch_op.create_check_constraint(batch_op.f("ck_payout_line_kind_word_82c5f1"), "kind IN ('REDEEM', 'HONOUR')")
+        batch_op.create_check_constraint(batch_op.f("ck_payout_line_item"), "(kind = 'VISIT') = (item_id IS NULL)")
+        batch_op.create_check_constraint(
+            batch_op.f("ck_payout_line_kind_word_2e8fd0"), "kind IN ('REDEEM', 'HONOUR', 'VISIT')"
+        )
 
     with op.batch_alter_table("posting", schema=None) as batch_op:
         batch_op.create_check_constraint(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sync_server.catalog import fees
 from sync_server.centre import Centre
-from sync_server.settlement import clearing
+from sync_server.settlement import clearing, collecting
 from sync_server.settlement.item_status import statuses_of
 from sync_server.settlement.tables import payout, payout_line
 from tests.sync_server.conftest import Clock
@@ -22,9 +22,9 @@ from tests.sync_server.sandbox import World, money_flaws
 def test_net_and_fee_are_the_whole_price(price_fen: int, fee_fen: int) -> None:
     if fee_fen > price_fen:
         with pytest.raises(ValueError, match="cannot be kept"):
-            clearing.clear(price_fen, fee_fen)
+            collecting.clear(price_fen, fee_fen)
         return
-    cleared = clearing.clear(price_fen, fee_fen)
+    cleared = collecting.clear(price_fen, fee_fen)
     assert cleared.net_fen + cleared.fee_fen == cleared.gross_fen == price_fen
     assert min(cleared) >= 0
 
