@@ -42,6 +42,26 @@ CHECKS = (
     ),
     Invariant(
         "I12",
+        "what was paid by bank is recorded by two persons with its voucher, and booked there",
+        """
+        SELECT 'transfer_attempt ' || a.out_no FROM transfer_attempt a
+        JOIN external_transfer t ON t.id = a.transfer_id
+        LEFT JOIN remittance r ON r.transfer_id = a.transfer_id AND r.n = a.n AND r.number = a.provider_ref
+        LEFT JOIN approval p ON p.id = r.id AND p.act = 'transfer.remit' AND p.state = 'CONFIRMED'
+        WHERE a.provider = 'OFFLINE' AND (
+            p.id IS NULL OR a.state <> 'SUCCEEDED'
+            OR p.subject <> 'transfer:' || REPLACE(CAST(t.id AS VARCHAR(36)), '-', '')
+            OR NOT EXISTS (SELECT 1 FROM ledger_txn l JOIN posting g ON g.txn_id = l.id AND g.layer = 'posted'
+                           JOIN ledger_account c ON c.id = g.account_id AND c.code = '1030'
+                           WHERE l.txn_key = t.subject_key AND g.amount_fen = -t.amount_fen))
+        UNION ALL
+        SELECT 'transfer_attempt ' || a.out_no FROM transfer_attempt a
+        JOIN external_transfer t ON t.id = a.transfer_id
+        WHERE a.provider <> 'OFFLINE' AND a.provider <> t.provider
+        """,
+    ),
+    Invariant(
+        "I12",
         "what moved beside a transfer is booked: as suspense, or as a payment that came too late",
         """
         SELECT 'transfer_attempt ' || a.out_no FROM transfer_attempt a JOIN external_transfer t ON t.id = a.transfer_id

@@ -42,6 +42,14 @@ TRANSFER = Machine(
             "an order's payment: its deadline is over; others: two persons",
             "the pending transaction is void",
         ),
+        Row(
+            ("INSUFFICIENT", "DEFINITE_FAIL"),
+            "remitted",
+            "SUCCEEDED",
+            "a payout or refund; two persons, with bank, day and voucher; no attempt succeeded after it was given up",
+            "the pending transaction is posted, on 1030",
+            "an attempt with the provider OFFLINE",
+        ),
         Row(STOPPED, "late_ok", "SUCCEEDED", "the amount is ours", "the pending transaction is posted", "alarm"),
         *(
             Row((state,), "extra_ok", state, "the amount is ours", "P14, or P18 for an order that was closed", "alarm")

@@ -16,7 +16,7 @@ COMING_IN = (*INCOMING, "TOP_UP", "FUND_SELL", "FUND_CLOSE", "SWEEP_IN")
 """Adds to the platform's account at its provider; whatever else is moved goes out."""
 TRANSFER_KINDS = (*COMING_IN, "PAYOUT", "REFUND", "FUND_BUY", "SWEEP_OUT")
 TRANSFER_PROVIDERS = (*PROVIDERS, "OFFLINE")
-"""Who moves it; OFFLINE: a bank, outside of this system, as two persons recorded."""
+"""Where it is asked for; of an attempt, who made it. OFFLINE: a bank, outside of this system, as two persons say."""
 TRANSFER_STATES = tuple(TRANSFER.words)
 # EXTRA: succeeded after it was given up, beside another attempt or after its transfer had ended (P14, P18).
 ATTEMPT_STATES = ("SENT", "UNKNOWN", "SUCCEEDED", "DEFINITE_FAIL", "INSUFFICIENT", "EXTRA")
@@ -55,6 +55,7 @@ transfer_attempt = sa.Table(
     link("transfer_id", "external_transfer.id", primary_key=True),
     sa.Column("n", sa.Integer(), primary_key=True, autoincrement=False),
     sa.Column("out_no", sa.String(64), nullable=False, unique=True),  # "<transfer id>-<n>", our number at the provider
+    word_column("provider", TRANSFER_PROVIDERS, server_default="ALIPAY"),  # its transfer's, or OFFLINE
     word_column("state", ATTEMPT_STATES),
     sa.Column("reason", sa.String(200)),
     sa.Column("provider_ref", sa.String(64)),
@@ -64,4 +65,20 @@ transfer_attempt = sa.Table(
     partial_unique("uq_transfer_attempt_open", "transfer_id", where="state IN ('SENT', 'UNKNOWN')"),
     partial_unique("uq_transfer_attempt_succeeded", "transfer_id", where="state = 'SUCCEEDED'"),
     partial_index("ix_transfer_attempt_extra", "transfer_id", where="state = 'EXTRA'"),
+)
+
+# 手动汇款: the bank's word for a transfer that was paid outside of this system.
+remittance = sa.Table(
+    "remittance",
+    metadata,
+    id_column(),  # of the request that two persons make of it
+    link("transfer_id", "external_transfer.id", index=True),
+    sa.Column("bank", sa.String(100), nullable=False),
+    sa.Column("paid_on", sa.Date(), nullable=False),  # as the voucher says
+    sa.Column("number", sa.String(64), nullable=False),  # of the voucher
+    sa.Column("file_sha256", sa.String(64)),
+    ms_column("asked_at_ms"),
+    sa.Column("n", sa.Integer()),  # the attempt that it is; null while nobody confirmed it
+    partial_unique("uq_remittance_confirmed", "transfer_id", where="n IS NOT NULL"),
+    partial_unique("uq_remittance_voucher", "bank", "number", where="n IS NOT NULL"),
 )

@@ -210,6 +210,13 @@ def pay_url(connection: Connection, transfer_id: UUID) -> str | None:
     return found
 
 
+def has_extra(connection: Connection, transfer_id: UUID) -> bool:
+    """Whether money moved under an attempt that was given up: another one would move it twice."""
+    extra = sa.text("transfer_attempt.state = 'EXTRA'")  # as ix_transfer_attempt_extra says
+    found = sa.select(transfer_attempt.c.n).where(transfer_attempt.c.transfer_id == transfer_id, extra)
+    return connection.scalar(found.limit(1)) is not None
+
+
 class _Step(NamedTuple):
     """The attempt to be worked on: a fresh one is sent, an open one asked for; an expired one is cancelled."""
 
@@ -231,13 +238,19 @@ def _next_step(connection: Connection, transfer_id: UUID, now_ms: int) -> _Step 
         ).one()
         return _Step(open_one.n, _instruction(row, open_one.out_no), False, row.expires_at_ms, expired)
     state = TRANSFER.next(row.state, "send")
-    if state is None or expired or _has_extra(connection, transfer_id):
+    if state is None or expired or has_extra(connection, transfer_id):
         return None
     n = row.attempts + 1
     out_no = f"{transfer_id.hex}-{n}"
     connection.execute(
         transfer_attempt.insert().values(
-            transfer_id=transfer_id, n=n, out_no=out_no, state=state, sent_at_ms=now_ms, changed_at_ms=now_ms
+            transfer_id=transfer_id,
+            n=n,
+            out_no=out_no,
+            provider=row.provider,
+            state=state,
+            sent_at_ms=now_ms,
+            changed_at_ms=now_ms,
         )
     )
     set_transfer(connection, transfer_id, now_ms, state=state, attempts=n)
@@ -263,13 +276,6 @@ def _again_at_ms(state: str, step: _Step, now_ms: int, pause_ms: int) -> int | N
         return None
     ends_first = step.expires_at_ms is not None and now_ms < step.expires_at_ms < now_ms + pause_ms
     return step.expires_at_ms if ends_first else now_ms + pause_ms
-
-
-def _has_extra(connection: Connection, transfer_id: UUID) -> bool:
-    """Whether money moved under an attempt that was given up: another one would move it twice."""
-    extra = sa.text("transfer_attempt.state = 'EXTRA'")  # as ix_transfer_attempt_extra says
-    found = sa.select(transfer_attempt.c.n).where(transfer_attempt.c.transfer_id == transfer_id, extra)
-    return connection.scalar(found.limit(1)) is not None
 
 
 def _is_over(row: sa.Row[Any], now_ms: int) -> bool:

@@ -36,6 +36,7 @@ class Permission(StrEnum):
     SETTLEMENT_VIEW = "settlement.view"
     TRANSFERS_ABANDON = "transfers.abandon"  # of two persons: give up a payout or refund that cannot be made
     ACCOUNTS_CHANGE = "accounts.change"  # of two persons: where a party's money goes
+    TRANSFERS_REMIT = "transfers.remit"  # of two persons: record that a payout or refund was paid by bank
     FUNDING_SET = "funding.set"  # how a distributor pays for its orders
     APPLICATIONS_DECIDE = "applications.decide"  # run or refuse what distributors apply for after a top-up
     PAYOUTS_MANAGE = "payouts.manage"  # how and what for venues are paid; pay again what was given up
@@ -110,6 +111,7 @@ SEEDED_ROLES = (
                 Permission.SETTLEMENT_VIEW,
                 Permission.TRANSFERS_ABANDON,
                 Permission.ACCOUNTS_CHANGE,
+                Permission.TRANSFERS_REMIT,
                 Permission.FUNDING_SET,
                 Permission.APPLICATIONS_DECIDE,
                 Permission.PAYOUTS_MANAGE,
@@ -147,6 +149,7 @@ ADDED_AFTER_0_2_0 = frozenset(
         Permission.CALENDARS_EDIT,
         Permission.TRANSFERS_ABANDON,
         Permission.ACCOUNTS_CHANGE,
+        Permission.TRANSFERS_REMIT,
         Permission.FUNDING_SET,
         Permission.APPLICATIONS_DECIDE,
         Permission.PAYOUTS_MANAGE,

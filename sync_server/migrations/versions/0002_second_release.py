@@ -289,6 +289,36 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("product_id", "version", "venue_id", name=op.f("pk_product_version_price")),
     )
     op.create_table(
+        "remittance",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("transfer_id", sa.Uuid(), nullable=False),
+        sa.Column("bank", sa.String(length=100), nullable=False),
+        sa.Column("paid_on", sa.Date(), nullable=False),
+        sa.Column("number", sa.String(length=64), nullable=False),
+        sa.Column("file_sha256", sa.String(length=64), nullable=True),
+        sa.Column("asked_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(["transfer_id"], ["external_transfer.id"], name=op.f("fk_remittance_transfer_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_remittance")),
+    )
+    with op.batch_alter_table("remittance", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_remittance_transfer_id"), ["transfer_id"], unique=False)
+        batch_op.create_index(
+            "uq_remittance_confirmed",
+            ["transfer_id"],
+            unique=True,
+            sqlite_where=sa.text("n IS NOT NULL"),
+            postgresql_where=sa.text("n IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "uq_remittance_voucher",
+            ["bank", "number"],
+            unique=True,
+            sqlite_where=sa.text("n IS NOT NULL"),
+            postgresql_where=sa.text("n IS NOT NULL"),
+        )
+
+    op.create_table(
         "venue_calendar",
         sa.Column("venue_id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
@@ -896,12 +926,16 @@ def upgrade() -> None:
         )
 
     with op.batch_alter_table("transfer_attempt", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("provider", sa.String(length=32), server_default="ALIPAY", nullable=False))
         batch_op.create_index(
             "ix_transfer_attempt_extra",
             ["transfer_id"],
             unique=False,
             sqlite_where=sa.text("state = 'EXTRA'"),
             postgresql_where=sa.text("state = 'EXTRA'"),
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_transfer_attempt_provider_word_789e6f"), "provider IN ('ALIPAY', 'HUIJINBAO', 'OFFLINE')"
         )
         batch_op.create_check_constraint(
             batch_op.f("ck_transfer_attempt_state_word_3e9d78"),

@@ -25,6 +25,8 @@ EXPECTED = {
     ("UNKNOWN", "insufficient"): "INSUFFICIENT",
     ("INSUFFICIENT", "resume"): "CREATED",
     ("DEFINITE_FAIL", "resume"): "CREATED",
+    ("INSUFFICIENT", "remitted"): "SUCCEEDED",
+    ("DEFINITE_FAIL", "remitted"): "SUCCEEDED",
     ("CREATED", "abandon"): "VOID",
     ("DEFINITE_FAIL", "abandon"): "VOID",
     ("INSUFFICIENT", "abandon"): "VOID",

@@ -1,0 +1,109 @@
+"""手动汇款: two persons record that a payout or refund was paid by bank, outside of this system (money.md §4).
+
+Only where it is certain that the provider moved nothing. Should it turn out later that it did, that is money moved
+twice: suspense and an alarm, as for any attempt that succeeds after it was given up.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.approvals import approvals
+from sync_server.approvals.approvals import Act, Person
+from sync_server.audit.log import record
+from sync_server.errors import NotAllowedError
+from sync_server.ledger import book
+from sync_server.payments.applying import locked, set_transfer
+from sync_server.payments.providers import CLEARING
+from sync_server.payments.states import TRANSFER
+from sync_server.payments.tables import remittance, transfer_attempt
+from sync_server.payments.transfers import has_extra
+from sync_server.people.permissions import Permission
+
+REMIT = Act("transfer.remit", Permission.TRANSFERS_REMIT)
+KINDS = ("PAYOUT", "REFUND")
+MAX_BANK_CHARACTERS = 100
+MAX_VOUCHER_CHARACTERS = 64
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Voucher:
+    """The bank's word for a payment: its name, the day it was made, its number, and the file's SHA-256 where kept."""
+
+    bank: str
+    paid_on: date
+    number: str
+    file_sha256: str | None = None
+
+    def flaw(self) -> str | None:
+        """What is wrong with it, for the person who typed it."""
+        for name, text, most in (
+            ("bank", self.bank, MAX_BANK_CHARACTERS),
+            ("voucher number", self.number, MAX_VOUCHER_CHARACTERS),
+        ):
+            if not text.strip() or len(text) > most or not text.isprintable():
+                return f"the {name} needs 1 to {most} characters on one line"
+        if self.file_sha256 is not None and not _HASH.fullmatch(self.file_sha256):
+            return "a file is named by its SHA-256: 64 hexadecimal digits"
+        return None
+
+
+def ask(connection: Connection, who: Person, transfer_id: UUID, voucher: Voucher, reason: str, now_ms: int) -> UUID:
+    """Ask that a transfer counts as paid by bank; the id of the request, which another person confirms."""
+    _check(connection, transfer_id)
+    if (flaw := voucher.flaw()) is not None:
+        raise NotAllowedError(flaw)
+    request_id = approvals.request(connection, who, REMIT, f"transfer:{transfer_id.hex}", reason, now_ms)
+    row = {"id": request_id, "transfer_id": transfer_id, **asdict(voucher), "asked_at_ms": now_ms}
+    connection.execute(remittance.insert().values(row))
+    return request_id
+
+
+def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) -> UUID:
+    """Confirm what another person recorded: the transfer is done, booked on the bank's account; its id."""
+    agreed = approvals.confirm(connection, who, REMIT, request_id, now_ms)
+    told = connection.execute(sa.select(remittance).where(remittance.c.id == request_id)).one()
+    row = _check(connection, told.transfer_id)
+    same = sa.and_(remittance.c.bank == told.bank, remittance.c.number == told.number, remittance.c.n.is_not(None))
+    if connection.scalar(sa.select(remittance.c.id).where(same)) is not None:
+        raise NotAllowedError(f"the voucher {told.number} of {told.bank} stands for another payment already")
+    state, n = TRANSFER.next(row.state, "remitted"), row.attempts + 1
+    made = {"transfer_id": row.id, "n": n, "out_no": f"{row.id.hex}-{n}", "state": state, "provider": "OFFLINE"}
+    times = {"sent_at_ms": now_ms, "changed_at_ms": now_ms}
+    connection.execute(transfer_attempt.insert().values(**made, **times, provider_ref=told.number))
+    set_transfer(connection, row.id, now_ms, state=state, attempts=n, provider_ref=told.number, reason=None)
+    connection.execute(remittance.update().where(remittance.c.id == request_id).values(n=n))
+    by_bank = book.legs((CLEARING[row.provider], row.amount_fen), (CLEARING["OFFLINE"], -row.amount_fen))
+    book.resolve(connection, row.subject_key, True, now_ms, who.actor, now_ms, by_bank)
+    detail = {
+        "reason": agreed.reason,
+        "asked_by": str(agreed.requested_by),
+        "bank": told.bank,
+        "paid_on": told.paid_on.isoformat(),
+        "voucher": told.number,
+        "file_sha256": told.file_sha256,
+    }
+    record(connection, now_ms, who.actor, "transfer.remit", agreed.subject, detail)
+    transfer_id: UUID = row.id
+    return transfer_id
+
+
+def _check(connection: Connection, transfer_id: UUID) -> sa.Row[Any]:
+    row = locked(connection, transfer_id)
+    if row.kind not in KINDS:
+        raise NotAllowedError(f"transfer {transfer_id} is a {row.kind}: only payouts and refunds are paid by bank")
+    if TRANSFER.next(row.state, "remitted") is None:
+        raise NotAllowedError(
+            f"transfer {transfer_id} is {row.state}: only one that the provider has certainly not made is paid by bank"
+        )
+    if has_extra(connection, transfer_id):
+        raise NotAllowedError(f"an attempt of transfer {transfer_id} moved the money after it was given up")
+    return row
