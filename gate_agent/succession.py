@@ -40,12 +40,12 @@ from gate_agent.journal_files import (
     remember_journal,
 )
 from gate_agent.sync_state import Parting
+from wire.far_entry import NAMES_FAR
 from wire.messages import (
     FIRST_HASH,
     INCARNATION_BYTES,
     LOST,
     Entry,
-    EntryKind,
     Superseded,
     decode_entry,
     entry_hash,
@@ -253,8 +253,8 @@ def _bring_along(db: sqlite3.Connection, from_seq: int) -> None:
 
 
 def _evidence(db: sqlite3.Connection, entry: Entry, ref_seq: int | None) -> bytes | None:
-    """Its own; a `returned` of an entry that the centre holds of an earlier journal says which that is."""
-    if entry.kind is not EntryKind.RETURNED or ref_seq is None or ref_seq > 0:
+    """Its own; what speaks of an intent that the centre holds of an earlier journal says which that is."""
+    if entry.kind not in NAMES_FAR or ref_seq is None or ref_seq > 0:
         return entry.evidence
     far = entries_schema.far_entry(db, ref_seq)
     return entry.evidence if far is None else far.evidence()

@@ -93,9 +93,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
 
     `evidence`: static code, first 8 B of SHA-256(token); rotating code, step u32 ‖ holder signature 64 B (see
     `presentation.proves`); card or electronic card, auth level 1 B (0 none, 1 psam, 2 hsm, 3: its platform by way of
-    the centre) ‖ credential kind 1 B ‖ hash 16 B; a refused code that is not ours, see `wire.stranger`; a `returned` of
-    an entry of an earlier journal, see `wire.far_entry`. `reason` is a wire.reasons.Reason or an event's name; `who` is
-    a staff member.
+    the centre) ‖ credential kind 1 B ‖ hash 16 B; a refused code that is not ours, see `wire.stranger`; an entry
+    that speaks of one in an earlier journal, see `wire.far_entry`. `reason` is a wire.reasons.Reason or an event's
+    name; `who` is a staff member.
     """
 
     seq: int

@@ -12,8 +12,9 @@ from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person
 from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError, NotFoundError
-from sync_server.gates.tables import incarnation
-from sync_server.gates.watermarks import Standing, standing_of
+from sync_server.gates.journals import NOT_BEGUN
+from sync_server.gates.tables import device, incarnation
+from sync_server.gates.watermarks import Standing, silent, standing_of
 from sync_server.people.permissions import Permission
 
 RETIRE = Act("journal.retire", Permission.JOURNALS_RETIRE)
@@ -31,7 +32,10 @@ AGAINST_RETIRING = {
 def ask(
     connection: Connection, who: Person, act: Act, device_id: bytes, incarnation_id: bytes, reason: str, now_ms: int
 ) -> UUID:
-    """Ask for an act on a journal; the id of the request, which another person confirms."""
+    """Ask for an act on a journal; the id of the request, which another person confirms.
+
+    NOT_BEGUN may be retired for a gate that never spoke.
+    """
     _check(act, _journal(connection, device_id, incarnation_id), now_ms)
     return approvals.request(connection, who, act, _subject(device_id, incarnation_id), reason, now_ms)
 
@@ -69,7 +73,10 @@ def journal_named(connection: Connection, device_id: bytes, text: str) -> bytes:
 
 def _retire(connection: Connection, row: Row[tuple[object, ...]], now_ms: int) -> None:
     """What waits for it goes on after RETIRED_WAITS_MS; what comes of it later is counted as it then can be."""
-    connection.execute(incarnation.update().where(_is(row)).values(retired_at_ms=now_ms))
+    if row.incarnation == NOT_BEGUN:
+        connection.execute(device.update().where(device.c.id == row.device_id).values(retired_at_ms=now_ms))
+    else:
+        connection.execute(incarnation.update().where(_is(row)).values(retired_at_ms=now_ms))
 
 
 def _unfreeze(connection: Connection, row: Row[tuple[object, ...]], _now_ms: int) -> None:
@@ -93,10 +100,20 @@ def _check(act: Act, row: Row[tuple[object, ...]], now_ms: int) -> None:
 
 
 def _journal(connection: Connection, device_id: bytes, incarnation_id: bytes) -> Row[tuple[object, ...]]:
+    if incarnation_id == NOT_BEGUN:
+        return _silent(connection, device_id)
     mine = sa.and_(incarnation.c.device_id == device_id, incarnation.c.incarnation == incarnation_id)
     row = connection.execute(sa.select(incarnation).where(mine).with_for_update()).one_or_none()
     if row is None:
         raise NotFoundError(f"the gate {device_id.hex()} has no journal {incarnation_id.hex()}")
+    return row
+
+
+def _silent(connection: Connection, device_id: bytes) -> Row[tuple[object, ...]]:
+    connection.execute(sa.select(device.c.id).where(device.c.id == device_id).with_for_update())  # it may speak now
+    row = connection.execute(silent().where(device.c.id == device_id)).one_or_none()
+    if row is None:
+        raise NotAllowedError(f"the gate {device_id.hex()} is not active, or has sent a journal: name that")
     return row
 
 

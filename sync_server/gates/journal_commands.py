@@ -13,6 +13,7 @@ from sync_server.approvals.approvals import Act
 from sync_server.centre import Opener
 from sync_server.gates import journal_acts, registry
 from sync_server.gates.journal_acts import RETIRE, UNFREEZE
+from sync_server.gates.journals import NOT_BEGUN
 from sync_server.gates.watermarks import watermarks
 from sync_server.people.asking import by_operator, person_of
 
@@ -34,12 +35,15 @@ def journals(opener: Opener, *, stale: bool) -> None:
 
 @click.command()
 @click.argument("gate_id", metavar="ID")
-@click.argument("journal")
+@click.argument("journal", default="")
 @click.option("--reason", required=True, help="what the other person and the log of operators are told")
 @by_operator
 @click.pass_obj
 def retire(opener: Opener, /, gate_id: str, journal: str, reason: str, **who: Any) -> None:
-    """Ask that nobody waits any more for a journal of a gate that is lost. Another person confirms."""
+    """Ask that nobody waits any more for a journal of a gate that is lost. Another person confirms.
+
+    Leave JOURNAL out for a gate that was approved and never sent anything.
+    """
     _ask(opener, RETIRE, gate_id, journal, reason, who)
 
 
@@ -95,7 +99,7 @@ def _ask(opener: Opener, act: Act, gate_id: str, journal: str, reason: str, who:
     person = person_of(centre, who)
     with centre.write() as connection:
         device_id = registry.device_named(connection, gate_id)
-        name = journal_acts.journal_named(connection, device_id, journal)
+        name = journal_acts.journal_named(connection, device_id, journal) if journal else NOT_BEGUN
         request_id = journal_acts.ask(connection, person, act, device_id, name, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "act": act.name, "journal": name.hex()}))
 

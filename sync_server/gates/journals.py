@@ -24,6 +24,9 @@ KEPT_HERE = b"redeemed"
 No batch names it; a gate's own incarnations are random.
 """
 
+NOT_BEGUN = b""
+"""In the place of an incarnation: whatever journal a gate keeps of which nothing has come yet."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -43,8 +46,15 @@ class Journal:
     synced_through_ms: int | None
     knows_its_place: bool
     """It has said which journal it follows."""
-    ended_seq: int | None
-    """After this entry it should not go on: another journal of the gate follows, or it has closed itself."""
+    closed_seq: int | None
+    """Its last entry, as it said itself."""
+    followed_seq: int | None
+    """Its last entry, as another journal of the gate said that follows it."""
+
+    @property
+    def ended_seq(self) -> int | None:
+        """After this entry it should not go on."""
+        return min((seq for seq in (self.followed_seq, self.closed_seq) if seq is not None), default=None)
 
 
 class Confirmed(NamedTuple):
@@ -73,20 +83,21 @@ def lock_journal(connection: Connection, device_id: bytes, incarnation_id: bytes
         Progress(found.through_seq, found.highest_seq),
         found.synced_through_ms,
         knows_its_place=found.supersedes is not None,
-        ended_seq=min((seq for seq in (found.followed_at, found.closed_seq) if seq is not None), default=None),
+        closed_seq=found.closed_seq,
+        followed_seq=found.followed_seq,
     )
 
 
 def _locked() -> sa.Select[Any]:
     """A journal's row, and after which entry of it another goes on; made once, as every batch asks it."""
     successor = incarnation.alias("successor")
-    followed_at = (
+    followed_seq = (
         sa.select(sa.func.min(successor.c.supersedes_seq))
         .where(successor.c.device_id == sa.bindparam("device"), successor.c.supersedes == sa.bindparam("journal"))
         .scalar_subquery()
     )
     return (
-        sa.select(incarnation, followed_at.label("followed_at"))
+        sa.select(incarnation, followed_seq.label("followed_seq"))
         .where(incarnation.c.device_id == sa.bindparam("device"), incarnation.c.incarnation == sa.bindparam("journal"))
         .with_for_update(of=incarnation)
     )
@@ -95,8 +106,11 @@ def _locked() -> sa.Select[Any]:
 _LOCKED = _locked()
 
 
-def place(connection: Connection, journal: Journal, batch: Batch) -> None:
-    """Keep what a batch says of the journal's own beginning and end; said once, it stays."""
+def place(connection: Connection, journal: Journal, batch: Batch, now_ms: int) -> None:
+    """Keep what a batch says of the journal's own beginning and end; said once, it stays.
+
+    Its end does, unless it says a later one: then two boxes act as one gate, as when there is more of it than it says.
+    """
     values: dict[str, object] = {}
     before = batch.supersedes
     if before is not None and not journal.knows_its_place:
@@ -107,12 +121,21 @@ def place(connection: Connection, journal: Journal, batch: Batch) -> None:
             # What came before it was known to have ended is none of what goes on after it.
             known_seq = min(max(before.last_seq, 0), MAX_SEQ)
             values["supersedes_seq"] = max(known_seq, _highest_seq(connection, journal, before.incarnation))
-    if batch.closing:
-        last_seq = batch.first_seq + len(batch.entries) - 1
-        values["closed_seq"] = sa.func.coalesce(incarnation.c.closed_seq, last_seq)
+    last_seq = batch.first_seq + len(batch.entries) - 1
+    if batch.closing and (journal.closed_seq is None or journal.closed_seq < last_seq):
+        values["closed_seq"] = last_seq
     if values:
         mine = _is(journal.device_id, journal.incarnation)
         connection.execute(incarnation.update().where(mine).values(values))
+    if "closed_seq" not in values:
+        return
+    cause = None
+    if journal.closed_seq is not None:
+        cause = f"it closed at entry {journal.closed_seq} and again at {last_seq}"
+    elif last_seq < journal.progress.highest_seq:
+        cause = f"it closed at entry {last_seq} and goes on to {journal.progress.highest_seq}"
+    if cause is not None:
+        freeze(connection, journal.device_id, journal.incarnation, cause, now_ms)
 
 
 def advance(

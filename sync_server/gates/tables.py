@@ -35,6 +35,7 @@ device = sa.Table(
     ms_column("enrolled_at_ms"),
     ms_column("approved_at_ms", nullable=True),
     ms_column("revoked_at_ms", nullable=True),
+    ms_column("retired_at_ms", nullable=True),  # two persons wait no longer for its first batch
     ms_column("keys_changed_at_ms", nullable=True),  # when its venue got keys that it, revoked, does not know
     # What it last told us; null before its first batch.
     ms_column("last_seen_ms", nullable=True),

@@ -1,7 +1,9 @@
 """Up to when the centre knows everything that a venue's gates did: what money asks before it lets an item go.
 
 Each journal has a watermark by the centre's own time. A journal counts until it is complete up to its closing
-statement, or until 72 h after two persons gave it up (wire.md §6).
+statement, or until 72 h after two persons gave it up (wire.md §6). An active gate that never sent a batch may hold
+entries all the same: it counts, as a journal complete up to its approval, until it speaks or is given up likewise. One
+that was revoked before is never believed.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from sync_server.gates.journals import KEPT_HERE
+from sync_server.gates.journals import KEPT_HERE, NOT_BEGUN
 from sync_server.gates.tables import device, incarnation
 from sync_server.orders.tables import item_claim, order_item
 from sync_server.parties.tables import venue
@@ -38,7 +40,10 @@ WAITED_FOR = frozenset({Standing.OPEN, Standing.RETIRING})
 
 
 class Watermark(NamedTuple):
-    """One journal of a gate. Times UTC ms; what waits are unclaimed items past their end that it may still hold."""
+    """One journal of a gate, or NOT_BEGUN: of an active one that never spoke. Times UTC ms.
+
+    What waits are unclaimed items past their end that it may still hold.
+    """
 
     device_id: bytes
     gate: str
@@ -77,32 +82,60 @@ def confirmed_list(connection: Connection, venue_id: UUID, now_ms: int) -> tuple
 
 def watermarks(connection: Connection, now_ms: int) -> list[Watermark]:
     """Every journal that was ever seen, the furthest behind first, those nobody waits for last."""
-    told = [_told(connection, row, now_ms) for row in connection.execute(_all_journals())]
+    told = [_told(connection, row, now_ms) for row in _rows(connection, sa.true())]
     return sorted(told, key=lambda one: (one.standing not in WAITED_FOR, -one.age_ms, one.device_id, one.incarnation))
 
 
 def standing_of(row: Row[Any], now_ms: int) -> Standing:
-    """Of a row of table `incarnation`."""
-    if row.closed_seq is not None and row.through_seq >= row.closed_seq:
+    """Of a row of table `incarnation`. One that goes on beyond its closing statement is not closed."""
+    if row.closed_seq is not None and row.through_seq >= row.closed_seq >= row.highest_seq:
         return Standing.CLOSED
     if row.retired_at_ms is None:
         return Standing.OPEN
     return Standing.RETIRED if now_ms >= row.retired_at_ms + RETIRED_WAITS_MS else Standing.RETIRING
 
 
-def _all_journals() -> sa.Select[Any]:
-    """Those the gates keep; of what the centre writes down itself nothing is ever missing."""
+def silent() -> sa.Select[Any]:
+    """The active gates of which no journal is known, each as a row of table `incarnation` would be.
+
+    What checks on line only, and keeps no journal of its own, is none of them once it has asked.
+    """
+    speaks = sa.exists().where(incarnation.c.device_id == device.c.id)
+    unknown = ("confirmed_epoch", "confirmed_version", "closed_seq", "frozen_cause", "supersedes")
     return (
-        sa.select(incarnation, device.c.name.label("gate"), device.c.venue_id, venue.c.number.label("venue"))
+        sa.select(
+            device.c.id.label("device_id"),
+            sa.literal(NOT_BEGUN).label("incarnation"),
+            sa.literal(0).label("through_seq"),
+            sa.literal(0).label("highest_seq"),
+            device.c.approved_at_ms.label("first_seen_ms"),
+            device.c.approved_at_ms.label("synced_through_ms"),  # before, it had no list to let anybody in by
+            device.c.retired_at_ms,
+            *(sa.null().label(name) for name in unknown),
+            *_WHERE,
+        )
+        .join(venue, venue.c.id == device.c.venue_id)
+        .where(device.c.state == "active", ~speaks)
+    )
+
+
+def _rows(connection: Connection, which: sa.ColumnElement[bool]) -> list[Row[Any]]:
+    """The journals of the gates that satisfy a condition; of what the centre writes down itself nothing is missing."""
+    known = (
+        sa.select(incarnation, *_WHERE)
         .join(device, device.c.id == incarnation.c.device_id)
         .join(venue, venue.c.id == device.c.venue_id)
         .where(incarnation.c.incarnation != KEPT_HERE)
     )
+    return [row for query in (known, silent()) for row in connection.execute(query.where(which))]
+
+
+_WHERE = (device.c.name.label("gate"), device.c.venue_id, venue.c.number.label("venue"))
 
 
 def _journals(connection: Connection, now_ms: int, venue_id: UUID) -> Sequence[Row[Any]]:
     """The journals of a venue that are waited for, of revoked gates too: they may hold what nobody sent yet."""
-    rows = connection.execute(_all_journals().where(device.c.venue_id == venue_id))
+    rows = _rows(connection, device.c.venue_id == venue_id)
     return [row for row in rows if standing_of(row, now_ms) in WAITED_FOR]
 
 

@@ -16,12 +16,14 @@ from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre
 from sync_server.electronic_cards.resolving import reads_of
+from sync_server.gates.journals import MAX_SEQ
 from sync_server.gates.registry import Device
 from sync_server.gates.venue_keys import credential_keys
 from sync_server.issuance.credentials import credential_hash, open_credentials
 from sync_server.issuance.tables import credential, entitlement, holder_key, issued_pass, pass_token
 from sync_server.redemptions.judge import KnownPass, card_of, referred
-from sync_server.redemptions.tables import entry, in_journal, redemption
+from sync_server.redemptions.tables import entry, far_outcome, in_journal, redemption
+from wire.far_entry import FarEntry, far_entry
 from wire.messages import COUNTING, Entry, EntryKind, Presentation, decode_entry
 
 ROTATING = (Presentation.SHORT, Presentation.FULL)
@@ -29,8 +31,9 @@ BY_CARD = (Presentation.CARD, Presentation.ELECTRONIC_CARD)
 
 
 class Admission(NamedTuple):
-    """An intent that somebody passed, or a manual entry, and when the centre heard of it."""
+    """An intent that somebody passed, or a manual entry: of which journal, and when the centre heard of it."""
 
+    incarnation: bytes
     entry: Entry
     received_at_ms: int
 
@@ -38,16 +41,25 @@ class Admission(NamedTuple):
 def complete_admissions(
     connection: Connection, device: bytes, incarnation: bytes, new: Sequence[Entry], highest_before: int, now_ms: int
 ) -> list[Admission]:
-    """The admissions that are complete with these new entries and were not before."""
+    """The admissions that are complete with these new entries and were not before, those of earlier journals too."""
     intents = {one.seq: one for one in new if one.kind is EntryKind.INTENT}
     passed = {ref for one in new if one.kind in COUNTING and (ref := referred(one)) is not None}
-    found = [Admission(one, now_ms) for one in new if one.kind is EntryKind.MANUAL]
+    found = [Admission(incarnation, one, now_ms) for one in new if one.kind is EntryKind.MANUAL]
     if intents and highest_before > min(intents):  # their outcomes may have come before them
         passed |= _early_outcomes(connection, device, incarnation, intents)
-    found += [Admission(intents[seq], now_ms) for seq in sorted(passed & intents.keys())]
-    if elsewhere := passed - intents.keys():
-        found += _waiting_intents(connection, device, incarnation, elsewhere)
+    if intents:
+        passed |= _far_outcomes(connection, device, incarnation) & intents.keys()
+    found += [Admission(incarnation, intents[seq], now_ms) for seq in sorted(passed & intents.keys())]
+    far = {of for one in new if one.kind in COUNTING and (of := far_intent(one, incarnation)) is not None}
+    if elsewhere := {FarEntry(incarnation, seq) for seq in passed - intents.keys()} | far:
+        found += _waiting_intents(connection, device, elsewhere)
     return found
+
+
+def far_intent(one: Entry, incarnation: bytes) -> FarEntry | None:
+    """The intent that an entry of this journal names in an earlier one, if there can be one of that number."""
+    of = far_entry(one)
+    return of if of is not None and of.incarnation != incarnation and 0 < of.seq < MAX_SEQ else None
 
 
 def known_passes(
@@ -107,20 +119,27 @@ def _early_outcomes(connection: Connection, device: bytes, incarnation: bytes, i
     return {ref for ref in connection.scalars(refs) if ref is not None}
 
 
-def _waiting_intents(
-    connection: Connection, device: bytes, incarnation: bytes, seqs: Collection[int]
-) -> list[Admission]:
+def _far_outcomes(connection: Connection, device: bytes, incarnation: bytes) -> set[int]:
+    """The intents of this journal after which somebody passed as a later one says: few, of whatever is here yet."""
+    of_here = sa.and_(far_outcome.c.device_id == device, far_outcome.c.of_incarnation == incarnation)
+    counting = far_outcome.c.kind.in_([int(kind) for kind in COUNTING])
+    return set(connection.scalars(sa.select(far_outcome.c.of_seq).where(of_here, counting)))
+
+
+def _waiting_intents(connection: Connection, device: bytes, intents: Collection[FarEntry]) -> list[Admission]:
     """Intents stored before, whose outcome is only here now, and that do not count yet."""
-    counted = sa.exists().where(in_journal(redemption, device, incarnation), redemption.c.seq == entry.c.seq)
+    own = sa.and_(redemption.c.incarnation == entry.c.incarnation, redemption.c.seq == entry.c.seq)
+    counted = sa.exists().where(redemption.c.device_id == device, own)
+    seqs: defaultdict[bytes, list[int]] = defaultdict(list)
+    for one in sorted(intents):
+        seqs[one.incarnation].append(one.seq)
+    mine = [in_journal(entry, device, each) & entry.c.seq.in_(of_it) for each, of_it in seqs.items()]
     rows = connection.execute(
-        sa.select(entry.c.body, entry.c.received_at_ms).where(
-            in_journal(entry, device, incarnation),
-            entry.c.seq.in_(sorted(seqs)),
-            entry.c.kind == int(EntryKind.INTENT),
-            ~counted,
+        sa.select(entry.c.incarnation, entry.c.body, entry.c.received_at_ms).where(
+            sa.or_(*mine), entry.c.kind == int(EntryKind.INTENT), ~counted
         )
     )
-    return [Admission(decode_entry(row.body), row.received_at_ms) for row in rows]
+    return [Admission(row.incarnation, decode_entry(row.body), row.received_at_ms) for row in rows]
 
 
 def _phones(connection: Connection, pass_ids: Collection[bytes]) -> defaultdict[bytes, list[tuple[int, bytes]]]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from sync_server.invariants import Invariant
 from wire.messages import COUNTING, EntryKind
 
+_COUNTING = ", ".join(f"{kind:d}" for kind in sorted(COUNTING))
 _COUNTS = f"""
-    (i.kind = {EntryKind.MANUAL:d} OR (i.kind = {EntryKind.INTENT:d} AND EXISTS (
+    (i.kind = {EntryKind.MANUAL:d} OR (i.kind = {EntryKind.INTENT:d} AND (EXISTS (
         SELECT 1 FROM entry o WHERE o.device_id = i.device_id AND o.incarnation = i.incarnation
-        AND o.ref_seq = i.seq AND o.kind IN ({", ".join(f"{kind:d}" for kind in sorted(COUNTING))}))))
+        AND o.ref_seq = i.seq AND o.kind IN ({_COUNTING})) OR EXISTS (
+        SELECT 1 FROM far_outcome o WHERE o.device_id = i.device_id AND o.of_incarnation = i.incarnation
+        AND o.of_seq = i.seq AND o.kind IN ({_COUNTING})))))
 """  # noqa: S608  numbers of our own
 
 CHECKS = (

@@ -18,11 +18,10 @@ from sync_server.bulk import Value, append
 from sync_server.catalog.tables import product
 from sync_server.centre import Centre
 from sync_server.db import is_sqlite
-from sync_server.gates.journals import MAX_SEQ
 from sync_server.gates.registry import Device
 from sync_server.issuance.tables import entitlement, issued_pass
 from sync_server.orders.claims import Claim, claim_items, claims_of
-from sync_server.redemptions.admissions import Admission, complete_admissions, known_passes
+from sync_server.redemptions.admissions import Admission, complete_admissions, far_intent, known_passes
 from sync_server.redemptions.judge import (
     KnownPass,
     Use,
@@ -34,8 +33,8 @@ from sync_server.redemptions.judge import (
     span_of,
     step_shown,
 )
-from sync_server.redemptions.tables import ON_AN_ITEM, far_return, given_back_at, in_journal, redemption
-from wire.far_entry import FarEntry, far_entry
+from sync_server.redemptions.tables import ON_AN_ITEM, far_outcome, given_back_at, in_journal, redemption
+from wire.far_entry import NAMES_FAR, FarEntry
 from wire.messages import COUNTING, Entry, EntryKind, Outcome, redemption_id
 
 
@@ -78,7 +77,7 @@ def count_admissions(
     """Make redemptions of the admissions that the new entries complete, and give each its one outcome."""
     admissions = complete_admissions(connection, device.id, incarnation, new, highest_before, now_ms)
     known = known_passes(connection, centre, device, [one.entry for one in admissions])
-    judged = [judge_admission(device.id, incarnation, one, known.get(one.entry.pass_id or b"")) for one in admissions]
+    judged = [judge_admission(device.id, one, known.get(one.entry.pass_id or b"")) for one in admissions]
     by_item: defaultdict[UUID, list[Judged]] = defaultdict(list)
     for one in sorted(judged, key=lambda one: (one.at_ms, one.id)):
         if one.item_id is not None:
@@ -91,12 +90,13 @@ def count_admissions(
     claims = [Claim(item, "REDEEM", first.id.hex(), first.at_ms) for item, (first, *_) in by_item.items()]
     won = claim_items(connection, claims, now_ms) if claims else set()
     winners = {by_item[item][0].id for item in won}
-    rows = [redemption_row(device, incarnation, one, _outcome(one, winners), now_ms) for one in judged]
+    rows = [redemption_row(device, one, _outcome(one, winners), now_ms) for one in judged]
     append(connection, redemption, rows)
     mark_copies(connection, {(one.admission.entry.pass_id, step_shown(one.admission.entry)) for one in judged})
     contested = {item for item, rivals in by_item.items() if item not in won or len(rivals) > 1}
     settle_outcomes(connection, contested | given_back)
-    outcomes = {one.admission.entry.seq: _outcome(one, winners) for one in judged}
+    own = [one for one in judged if one.admission.incarnation == incarnation]
+    outcomes = {one.admission.entry.seq: _outcome(one, winners) for one in own}
     return Counted({} if contested or given_back else outcomes, {one.seq for one in new} - outcomes.keys())
 
 
@@ -141,10 +141,10 @@ def mark_copies(connection: Connection, codes: Set[tuple[bytes | None, int | Non
         connection.execute(redemption.update().where(redemption.c.id.in_(copied)).values(copied=True))
 
 
-def judge_admission(device: bytes, incarnation: bytes, one: Admission, known: KnownPass | None) -> Judged:
+def judge_admission(device: bytes, one: Admission, known: KnownPass | None) -> Judged:
     """What can be said of an admission alone."""
     return Judged(
-        id=redemption_id(device, incarnation, one.entry.seq),
+        id=redemption_id(device, one.incarnation, one.entry.seq),
         admission=one,
         at_ms=occurred_at_ms(one.entry, one.received_at_ms),
         known=known,
@@ -152,7 +152,7 @@ def judge_admission(device: bytes, incarnation: bytes, one: Admission, known: Kn
     )
 
 
-def redemption_row(device: Device, incarnation: bytes, one: Judged, outcome: Outcome, now_ms: int) -> dict[str, Value]:
+def redemption_row(device: Device, one: Judged, outcome: Outcome, now_ms: int) -> dict[str, Value]:
     """A row of table `redemption`."""
     return {
         "id": one.id,
@@ -163,7 +163,7 @@ def redemption_row(device: Device, incarnation: bytes, one: Judged, outcome: Out
         "pass_id": one.admission.entry.pass_id,
         "venue_id": device.venue_id,
         "device_id": device.id,
-        "incarnation": incarnation,
+        "incarnation": one.admission.incarnation,
         "seq": one.admission.entry.seq,
         "step": step_shown(one.admission.entry),
         "occurred_at_ms": one.at_ms,
@@ -188,14 +188,14 @@ def lock_passes(connection: Connection, pass_ids: Collection[bytes]) -> None:
 def _returned(
     connection: Connection, device: Device, incarnation: bytes, new: Sequence[Entry], now_ms: int
 ) -> Sequence[Any]:
-    """The counted admissions that the new entries give back; which of them name another journal is kept."""
-    returned = [one for one in new if one.kind is EntryKind.RETURNED]
-    if not returned:
+    """The counted admissions that the new entries give back, or name in another journal, which is kept."""
+    seqs = {ref for one in new if one.kind is EntryKind.RETURNED and (ref := referred(one)) is not None}
+    named = [one for one in new if one.kind in NAMES_FAR]
+    far = [(one, of) for one in named if (of := far_intent(one, incarnation)) is not None]
+    if not seqs and not far:
         return ()
-    seqs = sorted({ref for one in returned if (ref := referred(one)) is not None})
-    near = sa.and_(in_journal(redemption, device.id, incarnation), redemption.c.seq.in_(seqs))
-    far = [(one, of) for one in returned if (of := far_entry(one)) is not None and 0 < of.seq < MAX_SEQ]
-    append(connection, far_return, [_far_row(device, incarnation, *each, now_ms) for each in far])
+    near = sa.and_(in_journal(redemption, device.id, incarnation), redemption.c.seq.in_(sorted(seqs)))
+    append(connection, far_outcome, [_far_row(device, incarnation, *each, now_ms) for each in far])
     place = sa.tuple_(redemption.c.incarnation, redemption.c.seq)
     mine = sa.or_(near, sa.and_(redemption.c.device_id == device.id, place.in_([of for _, of in far])))
     return connection.execute(sa.select(redemption.c.id, redemption.c.item_id, redemption.c.pass_id).where(mine)).all()
@@ -212,6 +212,7 @@ def _far_row(device: Device, incarnation: bytes, one: Entry, of: FarEntry, now_m
         "device_id": device.id,
         "incarnation": incarnation,
         "seq": one.seq,
+        "kind": int(one.kind),
         "of_incarnation": of.incarnation,
         "of_seq": of.seq,
         "occurred_at_ms": occurred_at_ms(one, now_ms),

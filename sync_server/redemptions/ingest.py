@@ -34,7 +34,7 @@ def take_in(
     )
     if given is not None:
         return given
-    place(connection, journal, batch)
+    place(connection, journal, batch, now_ms)
     stored = store(connection, device, read, journal, now_ms)
     highest_before = journal.progress.highest_seq
     counted = count_admissions(connection, centre, device, batch.incarnation, stored.new, highest_before, now_ms)

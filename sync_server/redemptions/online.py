@@ -197,7 +197,7 @@ class _Check:
 
     def counted(self, case: Case, intent: Entry) -> list[Part]:
         """The redemption of an admission, classified as a batch's, and the claim where it is the first on its item."""
-        judged = judge_admission(self.device.id, KEPT_HERE, Admission(intent, self.now_ms), known_of(case, intent))
+        judged = judge_admission(self.device.id, Admission(KEPT_HERE, intent, self.now_ms), known_of(case, intent))
         outcome, parts = judged.verdict.outcome, list[Part]()
         if outcome is None:
             standing = case.standing
@@ -209,7 +209,7 @@ class _Check:
             else:
                 allowed = self.rules.products[standing.product].rule.total
                 outcome = next_outcome(allowed, item.repeats, item.returned, item.given_back)
-        parts.append((redemption, [redemption_row(self.device, KEPT_HERE, judged, outcome, self.now_ms)]))
+        parts.append((redemption, [redemption_row(self.device, judged, outcome, self.now_ms)]))
         return parts
 
 

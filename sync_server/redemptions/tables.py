@@ -67,17 +67,18 @@ forked_entry = append_only(
     )
 )
 
-# What staff gave back of an admission in an earlier journal of the gate (wire.messages.FarEntry); within one journal
-# the `entry` itself says it.
-far_return = append_only(
+# What became of an intent in an earlier journal of the gate (wire.far_entry); within one journal the `entry` itself
+# says it.
+far_outcome = append_only(
     sa.Table(
-        "far_return",
+        "far_outcome",
         metadata,
-        *_journal_columns(),  # of the `returned`
-        sa.Column("of_incarnation", sa.LargeBinary(8), nullable=False),  # the admission's journal
+        *_journal_columns(),  # of the entry that says it
+        sa.Column("kind", sa.SmallInteger(), nullable=False),  # as in `entry`
+        sa.Column("of_incarnation", sa.LargeBinary(8), nullable=False),  # the intent's journal
         sa.Column("of_seq", sa.BigInteger(), nullable=False),
         ms_column("occurred_at_ms"),
-        sa.Index("ix_far_return_of", "device_id", "of_incarnation", "of_seq"),
+        sa.Index("ix_far_outcome_of", "device_id", "of_incarnation", "of_seq"),
     )
 )
 
@@ -166,7 +167,7 @@ def is_given_back() -> sa.ColumnElement[bool]:
 
 def given_back_at(which: sa.ColumnElement[bool]) -> sa.CompoundSelect[tuple[bytes, int]]:
     """The admissions of table `redemption` that were given back, with the times when; `which` of them."""
-    said = (entry, _gives_back_near()), (far_return, gives_back_far())
+    said = (entry, _gives_back_near()), (far_outcome, gives_back_far())
     parts = [
         sa.select(redemption.c.id, table.c.occurred_at_ms).join(table, condition).where(which)
         for table, condition in said
@@ -175,11 +176,16 @@ def given_back_at(which: sa.ColumnElement[bool]) -> sa.CompoundSelect[tuple[byte
 
 
 def gives_back_far() -> sa.ColumnElement[bool]:
-    """On `far_return`: it is of this admission of table `redemption`."""
+    """On `far_outcome`: by it staff gave back this admission of table `redemption`."""
+    return sa.and_(speaks_far_of(redemption), far_outcome.c.kind == int(EntryKind.RETURNED))
+
+
+def speaks_far_of(intent: sa.Table) -> sa.ColumnElement[bool]:
+    """On `far_outcome`: it is of the intent of this row of table `redemption` or `entry`."""
     return sa.and_(
-        far_return.c.device_id == redemption.c.device_id,
-        far_return.c.of_incarnation == redemption.c.incarnation,
-        far_return.c.of_seq == redemption.c.seq,
+        far_outcome.c.device_id == intent.c.device_id,
+        far_outcome.c.of_incarnation == intent.c.incarnation,
+        far_outcome.c.of_seq == intent.c.seq,
     )
 
 

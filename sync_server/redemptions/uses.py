@@ -22,7 +22,7 @@ from sync_server.feed.tables import pass_use
 from sync_server.gates.tables import incarnation
 from sync_server.issuance.tables import entitlement
 from sync_server.parties.tables import venue
-from sync_server.redemptions.tables import far_return, gives_back_far, is_given_back, redemption
+from sync_server.redemptions.tables import far_outcome, is_given_back, redemption, speaks_far_of
 from wire import moments
 from wire.feed import Mark, UseRow
 from wire.messages import Outcome
@@ -78,14 +78,14 @@ def _count(connection: Connection, venue_id: UUID, pass_ids: Sequence[bytes]) ->
 
 
 def _far_marks(connection: Connection, venue_id: UUID, pass_ids: Sequence[bytes]) -> defaultdict[bytes, set[Mark]]:
-    """The journals that gave back an admission of an earlier one: a gate that has such an entry counts it no more."""
+    """The journals that speak of an admission in an earlier one: what a gate has of it there is counted in the row."""
     own = sa.and_(
-        incarnation.c.device_id == far_return.c.device_id, incarnation.c.incarnation == far_return.c.incarnation
+        incarnation.c.device_id == far_outcome.c.device_id, incarnation.c.incarnation == far_outcome.c.incarnation
     )
     mine = sa.and_(redemption.c.venue_id == venue_id, redemption.c.pass_id.in_(pass_ids))
-    columns = (far_return.c.device_id, far_return.c.incarnation, incarnation.c.through_seq)
+    columns = (far_outcome.c.device_id, far_outcome.c.incarnation, incarnation.c.through_seq)
     marks: defaultdict[bytes, set[Mark]] = defaultdict(set)
-    rows = sa.select(redemption.c.pass_id, *columns).join(far_return, gives_back_far()).join(incarnation, own)
+    rows = sa.select(redemption.c.pass_id, *columns).join(far_outcome, speaks_far_of(redemption)).join(incarnation, own)
     for row in connection.execute(rows.where(mine)):
         marks[row.pass_id].add(Mark(row.device_id, row.incarnation, row.through_seq))
     return marks

@@ -222,6 +222,17 @@ def test_what_was_given_back_before_the_journal_changed_says_whose_it_was(data_d
     assert written(newer.entries.path, 2) == FarEntry(NEW, 1)
 
 
+def test_who_passed_late_says_whose_intent_it_was_when_the_journal_changes(data_dir: Path) -> None:
+    """The centre holds the intent and that it was annulled; what came after goes on in the next journal."""
+    entries, _ = Entries.open(data_dir, lambda: OLD)
+    with closing(entries), entries.transaction():
+        late = Entry(0, EntryKind.PASSED_LATE, samples.NOW_MS, ClockTrust.TRUSTED, 9, 1, 42, 1, ref_seq=1)
+        entries.append(late, Placed(BOOT, 9))
+    opened = open_again(data_dir, Learnt({OLD: 10}, {OLD: Parting(11, 10)}))
+    brought = decode_entry(_body(opened.entries.path, 1))
+    assert (brought.kind, brought.ref_seq, far_entry(brought)) == (EntryKind.PASSED_LATE, -9, FarEntry(OLD, 1))
+
+
 @pytest.mark.parametrize("dies_at", ["link", "rename"])
 def test_a_crash_leaves_the_old_journal_or_the_new_one(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch, dies_at: str

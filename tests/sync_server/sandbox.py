@@ -22,7 +22,8 @@ from sync_server.centre import Centre
 from sync_server.checks import flaws_of
 from sync_server.crypto import public_key_of
 from sync_server.db import insert_new, new_id
-from sync_server.gates.tables import device
+from sync_server.gates.journals import KEPT_HERE
+from sync_server.gates.tables import device, incarnation
 from sync_server.orders import applying, closing, paying, placing, progress
 from sync_server.orders.claims import Claim, claim_items
 from sync_server.orders.tables import order, order_item, ticket
@@ -182,9 +183,11 @@ class World:
         now_ms = self.centre.now_ms()
         redemption_id = new_id(now_ms).bytes
         seq = int.from_bytes(redemption_id[8:], "big") >> 2
-        journal = {"device_id": bytes(16), "incarnation": bytes(8), "venue_id": self.venue, "occurred_at_ms": now_ms}
+        journal = {"device_id": bytes(16), "incarnation": KEPT_HERE, "venue_id": self.venue, "occurred_at_ms": now_ms}
         row = {**journal, "id": redemption_id, "outcome": "CLAIMED", "item_id": item_id, "recorded_at_ms": now_ms}
         told = {**journal, "hash": bytes(32), "body": b"", "lane": 1, "presentation": 1, "received_at_ms": now_ms}
+        seen = {"through_seq": 0, "highest_seq": 0, "first_seen_ms": now_ms, "last_seen_ms": now_ms}
+        checks = {"device_id": bytes(16), "incarnation": KEPT_HERE, **seen}  # on line, so that no journal is waited for
         gate = {
             "id": bytes(16),
             "venue_id": self.venue,
@@ -198,6 +201,7 @@ class World:
         with self.centre.write() as connection:
             assert claim_items(connection, [Claim(item_id, "REDEEM", redemption_id.hex(), now_ms)], now_ms)
             insert_new(device, ["id"], [gate], connection)
+            insert_new(incarnation, ["device_id", "incarnation"], [checks], connection)
             connection.execute(entry.insert().values(**told, seq=seq, kind=int(EntryKind.INTENT)))
             connection.execute(entry.insert().values(**told, seq=seq + 1, kind=int(EntryKind.PASSED), ref_seq=seq))
             connection.execute(redemption.insert().values(**row, seq=seq))

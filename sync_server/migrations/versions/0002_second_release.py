@@ -364,18 +364,19 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_electronic_card_read_read_at_ms"), ["read_at_ms"], unique=False)
 
     op.create_table(
-        "far_return",
+        "far_outcome",
         sa.Column("device_id", sa.LargeBinary(length=16), nullable=False),
         sa.Column("incarnation", sa.LargeBinary(length=8), nullable=False),
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.SmallInteger(), nullable=False),
         sa.Column("of_incarnation", sa.LargeBinary(length=8), nullable=False),
         sa.Column("of_seq", sa.BigInteger(), nullable=False),
         sa.Column("occurred_at_ms", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_far_return_device_id")),
-        sa.PrimaryKeyConstraint("device_id", "incarnation", "seq", name=op.f("pk_far_return")),
+        sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_far_outcome_device_id")),
+        sa.PrimaryKeyConstraint("device_id", "incarnation", "seq", name=op.f("pk_far_outcome")),
     )
-    with op.batch_alter_table("far_return", schema=None) as batch_op:
-        batch_op.create_index("ix_far_return_of", ["device_id", "of_incarnation", "of_seq"], unique=False)
+    with op.batch_alter_table("far_outcome", schema=None) as batch_op:
+        batch_op.create_index("ix_far_outcome_of", ["device_id", "of_incarnation", "of_seq"], unique=False)
 
     op.create_table(
         "gate_alarm",
@@ -629,6 +630,7 @@ def upgrade() -> None:
         batch_op.create_check_constraint(batch_op.f("ck_deployment_one"), "id = 1")
 
     with op.batch_alter_table("device", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("retired_at_ms", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("keys_changed_at_ms", sa.BigInteger(), nullable=True))
         batch_op.create_check_constraint(
             batch_op.f("ck_device_state_word_b0cd8b"), "state IN ('pending', 'active', 'revoked')"

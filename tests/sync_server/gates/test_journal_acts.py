@@ -78,6 +78,30 @@ def test_a_lost_box_is_retired_by_two_and_what_waits_goes_on_after_three_days(to
 
 
 @pytest.mark.slow
+def test_a_gate_that_never_spoke_is_retired_by_two_too(town: Town) -> None:
+    gate, other = town.gate(), town.gate(name="G2")
+    name = gate.device.id.hex()
+    town.clock.pass_ms(HOUR_MS)
+    town.upload(other, echo=town.upload(other).batch_digest, complete_seq=0)
+    assert complete_through(town) == START_MS
+    asked = run(town, "retire", name, "--reason", "stolen on its way", by="lihua")
+    assert asked["journal"] == ""
+    done = run(town, "confirm", asked["request"], by="wang")
+    assert done["subject"] == f"journal:{name}:"
+    assert complete_through(town) == START_MS
+    town.clock.pass_ms(RETIRED_WAITS_MS)
+    assert complete_through(town) == START_MS + HOUR_MS
+    with pytest.raises(NotAllowedError, match="two persons retired it already"):
+        run(town, "retire", name, "--reason", "again", by="lihua")
+    town.upload(gate)  # found again: it may hold something after all
+    assert complete_through(town) is None
+    with pytest.raises(NotAllowedError, match="has sent a journal"):
+        run(town, "retire", name, "--reason", "again", by="lihua")
+    with pytest.raises(NotAllowedError, match="has sent a journal"):
+        run(town, "retire", town.gate(name="G3", approved=False).device.id.hex(), "--reason", "x", by="lihua")
+
+
+@pytest.mark.slow
 def test_a_frozen_journal_is_settled_again_when_two_say_so(town: Town) -> None:
     (sold,) = town.sell("single")
     gate = busy(town.gate(), 3)

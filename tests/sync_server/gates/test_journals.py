@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from sync_server.centre import Centre
-from sync_server.gates import watermarks
+from sync_server.gates import registry, watermarks
 from sync_server.gates.tables import incarnation
 from sync_server.gates.watermarks import RETIRED_WAITS_MS, STALE_AFTER_MS, Standing
 from sync_server.redemptions.tables import forked_entry, redemption
@@ -105,6 +105,30 @@ def test_a_venue_is_complete_and_knows_a_list_as_far_as_its_slowest_journal(town
         assert watermarks.confirmed_list(connection, town.venues["park"], town.centre.now_ms()) is None
 
 
+def test_an_approved_gate_that_never_spoke_may_hold_what_it_did_since_its_approval(town: Town) -> None:
+    """It admits by its list from then on, whether or not its first batch ever came through."""
+    town.gate(name="G0", approved=False)
+    assert complete_through(town) == town.centre.now_ms()
+    silent = town.gate(name="G1")
+    town.clock.pass_ms(DAY_MS)
+    spoke = town.gate(name="G2")
+    town.upload(spoke, echo=town.upload(spoke).batch_digest, complete_seq=0, held_version=7)
+    assert (complete_through(town), complete_through(town, "park")) == (START_MS, START_MS + DAY_MS)
+    with town.centre.read() as connection:
+        assert watermarks.confirmed_list(connection, town.venues["bridge"], town.centre.now_ms()) is None
+        told = watermarks.watermarks(connection, town.centre.now_ms() + 1)[0]
+    assert (told.gate, told.incarnation, told.standing, told.synced_through_ms) == ("G1", b"", "open", START_MS)
+    assert (told.age_ms, told.stale) == (DAY_MS + 1, True)
+    town.upload(silent, echo=town.upload(silent).batch_digest, complete_seq=0)
+    assert complete_through(town) == START_MS + DAY_MS
+    lost = town.gate(name="G3")
+    town.clock.pass_ms(DAY_MS)
+    with town.centre.write() as connection:
+        registry.revoke(connection, lost.device.id, "never built in", town.centre.now_ms(), "test")
+        held = watermarks.watermarks(connection, town.centre.now_ms())
+    assert {one.gate for one in held} == {"G1", "G2"}
+
+
 def test_a_closing_statement_takes_a_journal_out_once_it_is_complete(town: Town) -> None:
     gate = busy(town.gate(), 3)
     town.upload(gate, 3, 3, closing=True)
@@ -118,6 +142,55 @@ def test_a_closing_statement_takes_a_journal_out_once_it_is_complete(town: Town)
     assert row_of(town).frozen_cause is None
     town.upload(busy(gate, 1), 4)
     assert row_of(town).frozen_cause == "entry 4 came after its end at 3"
+
+
+@pytest.mark.parametrize("closes_first", [True, False])
+def test_a_journal_with_entries_beyond_its_closing_statement_is_not_closed(town: Town, closes_first: bool) -> None:
+    """Whichever of them comes first: somebody goes on writing in it, and what he wrote is not settled."""
+    sold = town.sell("single", 2)
+    gate = town.gate()
+    busy(gate, 2)
+    gate.admit(sold[0], START_MS)
+    town.clock.pass_ms(MINUTE_MS)
+    town.upload(gate, 1, 2)
+    parts = [(5, 4, {"closing": True}), (3, 4, {}), (5, 6, {})]
+    gate.admit(sold[1], START_MS)
+    for first, last, said in parts if closes_first else reversed(parts):
+        town.upload(gate, first, last, **said)
+    assert row_of(town).frozen_cause in ("entry 6 came after its end at 4", "it closed at entry 4 and goes on to 6")
+    assert complete_through(town) is None, "it may go on"
+    with town.centre.read() as connection:
+        (told,) = watermarks.watermarks(connection, town.centre.now_ms())
+    assert told.standing is Standing.OPEN
+    assert clear_redemptions(town.centre) == 0
+
+
+def test_two_closing_statements_of_one_journal_freeze_it(town: Town) -> None:
+    gate = busy(town.gate(), 5)
+    town.upload(gate, 1, 3, closing=True)
+    town.upload(gate, 4, 3, closing=True)  # said again
+    assert (row_of(town).frozen_cause, complete_through(town)) == (None, town.centre.now_ms())
+    town.upload(gate, 6, 5, closing=True)
+    assert (row_of(town).frozen_cause, complete_through(town)) == ("it closed at entry 3 and again at 5", None)
+    town.upload(gate, 4, 5)
+    assert (row_of(town).closed_seq, complete_through(town)) == (5, town.centre.now_ms())
+    town.upload(gate, 4, 3, closing=True)  # an old one comes again
+    assert row_of(town).closed_seq == 5
+
+
+def test_a_second_history_of_a_closed_journal_is_not_counted(town: Town) -> None:
+    (sold,) = town.sell("single")
+    gate = busy(town.gate(), 2)
+    town.upload(gate, 1, 2, closing=True)
+    twin = busy(second_journal(gate, gate.incarnation), 1)
+    twin.admit(sold, START_MS)
+    town.clock.pass_ms(MINUTE_MS)
+    assert town.upload(twin).forked_seq == 2
+    assert row_of(town).frozen_cause == "two histories meet at entry 2"
+    with town.centre.read() as connection:
+        assert connection.execute(sa.select(redemption)).all() == []
+        (told,) = watermarks.watermarks(connection, town.centre.now_ms())
+    assert told.frozen_cause is not None
 
 
 def test_a_gap_that_closes_late_is_not_what_goes_on_after_the_end(town: Town) -> None:

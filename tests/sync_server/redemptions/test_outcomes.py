@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,13 +16,11 @@ from sync_server.redemptions.tables import redemption
 from tests.sync_server.town import HOLDER, START_MS, Town, build_town
 from wire import holder_proof, presentation
 from wire.credential import card_credential
-from wire.far_entry import FarEntry
 from wire.messages import (
     ClockTrust,
     EntryKind,
     Outcome,
     Presentation,
-    Superseded,
     redemption_id,
 )
 
@@ -175,37 +172,6 @@ def test_a_conflict_becomes_returned_when_its_gate_tells_that_it_gave_the_right_
     any_town.upload(one, 3, 3)
     assert outcomes(any_town)[other.device.id, 1] == ("RETURNED", None)
     assert any_town.upload(other) == receipt, "the same bytes again give the same receipt"
-
-
-def test_a_right_that_the_journal_before_used_can_be_given_back(any_town: Town) -> None:
-    [sold] = any_town.sell("single")
-    gate = any_town.gate()
-    intent = gate.admit(sold, NOON_MS)
-    after = replace(gate, incarnation=b"journal2", entries=[], bodies=[], hashes=[])
-    far = FarEntry(gate.incarnation, intent).evidence()
-    after.write(EntryKind.RETURNED, NOON_MS + 60_000, ref_seq=-1, evidence=far, who="李")
-    after.write(EntryKind.RETURNED, NOON_MS + 70_000, ref_seq=-1, evidence=far, who="李")  # a double tap
-    after.admit(sold, NOON_MS + 120_000)
-    after.admit(sold, NOON_MS + 180_000)
-    any_town.clock.pass_ms(3 * HOUR_MS)
-    any_town.upload(gate)
-    receipt = any_town.upload(after, supersedes=Superseded(gate.incarnation, 2))
-    assert receipt.verdicts == ((3, Outcome.RETURNED), (5, Outcome.CONFLICT))
-    assert len(claims(any_town)) == 1
-
-
-@pytest.mark.parametrize(
-    "far",
-    [b"", b"journal1", FarEntry(b"journal1", 0).evidence(), FarEntry(b"journal1", 2**64 - 1).evidence(), bytes(16)],
-)
-def test_a_return_of_nothing_gives_nothing_back(town: Town, far: bytes) -> None:
-    [sold] = town.sell("single")
-    gate = town.gate()
-    gate.admit(sold, NOON_MS)
-    gate.write(EntryKind.RETURNED, NOON_MS + 60_000, ref_seq=-1, evidence=far, who="李")
-    gate.admit(sold, NOON_MS + 120_000)
-    town.clock.pass_ms(3 * HOUR_MS)
-    assert town.upload(gate).verdicts == ((1, Outcome.CLAIMED), (4, Outcome.CONFLICT))
 
 
 def test_after_a_refund_an_entry_is_late(town: Town) -> None:

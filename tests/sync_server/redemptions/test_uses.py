@@ -113,6 +113,27 @@ def test_a_use_of_an_earlier_journal_is_given_back_once_and_for_all(town: Town, 
     assert count(kept, today, row, through).counted.total == 0
 
 
+def test_a_use_that_a_later_journal_tells_of_is_counted_once(town: Town, sold: Sold) -> None:
+    """By what the gate has of it, and what the list tells it, together."""
+    gate = town.gate()
+    intent = gate.admit(sold, NOON_MS, EntryKind.ANNULLED)
+    town.upload(gate)
+    after = replace(gate, incarnation=b"journal2", entries=[], bodies=[], hashes=[])
+    far = FarEntry(gate.incarnation, intent).evidence()
+    after.write(EntryKind.PASSED_LATE, NOON_MS + 3_000, ref_seq=-1, pass_id=sold.pass_id, evidence=far)
+    town.upload(after, supersedes=Superseded(gate.incarnation, 2))
+    row = told(town, sold)
+    assert row is not None and (row.total, row.on_day) == (1, 1)
+    day = moments.day_number(NOON_MS, ZONE)
+    kept = [
+        PassEntry(-1, EntryKind.INTENT, None, 1, NOON_MS, day, "a-boot", 1),
+        PassEntry(0, EntryKind.ANNULLED, -1, 1, NOON_MS, day, "a-boot", 2),
+        PassEntry(1, EntryKind.PASSED_LATE, -1, 1, NOON_MS + 3_000, day, "a-boot", 3),
+    ]
+    through = {mark.incarnation: mark.seq for mark in row.marks}[after.incarnation]
+    assert count(kept, Today("a-boot", day, 0, 4, NOON_MS + 2 * HOUR_MS), row, through).counted.total == 1
+
+
 def test_what_lies_beyond_a_gap_is_counted_when_the_gap_is_closed(town: Town, sold: Sold) -> None:
     [other] = town.sell("annual", holders=[Holder("王芳", "11010519491231002X", "13900001234")])
     gate = town.gate()

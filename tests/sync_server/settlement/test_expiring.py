@@ -115,6 +115,23 @@ def test_one_visited_one_expired_is_a_completed_order_that_pays_both_ways(world:
     assert_books_agree(world)
 
 
+def test_a_gate_that_was_approved_and_never_heard_may_hold_an_entry_too(world: World, clock: Clock) -> None:
+    order_id = world.buy()
+    world.turn()
+    a_gate(world, None)
+    with world.centre.write() as connection:
+        connection.execute(incarnation.delete())
+        connection.execute(device.update().values(approved_at_ms=world.centre.now_ms()))
+    clock.pass_ms(2 * WEEK_MS)
+    world.turn()
+    assert states(world, order_id) == ["INACTIVE HELD"]
+    with world.centre.write() as connection:
+        connection.execute(device.update().values(retired_at_ms=world.centre.now_ms()))
+    clock.pass_ms(RETIRED_WAITS_MS)
+    world.turn()
+    assert states(world, order_id) == ["EXPIRED REFUNDED"]
+
+
 def test_a_gate_that_is_cut_off_may_still_hold_an_entry(world: World, clock: Clock) -> None:
     order_id = world.buy()
     world.turn()
