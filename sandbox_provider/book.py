@@ -177,7 +177,7 @@ class Book:
         names = ", ".join(f"t.{name}" for name in Transfer.__struct_fields__)
         query = f"""
             SELECT {names} FROM departure d JOIN transfer t ON t.out_no = d.out_no
-            WHERE NOT d.arrived AND d.arrives_at_ms <= ? AND t.status = 'SUCCESS' AND t.account = ?
+            WHERE NOT d.arrived AND d.arrives_at_ms <= ? AND t.status = 'SUCCESS' AND lower(t.account) = ?
         """  # noqa: S608  names of our own fields
         with self._open() as connection:
             return [Transfer(*row) for row in connection.execute(query, (now_ms, towards))]

@@ -55,6 +55,7 @@ ACTION_WORDS = {
     "transfer.abandon": _("撤销付款"),
     "transfer.double_paid": _("重复付款"),
     "transfer.contradiction": _("通道答复前后矛盾"),
+    "money.sweep": _("平台资金调拨"),
     "party.account": _("更改结算账户"),
     "party.account_stopped": _("中止结算账户更改"),
     "transfer.remit": _("手动汇款"),

@@ -30,6 +30,7 @@ from sync_server.orders.applying import go_on_after_top_up
 from sync_server.orders.closing import close_unpaid, give_back_late_payments
 from sync_server.orders.progress import take_payments
 from sync_server.payments.providers import clients_of
+from sync_server.payments.sweeps import follow_sweeps
 from sync_server.payments.transfers import move_due
 from sync_server.redemptions.uses import count_uses
 from sync_server.settlement.clearing import clear_redemptions
@@ -55,6 +56,7 @@ def move_transfers(centre: Centre) -> int:
 
 STEPS: tuple[Step, ...] = (
     move_transfers,
+    follow_sweeps,
     take_payments,
     go_on_after_top_up,
     close_unpaid,

@@ -24,7 +24,8 @@ CHECKS = (
             t.provider_ref IS NOT NULL
             AND EXISTS (SELECT 1 FROM transfer_attempt a
                         WHERE a.transfer_id = t.id AND a.state = 'SUCCEEDED' AND a.provider_ref = t.provider_ref)
-            AND EXISTS (SELECT 1 FROM ledger_txn l WHERE l.txn_key = t.subject_key)
+            AND (EXISTS (SELECT 1 FROM ledger_txn l WHERE l.txn_key = t.subject_key)
+                 OR (t.amount_fen = 0 AND t.yield_fen = 0))
         )
         """,
     ),
@@ -34,7 +35,8 @@ CHECKS = (
         """
         SELECT 'external_transfer ' || CAST(t.id AS VARCHAR(36)) FROM external_transfer t
         WHERE t.state = 'VOID' AND (
-            NOT EXISTS (SELECT 1 FROM ledger_txn l WHERE l.txn_key = t.subject_key || '\\:void')
+            (t.amount_fen > 0
+             AND NOT EXISTS (SELECT 1 FROM ledger_txn l WHERE l.txn_key = t.subject_key || '\\:void'))
             OR (t.kind NOT IN ('CHARGE', 'COLLECT') AND NOT EXISTS (
                 SELECT 1 FROM approval a WHERE a.act = 'transfer.abandon' AND a.state = 'CONFIRMED'
                 AND a.subject = 'transfer:' || REPLACE(CAST(t.id AS VARCHAR(36)), '-', ''))))
@@ -69,6 +71,30 @@ CHECKS = (
             a.provider_ref IS NULL
             OR (NOT (t.state = 'VOID' AND t.kind IN ('CHARGE', 'COLLECT'))
                 AND NOT EXISTS (SELECT 1 FROM ledger_txn l WHERE l.txn_key = 'double:' || a.out_no)))
+        """,
+    ),
+    Invariant(
+        "P12",
+        "money in transit left the platform's account at one provider and has not arrived at the other",
+        """
+        SELECT 'ledger_account 1090: ' || CAST(found.booked_fen - found.moved_fen AS VARCHAR(20)) || ' fen too much'
+        FROM (SELECT (SELECT COALESCE(SUM(debits_posted_fen - credits_posted_fen), 0) FROM ledger_account
+                      WHERE code = '1090') AS booked_fen,
+                     (SELECT COALESCE(SUM(CASE WHEN kind = 'SWEEP_OUT' THEN amount_fen ELSE -amount_fen END), 0)
+                      FROM external_transfer
+                      WHERE kind IN ('SWEEP_OUT', 'SWEEP_IN') AND state = 'SUCCEEDED') AS moved_fen) found
+        WHERE found.booked_fen <> found.moved_fen
+        """,
+    ),
+    Invariant(
+        "P12",
+        "what is to arrive is what left, once",
+        """
+        SELECT 'external_transfer ' || CAST(i.id AS VARCHAR(36)) FROM external_transfer i
+        WHERE i.kind = 'SWEEP_IN' AND 1 <> (
+            SELECT COUNT(*) FROM external_transfer o
+            WHERE o.kind = 'SWEEP_OUT' AND o.subject_id = i.subject_id AND o.amount_fen = i.amount_fen
+            AND o.account_ref = i.provider AND o.state = 'SUCCEEDED')
         """,
     ),
     Invariant(

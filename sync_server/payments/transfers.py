@@ -196,6 +196,11 @@ def move(centre: Centre, provider: Provider, job: outbox.Job) -> None:
         outbox.finish(connection, job, again_at_ms, reason_of(answer))
 
 
+def number_of(transfer_id: UUID, n: int) -> str:
+    """Our number at the provider of a transfer's attempt."""
+    return f"{transfer_id.hex}-{n}"
+
+
 def retry_after_ms(attempts: int) -> int:
     """The pause after so many tries: 5 s, doubling up to 1 h, without end."""
     return min(FIRST_RETRY_MS << min(attempts - 1, 20), MAX_RETRY_MS)
@@ -241,7 +246,7 @@ def _next_step(connection: Connection, transfer_id: UUID, now_ms: int) -> _Step 
     if state is None or expired or has_extra(connection, transfer_id):
         return None
     n = row.attempts + 1
-    out_no = f"{transfer_id.hex}-{n}"
+    out_no = number_of(transfer_id, n)
     connection.execute(
         transfer_attempt.insert().values(
             transfer_id=transfer_id,

@@ -35,6 +35,7 @@ class Permission(StrEnum):
     JOURNALS_UNFREEZE = "journals.unfreeze"  # of two persons: settle a journal again that could not be true
     SETTLEMENT_VIEW = "settlement.view"
     TRANSFERS_ABANDON = "transfers.abandon"  # of two persons: give up a payout or refund that cannot be made
+    MONEY_SWEEP = "money.sweep"  # move the platform's own money from one provider to another
     ACCOUNTS_CHANGE = "accounts.change"  # of two persons: where a party's money goes
     TRANSFERS_REMIT = "transfers.remit"  # of two persons: record that a payout or refund was paid by bank
     FUNDING_SET = "funding.set"  # how a distributor pays for its orders
@@ -110,6 +111,7 @@ SEEDED_ROLES = (
                 Permission.ENTRIES_VIEW,
                 Permission.SETTLEMENT_VIEW,
                 Permission.TRANSFERS_ABANDON,
+                Permission.MONEY_SWEEP,
                 Permission.ACCOUNTS_CHANGE,
                 Permission.TRANSFERS_REMIT,
                 Permission.FUNDING_SET,
@@ -148,6 +150,7 @@ ADDED_AFTER_0_2_0 = frozenset(
         Permission.CALENDARS_VIEW,
         Permission.CALENDARS_EDIT,
         Permission.TRANSFERS_ABANDON,
+        Permission.MONEY_SWEEP,
         Permission.ACCOUNTS_CHANGE,
         Permission.TRANSFERS_REMIT,
         Permission.FUNDING_SET,

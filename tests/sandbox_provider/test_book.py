@@ -15,6 +15,7 @@ from sandbox_provider.book import Book
 from sandbox_provider.tables import Conflict, Order, Transfer
 
 NOW_MS = 1_790_000_000_000
+DAY_MS = 24 * 3_600_000
 
 
 @pytest.fixture
@@ -127,3 +128,46 @@ def test_money_is_neither_made_nor_lost(tmp_path_factory: pytest.TempPathFactory
     assert min(balances.values()) >= 0
     lines = book.statement("platform", 0, NOW_MS + 1)
     assert balances["platform"] == sum(int(str(line["amount_fen"])) for line in lines)
+
+
+def fund_move(book: Book, kind: str, out_no: str, amount_fen: int, now_ms: int = NOW_MS) -> Transfer:
+    return book.act(kind, order(out_no, "order-1", amount_fen), now_ms)
+
+
+def test_a_fund_yields_by_the_day_on_its_principal(book: Book) -> None:
+    book.set_fund_rate(3, NOW_MS)
+    book.act("charge", order("1", "shop", 1000), NOW_MS)
+    book.top_up("platform", 99_000)
+    assert fund_move(book, "fund_buy", "2", 100_000).status == "SUCCESS"
+    assert fund_move(book, "fund_sell", "3", 50_000, NOW_MS + 2 * DAY_MS + 1).status == "SUCCESS"
+    book.set_fund_rate(-1, NOW_MS + 3 * DAY_MS)
+    closed = fund_move(book, "fund_close", "4", 50_000, NOW_MS + 5 * DAY_MS - 1)
+    assert (closed.status, closed.yield_fen) == ("SUCCESS", 2 * 30 + 15 - 5)
+    assert book.balances() == {"fund:platform:order-1": 0, "platform": 100_070, "shop": 0, "venue": 0}
+
+
+def test_a_fund_gives_no_more_than_it_holds_and_is_closed_with_its_principal(book: Book) -> None:
+    assert fund_move(book, "fund_buy", "1", 1).status == "INSUFFICIENT"
+    assert fund_move(book, "fund_close", "2", 7).reason == "the principal of fund:platform:order-1 is 0 fen"
+    assert fund_move(book, "fund_sell", "3", 1).status == "INSUFFICIENT"
+    assert book.act("fund_sell", order("4", "another", 1), NOW_MS).status == "FAILED"
+    with pytest.raises(sqlite3.IntegrityError):
+        book.act("payout", order("5", "venue", 0), NOW_MS)
+
+
+def test_a_fee_is_taken_beside_the_movement_and_never_without_money_for_it(book: Book) -> None:
+    book.set_fee("charge", 6)
+    book.set_fee("payout", 1)
+    book.act("charge", order("1", "shop", 600), NOW_MS)
+    assert book.act("payout", order("2", "venue", 594), NOW_MS).status == "INSUFFICIENT"
+    assert book.act("payout", order("3", "venue", 593), NOW_MS).status == "SUCCESS"
+    assert book.balances() == {"platform": 0, "shop": 400, "venue": 593}
+    lines = book.statement("platform", 0, NOW_MS + 1)
+    assert [(line["amount_fen"], line["fee_fen"]) for line in lines] == [(600, 6), (-593, 1)]
+
+
+def test_a_top_up_is_paid_at_the_cashier(book: Book) -> None:
+    waiting = book.act("top_up", order("1", None, 700), NOW_MS)
+    assert (waiting.status, waiting.cashier_token is not None) == ("WAITING", True)
+    book.settle("1", NOW_MS)
+    assert book.balances()["platform"] == 700

@@ -1,0 +1,119 @@
+"""Sweeps: the platform's own money from its account at one provider to that at another (money.md P12).
+
+Two transfers, one after the other: out of the one, then the arrival at the other, which may take days. In between the
+money is in transit (1090). The first names the number of the second, so that the arrival is told from any other.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.approvals.approvals import Person
+from sync_server.audit.log import record
+from sync_server.centre import Centre
+from sync_server.db import derived_id, exclusive, new_id
+from sync_server.errors import NotAllowedError
+from sync_server.ledger.accounts import Account
+from sync_server.ledger.balances import balance
+from sync_server.ledger.book import legs
+from sync_server.parties.tables import PROVIDERS
+from sync_server.payments import transfers
+from sync_server.payments.providers import CLEARING
+from sync_server.payments.tables import COMING_IN, external_transfer
+from sync_server.people.permissions import Permission
+
+ACTOR = "system:sweeps"
+IN_TRANSIT = Account("1090")
+MAX_PER_STEP = 100
+
+
+class Suggestion(NamedTuple):
+    """What waits for money at `target` exceeds what we hold there by `lacking_fen`; so much of it is at `source`."""
+
+    source: str
+    target: str
+    lacking_fen: int
+    amount_fen: int
+
+
+def suggestions(connection: Connection) -> list[Suggestion]:
+    """What to sweep so that whatever lacks money can be resumed; nothing where nothing lacks."""
+    held_fen = {provider: balance(connection, CLEARING[provider]).posted_fen for provider in PROVIDERS}
+    made = []
+    for target in PROVIDERS:
+        query = sa.select(sa.func.coalesce(sa.func.sum(external_transfer.c.amount_fen), 0)).where(
+            external_transfer.c.provider == target,
+            external_transfer.c.state == "INSUFFICIENT",
+            external_transfer.c.kind.not_in(COMING_IN),
+        )
+        lacking_fen = int(connection.execute(query).scalar_one()) - max(held_fen[target], 0)
+        source = max((provider for provider in PROVIDERS if provider != target), key=lambda one: held_fen[one])
+        if lacking_fen > 0:
+            made.append(Suggestion(source, target, lacking_fen, max(0, min(lacking_fen, held_fen[source]))))
+    return made
+
+
+def ask(
+    connection: Connection, who: Person, source: str, target: str, amount_fen: int, reason: str, now_ms: int
+) -> UUID:
+    """Send money from our account at `source` to that at `target`, in the caller's transaction; the sweep's id."""
+    if not who.may(Permission.MONEY_SWEEP):
+        raise NotAllowedError(f"{who.actor} may not move money between the platform's own accounts")
+    if source == target or amount_fen <= 0:
+        raise NotAllowedError("a sweep takes more than 0 fen from one provider to another")
+    sweep_id = new_id(now_ms)
+    wanted = transfers.Request(
+        kind="SWEEP_OUT",
+        subject_key=f"sweep:{sweep_id.hex}:out",
+        subject_id=sweep_id,
+        provider=source,
+        party_id=None,
+        account_ref=target,
+        amount_fen=amount_fen,
+        title=f"调拨 {sweep_id.hex[:12]}",
+        legs=legs((IN_TRANSIT, amount_fen), (CLEARING[source], -amount_fen)),
+        original_out_no=transfers.number_of(derived_id(sweep_id, _key_in(sweep_id)), 1),
+    )
+    transfers.request(connection, [wanted], who.actor, now_ms)
+    detail = {"from": source, "to": target, "amount_fen": amount_fen, "reason": reason}
+    record(connection, now_ms, who.actor, "money.sweep", f"sweep:{sweep_id.hex}", detail)
+    return sweep_id
+
+
+def follow_sweeps(centre: Centre) -> int:
+    """Worker step: await the arrival of what left; how many."""
+    arrival = external_transfer.alias()
+    left = sa.select(external_transfer).where(
+        external_transfer.c.kind == "SWEEP_OUT",
+        external_transfer.c.state == "SUCCEEDED",
+        ~sa.exists().where(arrival.c.subject_id == external_transfer.c.subject_id, arrival.c.kind == "SWEEP_IN"),
+    )
+    if not centre.finds(left):
+        return 0
+    with centre.write() as connection:
+        exclusive(connection, "payments.follow_sweeps")
+        found = connection.execute(left.order_by(external_transfer.c.id).limit(MAX_PER_STEP)).all()
+        wanted = [
+            transfers.Request(
+                kind="SWEEP_IN",
+                subject_key=_key_in(row.subject_id),
+                subject_id=row.subject_id,
+                provider=row.account_ref,
+                party_id=None,
+                account_ref=None,
+                amount_fen=row.amount_fen,
+                title=row.title,
+                legs=legs((CLEARING[row.account_ref], row.amount_fen), (IN_TRANSIT, -row.amount_fen)),
+            )
+            for row in found
+        ]
+        transfers.request(connection, wanted, ACTOR, centre.now_ms())
+    return len(found)
+
+
+def _key_in(sweep_id: UUID) -> str:
+    return f"sweep:{sweep_id.hex}:in"

@@ -1,0 +1,116 @@
+"""Sweeps: the platform's money leaves one provider, is in transit, and arrives at the other, once."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from sandbox_provider.faults import Fault, FaultKind
+from sync_server.errors import NotAllowedError
+from sync_server.ledger.accounts import Account
+from sync_server.ledger.balances import balance
+from sync_server.payments import sweeps, transfers
+from sync_server.payments.sweeps import Suggestion
+from sync_server.payments.tables import external_transfer
+from sync_server.people.identifying import Person
+from tests.sync_server.conftest import Clock
+from tests.sync_server.operators import employ
+from tests.sync_server.sandbox import World, money_flaws
+
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def cashier(world: World) -> Person:
+    """Somebody of finance; and 5231 fen of the platform at Alipay."""
+    world.buy()
+    world.turn()
+    return employ(world.centre, "cashier", "finance", "2001")
+
+
+def sweep(world: World, who: Person, amount_fen: int = 3000) -> UUID:
+    with world.centre.write() as connection:
+        return sweeps.ask(connection, who, "ALIPAY", "HUIJINBAO", amount_fen, "combos", world.centre.now_ms())
+
+
+def turn(world: World) -> None:
+    transfers.move_due(world.centre, world.clients)
+    sweeps.follow_sweeps(world.centre)
+    transfers.move_due(world.centre, world.clients)
+
+
+def booked(world: World) -> tuple[int, ...]:
+    """At Alipay, in transit, at Huijinbao; and both books agree but for what is in transit."""
+    with world.centre.read() as connection:
+        assert money_flaws(connection) == []
+        held = [balance(connection, Account(code)).posted_fen for code in ("1010", "1090", "1020")]
+    theirs = [each.book.balances()["platform"] for each in (world.sandbox.provider, world.sandbox.huijinbao)]
+    assert held[0] == theirs[0]
+    assert held[2] <= theirs[1]
+    return tuple(held)
+
+
+def test_a_sweep_arrives_at_the_other_provider(world: World, cashier: Person) -> None:
+    sweep(world, cashier)
+    turn(world)
+    assert booked(world) == (2231, 0, 3000)
+    turn(world)
+    assert booked(world) == (2231, 0, 3000)
+
+
+def test_what_arrives_late_is_in_transit_until_then(world: World, cashier: Person, clock: Clock) -> None:
+    world.sandbox.faults.add(Fault(FaultKind.LATE_ARRIVAL, "sweep_out", delay_ms=100_000))
+    sweep(world, cashier)
+    turn(world)
+    assert booked(world) == (2231, 3000, 0)
+    clock.pass_ms(HOUR_MS)
+    turn(world)
+    assert booked(world) == (2231, 0, 3000)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.LOST_ANSWER, FaultKind.LOST_REQUEST, FaultKind.DEFERRED])
+@pytest.mark.parametrize("method", ["sweep_out", "sweep_in"])
+def test_a_sweep_that_goes_wrong_on_the_way_arrives_once(
+    world: World, cashier: Person, clock: Clock, kind: FaultKind, method: str
+) -> None:
+    provider = world.sandbox.provider if method == "sweep_out" else world.sandbox.huijinbao
+    provider.faults.add(Fault(kind, method, delay_ms=1))
+    sweep(world, cashier)
+    for _ in range(4):
+        turn(world)
+        clock.pass_ms(HOUR_MS)
+        for number in provider.book.due_deferred(clock.now_ms):
+            provider.book.settle(number, clock.now_ms)
+    assert booked(world) == (2231, 0, 3000)
+
+
+def test_a_sweep_of_more_than_there_is_waits_and_moves_nothing(world: World, cashier: Person) -> None:
+    sweep(world, cashier, 5232)
+    turn(world)
+    assert booked(world) == (5231, 0, 0)
+    with world.centre.read() as connection:
+        kept = sa.select(external_transfer.c.state).where(external_transfer.c.kind.like("SWEEP%"))
+        assert connection.scalars(kept).all() == ["INSUFFICIENT"]
+
+
+def test_who_may_not_move_money_does_not(world: World, cashier: Person) -> None:
+    with pytest.raises(NotAllowedError, match="may not"):
+        sweep(world, Person(cashier.id, frozenset()))
+    with world.centre.write() as connection, pytest.raises(NotAllowedError, match="from one provider to another"):
+        sweeps.ask(connection, cashier, "ALIPAY", "ALIPAY", 1, "?", world.centre.now_ms())
+
+
+def test_what_lacks_money_suggests_a_sweep(world: World, cashier: Person) -> None:
+    with world.centre.read() as connection:
+        assert sweeps.suggestions(connection) == []
+    with world.centre.write() as connection:
+        sweeps.ask(connection, cashier, "HUIJINBAO", "ALIPAY", 4000, "test", world.centre.now_ms())
+    turn(world)
+    with world.centre.read() as connection:
+        assert sweeps.suggestions(connection) == [Suggestion("ALIPAY", "HUIJINBAO", 4000, 4000)]
+    sweep(world, cashier, 1000)
+    turn(world)
+    with world.centre.read() as connection:
+        assert sweeps.suggestions(connection) == [Suggestion("ALIPAY", "HUIJINBAO", 3000, 3000)]
