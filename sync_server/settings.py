@@ -56,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """How its codes look: prefix, shortest and longest length, characters behind the prefix; see `code_shape`."""
     gate_silent_after_s: Annotated[int, msgspec.Meta(ge=60)] = 300
     """A gate that was not heard for so long while its venue is open calls for an operator; it speaks every minute."""
+    low_stock_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 10
+    """A product of which so much of its stock is left, or less, calls for an operator."""
     gate_ca_file: Path | None = None
     """The CA (PEM) behind the centre's own certificate, which enrolment codes carry; none: a public one."""
     pdf_font_file: Path = Path("/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc")

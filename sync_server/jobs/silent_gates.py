@@ -14,6 +14,8 @@ from sync_server.centre import Centre
 from sync_server.feed.contents import stated_by_venue
 from sync_server.gates.alarms import SILENT, clear_alarms, open_alarms, raise_alarm
 from sync_server.gates.tables import device
+from sync_server.notices.promising import Promise, promise
+from sync_server.parties.tables import party
 from sync_server.settings import Settings
 from wire import moments
 from wire.entitlement import judge_opening
@@ -23,6 +25,7 @@ from wire.moments import MINUTE_MS
 
 class _Silent(NamedTuple):
     id: bytes
+    name: str
     venue_id: UUID
     heard_at_ms: int
 
@@ -40,15 +43,35 @@ def watch_silent_gates(centre: Centre) -> int:
     with centre.write() as connection:
         db.exclusive(connection, "silent_gates")
         raised, over = _changes(connection, now_ms, settings)
-        done = sum(raise_alarm(connection, gate.id, SILENT, gate.heard_at_ms, now_ms) for gate in raised)
-        return done + (clear_alarms(connection, over, SILENT, now_ms) if over else 0)
+        new = [gate for gate in raised if raise_alarm(connection, gate.id, SILENT, gate.heard_at_ms, now_ms)]
+        promise(connection, now_ms, *_promises(connection, new, now_ms))
+        return len(new) + (clear_alarms(connection, over, SILENT, now_ms) if over else 0)
+
+
+def _promises(connection: Connection, gates: list[_Silent], now_ms: int) -> list[Promise]:
+    """To tell of each, with the name of its venue."""
+    named = sa.select(party.c.id, party.c.name_zh).where(party.c.id.in_({gate.venue_id for gate in gates}))
+    names = {row.id: row.name_zh for row in connection.execute(named)}
+    return [
+        Promise(
+            "gate_offline",
+            f"gate:{gate.id.hex()}:{gate.heard_at_ms}",
+            {
+                "venue": names[gate.venue_id],
+                "gate": gate.name,
+                "minutes": (now_ms - gate.heard_at_ms) // MINUTE_MS,
+            },
+            cause=f"venue:{gate.venue_id}",
+        )
+        for gate in gates
+    ]
 
 
 def _changes(connection: Connection, now_ms: int, settings: Settings) -> tuple[list[_Silent], list[bytes]]:
     """Gates that have fallen silent, and those whose alarm is over."""
     after_ms = settings.gate_silent_after_s * 1000
     heard_at_ms = sa.func.coalesce(device.c.last_seen_ms, device.c.approved_at_ms)
-    query = sa.select(device.c.id, device.c.venue_id, heard_at_ms).where(
+    query = sa.select(device.c.id, device.c.name, device.c.venue_id, heard_at_ms).where(
         device.c.state == "active", heard_at_ms <= now_ms - after_ms
     )
     silent = {row.id: _Silent(*row) for row in connection.execute(query)}

@@ -24,7 +24,9 @@ from sync_server import slots
 from sync_server.centre import Centre
 from sync_server.clock import now_ms as wall_clock_ms
 from sync_server.gates.registry import forget_old_nonces
+from sync_server.jobs.low_stock import tell_low_stock
 from sync_server.jobs.messages import forget_old_messages
+from sync_server.payments.telling import tell_late
 from sync_server.redemptions.ingest import drop_old_receipts
 from sync_server.redemptions.online import drop_old_answers
 
@@ -50,6 +52,8 @@ def forget_old_slots(centre: Centre) -> int:
 
 
 JOBS: tuple[Job, ...] = (
+    Job("tell_late_transfers", "10 * * * *", tell_late),
+    Job("tell_low_stock", "45 * * * *", tell_low_stock),
     Job("forget_old_nonces", "5 * * * *", forget_old_nonces),
     Job("drop_old_receipts", "15 * * * *", drop_old_receipts),
     Job("drop_old_answers", "25 * * * *", drop_old_answers),

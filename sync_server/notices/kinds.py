@@ -57,7 +57,7 @@ KINDS: Mapping[str, Kind] = {
         "余额不足",
         "insufficient balance",
         To.PARTY,
-        "订单${order}应扣${amount}元，账户余额不足，未能出票。请在${until}前充值并申请出票。",
+        "订单${order}应扣${amount}元，账户余额不足，未能出票。请在${hours}小时内充值并申请出票。",
     ),
     "platform_balance": Kind(
         "平台余额不足",
@@ -91,7 +91,7 @@ KINDS: Mapping[str, Kind] = {
         "闸机离线",
         "gate off-line",
         To.ROLES,
-        "${venue}的闸机${gate}自${since}起无应答，请检查。",
+        "${venue}的闸机${gate}已${minutes}分钟无应答，请检查。",
         ("operations",),
     ),
     "low_stock": Kind(
@@ -105,7 +105,7 @@ KINDS: Mapping[str, Kind] = {
         "收款账户变更",
         "settlement account changed",
         To.PARTY,
-        "贵单位收款账户已变更为${account}，自${since}起使用。如非本单位申请，请立即联系平台。",
+        "贵单位收款账户将于${hours}小时后变更为${account}。如非本单位申请，请立即联系平台。",
         quiet_ms=0,
     ),
     "issued": Kind("出票成功", "issued", To.BUYER, "您购买的${product}已出票，订单号${order}。", quiet_ms=0),

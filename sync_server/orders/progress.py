@@ -18,6 +18,7 @@ from sync_server.errors import NotAllowedError
 from sync_server.orders import history
 from sync_server.orders.states import AWAITING_ISSUE, UNPAID, next_state
 from sync_server.orders.tables import order, order_item, person_product, ticket
+from sync_server.orders.telling import tell_buyer, tell_distributor
 from sync_server.payments import transfers
 from sync_server.payments.tables import INCOMING, external_transfer
 from wire.moments import minute_ms
@@ -104,6 +105,8 @@ def advance(
         raise NotAllowedError(f"order {row.number} is {row.state}: it cannot be {event}")
     connection.execute(order.update().where(order.c.id == row.id).values(state=state, **changes))
     history.add(connection, row.id, event, state, now_ms, actor, reason)
+    if event in ("issued", "refunded"):
+        tell_buyer(connection, row, event, now_ms)
     return state
 
 
@@ -118,6 +121,7 @@ def hold(connection: Connection, row: sa.Row[Any], reason: str | None, now_ms: i
     """An order waits for its distributor's top-up; until when, which only the first hold says."""
     until_ms: int = row.hold_deadline_ms or now_ms + HOLD_MS
     advance(connection, row, "held", now_ms, actor, reason=reason, hold="INSUFFICIENT", hold_deadline_ms=until_ms)
+    tell_distributor(connection, row, until_ms, now_ms)
     return until_ms
 
 

@@ -12,6 +12,7 @@ from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person
 from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError
+from sync_server.notices.promising import Promise, promise
 from sync_server.parties import accounts
 from sync_server.parties.accounts import SettlementAccount
 from sync_server.parties.parties import find_party
@@ -48,6 +49,8 @@ def confirm(connection: Connection, who: Person, change_id: UUID, now_ms: int) -
         "used_from_ms": row.used_from_ms,
     }
     record(connection, now_ms, who.actor, "party.account", agreed.subject, detail)
+    told = {"account": f"尾号{row.account_ref[-4:]}", "hours": (row.used_from_ms - now_ms) // 3_600_000}
+    promise(connection, now_ms, Promise("account_changed", f"account:{change_id}", told, row.party_id))
     return row
 
 

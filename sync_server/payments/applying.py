@@ -19,6 +19,7 @@ from sync_server.payments.provider import Answer, Insufficient, NotKnown, Refuse
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import OPEN, STOPPED, TRANSFER
 from sync_server.payments.tables import COMING_IN, INCOMING, external_transfer, transfer_attempt
+from sync_server.payments.telling import tell
 
 ACTOR = "system:transfers"
 
@@ -57,6 +58,7 @@ def apply(connection: Connection, transfer_id: UUID, n: int, answer: Answer, now
     set_transfer(connection, transfer_id, now_ms, state=state, reason=reason_of(answer), provider_ref=reference)
     if isinstance(answer, Succeeded):
         _book(connection, row, answer, now_ms)
+    tell(connection, row, state, reason_of(answer), now_ms)
     return state
 
 

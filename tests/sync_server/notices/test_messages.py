@@ -67,7 +67,7 @@ def test_a_disabled_operator_is_not_told(desk: Desk) -> None:
 
 
 def test_a_party_is_told_by_its_contact_and_who_has_none_is_noted(desk: Desk) -> None:
-    told = Promise("account_changed", "a", {"account": "6222****", "since": "明日"}, about_id=desk.venue)
+    told = Promise("account_changed", "a", {"account": "尾号6222", "hours": 24}, about_id=desk.venue)
     desk.promise(told)
     desk.turn()
     assert desk.gateway.calls == [] and desk.unheard() == ["a"]
@@ -89,7 +89,7 @@ def test_other_roles_are_told_where_the_settings_say_so(desk: Desk) -> None:
 
 
 def test_nothing_is_readable_in_the_database_but_the_masked_number(desk: Desk) -> None:
-    desk.promise(Promise("account_changed", "a", {"account": "1", "since": "2"}, about_id=desk.platform))
+    desk.promise(Promise("account_changed", "a", {"account": "1", "hours": "2"}, about_id=desk.platform))
     desk.turn()
     with desk.centre.read() as connection:
         for name in ("message", "party", "operator", "event_log", "outbox"):
@@ -132,7 +132,7 @@ def test_the_same_cause_is_told_once_in_half_an_hour_and_then_counted(desk: Desk
 
 def test_what_is_not_the_same_is_not_held_back(desk: Desk) -> None:
     desk.reach(desk.venue, VENUE_CONTACT)
-    changed = Promise("account_changed", "a", {"account": "1", "since": "2"}, about_id=desk.venue, cause="x")
+    changed = Promise("account_changed", "a", {"account": "1", "hours": "2"}, about_id=desk.venue, cause="x")
     desk.promise(low_stock(1), low_stock(2), changed, changed._replace(key="b"))
     desk.turn()
     assert len(desk.gateway.calls) == 4

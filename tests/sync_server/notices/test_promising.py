@@ -49,7 +49,7 @@ def test_nothing_is_promised_of_what_was_rolled_back(centre: Centre) -> None:
         (SHORT._replace(variables={"product": "x"}), "has the variables product, left, not product"),
         (SHORT._replace(variables={"product": "x", "left": 1, "more": 2}), "not product, left, more"),
         (SHORT._replace(about_id=PARTY), "goes to roles"),
-        (Promise("account_changed", "a", {"account": "1", "since": "2"}), "goes to party"),
+        (Promise("account_changed", "a", {"account": "1", "hours": "2"}), "goes to party"),
         (Promise("sign_in_code", "a", {"code": "1", "minutes": "2"}), "goes to phone"),
         (SHORT._replace(key="k" * (MAX_KEY + 1)), "more than 100"),
         (SHORT._replace(cause="k" * (MAX_KEY + 1)), "more than 100"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from sync_server.audit.tables import event_log
 from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError
+from sync_server.notices.tables import notice
 from sync_server.parties.accounts import SettlementAccount, account_of, accounts_of, changes_of
 from sync_server.parties.parties import NewParty, add_party
 from sync_server.parties.tables import ACCOUNT_RESTS_MS, settlement_account
@@ -123,3 +125,16 @@ def test_an_account_without_two_persons_is_a_flaw(any_centre: Centre, clock: Clo
             for flaw in money_flaws(connection)
             if "word of two persons" in flaw and str(row["id"].hex)[:8] in flaw.replace("-", "")
         ]
+
+
+def test_the_party_is_told_of_what_two_persons_confirmed(
+    any_centre: Centre, venue: UUID, two: tuple[Person, Person]
+) -> None:
+    change_id = ask(any_centre, two[0], venue)
+    with any_centre.read() as connection:
+        assert connection.execute(sa.select(notice)).all() == []
+    confirm(any_centre, two[1], change_id)
+    with any_centre.read() as connection:
+        (row,) = connection.execute(sa.select(notice)).all()
+    assert (row.kind, row.about_id) == ("account_changed", venue)
+    assert msgspec.json.decode(row.variables) == {"hours": "24", "account": f"尾号{SECOND.account_ref[-4:]}"}

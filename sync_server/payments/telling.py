@@ -1,0 +1,90 @@
+"""Who is told of money that does not move: at the first definite failure, when it lacks, and once more a day later.
+
+A charge that lacks money is told to its distributor by the order that waits for it (`orders.telling`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.centre import Centre
+from sync_server.money import yuan
+from sync_server.notices.promising import Promise, promise
+from sync_server.parties.tables import party
+from sync_server.payments.tables import external_transfer
+
+LATE_AFTER_MS = 24 * 3_600_000  # money.md Q4: alarm_after
+MAX_LATE = 500  # looked at in one statement
+PURPOSES = {
+    "PAYOUT": "打款",
+    "REFUND": "退款",
+    "FUND_BUY": "理财",
+    "FUND_SELL": "理财取出",
+    "FUND_CLOSE": "理财取出",
+    "SWEEP_OUT": "账户调拨",
+    "SWEEP_IN": "账户调拨",
+}
+"""Kinds that the platform has to look after; the others are somebody else's to pay, who is told by their order."""
+PROVIDER_NAMES = {"ALIPAY": "支付宝", "HUIJINBAO": "汇金宝", "OFFLINE": "银行"}
+_FAILURES = {"PAYOUT": "payout_failed", "REFUND": "refund_failed"}
+
+
+def tell(connection: Connection, row: sa.Row[Any], state: str, reason: str | None, now_ms: int) -> None:
+    """Promise to tell what an answer of the provider made of a transfer, whose row is as it was before."""
+    amount, why = yuan(row.amount_fen), reason or "未说明"
+    if state == "INSUFFICIENT" and row.kind in PURPOSES:
+        values = {"purpose": PURPOSES[row.kind], "amount": amount, "provider": PROVIDER_NAMES[row.provider]}
+        key, cause = f"transfer:{row.id}:{row.attempts}", f"provider:{row.provider}"
+        promise(connection, now_ms, Promise("platform_balance", key, values, cause=cause))
+    elif state == "DEFINITE_FAIL" and row.kind in _FAILURES:
+        values = {"amount": amount, "reason": why}
+        cause = f"provider:{row.provider}"
+        if row.kind == "PAYOUT":
+            values["payee"], cause = _name(connection, row.party_id), f"party:{row.party_id}"
+        promise(connection, now_ms, Promise(_FAILURES[row.kind], f"transfer:{row.id}:failed", values, cause=cause))
+
+
+def tell_late(centre: Centre) -> int:
+    """Promise to tell of each transfer that did not get through in a day, once; how many were told of now."""
+    last, told = UUID(int=0), 0
+    while True:
+        with centre.read() as connection:
+            late = connection.execute(_late(centre.now_ms(), last)).all()
+        if not late:
+            return told
+        with centre.write() as connection:
+            told += promise(connection, centre.now_ms(), *map(_late_promise, late))
+        last = late[-1].id
+
+
+def _late(now_ms: int, after: UUID) -> sa.Select[Any]:
+    waits = external_transfer.c.state.in_(("CREATED", "SENT", "UNKNOWN", "DEFINITE_FAIL", "INSUFFICIENT"))
+    return (
+        sa.select(external_transfer)
+        .where(
+            waits,
+            external_transfer.c.kind.in_(PURPOSES),
+            external_transfer.c.created_at_ms <= now_ms - LATE_AFTER_MS,
+            external_transfer.c.id > after,
+        )
+        .order_by(external_transfer.c.id)
+        .limit(MAX_LATE)
+    )
+
+
+def _late_promise(row: sa.Row[Any]) -> Promise:
+    values = {
+        "purpose": PURPOSES[row.kind],
+        "amount": yuan(row.amount_fen),
+        "hours": LATE_AFTER_MS // 3_600_000,
+        "reason": row.reason or "结果待确认",
+    }
+    return Promise("transfer_late", f"transfer:{row.id}:late", values, cause=f"provider:{row.provider}")
+
+
+def _name(connection: Connection, party_id: UUID) -> str:
+    return str(connection.scalar(sa.select(party.c.name_zh).where(party.c.id == party_id)))
