@@ -29,6 +29,7 @@ import sync_server.parties.commands
 import sync_server.payments.commands
 import sync_server.payments.party_commands
 import sync_server.payments.sweep_commands
+import sync_server.payments.top_up_commands
 import sync_server.people.commands
 import sync_server.redemptions.commands
 import sync_server.settlement.commands
@@ -51,6 +52,7 @@ FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
     sync_server.settlement.commands.COMMANDS,
     sync_server.payments.commands.COMMANDS,
     sync_server.payments.party_commands.COMMANDS,
+    sync_server.payments.top_up_commands.COMMANDS,
     sync_server.jobs.message_commands.COMMANDS,
     sync_server.payments.sweep_commands.COMMANDS,
     sync_server.checks.COMMANDS,

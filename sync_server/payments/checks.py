@@ -37,7 +37,7 @@ CHECKS = (
         WHERE t.state = 'VOID' AND (
             (t.amount_fen > 0
              AND NOT EXISTS (SELECT 1 FROM ledger_txn l WHERE l.txn_key = t.subject_key || '\\:void'))
-            OR (t.kind NOT IN ('CHARGE', 'COLLECT') AND NOT EXISTS (
+            OR (t.kind NOT IN ('CHARGE', 'COLLECT', 'TOP_UP') AND NOT EXISTS (
                 SELECT 1 FROM approval a WHERE a.act = 'transfer.abandon' AND a.state = 'CONFIRMED'
                 AND a.subject = 'transfer:' || REPLACE(CAST(t.id AS VARCHAR(36)), '-', ''))))
         """,
@@ -95,6 +95,20 @@ CHECKS = (
             SELECT COUNT(*) FROM external_transfer o
             WHERE o.kind = 'SWEEP_OUT' AND o.subject_id = i.subject_id AND o.amount_fen = i.amount_fen
             AND o.account_ref = i.provider AND o.state = 'SUCCEEDED')
+        """,
+    ),
+    Invariant(
+        "I12",
+        "what a distributor paid in by bank is credited once, whole, and by the word of two persons",
+        """
+        SELECT 'bank_top_up ' || CAST(b.id AS VARCHAR(36)) FROM bank_top_up b
+        LEFT JOIN approval p ON p.act = 'top_up.record'
+              AND p.subject = 'topup\\:' || REPLACE(CAST(b.id AS VARCHAR(36)), '-', '')
+        LEFT JOIN ledger_txn l ON l.txn_key = 'topup\\:' || REPLACE(CAST(b.id AS VARCHAR(36)), '-', '')
+        LEFT JOIN ledger_account a ON a.code = '2010' AND a.owner_id = b.distributor_id
+        LEFT JOIN posting g ON g.txn_id = l.id AND g.account_id = a.id AND g.layer = 'posted'
+        WHERE p.id IS NULL OR (b.booked_at_ms IS NOT NULL) <> (p.state = 'CONFIRMED')
+           OR COALESCE(g.amount_fen, 0) <> CASE WHEN b.booked_at_ms IS NULL THEN 0 ELSE -b.amount_fen END
         """,
     ),
     Invariant(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +15,7 @@ from sync_server.centre import Opener
 from sync_server.payments import abandoning, remitting, transfers
 from sync_server.payments.states import TRANSFER
 from sync_server.payments.tables import TRANSFER_STATES, external_transfer
+from sync_server.payments.voucher_options import by_voucher, voucher_of
 from sync_server.people.asking import by_operator, person_of
 
 MAX_LISTED = 1_000
@@ -79,29 +77,15 @@ def abandon(opener: Opener, /, transfer_id: UUID, reason: str, **who: Any) -> No
 
 @transfer.command()
 @click.argument("transfer_id", metavar="ID", type=click.UUID)
-@click.option("--bank", required=True, help="which bank paid")
-@click.option("--paid-on", required=True, type=click.DateTime(["%Y-%m-%d"]), help="as the voucher says")
-@click.option("--voucher", required=True, help="its number")
-@click.option("--file", "file_", type=click.Path(exists=True, path_type=Path), help="a copy of it; its SHA-256 is kept")
+@by_voucher
 @click.option("--reason", required=True, help="what the other person and the log of operators are told")
 @by_operator
 @click.pass_obj
-def remit(
-    opener: Opener,
-    /,
-    transfer_id: UUID,
-    bank: str,
-    paid_on: datetime,
-    voucher: str,
-    file_: Path | None,
-    reason: str,
-    **who: Any,
-) -> None:
+def remit(opener: Opener, /, transfer_id: UUID, reason: str, **options: Any) -> None:
     """手动汇款: record that a payout or refund was paid by bank. Another person confirms."""
     centre = opener()
-    person = person_of(centre, who)
-    digest = None if file_ is None else _sha256(file_)
-    paid = remitting.Voucher(bank, paid_on.date(), voucher, digest)
+    paid = voucher_of(options)
+    person = person_of(centre, options)
     with centre.write() as connection:
         request_id = remitting.ask(connection, person, transfer_id, paid, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "transfer": str(transfer_id)}))
@@ -120,11 +104,6 @@ def confirm(opener: Opener, /, request_id: UUID, **who: Any) -> None:
         act = remitting.confirm if remitted else abandoning.confirm
         transfer_id = act(connection, person, request_id, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "confirmed", "transfer": str(transfer_id)}))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 COMMANDS = (transfer,)

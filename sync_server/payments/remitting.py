@@ -6,9 +6,7 @@ twice: suspense and an alarm, as for any attempt that succeeds after it was give
 
 from __future__ import annotations
 
-import re
-from dataclasses import asdict, dataclass
-from datetime import date
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -25,35 +23,11 @@ from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import TRANSFER
 from sync_server.payments.tables import remittance, transfer_attempt
 from sync_server.payments.transfers import has_extra
+from sync_server.payments.vouchers import Voucher
 from sync_server.people.permissions import Permission
 
 REMIT = Act("transfer.remit", Permission.TRANSFERS_REMIT)
 KINDS = ("PAYOUT", "REFUND")
-MAX_BANK_CHARACTERS = 100
-MAX_VOUCHER_CHARACTERS = 64
-_HASH = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class Voucher:
-    """The bank's word for a payment: its name, the day it was made, its number, and the file's SHA-256 where kept."""
-
-    bank: str
-    paid_on: date
-    number: str
-    file_sha256: str | None = None
-
-    def flaw(self) -> str | None:
-        """What is wrong with it, for the person who typed it."""
-        for name, text, most in (
-            ("bank", self.bank, MAX_BANK_CHARACTERS),
-            ("voucher number", self.number, MAX_VOUCHER_CHARACTERS),
-        ):
-            if not text.strip() or len(text) > most or not text.isprintable():
-                return f"the {name} needs 1 to {most} characters on one line"
-        if self.file_sha256 is not None and not _HASH.fullmatch(self.file_sha256):
-            return "a file is named by its SHA-256: 64 hexadecimal digits"
-        return None
 
 
 def ask(connection: Connection, who: Person, transfer_id: UUID, voucher: Voucher, reason: str, now_ms: int) -> UUID:

@@ -67,6 +67,23 @@ transfer_attempt = sa.Table(
     partial_index("ix_transfer_attempt_extra", "transfer_id", where="state = 'EXTRA'"),
 )
 
+# 充值 by bank: booked once a second person confirmed it; what is paid at the cashier is a TOP_UP alone.
+bank_top_up = sa.Table(
+    "bank_top_up",
+    metadata,
+    id_column(),
+    link("distributor_id", "party.id", index=True),
+    fen_column("amount_fen"),
+    sa.Column("bank", sa.String(100), nullable=False),
+    sa.Column("paid_on", sa.Date(), nullable=False),  # as the voucher says
+    sa.Column("number", sa.String(64), nullable=False),  # of the voucher
+    sa.Column("file_sha256", sa.String(64)),
+    ms_column("asked_at_ms"),
+    ms_column("booked_at_ms", nullable=True),
+    sa.CheckConstraint("amount_fen > 0", name="amount"),
+    partial_unique("uq_bank_top_up_voucher", "bank", "number", where="booked_at_ms IS NOT NULL"),
+)
+
 # 手动汇款: the bank's word for a transfer that was paid outside of this system.
 remittance = sa.Table(
     "remittance",

@@ -38,6 +38,7 @@ class Permission(StrEnum):
     MONEY_SWEEP = "money.sweep"  # move the platform's own money from one provider to another
     ACCOUNTS_CHANGE = "accounts.change"  # of two persons: where a party's money goes
     TRANSFERS_REMIT = "transfers.remit"  # of two persons: record that a payout or refund was paid by bank
+    TOP_UPS_RECORD = "top_ups.record"  # of two persons: what a distributor paid in by bank
     FUNDING_SET = "funding.set"  # how a distributor pays for its orders
     APPLICATIONS_DECIDE = "applications.decide"  # run or refuse what distributors apply for after a top-up
     PAYOUTS_MANAGE = "payouts.manage"  # how and what for venues are paid; pay again what was given up
@@ -114,6 +115,7 @@ SEEDED_ROLES = (
                 Permission.MONEY_SWEEP,
                 Permission.ACCOUNTS_CHANGE,
                 Permission.TRANSFERS_REMIT,
+                Permission.TOP_UPS_RECORD,
                 Permission.FUNDING_SET,
                 Permission.APPLICATIONS_DECIDE,
                 Permission.PAYOUTS_MANAGE,
@@ -153,6 +155,7 @@ ADDED_AFTER_0_2_0 = frozenset(
         Permission.MONEY_SWEEP,
         Permission.ACCOUNTS_CHANGE,
         Permission.TRANSFERS_REMIT,
+        Permission.TOP_UPS_RECORD,
         Permission.FUNDING_SET,
         Permission.APPLICATIONS_DECIDE,
         Permission.PAYOUTS_MANAGE,

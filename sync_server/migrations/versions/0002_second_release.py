@@ -134,6 +134,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key_hash", name=op.f("pk_tls_pin")),
     )
     op.create_table(
+        "bank_top_up",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("distributor_id", sa.Uuid(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("bank", sa.String(length=100), nullable=False),
+        sa.Column("paid_on", sa.Date(), nullable=False),
+        sa.Column("number", sa.String(length=64), nullable=False),
+        sa.Column("file_sha256", sa.String(length=64), nullable=True),
+        sa.Column("asked_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("booked_at_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("amount_fen > 0", name=op.f("ck_bank_top_up_amount")),
+        sa.ForeignKeyConstraint(["distributor_id"], ["party.id"], name=op.f("fk_bank_top_up_distributor_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bank_top_up")),
+    )
+    with op.batch_alter_table("bank_top_up", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_bank_top_up_distributor_id"), ["distributor_id"], unique=False)
+        batch_op.create_index(
+            "uq_bank_top_up_voucher",
+            ["bank", "number"],
+            unique=True,
+            sqlite_where=sa.text("booked_at_ms IS NOT NULL"),
+            postgresql_where=sa.text("booked_at_ms IS NOT NULL"),
+        )
+
+    op.create_table(
         "product_rule",
         sa.Column("product_id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),

@@ -18,8 +18,8 @@ from sync_server.parties.parties import NewParty, add_party
 from sync_server.payments import remitting, transfers
 from sync_server.payments.applying import apply_notice
 from sync_server.payments.provider import Succeeded
-from sync_server.payments.remitting import Voucher
 from sync_server.payments.tables import external_transfer, remittance, transfer_attempt
+from sync_server.payments.vouchers import Voucher
 from sync_server.people.identifying import Person
 from sync_server.settlement.item_status import statuses_of
 from tests.sync_server.conftest import Clock
