@@ -14,6 +14,7 @@ from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Leg, legs
 from sync_server.ledger.tables import ledger_account
+from sync_server.money import yuan
 from sync_server.orders import history
 from sync_server.orders.progress import advance, hold, locked, mark_paid
 from sync_server.orders.states import next_state
@@ -37,7 +38,7 @@ class Short:
 
     @property
     def words(self) -> str:
-        return f"预存款不足，还差 {self.lacking_fen // 100}.{self.lacking_fen % 100:02d} 元"
+        return f"预存款不足，还差 {yuan(self.lacking_fen)} 元"
 
 
 def pay(

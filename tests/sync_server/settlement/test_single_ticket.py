@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from uuid import UUID
 
 import pytest
+import requests
 import sqlalchemy as sa
 
 from sandbox_provider.faults import FaultKind
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance, trial_balance
-from sync_server.payments import transfers
+from sync_server.ledger.tables import ledger_account, ledger_txn, posting
+from sync_server.parties.parties import set_funding
+from sync_server.payments import top_ups, transfers
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.settlement.item_status import statuses_of
 from sync_server.settlement.tables import payout, payout_line
@@ -50,6 +54,61 @@ def test_to_the_fen(world: World) -> None:
         line = connection.execute(sa.select(payout_line)).one()
     assert (status.usage, status.money) == ("USED", "SETTLED")
     assert (line.gross_fen, line.fee_fen, line.net_fen) == (5000, 30, 4970)
+
+
+def booked(world: World) -> dict[str, dict[str, int]]:
+    """What was posted, by what it is for: per account code, debits above 0."""
+    query = (
+        sa.select(ledger_txn.c.txn_key, ledger_account.c.code, posting.c.amount_fen)
+        .select_from(posting.join(ledger_txn).join(ledger_account))
+        .where(posting.c.layer == "posted")
+    )
+    lines: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    with world.centre.read() as connection:
+        for key, code, amount_fen in connection.execute(query):
+            lines[key.split(":")[0]][code] = amount_fen
+    return dict(lines)
+
+
+def test_every_line_of_the_example(world: World) -> None:
+    order_id = world.buy()
+    world.turn()
+    world.enter(world.items(order_id)[0])
+    world.turn()
+    assert booked(world) == {
+        "charge": {"1010": 5231, "2110": -5000, "2120": -200, "4010": -31},
+        "redeem": {"2110": 5000, "2210": -4970, "4020": -30},
+        "payout": {"2210": 4970, "1010": -4970},
+        "margin": {"2120": 200, "4030": -200},
+    }
+
+
+def test_every_line_of_the_example_prepaid(world: World, clock: Clock) -> None:
+    """After a top-up of 100000 at the cashier: 2010 = 94769 after the charge, 1010 unchanged."""
+    with world.centre.write() as connection:
+        set_funding(connection, world.distributor, "PREPAID", False, "contract", "test", clock())
+        top_up = top_ups.begin(connection, world.distributor, 100_000, "travel", clock())
+    world.turn()
+    with world.centre.read() as connection:
+        address = transfers.pay_url(connection, top_up)
+    assert address is not None
+    assert requests.post(address, timeout=5).ok
+    clock.pass_ms(HOUR_MS)
+    world.turn()
+    assert posted(world) == {"1010": 100_000, "2010": -100_000}
+    order_id = world.buy()
+    assert posted(world) == {"1010": 100_000, "2010": -94_769, "2110": -5000, "2120": -200, "4010": -31}
+    world.turn()
+    world.enter(world.items(order_id)[0])
+    world.turn()
+    assert booked(world) == {
+        "topup": {"1010": 100_000, "2010": -100_000},
+        "charge": {"2010": 5231, "2110": -5000, "2120": -200, "4010": -31},
+        "redeem": {"2110": 5000, "2210": -4970, "4020": -30},
+        "payout": {"2210": 4970, "1010": -4970},
+        "margin": {"2120": 200, "4030": -200},
+    }
+    assert_books_agree(world)
 
 
 def test_turning_again_pays_nothing_again(world: World) -> None:
