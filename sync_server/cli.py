@@ -35,6 +35,7 @@ import sync_server.redemptions.commands
 import sync_server.settlement.commands
 from sync_server import errors
 from sync_server.centre import Opener
+from sync_server.db import can_be_kept
 from sync_server.settings import load_settings
 
 FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
@@ -61,7 +62,17 @@ FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Refuses at the edge what no table takes, whatever command it is for: NUL, and bytes that are no UTF-8."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for argument in args:
+            if not can_be_kept(argument):
+                raise click.UsageError(f"no text can be kept that is not all characters: {argument!a}", ctx)
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--database", metavar="URL", help="sqlite:///PATH or postgresql+psycopg://…")
 @click.option("--settings", "settings_file", type=click.Path(path_type=Path), help="settings file (TOML)")
 @click.pass_context

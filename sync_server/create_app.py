@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import psycopg
 import sqlalchemy as sa
-from flask import Flask, Request, Response, current_app, jsonify, request
+from flask import Flask, Request, Response, abort, current_app, jsonify, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
@@ -17,6 +17,7 @@ import sync_server.admin.web
 import sync_server.device_api.web
 import sync_server.provider_callbacks.web
 from sync_server.centre import Centre, open_centre
+from sync_server.db import can_be_kept
 from sync_server.proxies import BehindProxies, networks_of
 from sync_server.settings import Settings
 
@@ -65,6 +66,7 @@ def app_of(centre: Centre) -> Flask:
     )
     app.extensions["centre"] = centre
     app.wsgi_app = BehindProxies(app.wsgi_app, networks_of(centre.settings.trusted_proxies))  # type: ignore[method-assign]
+    app.before_request(_refuse_what_cannot_be_kept)
     app.after_request(_add_security_headers)
     app.register_error_handler(HTTPException, _answer_error)
     for broken in (sa.exc.OperationalError, sa.exc.TimeoutError, psycopg.OperationalError):
@@ -77,6 +79,17 @@ def app_of(centre: Centre) -> Flask:
 
 def _healthz() -> Response:
     return jsonify({"ok": True})
+
+
+def _refuse_what_cannot_be_kept() -> None:
+    """What people type or ask for, wherever it would go; machines' bodies are read by their own formats."""
+    if request.path.startswith(MACHINE_PATHS):
+        return
+    for asked in (request.args, request.form):
+        if not all(can_be_kept(text) for pair in asked.items(multi=True) for text in pair):
+            abort(422, "a text holds a character that cannot be kept: take it out")
+    if not can_be_kept(request.path):
+        abort(404)
 
 
 def _add_security_headers(response: Response) -> Response:

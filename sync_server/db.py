@@ -221,6 +221,11 @@ def word_column(name: str, words: Iterable[str], **options: Any) -> sa.Column[st
     return column
 
 
+def can_be_kept(text: str) -> bool:
+    """Whether a text column takes it on either dialect: no NUL, and nothing that is no character of its own."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 # --- statements that the dialects write differently -----------------------------------------------------------------
 
 

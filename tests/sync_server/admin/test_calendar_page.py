@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
@@ -142,3 +143,12 @@ def test_who_may_only_look_is_offered_nothing_to_change(signed_in_as: SignedInAs
     page = signed_in_as("zhoumin").get(PAGE).text
     assert "编辑日历" not in page
     assert CLOSE not in page
+
+
+@pytest.mark.parametrize("text", ["检修\0", "检修\0\0闸机"])
+def test_what_no_table_takes_is_refused_once_for_every_page(zhoumin: FlaskClient, town: Town, text: str) -> None:
+    answer = send(zhoumin, EDIT, hours="08:00-17:00", closed_days=f"2026-11-24 {text}", version="0")
+    assert (answer.status_code, "不能保存的字符" in answer.text) == (422, True)
+    assert zhoumin.get(f"/admin/orders?q={quote(text)}").status_code == 422
+    assert zhoumin.get(f"/admin/calendars/{quote(text)}").status_code == 404
+    assert actions(town) == []
