@@ -18,6 +18,7 @@ from sync_server.audit.log import first_flaw
 from sync_server.centre import Opener
 from sync_server.errors import EXIT_CHECK_FAILED
 from sync_server.invariants import Invariant, broken
+from sync_server.keys.outlook import warnings
 
 INVARIANTS: tuple[Invariant, ...] = (
     *sync_server.ledger.checks.CHECKS,
@@ -42,9 +43,15 @@ def flaws_of(connection: Connection) -> list[str]:
 @click.command()
 @click.pass_obj
 def check(opener: Opener) -> None:
-    """Check the books and the event log. Exit code 1 and one line per flaw when something is wrong."""
-    with opener().read() as connection:
+    """Check the books and the event log. Exit code 1 and one line per flaw when something is wrong.
+
+    What of the signing keys has to be done soon is told on standard error.
+    """
+    centre = opener()
+    with centre.read() as connection:
         flaws = flaws_of(connection)
+        for warning in warnings(connection, centre.now_ms()):
+            click.echo(f"warning: {warning}", err=True)
     for flaw in flaws:
         click.echo(flaw)
     if flaws:

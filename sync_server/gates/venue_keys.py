@@ -16,8 +16,7 @@ from sqlalchemy.engine import Connection
 
 from sync_server import crypto
 from sync_server.audit.log import record
-from sync_server.centre import Centre
-from sync_server.db import exclusive, insert_new
+from sync_server.db import insert_new
 from sync_server.errors import NotFoundError
 from sync_server.gates.tables import VENUE_KEY_KINDS, device, venue_key
 from wire.feed import LIST_KEY_BYTES
@@ -72,31 +71,22 @@ def credential_keys(connection: Connection, value: crypto.Secrets, venue_id: UUI
 
 
 def listed_credential_keys(connection: Connection, value: crypto.Secrets, venue_id: UUID) -> list[VenueKey]:
-    """The keys that the venue's list may rest on, newest first: until it is made anew, that is the one before."""
+    """The keys that the venue's list may rest on, newest first: until it is made anew, that is the one before.
+
+    No further one is made before that (`feed.rotating`).
+    """
     return credential_keys(connection, value, venue_id)[:LISTED_CREDENTIAL_KEYS]
 
 
-def rotate_venue_keys(centre: Centre) -> int:
-    """Worker step: a venue whose gate was revoked gets new keys, which that gate never learns; how many venues.
-
-    Which gates that is stands in the registry, not in times: no clock that was set back leaves a gate its keys.
-    """
-    if not centre.finds(sa.select(device.c.id).where(_KNOWS_TOO_MUCH)):
-        return 0
-    with centre.write() as connection:
-        exclusive(connection, "rotate_venue_keys")
-        venues = list(connection.scalars(sa.select(device.c.venue_id).where(_KNOWS_TOO_MUCH).distinct()))
-        for venue_id in venues:
-            _rotate(connection, centre.secrets, venue_id, centre.now_ms())
-    return len(venues)
-
-
-_KNOWS_TOO_MUCH = sa.and_(
+KNOWS_TOO_MUCH = sa.and_(
     device.c.state == "revoked", device.c.approved_at_ms.is_not(None), device.c.keys_changed_at_ms.is_(None)
 )
+"""A revoked gate whose venue has had no new keys since. Which gates that is stands in the registry, not in times: no
+clock that was set back leaves a gate its keys."""
 
 
-def _rotate(connection: Connection, value: crypto.Secrets, venue_id: UUID, now_ms: int) -> None:
+def replace_keys(connection: Connection, value: crypto.Secrets, venue_id: UUID, now_ms: int) -> None:
+    """Give a venue new keys, which its revoked gates never learn; its list is to be made anew with them."""
     for kind in VENUE_KEY_KINDS:
         mine = sa.and_(venue_key.c.venue_id == venue_id, venue_key.c.kind == kind)
         newest: int = connection.scalars(sa.select(sa.func.max(venue_key.c.id)).where(mine)).one()
@@ -104,7 +94,7 @@ def _rotate(connection: Connection, value: crypto.Secrets, venue_id: UUID, now_m
         sealed = crypto.seal(value, _FIELD, _row(venue_id, kind, newest + 1), secrets.token_bytes(LIST_KEY_BYTES).hex())
         row = {"venue_id": venue_id, "kind": kind, "id": newest + 1, "key_sealed": sealed, "in_use": True}
         connection.execute(venue_key.insert().values(**row, created_at_ms=now_ms))
-    known = device.update().where(device.c.venue_id == venue_id, _KNOWS_TOO_MUCH)
+    known = device.update().where(device.c.venue_id == venue_id, KNOWS_TOO_MUCH)
     connection.execute(known.values(keys_changed_at_ms=now_ms))
     record(connection, now_ms, "system:gates", "venue.keys_rotated", f"venue:{venue_id}", {})
 

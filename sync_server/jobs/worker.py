@@ -17,7 +17,7 @@ from sync_server.centre import Centre
 from sync_server.electronic_cards.resolving import forget_old_reads
 from sync_server.feed.photos import prepare_photos
 from sync_server.feed.publishing import publish_feeds
-from sync_server.gates.venue_keys import rotate_venue_keys
+from sync_server.feed.rotating import rotate_venue_keys
 from sync_server.issuance.credentials import bind_id_numbers
 from sync_server.issuance.holder_keys import bind_phones
 from sync_server.issuance.issuing import issue_paid_orders

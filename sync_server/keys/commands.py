@@ -10,6 +10,7 @@ import click
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
 from sync_server.keys import key_set, tls_pins
+from sync_server.keys.outlook import warnings
 from sync_server.keys.tables import PURPOSES
 from wire.keyset import keys_file
 from wire.signing import Purpose
@@ -83,9 +84,12 @@ def pin(opener: Opener, files: tuple[Path, ...], none: bool) -> None:
 @keys.command(name="list")
 @click.pass_obj
 def list_keys(opener: Opener) -> None:
-    """Every key with its state."""
-    with opener().read() as connection:
+    """Every key with its state; on standard error what has to be done soon."""
+    centre = opener()
+    with centre.read() as connection:
         click.echo(keys_file(key_set.public_keys(connection)), nl=False)
+        for warning in warnings(connection, centre.now_ms()):
+            click.echo(f"warning: {warning}", err=True)
 
 
 @keys.command()

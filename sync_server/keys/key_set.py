@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -23,6 +24,7 @@ from wire.keyset import KeySet, KeyState, PublicKey
 from wire.signing import Purpose
 
 SALT_BYTES = 32
+MAX_ROOT_CHANGES_TOLD = keyset.MAX_CHAIN - 1  # the key set in force comes after them
 _SALT_FIELD = "deployment.salt_sealed"
 
 
@@ -98,15 +100,27 @@ def newest(connection: Connection) -> PublishedSet:
 
 
 def chain(connection: Connection) -> tuple[bytes, ...]:
-    """The documents by which the root key changed, oldest first: they lead any gate to the key set in force."""
+    """The documents by which the root key changed, oldest first: they lead a gate to the key set in force.
+
+    The last MAX_ROOT_CHANGES_TOLD of them: no gate would read more, not even one that needs none of them.
+    """
+    newest_first = _changes(key_set.c.document).order_by(key_set.c.version.desc()).limit(MAX_ROOT_CHANGES_TOLD)
+    return tuple(reversed(connection.scalars(newest_first).all()))
+
+
+def root_changes(connection: Connection) -> int:
+    """How often the root key was changed."""
+    return connection.scalar(_changes(sa.func.count())) or 0
+
+
+def _changes(what: sa.ColumnElement[Any]) -> sa.Select[Any]:
     before = key_set.alias("before")
-    changed = (
-        sa.select(key_set.c.document)
-        .join(before, before.c.version == key_set.c.version - 1)
+    to_the_next = before.c.version == key_set.c.version - 1
+    return (
+        sa.select(what)
+        .select_from(key_set.join(before, to_the_next))
         .where(before.c.root_public != key_set.c.root_public)
-        .order_by(key_set.c.version)
     )
-    return tuple(connection.scalars(changed))
 
 
 def rotate_root(centre: Centre, actor: str) -> bytes:

@@ -15,13 +15,14 @@ from werkzeug.test import TestResponse
 from sync_server.centre import Centre
 from sync_server.create_app import app_of
 from sync_server.feed.publishing import publish_feeds
+from sync_server.feed.rotating import rotate_venue_keys
 from sync_server.gates import enrolment, fleet, registry
 from sync_server.gates.tables import device
-from sync_server.gates.venue_keys import rotate_venue_keys
+from sync_server.issuance.credentials import bind_id_numbers
 from sync_server.keys import key_set
 from sync_server.redemptions.tables import entry, redemption
 from tests.sync_server.device_api.box import Box, config_of, error, town_keys
-from tests.sync_server.town import START_MS, Gate, Town, build_town
+from tests.sync_server.town import HOLDER, START_MS, Gate, Town, build_town
 from wire import signing
 from wire.envelope import NONCE_HEADER, WINDOW_MS
 from wire.feed import Head, Part, PassRow, SegmentFlaw, open_segment, read_head
@@ -240,6 +241,31 @@ def test_a_revoked_gate_learns_none_of_the_venues_new_keys_and_the_others_read_o
     stale = opened(http, before)
     assert len(stale) == 0, "the snapshot was made anew under the new key"
     assert leaving.ask("GET", "/device/v1/config").status_code == 403
+
+
+def test_two_gates_revoked_one_after_the_other_leave_no_card_unknown(town: Town, http: FlaskClient) -> None:
+    """Until the list is made anew it rests on a key that the gates that stay have."""
+    town.sell("annual", holders=[HOLDER])
+    while bind_id_numbers(town.centre):
+        pass
+    publish_feeds(town.centre)
+    staying = Box(http, town, town.gate())
+    leaving = [town.gate(name=name) for name in ("G2", "G3")]
+    listed = {town.credential_key("bridge")}
+    for gate, changes in zip(leaving, (1, 0), strict=True):
+        with town.centre.write() as connection:
+            registry.revoke(connection, gate.device.id, "stolen", town.clock.now_ms, "test")
+        assert rotate_venue_keys(town.centre) == changes
+        assert listed <= set(config_of(staying).credential_keys)
+    while publish_feeds(town.centre):
+        pass
+    assert rotate_venue_keys(town.centre) == 1, "now those that the second one knew"
+    config = config_of(staying)
+    assert len(config.credential_keys) == 2 and not listed & set(config.credential_keys)
+    while publish_feeds(town.centre):
+        pass
+    assert len(opened(http, config)) == 1
+    assert rotate_venue_keys(town.centre) == 0
 
 
 def opened(http: FlaskClient, config: GateConfig) -> set[bytes]:

@@ -15,9 +15,9 @@ from flask.testing import FlaskClient
 from sync_server.centre import Centre
 from sync_server.create_app import RETRY_AFTER_S, app_of
 from sync_server.crypto import Secrets
+from sync_server.feed.rotating import rotate_venue_keys
 from sync_server.gates import registry
 from sync_server.gates.tables import gate_health
-from sync_server.gates.venue_keys import rotate_venue_keys
 from sync_server.redemptions.tables import entry
 from tests.sync_server.conftest import Clock, centre_at
 from tests.sync_server.device_api.box import Box, error

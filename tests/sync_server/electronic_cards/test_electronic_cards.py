@@ -17,8 +17,8 @@ from sync_server.centre import Centre
 from sync_server.create_app import app_of
 from sync_server.electronic_cards import resolving
 from sync_server.feed.contents import stated_by_venue
+from sync_server.feed.rotating import rotate_venue_keys
 from sync_server.gates import registry
-from sync_server.gates.venue_keys import rotate_venue_keys
 from sync_server.issuance.credentials import bind_id_numbers
 from sync_server.keys import key_set
 from tests.sync_server.card_platform import CardPlatform, running, take_electronic_cards, with_platform

@@ -21,8 +21,8 @@ from sync_server.create_app import app_of
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.feed.photos import photo_keys, prepare_photos
 from sync_server.feed.publishing import publish_feeds
+from sync_server.feed.rotating import rotate_venue_keys
 from sync_server.gates import registry
-from sync_server.gates.venue_keys import rotate_venue_keys
 from sync_server.issuance.commands import pass_
 from sync_server.issuance.passes import change_status
 from sync_server.issuance.photos import (

@@ -6,14 +6,19 @@ import json
 from itertools import product
 from pathlib import Path
 
+import click
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
 import sync_server
 from sync_server.backups import copy_database
 from sync_server.centre import Centre
+from sync_server.checks import check
 from sync_server.errors import ConfigurationError, NotAllowedError
 from sync_server.keys import key_set, pairs
+from sync_server.keys.commands import keys
+from sync_server.keys.outlook import LONGEST_PASS_MS, WARNED_MS, warnings
 from sync_server.keys.pairs import MOVES, KeyEvent, UnusableKeyError, check_usable
 from sync_server.keys.root import make_root, next_root_file, read_root, root_key_file
 from sync_server.keys.tables import signing_key
@@ -184,6 +189,48 @@ def test_a_gate_cut_off_through_three_root_keys_walks_to_the_newest(keyed: Centr
     assert (walked.version, walked.root) == (7, newest.root_public)
     assert read_chain((*chain[1:], newest.document), pinned) is SealFlaw.FORGED  # a link is missing
     assert read_chain((*chain, newest.document), walked.root) == walked  # and one that knows all of it
+
+
+def test_a_gate_follows_however_often_the_root_key_was_changed(keyed: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told of all changes is no more than gates read, or none of them would read any configuration."""
+    monkeypatch.setattr(keyset, "MAX_CHAIN", 4)
+    monkeypatch.setattr(key_set, "MAX_ROOT_CHANGES_TOLD", 3)
+    roots, warned = [published(keyed).root], list[bool]()
+    for _ in range(5):
+        key_set.rotate_root(keyed, "test")
+        roots.append(published(keyed).root)
+        with keyed.read() as connection:
+            documents = (*key_set.chain(connection), key_set.newest(connection).document)
+            warned.append(any("enrolled anew" in one for one in warnings(connection, keyed.now_ms())))
+        assert isinstance(read_chain(documents, roots[-1]), KeySet)
+        assert isinstance(read_chain(documents, roots[max(0, len(roots) - 4)]), KeySet)
+    assert read_chain(documents, roots[0]) is SealFlaw.FORGED
+    assert warned == [True] * 5, "with so little room"
+
+
+def test_what_of_the_keys_has_to_be_done_soon_is_told(keyed: Centre, clock: Clock) -> None:
+    def told() -> list[str]:
+        with keyed.read() as connection:
+            return warnings(connection, clock.now_ms)
+
+    def shown(command: click.Command, *arguments: str) -> str:
+        return CliRunner().invoke(command, arguments, obj=lambda: keyed, catch_exceptions=False).stderr
+
+    assert told() == []
+    life_ms = pairs.LIFETIME_MS
+    clock.pass_ms(life_ms - LONGEST_PASS_MS - WARNED_MS)
+    assert told() == []
+    clock.pass_ms(1)
+    assert [one[:14] for one in told()] == ["the pass key 1"]
+    assert shown(keys, "list") == shown(check) == f"warning: {told()[0]}\n"
+    successor = key_set.create_key(keyed, Purpose.PASS, "test")
+    assert len(told()) == 1, "it does not sign yet"
+    key_set.start_key(keyed, successor, "test")
+    assert told() == []
+    clock.pass_ms(LONGEST_PASS_MS)
+    assert [one.partition(" ends in ")[0] for one in told()] == ["the list key 2", "the service key 3"]
+    clock.pass_ms(WARNED_MS - 1)
+    assert [one.partition(" ended ")[0] for one in told()][:2] == ["the list key 2", "the service key 3"]
 
 
 def test_the_old_root_key_file_stays_for_the_operator_to_destroy(keyed: Centre) -> None:
