@@ -22,7 +22,7 @@ from gate_agent.gate import Gate
 from gate_agent.health import Health
 from gate_agent.journal import CannotRecord, Journal
 from gate_agent.lane import Lane
-from gate_agent.lanes import LaneThreads
+from gate_agent.lanes import STOP_LIMIT_S, LaneThreads
 from gate_agent.pairing import Pairing
 from gate_agent.pass_list import PassListHolder
 from gate_agent.passage import LanePassages
@@ -62,6 +62,7 @@ class Agent:
     ) -> None:
         """Raises AlreadyRunning, DeviceFault, JournalTooNew, JournalClosed, or what the disk says."""
         self._stopping = threading.Event()
+        self._threads = list[threading.Thread]()
         self._opened = contextlib.ExitStack()
         self._monotonic_ns = monotonic_ns
         self.data_dir = data_dir
@@ -131,11 +132,11 @@ class Agent:
             lane.start()
         self._await_readers()
         self._health.look_as_far_as_possible()
-        threading.Thread(target=self.time.keep_looking, args=(self._stopping,), name="clock", daemon=True).start()
-        threading.Thread(target=self._health.run, args=(self._stopping,), name="health", daemon=True).start()
-        threading.Thread(target=self.watchdog().run, args=(self._stopping,), name="watchdog", daemon=True).start()
-        threading.Thread(target=self._retention.run, args=(self._stopping,), name="retention", daemon=True).start()
-        threading.Thread(target=self.photos.keep_keys, args=(self._stopping,), name="photos", daemon=True).start()
+        self._keep_doing("clock", self.time.keep_looking)
+        self._keep_doing("health", self._health.run)
+        self._keep_doing("watchdog", self.watchdog().run)
+        self._keep_doing("retention", self._retention.run)
+        self._keep_doing("photos", self.photos.keep_keys)
 
     def watchdog(self) -> Watchdog:
         """Fed while everything moves that must, no thread ended that is needed, and the self-check finds nothing."""
@@ -154,7 +155,7 @@ class Agent:
     def watch_journal(self, start_anew: Callable[[], None]) -> None:
         """Call `start_anew`, once, when the journal cannot go on: the next start begins another."""
         watch = Watch(self._opened_journal.entries.incarnation, self._sync, self.board, start_anew)
-        threading.Thread(target=watch.run, args=(self._stopping,), name="succession", daemon=True).start()
+        self._keep_doing("succession", watch.run)
 
     def keep_syncing(self) -> None:
         """Run the sync child from now on."""
@@ -169,7 +170,15 @@ class Agent:
         self._stopping.set()
         for lane in self.lanes:
             lane.stop()
+        for thread in self._threads:  # a thread that still runs while the interpreter ends may take it along
+            thread.join(STOP_LIMIT_S)
         self._opened.close()
+
+    def _keep_doing(self, name: str, work: Callable[[threading.Event], None]) -> None:
+        """Do this on a thread of its own until everything stops."""
+        thread = threading.Thread(target=work, args=(self._stopping,), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _open_all(self, specs: Sequence[LaneSpec]) -> list[LaneDevices]:
         """The devices of all lanes, in their order; lanes that share another's arm are opened after it."""

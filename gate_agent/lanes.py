@@ -86,6 +86,7 @@ class LaneThreads:
         self._tried: deque[tuple[int, Raw | CardFault]] = deque(maxlen=TRIED_LIMIT)  # what readers read on trial
         self._commands: deque[_Command] = deque()
         self._closing = threading.Event()
+        self._watchers = list[threading.Thread]()
         self._player = threading.Thread(target=self._play, name=f"lane {lane.number}", daemon=True)
 
     def start(self) -> None:
@@ -94,7 +95,9 @@ class LaneThreads:
         self._player.start()
         for slot, reader in enumerate(self.readers):
             name = f"lane {self.lane.number} reader"
-            threading.Thread(target=self._watch, args=(slot, reader), name=name, daemon=True).start()
+            thread = threading.Thread(target=self._watch, args=(slot, reader), name=name, daemon=True)
+            self._watchers.append(thread)
+            thread.start()
 
     def spare(self, on: bool) -> None:
         """Heat or a weak supply: read codes at less cost until `spare(False)`. Nothing that is recorded changes."""
@@ -106,7 +109,9 @@ class LaneThreads:
         self._closing.set()
         with self._changed:
             self._changed.notify_all()
-        self._player.join(STOP_LIMIT_S)
+        for thread in (self._player, *self._watchers):
+            if thread.is_alive():
+                thread.join(STOP_LIMIT_S)
 
     def command(self, work: Callable[[], T]) -> T:
         """What `work` returned, done on the lane's own thread between two visitors; what it raised is raised here.

@@ -72,3 +72,15 @@ def test_a_clock_thread_that_ends_is_an_alarm_and_starves_the_watchdog(
         watchdog = agent.watchdog()
         until(lambda: agent.lanes[0].turns > 0)
         assert watchdog.look() == "these threads ended by an exception: clock"
+
+
+def test_no_thread_outlives_the_agent(tmp_path: Path) -> None:
+    """One that runs while the interpreter ends may crash it: then the exit code says nothing."""
+    before = set(threading.enumerate())
+    chosen = settings.lanes(settings.Settings(), ("1:reader=sim,turnstile=sim",))
+    with Agent(tmp_path, "", chosen, device_clock_ns) as agent:
+        agent.start()
+        agent.watch_journal(lambda: None)
+        until(lambda: agent.lanes[0].turns > 0)
+        assert len(set(threading.enumerate()) - before) >= 8
+    assert {thread.name for thread in set(threading.enumerate()) - before} == set()
