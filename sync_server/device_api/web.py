@@ -19,11 +19,12 @@ from sync_server.commits import SharedCommits
 from sync_server.device_api.callers import SENTENCES, Caller, Refusal, Request, identify, spend
 from sync_server.device_api.electronic_card import answer_card, may_ask
 from sync_server.device_api.heads import HeadCache
+from sync_server.device_api.segments import SegmentCache
 from sync_server.device_api.service_key import ServiceKey
 from sync_server.electronic_cards.platform_client import verifier_of
 from sync_server.feed.heads import open_feed
 from sync_server.feed.photos import photo_keys, photo_named
-from sync_server.feed.reading import list_key_ids, segment
+from sync_server.feed.reading import list_key_ids
 from sync_server.gates.enrolment import EnrolFlaw, code_with, enrol
 from sync_server.gates.journals import KEPT_HERE, MAX_SEQ
 from sync_server.gates.registry import Device, stays_active
@@ -244,7 +245,7 @@ def _add_photo_keys_route(routes: Blueprint, centre: Centre, service_key: Servic
 def _feed_routes(centre: Centre) -> Blueprint:
     """Plain cacheable GETs without a session, a row or a signature of the asker: what is served is signed itself."""
     routes = Blueprint("feed", __name__, url_prefix="/feed")
-    heads = HeadCache(centre)
+    heads, segments = HeadCache(centre), SegmentCache(centre)
 
     @routes.get("/<feed_name>/head")
     def head(feed_name: str) -> Response:
@@ -261,8 +262,7 @@ def _feed_routes(centre: Centre) -> Blueprint:
     @routes.get("/segments/<segment_name>")
     def segment_named(segment_name: str) -> Response:
         name = _unhex(segment_name)
-        with centre.read() as connection:
-            data = None if name is None else segment(connection, name)
+        data = None if name is None else segments.find(name)
         if data is None:
             return _refuse(404, "unknown_segment", "there is no such segment (any more); fetch the head again")
         return _immutable(data, segment_name)
