@@ -16,6 +16,15 @@ _COUNTS = f"""
 
 CHECKS = (
     Invariant(
+        "I13",
+        "every entry is of a gate that is known, at a venue that is",
+        """
+        SELECT 'entry', e.seq, 'of gate', e.device_id FROM entry e
+        LEFT JOIN device d ON d.id = e.device_id LEFT JOIN venue v ON v.id = e.venue_id
+        WHERE d.id IS NULL OR v.id IS NULL
+        """,
+    ),
+    Invariant(
         "I4",
         "an item that ended as redeemed was ended by a redemption that counts as CLAIMED, and by no other",
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,7 +13,7 @@ from sync_server.db import is_sqlite
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
 from sync_server.orders.tables import item_claim, order, order_item
 from sync_server.payments.tables import external_transfer, transfer_attempt
-from sync_server.redemptions.tables import redemption
+from sync_server.redemptions.tables import entry, redemption
 from sync_server.settlement.tables import payout
 from tests.sync_server.sandbox import World, money_flaws
 
@@ -35,6 +36,11 @@ def test_an_untouched_centre_has_no_flaw(world: World) -> None:
 
 CHARGE = sa.select(ledger_txn.c.id).where(ledger_txn.c.txn_key.like("charge:%")).limit(1).scalar_subquery()
 
+STRANGE_ENTRY: dict[str, Any] = {
+    "device_id": b"nobody's" * 2, "incarnation": bytes(8), "seq": 1, "hash": bytes(32), "body": b"", "kind": 11,
+    "lane": 1, "presentation": 0, "venue_id": UUID(int=1), "occurred_at_ms": 0, "received_at_ms": 0,
+}  # fmt: skip
+
 PLANTED: list[tuple[str, str, sa.sql.dml.UpdateBase]] = [
     ("I1", "postings sum", posting.update().where(posting.c.leg == 0).values(amount_fen=1)),
     ("I1", "without postings", posting.delete()),
@@ -47,6 +53,7 @@ PLANTED: list[tuple[str, str, sa.sql.dml.UpdateBase]] = [
     ("I12", "void in the book", external_transfer.update().values(state="VOID", provider_ref=None)),
     ("I12", "moved beside a transfer", transfer_attempt.update().values(state="EXTRA")),
     ("I18", "undoes exactly", ledger_txn.update().where(ledger_txn.c.txn_key.like("redeem:%")).values(reverses=CHARGE)),
+    ("I13", "gate that is known", entry.insert().values(STRANGE_ENTRY)),
     ("I4", "payout line", redemption.update().values(outcome="REPEAT")),
     ("I5", "sum of its lines", payout.update().values(total_fen=1)),
     ("I5", "payable", ledger_account.update().where(ledger_account.c.code == "2210").values(debits_posted_fen=9)),
