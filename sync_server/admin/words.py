@@ -201,6 +201,7 @@ PERMISSION_WORDS = {
     Permission.PRODUCTS_COMPOSE: _("编排联票"),
     Permission.PRODUCTS_REVIEW: _("审核产品"),
     Permission.PRICES_AGREE: _("同意景区结算价"),
+    Permission.PROFIT_SHARE: _("分配联票利润"),
     Permission.RULES_EDIT: _("编辑入园规则"),
     Permission.CALENDARS_VIEW: _("查看日历"),
     Permission.CALENDARS_EDIT: _("编辑日历与临时闭园"),

@@ -37,6 +37,7 @@ from sync_server.redemptions.uses import count_uses
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.expiring import expire_items
 from sync_server.settlement.finishing import close_refunded
+from sync_server.settlement.funds import buy_funds, close_funds, sell_from_funds
 from sync_server.settlement.pass_refunds import follow_pass_refunds, refund_failed_issues
 from sync_server.settlement.payouts import follow_transfers
 from sync_server.settlement.refunding import confirm_refunds
@@ -64,6 +65,7 @@ STEPS: tuple[Step, ...] = (
     close_unpaid,
     give_back_late_payments,
     issue_paid_orders,
+    buy_funds,
     bind_id_numbers,
     bind_phones,
     reissue_revoked,
@@ -74,6 +76,8 @@ STEPS: tuple[Step, ...] = (
     clear_redemptions,
     confirm_refunds,
     expire_items,
+    sell_from_funds,
+    close_funds,
     refund_failed_issues,
     follow_transfers,
     follow_pass_refunds,

@@ -79,7 +79,11 @@ order = sa.Table(
         "id",
         where="issued_at_ms IS NOT NULL AND invest_basis IS NOT NULL AND invested_at_ms IS NULL",
     ),
-    partial_index("ix_order_fund", "id", where="invested_at_ms IS NOT NULL AND fund_closed_at_ms IS NULL"),
+    partial_index(
+        "ix_order_fund_ended",
+        "id",
+        where="invested_at_ms IS NOT NULL AND fund_closed_at_ms IS NULL AND first_end IS NULL",
+    ),
     partial_index("ix_order_first_end", "first_end", where="first_end IS NOT NULL"),
     partial_index(
         "ix_order_all_ended", "id", where="state = 'ISSUED' AND kind = 'TICKET' AND first_end IS NULL"

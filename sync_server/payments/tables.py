@@ -14,6 +14,8 @@ AT_THE_CASHIER = ("COLLECT", "TOP_UP")
 """Somebody pays at the provider's cashier, and begins anew when it failed: nobody does it for them."""
 COMING_IN = (*INCOMING, "TOP_UP", "FUND_SELL", "FUND_CLOSE", "SWEEP_IN")
 """Adds to the platform's account at its provider; whatever else is moved goes out."""
+COMING_BACK = ("FUND_SELL", "FUND_CLOSE", "SWEEP_IN")
+"""Of these, the platform's own money, which what goes out may need."""
 TRANSFER_KINDS = (*COMING_IN, "PAYOUT", "REFUND", "FUND_BUY", "SWEEP_OUT")
 TRANSFER_PROVIDERS = (*PROVIDERS, "OFFLINE")
 """Where it is asked for; of an attempt, who made it. OFFLINE: a bank, outside of this system, as two persons say."""

@@ -25,7 +25,7 @@ from sync_server.ledger import book
 from sync_server.payments.applying import apply, has_pending, locked, reason_of, set_transfer
 from sync_server.payments.provider import Answer, Instruction, NotKnown, Provider, Waiting
 from sync_server.payments.states import OPEN, TRANSFER
-from sync_server.payments.tables import AT_THE_CASHIER, external_transfer, transfer_attempt
+from sync_server.payments.tables import AT_THE_CASHIER, COMING_BACK, external_transfer, transfer_attempt
 
 JOB = "transfer"
 FIRST_RETRY_MS = 5_000
@@ -147,14 +147,18 @@ def move_due(centre: Centre, clients: Mapping[str, Provider]) -> int:
     """Worker step: move every transfer on whose time has come, at each provider that we have a client of.
 
     One at a time, so that no lease outlives its call; and each provider for itself, so that one which lets us wait
-    takes nothing of the others' turn.
+    takes nothing of the others' turn. There, what comes back from a fund goes before what may be paid with it.
     """
-    return sum(_move_due_at(centre, provider, clients[provider]) for provider in sorted(clients))
+    done = 0
+    for provider in sorted(clients):
+        theirs = sa.select(external_transfer.c.id).where(external_transfer.c.provider == provider)
+        for some in (theirs.where(external_transfer.c.kind.in_(COMING_BACK)), theirs):
+            done += _move_due_among(centre, some, clients[provider])
+    return done
 
 
-def _move_due_at(centre: Centre, provider: str, client: Provider) -> int:
+def _move_due_among(centre: Centre, theirs: sa.Select[Any], client: Provider) -> int:
     began_ms = centre.now_ms()
-    theirs = sa.select(external_transfer.c.id).where(external_transfer.c.provider == provider)
     for done in range(MAX_PER_STEP):
         if centre.now_ms() - began_ms >= MAX_STEP_MS:
             return done

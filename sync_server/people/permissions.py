@@ -21,6 +21,7 @@ class Permission(StrEnum):
     PRODUCTS_PUBLISH = "products.publish"  # of a venue: draft, price and submit its single tickets
     PRODUCTS_COMPOSE = "products.compose"  # draft, price and submit combo tickets
     PRODUCTS_REVIEW = "products.review"  # put on sale, or send back, what another person submitted
+    PROFIT_SHARE = "profit.share"  # note partners' shares, share a month out; of two persons: say one was paid
     PRICES_AGREE = "prices.agree"  # of a venue: agree to its price in a combo
     RULES_EDIT = "rules.edit"  # by which rule a product opens
     CALENDARS_VIEW = "calendars.view"
@@ -120,6 +121,7 @@ SEEDED_ROLES = (
                 Permission.APPLICATIONS_DECIDE,
                 Permission.PAYOUTS_MANAGE,
                 Permission.VISITS_REFUND,
+                Permission.PROFIT_SHARE,
                 Permission.ENTRIES_HONOUR,
                 Permission.ORDERS_REFUND,
                 Permission.JOURNALS_RETIRE,
@@ -148,6 +150,7 @@ ADDED_AFTER_0_2_0 = frozenset(
         Permission.PRODUCTS_COMPOSE,
         Permission.PRODUCTS_REVIEW,
         Permission.PRICES_AGREE,
+        Permission.PROFIT_SHARE,
         Permission.RULES_EDIT,
         Permission.CALENDARS_VIEW,
         Permission.CALENDARS_EDIT,

@@ -1,4 +1,4 @@
-"""The settlement's invariants (money.md I4, I5, I7, I10)."""
+"""The settlement's invariants (money.md I4, I5, I6, I7, I8, I10)."""
 
 from __future__ import annotations
 
@@ -21,6 +21,73 @@ CHECKS = (
               <> CASE WHEN c.item_id IS NULL THEN i.venue_price_fen
                       WHEN c.kind = 'REDEEM' AND l.item_id IS NULL THEN i.venue_price_fen ELSE 0 END
         """,  # noqa: S608  the states of orders.checks
+    ),
+    Invariant(
+        "I6",
+        "what is deferred of an order's margin is what its price leaves its venues, less what its items gave back",
+        """
+        SELECT 'order ' || o.number FROM "order" o
+        JOIN (SELECT t.order_id, SUM(i.share_fen - i.venue_price_fen) AS margin_fen,
+                     SUM(CASE WHEN c.kind IN ('REFUND', 'FORFEIT')
+                              THEN i.share_fen - i.venue_price_fen ELSE 0 END) AS given_fen
+              FROM ticket t JOIN order_item i ON i.ticket_id = t.id LEFT JOIN item_claim c ON c.item_id = i.id
+              GROUP BY t.order_id) m ON m.order_id = o.id
+        LEFT JOIN ledger_account a ON a.code = '2120' AND a.owner_id = o.id
+        WHERE (o.state IN ('PAID', 'ISSUED')
+               OR (o.state = 'COMPLETED' AND o.invest_basis IS NOT NULL AND o.fund_closed_at_ms IS NULL))
+          AND COALESCE(a.credits_posted_fen - a.debits_posted_fen, 0) <> m.margin_fen - m.given_fen
+        """,
+    ),
+    Invariant(
+        "I8",
+        "an order's fund holds what was bought less what was sold of it, and nothing once it is closed",
+        """
+        SELECT 'order ' || o.number, COALESCE(a.debits_posted_fen - a.credits_posted_fen, 0) FROM "order" o
+        LEFT JOIN ledger_account a ON a.code = '1110' AND a.owner_id = o.id
+        LEFT JOIN external_transfer b ON b.subject_id = o.id AND b.kind = 'FUND_BUY' AND b.state = 'SUCCEEDED'
+        LEFT JOIN external_transfer e ON e.subject_id = o.id AND e.kind = 'FUND_CLOSE' AND e.state = 'SUCCEEDED'
+        LEFT JOIN (SELECT f.order_id, SUM(x.amount_fen) AS sold_fen FROM fund_sale f
+                   JOIN external_transfer x ON x.id = f.transfer_id AND x.kind = 'FUND_SELL' AND x.state = 'SUCCEEDED'
+                   GROUP BY f.order_id) s ON s.order_id = o.id
+        WHERE (o.invest_basis IS NOT NULL OR a.id IS NOT NULL) AND (
+            COALESCE(a.debits_posted_fen - a.credits_posted_fen, 0)
+              <> COALESCE(b.amount_fen, 0) - COALESCE(s.sold_fen, 0) - COALESCE(e.amount_fen, 0)
+            OR (COALESCE(a.debits_posted_fen - a.credits_posted_fen, 0) <> 0
+                AND (e.id IS NOT NULL OR o.fund_closed_at_ms IS NOT NULL)))
+        """,
+    ),
+    Invariant(
+        "I8",
+        "an open fund holds what its order's venues may still be owed, and the margin where that is invested too",
+        """
+        SELECT 'order ' || o.number, COALESCE(a.debits_posted_fen - a.credits_posted_fen, 0), m.left_fen FROM "order" o
+        JOIN external_transfer b ON b.subject_id = o.id AND b.kind = 'FUND_BUY' AND b.state = 'SUCCEEDED'
+        LEFT JOIN external_transfer e ON e.subject_id = o.id AND e.kind = 'FUND_CLOSE' AND e.state = 'SUCCEEDED'
+        LEFT JOIN ledger_account a ON a.code = '1110' AND a.owner_id = o.id
+        JOIN (SELECT t.order_id, SUM(i.venue_price_fen) AS owed_fen,
+                     SUM(CASE WHEN c.kind = 'REDEEM' AND x.state = 'SUCCEEDED'
+                              THEN 0 ELSE i.venue_price_fen END) AS left_fen
+              FROM ticket t JOIN order_item i ON i.ticket_id = t.id
+              LEFT JOIN item_claim c ON c.item_id = i.id
+              LEFT JOIN external_transfer x ON x.subject_id = i.id AND x.kind = 'FUND_SELL'
+              GROUP BY t.order_id) m ON m.order_id = o.id
+        WHERE o.invest_basis IS NOT NULL AND e.id IS NULL
+          AND COALESCE(a.debits_posted_fen - a.credits_posted_fen, 0) <> m.left_fen
+              + CASE WHEN o.invest_basis = 'DIST_PRICE' THEN o.dist_price_fen - m.owed_fen ELSE 0 END
+        """,
+    ),
+    Invariant(
+        "I8",
+        "a fund's sale is of a visited venue of its order, for its venue price",
+        """
+        SELECT 'fund_sale ' || CAST(f.item_id AS VARCHAR(36)) FROM fund_sale f
+        JOIN order_item i ON i.id = f.item_id JOIN ticket t ON t.id = i.ticket_id
+        LEFT JOIN item_claim c ON c.item_id = f.item_id AND c.kind = 'REDEEM'
+        LEFT JOIN external_transfer x ON x.id = f.transfer_id
+        WHERE c.item_id IS NULL OR f.order_id <> t.order_id OR f.amount_fen <> i.venue_price_fen
+           OR (f.transfer_id IS NOT NULL AND (x.kind <> 'FUND_SELL' OR x.amount_fen <> f.amount_fen
+                                              OR x.subject_id <> f.item_id))
+        """,
     ),
     Invariant(
         "I4",
@@ -153,7 +220,8 @@ CHECKS = (
         """
         SELECT 'ledger_account ' || a.name, o.number FROM ledger_account a JOIN "order" o ON o.id = a.owner_id
         WHERE a.credits_posted_fen <> a.debits_posted_fen AND (
-            (a.code = '2120' AND o.state IN ('COMPLETED', 'CLOSED_REFUNDED'))
+            (a.code = '2120' AND o.state IN ('COMPLETED', 'CLOSED_REFUNDED')
+             AND (o.invest_basis IS NULL OR o.fund_closed_at_ms IS NOT NULL))
             OR (a.code IN ('2320', '2510') AND o.state = 'REFUNDED'))
         """,
     ),

@@ -23,6 +23,7 @@ from sync_server.orders.tables import order_item
 from sync_server.redemptions.tables import HONOURABLE, decision, redemption
 from sync_server.settlement.collecting import Owed, clear, collect
 from sync_server.settlement.finishing import ended_orders, finish, margin
+from sync_server.settlement.funds import note_sales
 from sync_server.settlement.sealing import ACTOR
 
 STEP = "settlement.clear_redemptions"
@@ -94,6 +95,7 @@ def _settle(connection: Connection, due: Sequence[sa.Row[Any]], now_ms: int) -> 
     """P4, P15 and P10 posted, with P6 pending for what is sealed at once, in one call; orders that end with it."""
     owed = [_owed(row) for row in due]
     redeemed = [row.item_id for row in due if row.kind == "REDEEM"]
+    note_sales(connection, redeemed)
     ended = ended_orders(connection, redeemed)
     booked = [_booked(row, one) for row, one in zip(due, owed, strict=True)]
     earned = [txn for row in ended if (txn := margin(row, now_ms, ACTOR)) is not None]

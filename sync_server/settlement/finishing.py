@@ -52,12 +52,19 @@ def ended_orders(connection: Connection, item_ids: Sequence[UUID]) -> Sequence[s
 
 
 def margin(row: sa.Row[Any], now_ms: int, actor: str, taken_fen: int = 0) -> Txn | None:
-    """P10 of an ended order: what is left of its margin, beside what the same act takes of it; None: nothing."""
-    rest_fen = row.left_fen - taken_fen
+    """P10 of an ended order: what is left of its margin, beside what the same act takes of it; None: nothing.
+
+    None for a combo, too: its fund is closed first (`settlement.funds`).
+    """
+    return None if row.invest_basis is not None else earned(row.id, row.left_fen - taken_fen, now_ms, actor)
+
+
+def earned(order_id: UUID, rest_fen: int, now_ms: int, actor: str) -> Txn | None:
+    """P10: the rest of an order's margin is earned; None: there is none."""
     if rest_fen <= 0:  # below: the book refuses what takes more than there is
         return None
-    sides = legs((Account("2120", row.id), rest_fen), (Account("4030"), -rest_fen))
-    return Txn(f"margin:{row.id.hex}", sides, now_ms, actor)
+    sides = legs((Account("2120", order_id), rest_fen), (Account("4030"), -rest_fen))
+    return Txn(f"margin:{order_id.hex}", sides, now_ms, actor)
 
 
 def finish(connection: Connection, ended: Sequence[sa.Row[Any]], now_ms: int, actor: str) -> None:

@@ -133,3 +133,14 @@ income_month = sa.Table(
     link("after_order_id", "order.id", nullable=True),  # null: none yet
     ms_column("done_at_ms", nullable=True),
 )
+
+# What a visited venue of a combo is owed is taken out of the order's fund (settlement.funds), whenever it was bought.
+fund_sale = sa.Table(
+    "fund_sale",
+    metadata,
+    link("item_id", "order_item.id", primary_key=True),
+    link("order_id", "order.id", index=True),
+    link("transfer_id", "external_transfer.id", nullable=True, unique=True),  # null: it is still to be asked for
+    fen_column("amount_fen"),  # venue price
+    partial_index("ix_fund_sale_due", "item_id", where="transfer_id IS NULL"),
+)

@@ -36,6 +36,7 @@ from sync_server.redemptions.tables import entry, redemption
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.expiring import expire_items
 from sync_server.settlement.finishing import close_refunded
+from sync_server.settlement.funds import buy_funds, close_funds, sell_from_funds
 from sync_server.settlement.pass_refunds import follow_pass_refunds, refund_failed_issues
 from sync_server.settlement.payouts import follow_transfers
 from sync_server.settlement.refunding import confirm_refunds
@@ -161,9 +162,12 @@ class World:
         closing.give_back_late_payments(self.centre)
         self.issue()
         seal_payouts(self.centre)
+        buy_funds(self.centre)
         clear_redemptions(self.centre)
         confirm_refunds(self.centre)
         expire_items(self.centre)
+        sell_from_funds(self.centre)
+        close_funds(self.centre)
         refund_failed_issues(self.centre)
         move_due(self.centre, self.clients)
         follow_transfers(self.centre)

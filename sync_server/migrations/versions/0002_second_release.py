@@ -179,6 +179,35 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("product_id", "version", name=op.f("pk_product_version")),
     )
     op.create_table(
+        "profit_allocation",
+        sa.Column("month", sa.String(length=7), nullable=False),
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("partner_id", sa.Uuid(), nullable=False),
+        sa.Column("profit_fen", sa.BigInteger(), nullable=False),
+        sa.Column("share_bps", sa.Integer(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("allocated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.CheckConstraint("amount_fen BETWEEN 0 AND profit_fen", name=op.f("ck_profit_allocation_amount")),
+        sa.ForeignKeyConstraint(["partner_id"], ["party.id"], name=op.f("fk_profit_allocation_partner_id")),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_profit_allocation_product_id")),
+        sa.PrimaryKeyConstraint("month", "product_id", "partner_id", name=op.f("pk_profit_allocation")),
+    )
+    op.create_table(
+        "profit_share",
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("partner_id", sa.Uuid(), nullable=False),
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("share_bps", sa.Integer(), nullable=False),
+        sa.Column("agreed_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.CheckConstraint("share_bps BETWEEN 0 AND 10000", name=op.f("ck_profit_share_share")),
+        sa.ForeignKeyConstraint(["partner_id"], ["party.id"], name=op.f("fk_profit_share_partner_id")),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_profit_share_product_id")),
+        sa.PrimaryKeyConstraint("product_id", "partner_id", "seq", name=op.f("pk_profit_share")),
+    )
+    op.create_table(
         "settlement_account",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("party_id", sa.Uuid(), nullable=False),
@@ -434,6 +463,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("device_id", name=op.f("pk_gate_health")),
     )
     op.create_table(
+        "profit_payment",
+        sa.Column("approval_id", sa.Uuid(), nullable=False),
+        sa.Column("month", sa.String(length=7), nullable=False),
+        sa.Column("partner_id", sa.Uuid(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("paid_from", sa.String(length=32), nullable=False),
+        sa.Column("paid_on", sa.String(length=10), nullable=False),
+        sa.Column("document", sa.String(length=64), nullable=False),
+        sa.Column("booked_at_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "paid_from IN ('1010', '1020', '1030')", name=op.f("ck_profit_payment_paid_from_word_d86d09")
+        ),
+        sa.CheckConstraint("amount_fen > 0", name=op.f("ck_profit_payment_amount")),
+        sa.ForeignKeyConstraint(["approval_id"], ["approval.id"], name=op.f("fk_profit_payment_approval_id")),
+        sa.ForeignKeyConstraint(["partner_id"], ["party.id"], name=op.f("fk_profit_payment_partner_id")),
+        sa.PrimaryKeyConstraint("approval_id", name=op.f("pk_profit_payment")),
+    )
+    op.create_table(
         "redeem_answer",
         sa.Column("device_id", sa.LargeBinary(length=16), nullable=False),
         sa.Column("request_id", sa.LargeBinary(length=16), nullable=False),
@@ -468,6 +515,28 @@ def upgrade() -> None:
             sqlite_where=sa.text("netted_fen < owed_fen"),
             postgresql_where=sa.text("netted_fen < owed_fen"),
         )
+
+    op.create_table(
+        "fund_sale",
+        sa.Column("item_id", sa.Uuid(), nullable=False),
+        sa.Column("order_id", sa.Uuid(), nullable=False),
+        sa.Column("transfer_id", sa.Uuid(), nullable=True),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["item_id"], ["order_item.id"], name=op.f("fk_fund_sale_item_id")),
+        sa.ForeignKeyConstraint(["order_id"], ["order.id"], name=op.f("fk_fund_sale_order_id")),
+        sa.ForeignKeyConstraint(["transfer_id"], ["external_transfer.id"], name=op.f("fk_fund_sale_transfer_id")),
+        sa.PrimaryKeyConstraint("item_id", name=op.f("pk_fund_sale")),
+        sa.UniqueConstraint("transfer_id", name=op.f("uq_fund_sale_transfer_id")),
+    )
+    with op.batch_alter_table("fund_sale", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_fund_sale_due",
+            ["item_id"],
+            unique=False,
+            sqlite_where=sa.text("transfer_id IS NULL"),
+            postgresql_where=sa.text("transfer_id IS NULL"),
+        )
+        batch_op.create_index(batch_op.f("ix_fund_sale_order_id"), ["order_id"], unique=False)
 
     op.create_table(
         "gate_photo",
@@ -777,11 +846,11 @@ def upgrade() -> None:
             postgresql_where=sa.text("first_end IS NOT NULL"),
         )
         batch_op.create_index(
-            "ix_order_fund",
+            "ix_order_fund_ended",
             ["id"],
             unique=False,
-            sqlite_where=sa.text("invested_at_ms IS NOT NULL AND fund_closed_at_ms IS NULL"),
-            postgresql_where=sa.text("invested_at_ms IS NOT NULL AND fund_closed_at_ms IS NULL"),
+            sqlite_where=sa.text("invested_at_ms IS NOT NULL AND fund_closed_at_ms IS NULL AND first_end IS NULL"),
+            postgresql_where=sa.text("invested_at_ms IS NOT NULL AND fund_closed_at_ms IS NULL AND first_end IS NULL"),
         )
         batch_op.create_index(
             "ix_order_to_invest",

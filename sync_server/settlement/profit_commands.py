@@ -1,0 +1,129 @@
+"""`sync-server profit report | share | allocate | pay | confirm`: what combos earned, and who gets a share of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import click
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.catalog.products import find_product
+from sync_server.centre import Opener
+from sync_server.errors import NotFoundError
+from sync_server.parties.tables import party
+from sync_server.people.asking import by_operator, person_of
+from sync_server.settlement import profit_shares
+from sync_server.settlement.profit import PARTS, month_of, profit_of, total_of
+from sync_server.settlement.profit_tables import PAID_FROM
+
+MONTH = click.argument("month", metavar="2026-11")
+PARTNER = click.argument("partner", metavar="PARTNER")
+
+
+@click.group()
+def profit() -> None:
+    """Profit of combo tickets, by the month, and the partners' shares of it."""
+
+
+@profit.command()
+@MONTH
+@click.option("--product", type=int, help="only this product's number")
+@click.pass_obj
+def report(opener: Opener, month: str, product: int | None) -> None:
+    """What each combo order earned in a month, in fen: one JSON object a line, the totals last."""
+    centre = opener()
+    with centre.read() as connection:
+        rows = profit_of(connection, month_of(month, centre.settings.zone))
+    rows = [row for row in rows if product in (None, row.product_number)]
+    for row in rows:
+        parts = {name: getattr(row, name) for name in (*PARTS.values(), "profit_fen")}
+        named = {"product": row.product_number, "order": row.order_number, "dist_price_fen": row.dist_price_fen}
+        click.echo(json.dumps(named | parts))
+    click.echo(json.dumps({"month": month, "orders": len(rows), **total_of(rows)}))
+
+
+@profit.command()
+@click.argument("product", type=int)
+@PARTNER
+@click.option("--bps", type=click.IntRange(0, 10_000), required=True, help="basis points of the profit; 0 ends it")
+@click.option("--reason", required=True, help="the agreement, for the log of what operators did")
+@by_operator
+@click.pass_obj
+def share(opener: Opener, /, product: int, partner: str, bps: int, reason: str, **who: Any) -> None:
+    """Note the share of a PARTNER (its organisation number) in the profit of a combo."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        product_id, partner_id = find_product(connection, product).id, _partner(connection, partner)
+        profit_shares.agree(connection, person, product_id, partner_id, bps, reason.strip(), centre.now_ms())
+    click.echo(json.dumps({"product": product, "partner": partner, "share_bps": bps}))
+
+
+@profit.command()
+@MONTH
+@by_operator
+@click.pass_obj
+def allocate(opener: Opener, /, month: str, **who: Any) -> None:
+    """Share out the profit of a month that is over."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        shares = profit_shares.allocate(connection, person, month_of(month, centre.settings.zone), centre.now_ms())
+        named = {row.id: row.org_number for row in connection.execute(sa.select(party.c.id, party.c.org_number))}
+    click.echo(json.dumps({"month": month, "shares": {named[one.partner_id]: one.amount_fen for one in shares}}))
+
+
+@profit.command()
+@MONTH
+@PARTNER
+@click.option("--from", "paid_from", type=click.Choice(PAID_FROM), default="1030", show_default=True, help="account")
+@click.option("--on", "paid_on", type=click.DateTime(["%Y-%m-%d"]), required=True, help="the day on the document")
+@click.option("--document", required=True, help="its number")
+@by_operator
+@click.pass_obj
+def pay(
+    opener: Opener, /, month: str, partner: str, paid_from: str, paid_on: datetime, document: str, **who: Any
+) -> None:
+    """Say that a partner's share was paid. Another person confirms."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        asked = profit_shares.ask_to_pay(
+            connection,
+            person,
+            month,
+            _partner(connection, partner),
+            paid_from,
+            paid_on.date(),
+            document.strip(),
+            centre.now_ms(),
+        )
+    click.echo(json.dumps({"request": str(asked), "state": "requested", "month": month, "partner": partner}))
+
+
+@profit.command()
+@click.argument("request_id", metavar="REQUEST", type=click.UUID)
+@by_operator
+@click.pass_obj
+def confirm(opener: Opener, /, request_id: UUID, **who: Any) -> None:
+    """Confirm what another person said was paid: it is booked at once."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        paid = profit_shares.confirm_payment(connection, person, request_id, centre.now_ms())
+    click.echo(json.dumps({"request": str(request_id), "state": "confirmed", "amount_fen": paid.amount_fen}))
+
+
+def _partner(connection: Connection, org_number: str) -> UUID:
+    mine = sa.and_(party.c.org_number == org_number, party.c.kind == "PARTNER")
+    found: UUID | None = connection.scalar(sa.select(party.c.id).where(mine))
+    if found is None:
+        raise NotFoundError(f"no partner has the organisation number {org_number!r}")
+    return found
+
+
+COMMANDS = (profit,)

@@ -1,0 +1,236 @@
+"""The profit report is the ledger to the fen; partners get their shares of it, and two persons say one was paid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import pytest
+from click.testing import CliRunner
+
+from sync_server.catalog.products import find_product
+from sync_server.centre import Centre
+from sync_server.errors import NotAllowedError, NotFoundError
+from sync_server.ledger import book
+from sync_server.parties.parties import NewParty, add_party
+from sync_server.people.identifying import Person
+from sync_server.settlement import profit_shares
+from sync_server.settlement.profit import PARTS, Month, OrderProfit, month_of, profit_of, total_of
+from sync_server.settlement.profit_commands import COMMANDS
+from tests.sync_server.combo_world import ComboWorld
+from tests.sync_server.conftest import Clock
+from tests.sync_server.operators import PASSWORD, employ
+from tests.sync_server.sandbox import Sandbox, money_flaws
+
+DAY_MS = 24 * 3_600_000
+ZONE = "Asia/Shanghai"
+SEPTEMBER, OCTOBER = month_of("2026-09", ZONE), month_of("2026-10", ZONE)
+
+
+@pytest.fixture
+def combos(any_centre: Centre, sandbox: Sandbox) -> Iterator[ComboWorld]:
+    made = ComboWorld(any_centre, sandbox)
+    yield made
+    made.close()
+
+
+def example(world: ComboWorld, clock: Clock) -> UUID:
+    """The combo of money.md: bought and visited on 21 September, closed on 22 October; a single ticket beside it."""
+    order_id = world.buy_combo()
+    for _ in range(3):
+        world.turn()
+    world.sandbox.huijinbao.book.set_fund_yield("platform", world.number(order_id), 87, clock.now_ms)
+    for place in "AB":
+        world.visit(order_id, place)
+    single = world.buy()
+    for _ in range(2):
+        world.turn()
+    world.venue = world.places["A"]
+    world.enter(world.items(single)[0])
+    world.turn()
+    clock.pass_ms(31 * DAY_MS)
+    for _ in range(4):
+        world.turn()
+    return order_id
+
+
+def reported(world: ComboWorld, month: Month) -> list[OrderProfit]:
+    with world.centre.read() as connection:
+        return profit_of(connection, month)
+
+
+def test_each_month_has_what_was_booked_in_it(combos: ComboWorld, clock: Clock) -> None:
+    order_id = example(combos, clock)
+    (first,), (second,) = reported(combos, SEPTEMBER), reported(combos, OCTOBER)
+    number = combos.number(order_id)
+    assert (first.order_number, first.product_number, first.dist_price_fen) == (number, combos.combo, 11_000)
+    assert (first.charge_fee_fen, first.payout_fee_fen, first.margin_fen, first.profit_fen) == (66, 48, 0, 114)
+    assert (second.order_number, second.margin_fen, second.yield_fen, second.profit_fen) == (number, 800, 87, 887)
+    assert first.profit_fen + second.profit_fen == 1001  # all the cash that is left of it
+    assert reported(combos, month_of("2026-08", ZONE)) == reported(combos, month_of("2026-11", ZONE)) == []
+
+
+def test_the_totals_are_the_ledgers(combos: ComboWorld, clock: Clock) -> None:
+    combos.buy_combo(3)
+    for _ in range(3):
+        combos.turn()
+    clock.pass_ms(31 * DAY_MS)
+    other = combos.buy_combo(2)
+    for _ in range(3):
+        combos.turn()
+    combos.sandbox.huijinbao.book.set_fund_yield("platform", combos.number(other), -70, clock.now_ms)
+    for place in "ABC":
+        combos.visit(other, place, 1)
+    combos.visit(other, "A", 2)
+    for _ in range(3):
+        combos.turn()
+    clock.pass_ms(31 * DAY_MS)
+    for _ in range(4):
+        combos.turn()
+    months = [month_of(name, ZONE) for name in ("2026-09", "2026-10", "2026-11")]
+    totals = [total_of(reported(combos, month)) for month in months]
+    ledger = combos.posted()
+    for code, part in PARTS.items():
+        assert sum(total[part] for total in totals) == -ledger.get(code, 0), code
+    assert sum(total["loss_fen"] for total in totals) == -70
+    assert sum(total["profit_fen"] for total in totals) == ledger["1020"]
+
+
+def test_a_correction_counts_where_it_is_booked(combos: ComboWorld, clock: Clock) -> None:
+    order_id = example(combos, clock)
+    with combos.centre.write() as connection:
+        book.reverse(connection, f"margin:{order_id.hex}", clock.now_ms, "test", clock.now_ms)
+    (october,) = reported(combos, OCTOBER)
+    assert (october.margin_fen, october.yield_fen) == (0, 87)
+    assert reported(combos, SEPTEMBER)[0].profit_fen == 114
+
+
+class Partners:
+    """Two partners of the combo, and two persons of the platform's finance."""
+
+    def __init__(self, world: ComboWorld) -> None:
+        self.world, centre = world, world.centre
+        self.finance, self.other = (employ(centre, name, "finance") for name in ("qian", "sun"))
+        with centre.write() as connection:
+            self.ids = [
+                add_party(connection, NewParty("PARTNER", number, number, number, number), ZONE, centre.now_ms())
+                for number in ("4001", "4002")
+            ]
+            self.product: UUID = find_product(connection, world.combo).id
+
+    def do(self, act: Any, who: Person, *arguments: Any) -> Any:
+        with self.world.centre.write() as connection:
+            return act(connection, who, *arguments, self.world.centre.now_ms())
+
+
+def test_partners_get_their_shares_of_a_month_once(combos: ComboWorld, clock: Clock) -> None:
+    partners = Partners(combos)
+    first, second = partners.ids
+    for partner, bps in ((first, 3_000), (second, 9_000), (first, 3_333)):
+        wanted = (partners.finance, partners.product, partner, bps, "协议")
+        if bps == 9_000:
+            with pytest.raises(NotAllowedError, match="3000 of 10000"):
+                partners.do(profit_shares.agree, *wanted)
+        else:
+            partners.do(profit_shares.agree, *wanted)
+    partners.do(profit_shares.agree, partners.finance, partners.product, second, 3_333, "协议")
+    example(combos, clock)
+    with pytest.raises(NotAllowedError, match="not over"):
+        partners.do(profit_shares.allocate, partners.finance, OCTOBER)
+    clock.pass_ms(31 * DAY_MS)
+    shares = dict(partners.do(profit_shares.allocate, partners.finance, OCTOBER))
+    assert sorted(shares.values()) == [295, 296]  # of 887: 295.6 each, 295.7 to the platform
+    assert combos.posted()["3010"] == 591
+    assert {partner: -combos.balance("2410", partner) for partner in partners.ids} == shares
+    with pytest.raises(NotAllowedError, match="already"):
+        partners.do(profit_shares.allocate, partners.finance, OCTOBER)
+    with combos.centre.read() as connection:
+        assert money_flaws(connection) == []
+
+
+def test_two_persons_say_that_a_share_was_paid(combos: ComboWorld, clock: Clock) -> None:
+    partners = Partners(combos)
+    partner, other = partners.ids
+    partners.do(profit_shares.agree, partners.finance, partners.product, partner, 5_000, "协议")
+    example(combos, clock)
+    clock.pass_ms(31 * DAY_MS)
+    partners.do(profit_shares.allocate, partners.finance, OCTOBER)
+    paid = ("2026-10", partner, "1030", date(2026, 11, 22), "付字第7号")
+    asked = partners.do(profit_shares.ask_to_pay, partners.finance, *paid)
+    with pytest.raises(NotAllowedError, match="two persons"):
+        partners.do(profit_shares.confirm_payment, partners.finance, asked)
+    assert combos.balance("2410", partner) == -444
+    partners.do(profit_shares.confirm_payment, partners.other, asked)
+    assert (combos.balance("2410", partner), combos.balance("1030")) == (0, -444)
+    with pytest.raises(NotAllowedError, match="paid already"):
+        partners.do(profit_shares.ask_to_pay, partners.finance, *paid)
+    with pytest.raises(NotFoundError, match="nothing of 2026-10"):
+        partners.do(profit_shares.ask_to_pay, partners.finance, "2026-10", other, *paid[2:])
+    with combos.centre.read() as connection:
+        assert money_flaws(connection) == []
+
+
+def test_a_loss_is_shared_with_nobody(combos: ComboWorld, clock: Clock) -> None:
+    partners = Partners(combos)
+    partners.do(profit_shares.agree, partners.finance, partners.product, partners.ids[0], 5_000, "协议")
+    order_id = combos.buy_combo()
+    for _ in range(3):
+        combos.turn()
+    clock.pass_ms(31 * DAY_MS)
+    combos.sandbox.huijinbao.book.set_fund_yield("platform", combos.number(order_id), -50, clock.now_ms)
+    for _ in range(4):
+        combos.turn()
+    (row,) = reported(combos, OCTOBER)
+    assert row.profit_fen == -50
+    clock.pass_ms(31 * DAY_MS)
+    assert partners.do(profit_shares.allocate, partners.finance, OCTOBER) == []
+
+
+def test_nobody_else_shares_out(combos: ComboWorld) -> None:
+    partners = Partners(combos)
+    stranger = employ(combos.centre, "zhou", "operations")
+    for act, arguments in (
+        (profit_shares.agree, (partners.product, partners.ids[0], 1, "协议")),
+        (profit_shares.allocate, (month_of("2026-08", ZONE),)),
+    ):
+        with pytest.raises(NotAllowedError, match=r"profit\.share"):
+            partners.do(act, stranger, *arguments)
+    with pytest.raises(NotAllowedError, match="for a partner"):
+        partners.do(profit_shares.agree, partners.finance, partners.product, combos.agency, 1, "协议")
+
+
+@pytest.mark.parametrize("name", ["2026", "2026-13", "十月", ""])
+def test_what_is_no_month_is_refused(name: str) -> None:
+    with pytest.raises(NotAllowedError, match="not a month"):
+        month_of(name, ZONE)
+
+
+def test_a_year_ends_with_december() -> None:
+    assert month_of("2026-12", ZONE).until_ms == month_of("2027-01", ZONE).since_ms
+
+
+@pytest.mark.slow
+def test_by_commands(centre: Centre, sandbox: Sandbox, clock: Clock) -> None:
+    combos = ComboWorld(centre, sandbox)
+    partners = Partners(combos)
+    assert partners.ids
+
+    def run(*arguments: str, who: str | None = None) -> dict[str, Any]:
+        proof = ("--organisation", "1000", "--account", who, "--password-stdin") if who else ()
+        done = CliRunner().invoke(COMMANDS[0], (*arguments, *proof), obj=lambda: centre, input=PASSWORD + "\n")
+        assert done.exit_code == 0, (done.output, done.exception)
+        told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return told
+
+    run("share", str(combos.combo), "4001", "--bps", "5000", "--reason", "协议", who="qian")
+    example(combos, clock)
+    assert run("report", "2026-10")["profit_fen"] == 887
+    assert run("report", "2026-10", "--product", "1")["orders"] == 0
+    clock.pass_ms(31 * DAY_MS)
+    assert run("allocate", "2026-10", who="qian") == {"month": "2026-10", "shares": {"4001": 444}}
+    asked = run("pay", "2026-10", "4001", "--on", "2026-11-22", "--document", "7", who="qian")
+    assert run("confirm", asked["request"], who="sun")["amount_fen"] == 444
+    combos.close()
