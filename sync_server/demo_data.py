@@ -1,9 +1,10 @@
-"""`sync-server demo-data`: a platform, two venues, a distributor, an annual pass and a single ticket to try it with."""
+"""`sync-server demo-data`: a platform, two venues, a distributor, annual passes and tickets to try it with."""
 
 from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.audit import log
-from sync_server.catalog import fees, products, stock
+from sync_server.catalog import fees, products, publishing, stock
 from sync_server.catalog.tables import product
 from sync_server.centre import Centre, Opener
 from sync_server.errors import NotAllowedError
@@ -23,6 +24,8 @@ from sync_server.parties.day_lines import WrongLine, read_days, read_hours
 from sync_server.parties.parties import NewParty, add_party
 from sync_server.parties.tables import party, venue
 from sync_server.people import operators
+from sync_server.people.identifying import Person
+from sync_server.people.sessions import permissions_of
 
 ACTOR = "demo-data"
 FEE_BPS = 60
@@ -38,6 +41,9 @@ OPERATORS = (  # organisation, account, name, role
     ("1000", "operations", "运营", "operations"),
     ("1000", "finance", "财务", "finance"),
     ("1000", "auditor", "审计员", "auditor"),
+    ("1000", "review", "复核", "operations"),
+    ("2001", "bridge", "虹桥景区", "venue_manager"),
+    ("2002", "longting", "龙亭公园", "venue_manager"),
 )
 
 
@@ -60,10 +66,11 @@ def add_demo_data(centre: Centre) -> dict[str, Any]:
         _set_hours(connection, ids["2002"], now_ms)
         numbers = {row.id: row.number for row in connection.execute(sa.select(venue.c.id, venue.c.number))}
         log.record(connection, now_ms, ACTOR, "demo-data", "centre", {"parties": len(PARTIES)})
-    passwords = {}
+    passwords, people = {}, {}
     for organisation, account, name, role in OPERATORS:
         passwords[account] = secrets.token_urlsafe(9)
-        operators.add_operator(centre, organisation, account, name, role, passwords[account], ACTOR)
+        people[account] = operators.add_operator(centre, organisation, account, name, role, passwords[account], ACTOR)
+    sold["combo_ticket"] = _add_combo(centre, people, ids["2001"], ids["2002"])
     return {
         "parties": [
             {
@@ -123,6 +130,30 @@ def _products(bridge: UUID, longting: UUID) -> list[tuple[str, products.NewProdu
         total=1,
     )
     return [("annual_pass", annual, 10_000), ("annual_pass_24h", delayed, 10_000), ("single_ticket", single, 1_000)]
+
+
+def _add_combo(centre: Centre, people: Mapping[str, UUID], bridge: UUID, longting: UUID) -> dict[str, Any]:
+    """A combo of both venues, put on sale by the people who do it elsewhere."""
+    new = products.NewProduct(
+        kind="COMBO",
+        name_zh="虹桥龙亭联票",
+        name_en="Rainbow Bridge and Longting combo",
+        dist_price_fen=8_800,
+        venue_prices_fen={bridge: 5_000, longting: 3_000},
+        validity_days=30,
+        total=1,
+    )
+    now_ms = centre.now_ms()
+    with centre.write() as connection:
+        who = {account: Person(people[account], permissions_of(connection, role)) for _, account, _, role in OPERATORS}
+        number = publishing.draft(connection, who["operations"], new, now_ms)
+        for account, venue_id in (("bridge", bridge), ("longting", longting)):
+            publishing.agree(connection, who[account], number, new.venue_prices_fen[venue_id], now_ms)
+        publishing.submit(connection, who["operations"], number, now_ms)
+        publishing.approve(connection, who["review"], number, now_ms)
+        product_id = products.find_product(connection, number).id
+        stock.add_stock(connection, product_id, new.dist_price_fen, 1_000, now_ms)
+    return {"id": str(product_id), "number": number, "price_fen": new.dist_price_fen}
 
 
 @click.command(name="demo-data")

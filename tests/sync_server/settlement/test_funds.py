@@ -136,7 +136,7 @@ def resume_all(world: ComboWorld) -> None:
 def test_a_sale_waits_for_the_purchase_and_closing_for_the_sales(combos: ComboWorld, clock: Clock) -> None:
     combos.bring_capital(10_000)
     order_id = combos.buy_combo()
-    play(combos, FaultKind.SYSTEM_ERROR, "fund_buy", 2)
+    play(combos, FaultKind.SYSTEM_ERROR, "fund_buy")
     turns(combos, 1)
     for place in "ABC":
         combos.visit(order_id, place)
@@ -146,10 +146,10 @@ def test_a_sale_waits_for_the_purchase_and_closing_for_the_sales(combos: ComboWo
     with combos.centre.read() as connection:
         assert [row.transfer_id for row in connection.execute(sa.select(fund_sale))] == [None] * 3
         assert money_flaws(connection) == []
-    play(combos, FaultKind.SYSTEM_ERROR, "fund_sell", 1)
+    play(combos, FaultKind.SYSTEM_ERROR, "fund_sell")
     clock.pass_ms(HOUR_MS)
-    combos.turn()  # the purchase is asked for again, and sold from
-    combos.turn()
+    turns(combos, 2)  # the purchase is asked for again, and sold from; what became of one sale is not known
+    assert combos.balance("1110", order_id) in {11000 - 8000, 11000 - 7000, 11000 - 5000}
     assert combos.transfer(f"fundclose:{order_id.hex}") is None
     hours(combos, clock)
     assert combos.posted() == {"1020": 1126, "4010": -66, "4020": -60, "4030": -1000}
