@@ -30,12 +30,13 @@ CHECKS = (
         JOIN (SELECT t.order_id, SUM(i.share_fen - i.venue_price_fen) AS margin_fen,
                      SUM(CASE WHEN c.kind IN ('REFUND', 'FORFEIT')
                               THEN i.share_fen - i.venue_price_fen ELSE 0 END) AS given_fen
-              FROM ticket t JOIN order_item i ON i.ticket_id = t.id LEFT JOIN item_claim c ON c.item_id = i.id
+              FROM "order" q JOIN ticket t ON t.order_id = q.id JOIN order_item i ON i.ticket_id = t.id
+              LEFT JOIN item_claim c ON c.item_id = i.id
+              WHERE q.state IN ('PAID', 'ISSUED')
+                 OR (q.state = 'COMPLETED' AND q.invest_basis IS NOT NULL AND q.fund_closed_at_ms IS NULL)
               GROUP BY t.order_id) m ON m.order_id = o.id
         LEFT JOIN ledger_account a ON a.code = '2120' AND a.owner_id = o.id
-        WHERE (o.state IN ('PAID', 'ISSUED')
-               OR (o.state = 'COMPLETED' AND o.invest_basis IS NOT NULL AND o.fund_closed_at_ms IS NULL))
-          AND COALESCE(a.credits_posted_fen - a.debits_posted_fen, 0) <> m.margin_fen - m.given_fen
+        WHERE COALESCE(a.credits_posted_fen - a.debits_posted_fen, 0) <> m.margin_fen - m.given_fen
         """,
     ),
     Invariant(
@@ -67,12 +68,12 @@ CHECKS = (
         JOIN (SELECT t.order_id, SUM(i.venue_price_fen) AS owed_fen,
                      SUM(CASE WHEN c.kind = 'REDEEM' AND x.state = 'SUCCEEDED'
                               THEN 0 ELSE i.venue_price_fen END) AS left_fen
-              FROM ticket t JOIN order_item i ON i.ticket_id = t.id
+              FROM "order" q JOIN ticket t ON t.order_id = q.id JOIN order_item i ON i.ticket_id = t.id
               LEFT JOIN item_claim c ON c.item_id = i.id
               LEFT JOIN external_transfer x ON x.subject_id = i.id AND x.kind = 'FUND_SELL'
+              WHERE q.invest_basis IS NOT NULL AND q.fund_closed_at_ms IS NULL
               GROUP BY t.order_id) m ON m.order_id = o.id
-        WHERE o.invest_basis IS NOT NULL AND e.id IS NULL
-          AND COALESCE(a.debits_posted_fen - a.credits_posted_fen, 0) <> m.left_fen
+        WHERE e.id IS NULL AND COALESCE(a.debits_posted_fen - a.credits_posted_fen, 0) <> m.left_fen
               + CASE WHEN o.invest_basis = 'DIST_PRICE' THEN o.dist_price_fen - m.owed_fen ELSE 0 END
         """,
     ),

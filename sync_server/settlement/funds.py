@@ -71,12 +71,12 @@ def note_sales(connection: Connection, item_ids: Iterable[UUID]) -> None:
 
 def sell_from_funds(centre: Centre) -> int:
     """Worker step: ask for the sale (P5) of what visited venues are owed, once the fund was bought; how many items."""
-    bought = sa.and_(_bought.c.subject_id == order.c.id, _bought.c.kind == "FUND_BUY", _bought.c.state == "SUCCEEDED")
     found = (
         sa.select(fund_sale.c.item_id, fund_sale.c.amount_fen, order.c.id, order.c.number)
         .join(order, order.c.id == fund_sale.c.order_id)
-        .join(_bought, bought)
-        .where(sa.text("fund_sale.transfer_id IS NULL"))  # as ix_fund_sale_due says
+        .where(
+            sa.text("fund_sale.transfer_id IS NULL"), _state_of("FUND_BUY") == "SUCCEEDED"
+        )  # as ix_fund_sale_due says
     )
     return _do(centre, SELLING, found, fund_sale.c.item_id, _sell)
 
@@ -94,20 +94,18 @@ def close_funds(centre: Centre) -> int:
     ended = sa.text(
         '"order".invested_at_ms IS NOT NULL AND "order".fund_closed_at_ms IS NULL AND "order".first_end IS NULL'
     )  # as ix_order_fund_ended says
-    found = (
-        sa.select(order, _bought.c.state.label("bought"), _closed.c.state.label("closed"))
-        .join(_bought, sa.and_(_bought.c.subject_id == order.c.id, _bought.c.kind == "FUND_BUY"))
-        .outerjoin(_closed, sa.and_(_closed.c.subject_id == order.c.id, _closed.c.kind == "FUND_CLOSE"))
-        .where(
-            ended,
-            sa.or_(
-                _bought.c.state == "VOID",
-                _closed.c.state == "SUCCEEDED",
-                sa.and_(_bought.c.state == "SUCCEEDED", _closed.c.id.is_(None), ~_unsold().exists()),
-            ),
-        )
+    bought, closed = _state_of("FUND_BUY"), _state_of("FUND_CLOSE")
+    to_close = sa.and_(bought == "SUCCEEDED", closed.is_(None), ~_unsold().exists())
+    found = sa.select(order, bought.label("bought"), closed.label("closed")).where(
+        ended, sa.or_(bought == "VOID", closed == "SUCCEEDED", to_close)
     )
     return _do(centre, CLOSING, found, order.c.id, _close)
+
+
+def _state_of(kind: str) -> sa.ScalarSelect[str]:
+    """The state of an order's transfer of a kind, looked up for each order: whoever joins them reads all transfers."""
+    mine = sa.and_(external_transfer.c.subject_id == order.c.id, external_transfer.c.kind == kind)
+    return sa.select(external_transfer.c.state).where(mine).scalar_subquery()
 
 
 def _unsold() -> sa.Select[Any]:
@@ -138,10 +136,6 @@ def _close(connection: Connection, rows: Sequence[sa.Row[Any]], now_ms: int) -> 
     connection.execute(order.update().where(order.c.id.in_(over)).values(fund_closed_at_ms=now_ms))
     never_bought = sa.and_(fund_sale.c.order_id.in_(over), fund_sale.c.transfer_id.is_(None))
     connection.execute(fund_sale.delete().where(never_bought))
-
-
-_bought = external_transfer.alias("bought")
-_closed = external_transfer.alias("closed")
 
 
 def _request(kind: str, subject_key: str, subject_id: UUID, row: sa.Row[Any], amount_fen: int) -> transfers.Request:
