@@ -13,10 +13,13 @@ from sandbox_provider.faults import Fault, FaultKind
 from sandbox_provider.provider import Provider
 from sync_server.centre import Centre
 from sync_server.checks import flaws_of
+from sync_server.ledger import book
+from sync_server.ledger.accounts import Account
 from sync_server.ledger.tables import ledger_account
 from sync_server.orders.progress import take_payments
 from sync_server.orders.tables import item_claim, order
-from sync_server.payments import abandoning, transfers
+from sync_server.parties.parties import set_funding
+from sync_server.payments import abandoning, sweeps, transfers
 from sync_server.payments.tables import external_transfer
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.funds import buy_funds, close_funds, sell_from_funds
@@ -173,13 +176,45 @@ def test_a_combo_paid_through_alipay_waits_for_a_sweep_and_nobody_else_does(
         turns(combos)
         assert combos.state(order_id) == "COMPLETED"
         assert combos.posted() == {"1010": 66 + 48 + 800, "2120": -800, "4010": -66, "4020": -48}
-        combos.bring_capital(11_000)  # as a sweep would
+        left = {"1010": 66 + 48 + 800, "4010": -66, "4020": -48, "4030": -800}
+        combos.bring_capital(20_000)  # what was paid out meanwhile is lacking for the sweep
+        cashier = employ(any_centre, "cashier", "finance")
+        with combos.centre.write() as connection:
+            sweeps.ask(connection, cashier, "ALIPAY", "HUIJINBAO", 11_000, "combos", clock.now_ms)
+        transfers.move_due(combos.centre, combos.clients)
+        sweeps.follow_sweeps(combos.centre)
+        transfers.move_due(combos.centre, combos.clients)
         resume_all(combos)
         turns(combos)
         assert combos.balance("1110", order_id) == 0
-        assert combos.posted() == {"1010": 66 + 48 + 800, "4010": -66, "4020": -48, "4030": -800}
+        assert combos.posted() == left | {"1010": left["1010"] - 11_000, "1020": 11_000}
+        combos.assert_books_agree()
+
+
+def test_what_a_distributor_paid_in_before_is_invested_too_and_goes_back_to_it(
+    any_centre: Centre, sandbox: Sandbox, clock: Clock
+) -> None:
+    with selling(any_centre, sandbox) as combos:
+        prepaid = Account("2010", combos.agency)
+        with combos.centre.write() as connection:
+            set_funding(connection, combos.agency, "PREPAID", False, "contract", "test", clock.now_ms)
+            paid_in = book.legs((Account("1020"), 20_000), (prepaid, -20_000))
+            book.post(connection, [book.Txn("topup:1", paid_in, clock.now_ms, "test")], clock.now_ms)
+        combos.sandbox.huijinbao.book.top_up("platform", 20_000)
+        order_id = combos.buy_combo()
+        turns(combos)
+        assert (combos.balance("1020"), combos.balance("1110", order_id)) == (9_000, 11_000)
+        grow(combos, order_id)
+        combos.visit(order_id, "A")
+        combos.visit(order_id, "B")
+        turns(combos)
+        clock.pass_ms(MONTH_MS)
+        turns(combos, 4)
+        left_fen = 20_000 - 11_066 + 2_200  # C went back into the account
+        assert combos.posted() == LEFT | {"1020": 1001 + left_fen, "2010": -left_fen}
         with combos.centre.read() as connection:
             assert money_flaws(connection) == []
+        assert combos.sandbox.huijinbao.book.balances()["platform"] == 1001 + left_fen
 
 
 def test_a_purchase_that_two_persons_gave_up_leaves_the_margin_to_earn(
