@@ -37,6 +37,7 @@ ACTION_WORDS = {
     "product.approve": _("产品审核通过"),
     "product.send_back": _("退回产品修改"),
     "product.reprice": _("更改产品价格"),
+    "product.stock": _("设定门票库存"),
     "profit.share": _("约定分润比例"),
     "profit.allocate": _("分配月度利润"),
     "profit.pay": _("登记分润付款"),

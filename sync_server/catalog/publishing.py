@@ -17,7 +17,8 @@ from sync_server.approvals.approvals import Person
 from sync_server.audit.log import record
 from sync_server.catalog.products import NewProduct, add_product, add_version, check_prices, find_product, venue_prices
 from sync_server.catalog.sale import checked_reason, move
-from sync_server.catalog.tables import product, product_agreement
+from sync_server.catalog.stock import add_stock, raise_total
+from sync_server.catalog.tables import product, product_agreement, stock
 from sync_server.errors import NotAllowedError
 from sync_server.people.permissions import Permission
 from sync_server.people.tables import operator
@@ -111,6 +112,23 @@ def reprice(
     detail = {"version": version, "dist_price_fen": dist_price_fen, "owed_fen": sum(venue_prices_fen.values())}
     record(connection, now_ms, who.actor, "product.reprice", f"product:{row.id}", detail)
     return version
+
+
+def set_stock(connection: Connection, who: Person, number: int, total: int, now_ms: int) -> None:
+    """Say how many of a ticket there are in all; fewer than before is refused (money.md Q21)."""
+    row = find_product(connection, number)
+    if row.kind == "PASS":
+        raise NotAllowedError("an annual pass has rows of stock, each at its price")
+    _need_author(connection, who, row.kind, venue_prices(connection, row.id))
+    connection.execute(sa.select(product.c.id).where(product.c.id == row.id).with_for_update())
+    there = connection.scalars(sa.select(stock.c.id).where(stock.c.product_id == row.id)).all()
+    if len(there) > 1:
+        raise NotAllowedError(f"product {number} has {len(there)} rows of stock: raise each of them")
+    if there:
+        raise_total(connection, there[0], total)
+    else:
+        add_stock(connection, row.id, row.dist_price_fen, total, now_ms)
+    record(connection, now_ms, who.actor, "product.stock", f"product:{row.id}", {"total": total})
 
 
 def agreed_venues(connection: Connection, product_id: UUID, version: int) -> set[UUID]:

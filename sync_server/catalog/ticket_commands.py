@@ -1,4 +1,4 @@
-"""`sync-server product draft-single | draft-combo | submit | agree | approve | send-back | reprice`."""
+"""`sync-server product draft-single | draft-combo | submit | agree | approve | send-back | reprice | stock`."""
 
 from __future__ import annotations
 
@@ -170,6 +170,20 @@ def reprice(opener: Opener, /, number: int, dist_price: int, venues: tuple[tuple
         prices = _prices(connection, venues)
         version = publishing.reprice(connection, person, number, dist_price, prices, centre.now_ms())
     _tell(number, "DRAFT", version=version)
+
+
+@product.command()
+@NUMBER
+@click.argument("total", type=click.IntRange(min=1))
+@by_operator
+@click.pass_obj
+def stock(opener: Opener, /, number: int, total: int, **who: Any) -> None:
+    """Say how many of a ticket there are in all; later only more."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        publishing.set_stock(connection, person, number, total, centre.now_ms())
+    click.echo(json.dumps({"number": number, "total": total}))
 
 
 def _prices(connection: Connection, venues: tuple[tuple[int, int], ...]) -> dict[UUID, int]:

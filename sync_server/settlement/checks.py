@@ -91,6 +91,18 @@ CHECKS = (
         """,
     ),
     Invariant(
+        "I10",
+        "a partner is owed what it was allotted of the profit, less what two persons said was paid",
+        """
+        SELECT 'party ' || p.org_number FROM party p
+        LEFT JOIN ledger_account a ON a.code = '2410' AND a.owner_id = p.id
+        WHERE p.kind = 'PARTNER' AND COALESCE(a.credits_posted_fen - a.debits_posted_fen, 0)
+            <> (SELECT COALESCE(SUM(s.amount_fen), 0) FROM profit_allocation s WHERE s.partner_id = p.id)
+             - (SELECT COALESCE(SUM(y.amount_fen), 0) FROM profit_payment y
+                WHERE y.partner_id = p.id AND y.booked_at_ms IS NOT NULL)
+        """,
+    ),
+    Invariant(
         "I4",
         "a payout line belongs to a redemption that counted and to the item that it ended, to one that is honoured, or "
         "to a visit with a pass",

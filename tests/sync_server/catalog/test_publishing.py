@@ -17,7 +17,14 @@ from sync_server.catalog import publishing, sale
 from sync_server.catalog.products import NewProduct, add_product, find_product
 from sync_server.catalog.states import SALE
 from sync_server.catalog.stock import add_stock
-from sync_server.catalog.tables import product, product_agreement, product_item, product_version, product_version_price
+from sync_server.catalog.tables import (
+    product,
+    product_agreement,
+    product_item,
+    product_version,
+    product_version_price,
+    stock,
+)
 from sync_server.catalog.ticket_commands import COMMANDS
 from sync_server.centre import Centre
 from sync_server.checks import flaws_of
@@ -123,6 +130,22 @@ def test_a_single_ticket_is_published_by_its_venue_and_reviewed_by_the_platform(
     assert trade.state(number) == "ON_SALE"
     with pytest.raises(NotAllowedError, match="no combo"):
         trade.do(publishing.agree, "bridge", number, 5_000)
+
+
+def test_stock_is_its_authors_and_only_grows(trade: Trade) -> None:
+    number = trade.do(publishing.draft, "bridge", trade.single())
+    for who, said in (("park", "of its own"), ("composer", "products.publish")):
+        with pytest.raises(NotAllowedError, match=said):
+            trade.do(publishing.set_stock, who, number, 10)
+    trade.do(publishing.set_stock, "bridge", number, 10)
+    with pytest.raises(NotAllowedError, match="increased"):
+        trade.do(publishing.set_stock, "bridge", number, 9)
+    trade.do(publishing.set_stock, "bridge", number, 11)
+    with pytest.raises(NotAllowedError, match="rows of stock"):
+        trade.do(publishing.set_stock, "composer", trade.town.products["annual"], 2_000)
+    with trade.town.centre.read() as connection:
+        mine = sa.select(stock.c.total, stock.c.price_fen).join(product, product.c.id == stock.c.product_id)
+        assert tuple(connection.execute(mine.where(product.c.number == number)).one()) == (11, 5_200)
 
 
 REFUSED: list[tuple[str, str, str]] = [
@@ -286,6 +309,7 @@ def test_the_whole_way_by_commands(centre: Centre) -> None:
     prices = ("--venue", "1=5000", "--venue", "2=3000")
     drafted = run("zhou", "draft-combo", *names, *prices, "--dist-price", "9000", "--days", "30")
     assert drafted == {"number": 4, "sale": "DRAFT", "version": 1}
+    assert run("zhou", "stock", "4", "500") == {"number": 4, "total": 500}
     assert run("zhou", "submit", "4") == {"number": 4, "sale": "IN_REVIEW"}
     assert run("wang", "send-back", "4", "--reason", "价格待定") == {"number": 4, "sale": "DRAFT"}
     dearer = ("--venue", "1=5000", "--venue", "2=3500")
@@ -300,3 +324,6 @@ def test_the_whole_way_by_commands(centre: Centre) -> None:
         assert find_product(connection, 5).dist_price_fen == 5_000  # no margin unless one is named
         assert flaws_of(connection) == []
     assert trade.state(4) == "ON_SALE"
+    placed = trade.place(4, 2)
+    assert isinstance(placed, placing.Placed)
+    assert placed.amount_fen == 19_000  # at the new price

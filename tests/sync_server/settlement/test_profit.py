@@ -20,6 +20,7 @@ from sync_server.people.identifying import Person
 from sync_server.settlement import profit_shares
 from sync_server.settlement.profit import PARTS, Month, OrderProfit, month_of, profit_of, total_of
 from sync_server.settlement.profit_commands import COMMANDS
+from sync_server.settlement.profit_tables import profit_payment
 from tests.sync_server.combo_world import ComboWorld
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import PASSWORD, employ
@@ -165,6 +166,11 @@ def test_two_persons_say_that_a_share_was_paid(combos: ComboWorld, clock: Clock)
     assert combos.balance("2410", partner) == -444
     partners.do(profit_shares.confirm_payment, partners.other, asked)
     assert (combos.balance("2410", partner), combos.balance("1030")) == (0, -444)
+    with combos.centre.write() as connection:
+        assert money_flaws(connection) == []
+        connection.execute(profit_payment.update().values(booked_at_ms=None))
+        assert [flaw for flaw in money_flaws(connection) if "a partner is owed" in flaw and "party 4001" in flaw]
+        connection.execute(profit_payment.update().values(booked_at_ms=clock.now_ms))
     with pytest.raises(NotAllowedError, match="paid already"):
         partners.do(profit_shares.ask_to_pay, partners.finance, *paid)
     with pytest.raises(NotFoundError, match="nothing of 2026-10"):
