@@ -152,7 +152,7 @@ def _order(connection: Connection, centre: Centre, product_id: UUID, count: int)
         order.insert().values(
             id=order_id, number=order_id.hex[:32], kind="TICKET", product_id=product_id, payment_group=order_id,
             state="ISSUED", pay_deadline_ms=now_ms, count=count, list_fen=price, discount_fen=0, dist_price_fen=price,
-            charge_fee_fen=0, paid_fen=price, channel="counter", placed_at_ms=now_ms, paid_at_ms=now_ms,
+            charge_fee_fen=0, paid_fen=price, channel="其他", placed_at_ms=now_ms, paid_at_ms=now_ms,
             issued_at_ms=now_ms,
         )
     )  # fmt: skip

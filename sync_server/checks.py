@@ -8,6 +8,7 @@ import click
 from sqlalchemy.engine import Connection
 
 import sync_server.catalog.checks
+import sync_server.issuance.checks
 import sync_server.ledger.checks
 import sync_server.orders.checks
 import sync_server.payments.checks
@@ -25,6 +26,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     *sync_server.catalog.checks.CHECKS,
     *sync_server.payments.checks.CHECKS,
     *sync_server.orders.checks.CHECKS,
+    *sync_server.issuance.checks.CHECKS,
     *sync_server.redemptions.checks.CHECKS,
     *sync_server.settlement.checks.CHECKS,
 )

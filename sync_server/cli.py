@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 import sync_server.backups
+import sync_server.catalog.selling_commands
 import sync_server.catalog.ticket_commands
 import sync_server.checks
 import sync_server.demo_data
@@ -44,6 +45,7 @@ FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
     sync_server.demo_data.COMMANDS,
     sync_server.people.commands.COMMANDS,
     sync_server.parties.commands.COMMANDS,
+    sync_server.catalog.selling_commands.COMMANDS,
     sync_server.catalog.ticket_commands.COMMANDS,
     sync_server.keys.commands.COMMANDS,
     sync_server.gates.commands.COMMANDS,

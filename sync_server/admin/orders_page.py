@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +14,11 @@ from werkzeug.wrappers import Response
 from sync_server.admin import filters
 from sync_server.admin.access import page
 from sync_server.admin.actors import names_of
+from sync_server.admin.language import named
 from sync_server.admin.paging import Page, keyset_page
 from sync_server.admin.shown import centre
-from sync_server.admin.words import CHANNELS, CHIPS, ORDER_EVENT_WORDS
+from sync_server.admin.words import CHIPS, DISCOUNT_WORDS, ORDER_EVENT_WORDS
+from sync_server.catalog.channels import all_channels
 from sync_server.catalog.tables import product
 from sync_server.issuance.tables import issued_pass
 from sync_server.ledger.book import PENDING_SUFFIX
@@ -45,12 +48,15 @@ def _list(kind: str, here: str) -> str | Response:
     if request.method == "POST":
         return filters.search_by_post(here, PLAIN, {"phone": str})
     with centre().read() as connection:
+        words = _words(connection, kind, here)
         found, arguments = _found(connection, kind)
-    return render_template("admin/orders.html", **_words(kind, here), page=found, arguments=arguments)
+    return render_template("admin/orders.html", **words, page=found, arguments=arguments)
 
 
-def _words(kind: str, here: str) -> dict[str, Any]:
-    return {"here": here, "kind": kind, "channels": CHANNELS, "events": ORDER_EVENT_WORDS}
+def _words(connection: Connection, kind: str, here: str) -> dict[str, Any]:
+    channels = {row.name: named(row.name, row.name_en) for row in all_channels(connection)}
+    words = {"events": ORDER_EVENT_WORDS, "discounts": DISCOUNT_WORDS}
+    return {"here": here, "kind": kind, "channels": channels, **words}
 
 
 def _found(connection: Connection, kind: str) -> tuple[Page, dict[str, str]]:
@@ -85,7 +91,7 @@ def _found(connection: Connection, kind: str) -> tuple[Page, dict[str, str]]:
         query = query.where(order.c.number == arguments["number"])
     if state := filters.one_of(arguments.get("state"), CHIPS[kind]):
         query = query.where(order.c.state == state)
-    if channel := filters.one_of(arguments.get("channel"), CHANNELS):
+    if channel := filters.one_of(arguments.get("channel"), [row.name for row in all_channels(connection)]):
         query = query.where(order.c.channel == channel)
     if phone := filters.index_of(arguments.get("phone")):
         query = query.where(order.c.buyer_phone_index == phone)
@@ -125,13 +131,14 @@ def order_detail(order_number: str) -> str:
             "order": row,
             "history": history,
             "actors": names_of(connection, (event.actor for event in history)),
-            "payments": _payments(connection, row.id),
+            "payments": _payments(connection, (row.id, row.payment_group)),
             "tickets": tickets,
             "statuses": {status.item_id: status for status in statuses_of(connection, row.id)},
             "txns": _txns(connection, row, [one.item_id for one in tickets if one.item_id]),
         }
-    here = "admin.pass_orders" if row.kind == "PASS" else "admin.ticket_orders"
-    return render_template("admin/order.html", **_words(row.kind, here), page=listed, arguments=arguments, **shown)
+        here = "admin.pass_orders" if row.kind == "PASS" else "admin.ticket_orders"
+        words = _words(connection, row.kind, here)
+    return render_template("admin/order.html", **words, page=listed, arguments=arguments, **shown)
 
 
 def _tickets(connection: Connection, order_id: UUID) -> list[sa.Row[Any]]:
@@ -160,12 +167,12 @@ def _tickets(connection: Connection, order_id: UUID) -> list[sa.Row[Any]]:
     return list(connection.execute(query))
 
 
-def _payments(connection: Connection, order_id: UUID) -> list[sa.Row[Any]]:
-    """Every attempt made at the provider for this order, newest first."""
+def _payments(connection: Connection, subjects: Sequence[UUID]) -> list[sa.Row[Any]]:
+    """Every attempt made at the provider for an order, or for those it is paid with, newest first."""
     query = (
         sa.select(transfer_attempt, external_transfer.c.kind, external_transfer.c.amount_fen)
         .join(external_transfer, external_transfer.c.id == transfer_attempt.c.transfer_id)
-        .where(external_transfer.c.subject_id == order_id)
+        .where(external_transfer.c.subject_id.in_(subjects))
         .order_by(transfer_attempt.c.sent_at_ms.desc(), transfer_attempt.c.n.desc())
     )
     return list(connection.execute(query))
@@ -173,7 +180,7 @@ def _payments(connection: Connection, order_id: UUID) -> list[sa.Row[Any]]:
 
 def _txns(connection: Connection, row: sa.Row[Any], item_ids: list[UUID]) -> list[sa.Row[Any]]:
     """The ledger transactions made for this order and its items: their keys say so (money.md §3)."""
-    charge = charge_key(row.kind, row.id)
+    charge = charge_key(row.kind, row.payment_group)
     keys = [charge, charge + PENDING_SUFFIX, f"margin:{row.id.hex}", *(f"redeem:{item_id.hex}" for item_id in item_ids)]
     query = sa.select(ledger_txn.c.txn_key, ledger_txn.c.effective_at_ms)
     return list(

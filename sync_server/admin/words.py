@@ -182,14 +182,11 @@ REVEAL_REASONS = {
 }
 
 # 渠道, in the order of features.md A4, with the counter (orders.commands) before 其他.
-CHANNELS = {
-    "汴捷办app": _("汴捷办app"),
-    "汴京通公众号": _("汴京通公众号"),
-    "云闪付app": _("云闪付app"),
-    "人社公众号": _("人社公众号"),
-    "放新办公众号": _("放新办公众号"),
-    "counter": _("柜台"),
-    "其他": _("其他"),
+DISCOUNT_WORDS = {
+    "RESIDENT": _("本地居民"),
+    "SENIOR": _("长者"),
+    "LISTED": _("名单优惠"),
+    "PROMOTION": _("限时优惠"),
 }
 
 PERMISSION_WORDS = {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.catalog.tables import fee_rule
+from sync_server.catalog.tables import fee_rule, product
 from sync_server.db import new_id
 from sync_server.money import fee_of
+from sync_server.parties.tables import party
 
 
 def add_fee_rule(
@@ -39,6 +41,26 @@ def add_fee_rule(
         )
     )
     return rule_id
+
+
+def fee_rules(connection: Connection, party_id: UUID | None) -> Sequence[sa.RowMapping]:
+    """All rates, of one party or of every one, with the organisation and product they are for, the newest last."""
+    query = (
+        sa.select(
+            party.c.org_number,
+            fee_rule.c.kind,
+            product.c.number.label("product"),
+            fee_rule.c.bps,
+            fee_rule.c.min_fen,
+            fee_rule.c.max_fen,
+            fee_rule.c.valid_from_ms,
+        )
+        .join(party, party.c.id == fee_rule.c.party_id)
+        .outerjoin(product, product.c.id == fee_rule.c.product_id)
+        .order_by(party.c.org_number, fee_rule.c.kind, fee_rule.c.valid_from_ms, fee_rule.c.id)
+    )
+    chosen = query if party_id is None else query.where(fee_rule.c.party_id == party_id)
+    return connection.execute(chosen).mappings().all()
 
 
 def fee_for(connection: Connection, kind: str, party_id: UUID, product_id: UUID, amount_fen: int, now_ms: int) -> int:

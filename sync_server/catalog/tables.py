@@ -16,6 +16,25 @@ SALE_STATES = tuple(SALE.words)
 INVEST_BASES = ("DIST_PRICE", "VENUE_PRICE")
 """What of a combo's money is invested: all that was paid for it, or what its venues are owed (money.md Q9)."""
 FEE_KINDS = ("CHARGE", "PAYOUT")
+ELIGIBILITIES = ("ANYONE", "AREAS", "LIST")
+DISCOUNT_KINDS = ("RESIDENT", "SENIOR", "LISTED", "PROMOTION")
+
+# People by name of a list that was imported 名单: by the keyed index of their ID numbers alone.
+person_list = sa.Table(
+    "person_list",
+    metadata,
+    id_column(),
+    sa.Column("name", sa.String(50), nullable=False, unique=True),
+    sa.Column("persons", sa.Integer(), nullable=False),
+    ms_column("imported_at_ms"),
+)
+
+listed_person = sa.Table(
+    "listed_person",
+    metadata,
+    link("list_id", "person_list.id", primary_key=True),
+    sa.Column("person_index", sa.LargeBinary(16), primary_key=True),
+)
 
 product = sa.Table(
     "product",
@@ -42,7 +61,17 @@ product = sa.Table(
     # Of tickets that were not used: what becomes of the money at the end, and whether it is given back before.
     word_column("on_expiry", ("REFUND", "FORFEIT"), server_default="REFUND"),
     sa.Column("refundable", sa.Boolean(), nullable=False, server_default="1"),
+    # Annual passes (catalog.terms): who may buy, whom to call who may not, how early before the end of the one held.
+    word_column("eligibility", ELIGIBILITIES, server_default="ANYONE"),
+    sa.Column("areas", sa.String(1000)),  # prefixes of ID numbers, parted by commas
+    link("person_list_id", "person_list.id", nullable=True),
+    sa.Column("hotline", sa.String(32)),
+    sa.Column("renewal_days", sa.Integer(), nullable=False, server_default="60"),
+    sa.Column("refund_frees_stock", sa.Boolean(), nullable=False, server_default="1"),
     ms_column("created_at_ms"),
+    sa.CheckConstraint("(eligibility = 'AREAS') = (areas IS NOT NULL)", name="areas"),
+    sa.CheckConstraint("(eligibility = 'LIST') = (person_list_id IS NOT NULL)", name="person_list"),
+    sa.CheckConstraint("renewal_days >= 0", name="renewal_days"),
     sa.CheckConstraint("number BETWEEN 1 AND 65535", name="number"),
     sa.CheckConstraint("dist_price_fen > 0", name="dist_price"),
     sa.CheckConstraint("(kind = 'COMBO') = (invest_basis IS NOT NULL)", name="invest_basis"),
@@ -106,6 +135,41 @@ product_rule = append_only(
         ms_column("changed_at_ms"),
         sa.Column("actor", sa.String(64), nullable=False),
     )
+)
+
+# A price of an annual pass for some of its holders, or for a while 优惠; of those that hold the lowest is charged.
+discount = sa.Table(
+    "discount",
+    metadata,
+    id_column(),
+    link("product_id", "product.id", index=True),
+    word_column("kind", DISCOUNT_KINDS),
+    fen_column("price_fen"),
+    sa.Column("areas", sa.String(1000)),  # RESIDENT: prefixes of ID numbers, parted by commas
+    sa.Column("min_age", sa.Integer()),  # SENIOR: full years on the day of the order
+    link("person_list_id", "person_list.id", nullable=True),  # LISTED
+    # PROMOTION: while it holds, half-open.
+    ms_column("from_ms", nullable=True),
+    ms_column("until_ms", nullable=True),
+    ms_column("added_at_ms"),
+    ms_column("ended_at_ms", nullable=True),
+    sa.CheckConstraint("price_fen > 0", name="price"),
+    sa.CheckConstraint("(kind = 'RESIDENT') = (areas IS NOT NULL)", name="areas"),
+    sa.CheckConstraint("(kind = 'SENIOR') = (min_age IS NOT NULL)", name="min_age"),
+    sa.CheckConstraint("(kind = 'LISTED') = (person_list_id IS NOT NULL)", name="person_list"),
+    sa.CheckConstraint(
+        "(kind = 'PROMOTION') = (from_ms IS NOT NULL AND until_ms IS NOT NULL) AND from_ms < until_ms", name="dates"
+    ),
+)
+
+# Where orders come from 渠道.
+channel = sa.Table(
+    "channel",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),  # what orders hold and operators read
+    sa.Column("name_en", sa.String(64), nullable=False),
+    sa.Column("position", sa.Integer(), nullable=False),  # from 1, as they are listed
+    sa.Column("open", sa.Boolean(), nullable=False),  # takes orders
 )
 
 fee_rule = sa.Table(

@@ -15,8 +15,8 @@ from sync_server.electronic_cards.tables import electronic_card_read
 from sync_server.electronic_cards.verifier import CardHolder, EssCardVerifier
 from sync_server.gates.registry import Device
 from sync_server.gates.venue_keys import listed_credential_keys
+from sync_server.id_numbers import person_index
 from sync_server.issuance.credentials import BoundCredential, credential_hash, find_bound
-from sync_server.orders.holders import person_index
 from sync_server.parties.tables import venue
 from wire.credential import CredentialKind
 from wire.electronic_card import Finding, Hashed

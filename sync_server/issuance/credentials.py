@@ -14,10 +14,11 @@ from sync_server.audit.log import record
 from sync_server.centre import Centre
 from sync_server.db import new_id
 from sync_server.errors import NotAllowedError
+from sync_server.id_numbers import person_index
 from sync_server.issuance.passes import find_pass, relist
 from sync_server.issuance.tables import credential, issued_pass
 from sync_server.keys.key_set import deployment_salt
-from sync_server.orders.holders import holder_of, person_index
+from sync_server.orders.holders import holder_of
 from sync_server.orders.tables import holder
 from wire.credential import (
     CredentialKind,

@@ -57,7 +57,7 @@ def issue_order(centre: Centre, order_id: UUID, token_bytes: Callable[[int], byt
     """Issue one order in a transaction of its own; False when another worker has done it already."""
     with centre.write() as connection:
         bought = connection.execute(
-            sa.select(order.c.state, order.c.number.label("order_number"), product)
+            sa.select(order.c.state, order.c.number.label("order_number"), order.c.starts_at_ms, product)
             .join(product, product.c.id == order.c.product_id)
             .where(order.c.id == order_id)
             .with_for_update(of=order)
@@ -79,11 +79,15 @@ def issue_order(centre: Centre, order_id: UUID, token_bytes: Callable[[int], byt
 
 
 def validity(bought: sa.Row[Any], now_ms: int, zone: ZoneInfo) -> tuple[int, int]:
-    """Minutes [from, until): from the activation delay on, to the end of the last local day of `validity_days`."""
-    today = datetime.fromtimestamp(now_ms / 1000, zone).date()
-    end = datetime.combine(today + timedelta(days=bought.validity_days), datetime.min.time(), zone)
+    """Minutes [from, until): from the activation delay on, to the end of the last local day of `validity_days`.
+
+    A renewal counts its days from the end of the pass it renews, and opens no earlier.
+    """
+    starts_ms = max(now_ms, bought.starts_at_ms or 0)
+    first_day = datetime.fromtimestamp(starts_ms / 1000, zone).date()
+    end = datetime.combine(first_day + timedelta(days=bought.validity_days), datetime.min.time(), zone)
     # A delay is never cut short; without one the ticket opens at once, not at the next full minute.
-    begins_ms = now_ms + bought.activation_delay_h * HOUR_MS
+    begins_ms = max(starts_ms, now_ms + bought.activation_delay_h * HOUR_MS)
     not_before = moments.minute_ceil(begins_ms) if bought.activation_delay_h else moments.minute_floor(begins_ms)
     not_after = moments.minute_ceil(int(end.timestamp() * 1000))
     if not_before >= not_after:

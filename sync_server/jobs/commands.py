@@ -12,6 +12,7 @@ import structlog
 
 from sync_server import crypto, db, schema, slots
 from sync_server.audit.log import COMMAND_LINE
+from sync_server.catalog.channels import seed_channels
 from sync_server.centre import Opener, open_centre
 from sync_server.electronic_cards.platform_client import verifier_of
 from sync_server.jobs import ticking, worker
@@ -35,6 +36,7 @@ def init(opener: Opener) -> None:
     centre = open_centre(settings)
     with centre.write() as connection:
         roles = seed_roles(connection, centre.now_ms(), COMMAND_LINE)
+        seed_channels(connection)
     public_key = crypto.public_key_of(centre.secrets)
     public_key_file = settings.secret_file.with_suffix(".merchant.pub.pem")
     public_key_file.write_text(public_key, encoding="ascii")

@@ -21,14 +21,13 @@ CHECKS = (
     ),
     Invariant(
         "I6",
-        "an order's price is the sum of its tickets, and what it was charged is its price and fee",
+        "an order's price is the sum of its tickets, and it is paid exactly when its charge is",
         f"""
         SELECT 'order ' || o.number FROM "order" o
         LEFT JOIN (SELECT order_id, SUM(dist_price_fen) AS price_fen, COUNT(*) AS tickets
                    FROM ticket GROUP BY order_id) t ON t.order_id = o.id
-        LEFT JOIN external_transfer x ON x.subject_id = o.id AND x.kind IN ('CHARGE', 'COLLECT')
+        LEFT JOIN external_transfer x ON x.subject_id = o.payment_group AND x.kind IN ('CHARGE', 'COLLECT')
         WHERE COALESCE(t.price_fen, 0) <> o.dist_price_fen OR COALESCE(t.tickets, 0) <> o.count
-           OR x.amount_fen <> o.dist_price_fen + o.charge_fee_fen
            OR (o.state NOT IN ({NEVER_PAID}) AND COALESCE(o.funding, '') <> 'PREPAID'
                AND (x.state IS NULL OR x.state <> 'SUCCEEDED'))
            OR (o.paid_fen > 0) <> (o.state NOT IN ({NEVER_PAID}))
@@ -50,10 +49,28 @@ CHECKS = (
     ),
     Invariant(
         "I6",
+        "what orders placed together are charged is their prices and fees",
+        """
+        SELECT 'external_transfer ' || CAST(x.id AS VARCHAR(36)) FROM external_transfer x
+        JOIN "order" o ON o.payment_group = x.subject_id
+        WHERE x.kind IN ('CHARGE', 'COLLECT')
+        GROUP BY x.id, x.amount_fen HAVING SUM(o.dist_price_fen + o.charge_fee_fen) <> x.amount_fen
+        """,
+    ),
+    Invariant(
+        "I6",
+        "orders placed together are all unpaid in one state, or all paid",
+        f"""
+        SELECT 'order ' || f.number, 'order ' || o.number FROM "order" o JOIN "order" f ON f.id = o.payment_group
+        WHERE o.id <> f.id AND o.state <> f.state AND (o.state IN ({NEVER_PAID}) OR f.state IN ({NEVER_PAID}))
+        """,  # noqa: S608  the states above
+    ),
+    Invariant(
+        "I6",
         "an order that was closed before it was paid has no payment that could still succeed",
         """
         SELECT 'order ' || o.number FROM "order" o
-        JOIN external_transfer x ON x.subject_id = o.id AND x.kind IN ('CHARGE', 'COLLECT')
+        JOIN external_transfer x ON x.subject_id = o.payment_group AND x.kind IN ('CHARGE', 'COLLECT')
         WHERE o.state IN ('CLOSED_UNPAID', 'CANCELLED', 'TIMED_OUT') AND x.state <> 'VOID'
         """,
     ),

@@ -20,10 +20,10 @@ from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
-from sync_server.orders import applying, history
-from sync_server.orders.progress import ACTOR, advance, locked, stock_counts
+from sync_server.orders import applying, history, persons
+from sync_server.orders.progress import ACTOR, advance, paid_together, stock_counts
 from sync_server.orders.states import CLOSED_BEFORE_PAYMENT, UNPAID, next_state
-from sync_server.orders.tables import order, person_product
+from sync_server.orders.tables import order
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import STOPPED
@@ -35,23 +35,29 @@ MAX_PER_STEP = 200
 
 
 def cancel(connection: Connection, number: str, reason: str, now_ms: int, actor: str) -> None:
-    """Cancel a whole order that is not paid; it closes as soon as no payment of it is under way (money.md Q16)."""
+    """Cancel an order that is not paid, whole and with those it was placed together with (money.md Q16).
+
+    They close as soon as no payment of theirs is under way.
+    """
     found = connection.execute(sa.select(order.c.id).where(order.c.number == number)).one_or_none()
     if found is None:
         raise NotFoundError(f"no order has the number {number!r}")
-    row = locked(connection, found.id)
-    if next_state(row.kind, row.state, "cancelled") is None:
+    rows = paid_together(connection, found.id)
+    first = rows[0]
+    if next_state(first.kind, first.state, "cancelled") is None:
         raise NotAllowedError(
-            f"order {number} is {row.state}: only an unpaid order can be cancelled, a paid one refunded"
+            f"order {number} is {first.state}: only an unpaid order can be cancelled, a paid one refunded"
         )
-    if row.cancelled_at_ms is not None:
+    if first.cancelled_at_ms is not None:
         return
-    connection.execute(order.update().where(order.c.id == row.id).values(cancelled_at_ms=now_ms))
+    mine = order.c.payment_group == first.id
+    connection.execute(order.update().where(mine).values(cancelled_at_ms=now_ms))
     transfer = external_transfer.c
-    mine = sa.select(transfer.id).where(transfer.subject_id == row.id, transfer.kind.in_(INCOMING))
-    if (transfer_id := connection.scalar(mine)) is not None:
+    payment = sa.select(transfer.id).where(transfer.subject_id == first.id, transfer.kind.in_(INCOMING))
+    if (transfer_id := connection.scalar(payment)) is not None:
         transfers.expire(connection, transfer_id, now_ms)
-    history.add(connection, row.id, "cancel_asked", row.state, now_ms, actor, reason)
+    for row in rows:
+        history.add(connection, row.id, "cancel_asked", row.state, now_ms, actor, reason)
 
 
 def close_unpaid(centre: Centre) -> int:
@@ -95,6 +101,7 @@ def _found(connection: Connection, query: sa.Select[Any], left_out: Sequence[byt
 
 
 def _over(now_ms: int) -> sa.Select[Any]:
+    """Orders whose time is over; of those paid together the first, which stands for all."""
     deadline_ms = sa.func.coalesce(order.c.cancelled_at_ms, order.c.hold_deadline_ms, order.c.pay_deadline_ms)
     charge = sa.and_(external_transfer.c.subject_id == order.c.id, external_transfer.c.kind.in_(INCOMING))
     return (
@@ -102,6 +109,7 @@ def _over(now_ms: int) -> sa.Select[Any]:
         .outerjoin(external_transfer, charge)
         .where(
             order.c.state.in_(UNPAID),
+            order.c.payment_group == order.c.id,
             deadline_ms <= now_ms,
             sa.or_(external_transfer.c.id.is_(None), external_transfer.c.state.in_(STOPPED)),
         )
@@ -112,10 +120,11 @@ def _close(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:
     event = "timed_out" if row.cancelled_at_ms is None else "cancelled"
     if row.transfer_id is not None:
         transfers.abandon(connection, row.transfer_id, f"order {row.number} {event}", ACTOR, now_ms)
-    advance(connection, row, event, now_ms, ACTOR, hold=None)
-    applying.lapse(connection, row.id, now_ms, ACTOR)
-    stock.release(connection, stock_counts(connection, row.id))
-    connection.execute(person_product.delete().where(person_product.c.order_id == row.id))
+    for each in paid_together(connection, row.id):
+        advance(connection, each, event, now_ms, ACTOR, hold=None)
+        applying.lapse(connection, each.id, now_ms, ACTOR)
+        stock.release(connection, stock_counts(connection, each.id))
+        persons.let_go(connection, each.id)
 
 
 def _paid_late() -> sa.Select[Any]:
@@ -125,7 +134,6 @@ def _paid_late() -> sa.Select[Any]:
     return (
         sa.select(
             order,
-            external_transfer.c.amount_fen,
             external_transfer.c.provider,
             external_transfer.c.account_ref,
             transfer_attempt.c.out_no,
@@ -143,25 +151,31 @@ def _paid_late() -> sa.Select[Any]:
     )
 
 
-def _give_back(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:
-    """P18, and the refund of what came too late."""
-    owed, clearing = refund_account(row), CLEARING[row.provider]
-    came_in = legs((clearing, row.amount_fen), (owed, -row.amount_fen))
-    wanted = transfers.Request(
-        kind="REFUND",
-        subject_key=f"refund:late:{row.id.hex}",
-        subject_id=row.id,
-        provider=row.provider,
-        party_id=row.distributor_id,
-        account_ref=row.account_ref,
-        amount_fen=row.amount_fen,
-        title=f"订单 {row.number} 退款",
-        legs=legs((owed, row.amount_fen), (clearing, -row.amount_fen)),
-        original_out_no=row.out_no,
-    )
-    booked = Txn(f"late:{row.id.hex}", came_in, row.paid_at, ACTOR)
-    transfers.request(connection, [wanted], ACTOR, now_ms, posted=[booked])
-    advance(connection, row, "paid_late", now_ms, ACTOR)
+def _give_back(connection: Connection, late: sa.Row[Any], now_ms: int) -> None:
+    """P18, and the refunds of what came too late: each order's part of it."""
+    clearing, booked, wanted = CLEARING[late.provider], [], []
+    rows = paid_together(connection, late.id)
+    for row in rows:
+        owed, part_fen = refund_account(row), row.dist_price_fen + row.charge_fee_fen
+        came_in = legs((clearing, part_fen), (owed, -part_fen))
+        booked.append(Txn(f"late:{row.id.hex}", came_in, late.paid_at, ACTOR))
+        wanted.append(
+            transfers.Request(
+                kind="REFUND",
+                subject_key=f"refund:late:{row.id.hex}",
+                subject_id=row.id,
+                provider=late.provider,
+                party_id=row.distributor_id,
+                account_ref=late.account_ref,
+                amount_fen=part_fen,
+                title=f"订单 {row.number} 退款",
+                legs=legs((owed, part_fen), (clearing, -part_fen)),
+                original_out_no=late.out_no,
+            )
+        )
+    transfers.request(connection, wanted, ACTOR, now_ms, posted=booked)
+    for row in rows:
+        advance(connection, row, "paid_late", now_ms, ACTOR)
 
 
 def refund_account(row: sa.Row[Any]) -> Account:

@@ -12,12 +12,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.audit.log import COMMAND_LINE
+from sync_server.catalog.channels import OTHER
 from sync_server.catalog.stock import OutOfStock
 from sync_server.centre import Centre, Opener
 from sync_server.errors import EXIT_CHECK_FAILED, NotFoundError
 from sync_server.idempotency import once
 from sync_server.orders import applying_commands, closing, paying, placing, progress
 from sync_server.orders.holders import Holder
+from sync_server.orders.refusals import AlreadyHeld, NotEligible, PriceChanged, Refusal, Unfit, words_zh
 from sync_server.orders.states import WORDS
 from sync_server.orders.tables import order, ticket
 from sync_server.parties.parties import party_by_org_number
@@ -25,11 +27,6 @@ from sync_server.payments import transfers
 from sync_server.payments.providers import clients_of
 from sync_server.payments.tables import INCOMING, external_transfer
 from wire.credential import mask_name
-
-CHANNEL = "counter"
-
-
-Refused = OutOfStock | placing.Unfit | placing.AlreadyHeld
 
 
 @click.group(name="order")
@@ -43,7 +40,9 @@ def order_() -> None:
 @click.option("--distributor", help="organisation number of the distributor that pays; none: a visitor at the cashier")
 @click.option("--holder", "holders", multiple=True, metavar="NAME[,ID[,PHONE]]", help="one per ticket, in order")
 @click.option("--phone", help="the buyer's phone")
-@click.option("--channel", default=CHANNEL, show_default=True)
+@click.option("--channel", default=OTHER, show_default=True)
+@click.option("--sub-channel", help="where in the channel")
+@click.option("--expected-fen", type=int, help="what all of it is thought to cost; at another price nothing is ordered")
 @click.option("--key", help="the same key again gives the same order instead of another")
 @click.pass_obj
 def place(
@@ -54,24 +53,30 @@ def place(
     holders: tuple[str, ...],
     phone: str | None,
     channel: str,
+    sub_channel: str | None,
+    expected_fen: int | None,
     key: str | None,
 ) -> None:
-    """Place an order and give the pay command. Prints it; a visitor's has the cashier's address in `pay_url`."""
+    """Place an order and give the pay command. Prints it; a visitor's has the cashier's address in `pay_url`.
+
+    Of annual passes every holder gets an order, all paid together: a line each.
+    """
     centre = opener()
     people = tuple(Holder(*(part.strip() or None for part in text.split(",", 2))) for text in holders)  # type: ignore[arg-type]  # a missing name is refused by Holder.flaw
-    refused: Refused | None = None
+    refused: Refusal | None = None
     with centre.write() as connection:
         payer = None if distributor is None else party_by_org_number(connection, distributor).id
-        new = placing.NewOrder(product, count, channel, payer, people, phone)
+        new = placing.NewOrder(product, count, channel, payer, people, phone, sub_channel, expected_fen)
 
         def act() -> dict[str, Any] | None:
             nonlocal refused
-            placed = placing.place(centre, connection, new, COMMAND_LINE)
-            if not isinstance(placed, placing.Placed):
+            placed = placing.place_together(centre, connection, new, COMMAND_LINE)
+            if not isinstance(placed, tuple):
                 refused = placed
                 return None
-            told = paying.pay(connection, placed.order_id, COMMAND_LINE, centre.now_ms(), caller_sends=True)
-            return {"order_id": str(placed.order_id), "transfer_id": str(told) if isinstance(told, UUID) else None}
+            first = placed[0].order_id
+            told = paying.pay(connection, first, COMMAND_LINE, centre.now_ms(), caller_sends=True)
+            return {"order_id": str(first), "transfer_id": str(told) if isinstance(told, UUID) else None}
 
         body = [product, count, distributor, list(holders), phone, channel]
         made = act() if key is None else once(connection, COMMAND_LINE, key, body, centre.now_ms(), act)
@@ -81,7 +86,8 @@ def place(
     if made["transfer_id"] is not None:
         _send(centre, UUID(made["transfer_id"]))
     with centre.read() as connection:
-        click.echo(json.dumps(describe(connection, order.c.id == UUID(made["order_id"])), ensure_ascii=False))
+        for row in progress.paid_together(connection, UUID(made["order_id"])):
+            click.echo(json.dumps(describe(connection, order.c.id == row.id), ensure_ascii=False))
 
 
 @order_.command()
@@ -114,7 +120,7 @@ def describe(connection: Connection, which: sa.ColumnElement[bool]) -> dict[str,
     tickets = connection.scalars(sa.select(ticket.c.number).where(ticket.c.order_id == row.id).order_by(ticket.c.seq))
     paying_by = connection.execute(
         sa.select(external_transfer).where(
-            external_transfer.c.subject_id == row.id, external_transfer.c.kind.in_(INCOMING)
+            external_transfer.c.subject_id == row.payment_group, external_transfer.c.kind.in_(INCOMING)
         )
     ).one_or_none()
     return {
@@ -125,6 +131,10 @@ def describe(connection: Connection, which: sa.ColumnElement[bool]) -> dict[str,
         "hold": row.hold,
         "funding": row.funding,
         "lacking_fen": paying.lacking_fen(connection, row) if row.hold and row.funding == "PREPAID" else None,
+        "paid_with": str(row.payment_group),
+        "list_fen": row.list_fen,
+        "discount_fen": row.discount_fen,
+        "discount_reason": row.discount_reason,
         "amount_fen": row.dist_price_fen + row.charge_fee_fen,
         "paid_fen": row.paid_fen,
         "tickets": list(tickets),
@@ -134,16 +144,22 @@ def describe(connection: Connection, which: sa.ColumnElement[bool]) -> dict[str,
     }
 
 
-def _why(refused: Refused | None) -> str:
-    """A refusal as a sentence without anybody's full name."""
+def _why(refused: Refusal | None) -> str:
+    """A refusal as a sentence without anybody's full name, and as the visitor reads it."""
     match refused:
         case OutOfStock():
-            return f"{refused.left} are left in stock"
-        case placing.AlreadyHeld():
-            return f"{mask_name(refused.holder_name)} has this pass already, or an open order for it"
-        case placing.Unfit():
+            said = f"{refused.left} are left in stock"
+        case AlreadyHeld():
+            said = f"{mask_name(refused.holder_name)} has this pass already, or an open order for it"
+        case NotEligible():
+            said = f"it is not sold to {mask_name(refused.holder_name)}"
+        case PriceChanged():
+            said = f"it costs {refused.now_fen} fen now: order it at that price"
+        case Unfit():
             return refused.reason
-    return "the same key was refused before"
+        case None:
+            return "the same key was refused before"
+    return f"{said} ({words_zh(refused)})"
 
 
 def _send(centre: Centre, transfer_id: UUID) -> None:

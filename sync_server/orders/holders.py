@@ -9,17 +9,14 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from stdnum.cn import ric
-from stdnum.exceptions import ValidationError
 
 from sync_server.crypto import Secrets, blind_index, seal, unseal
 from sync_server.errors import NotFoundError
+from sync_server.id_numbers import flaw_of
 from sync_server.orders.tables import holder
 from wire.credential import mask_id_number, mask_name, mask_phone, normal_id_number
 
 MAX_NAME = 50
-MAX_ID_NUMBER = 24
-RESIDENT_ID = re.compile(r"[0-9]{17}[0-9X]")
 PHONE = re.compile(r"\+?[0-9]{6,15}")
 
 
@@ -35,30 +32,11 @@ class Holder:
         """What is wrong with it, in words, or None."""
         if not 0 < len(self.name) <= MAX_NAME or not self.name.isprintable():
             return f"the holder's name must have 1 to {MAX_NAME} printable characters"
-        if self.id_number is not None:
-            number = normal_id_number(self.id_number)
-            if not 0 < len(number) <= MAX_ID_NUMBER or not number.isalnum():
-                return f"the holder's ID number must have 1 to {MAX_ID_NUMBER} letters and digits"
-            if RESIDENT_ID.fullmatch(number) and not _is_resident_id(number):
-                return "the holder's ID number is not valid: birth date or check digit is wrong"
+        if self.id_number is not None and (flaw := flaw_of(self.id_number)) is not None:
+            return flaw
         if self.phone is not None and not PHONE.fullmatch(self.phone):
             return "the holder's phone number must have 6 to 15 digits"
         return None
-
-
-def _is_resident_id(number: str) -> bool:
-    """Check digit and birth date. Not the area code: numbers were given out from 1984 on, under the codes of that day,
-    to people of every age, and `ric.is_valid` refuses whoever was born before the code of the area was made."""
-    try:
-        ric.get_birth_date(number)
-    except ValidationError:
-        return False
-    return number[-1] == ric.calc_check_digit(number)
-
-
-def person_index(secrets: Secrets, id_number: str) -> bytes:
-    """By which one person is found again over all orders."""
-    return blind_index(secrets, "id_number", normal_id_number(id_number))
 
 
 def holder_row(secrets: Secrets, ticket_id: UUID, who: Holder) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from sync_server import setbacks
 from sync_server.catalog import stock
 from sync_server.centre import Centre
 from sync_server.db import MAX_BIND_VALUES, batches, exclusive
-from sync_server.errors import NotAllowedError
-from sync_server.orders import history
+from sync_server.errors import NotAllowedError, NotFoundError
+from sync_server.orders import history, persons
 from sync_server.orders.states import AWAITING_ISSUE, UNPAID, next_state
-from sync_server.orders.tables import order, order_item, person_product, ticket
+from sync_server.orders.tables import order, order_item, ticket
 from sync_server.orders.telling import tell_buyer, tell_distributor
 from sync_server.payments import transfers
 from sync_server.payments.tables import INCOMING, external_transfer
@@ -44,7 +44,8 @@ def take_payments(centre: Centre) -> int:
 
         def act(connection: Connection, rows: Sequence[sa.Row[Any]]) -> None:
             for row in rows:
-                _follow(connection, row, now_ms)
+                for each in paid_together(connection, row.id):
+                    _follow(connection, each, row, now_ms)
 
         return setbacks.act_on(connection, STEP, found, lambda row: bytes(row.id.bytes), act, now_ms)
 
@@ -69,9 +70,7 @@ def mark_issued(
     connection.execute(
         order_item.update().where(order_item.c.ticket_id.in_(tickets)).values(valid_from=valid_from, valid_to=valid_to)
     )
-    connection.execute(
-        person_product.update().where(person_product.c.order_id == order_id).values(until_ms=minute_ms(valid_to))
-    )
+    persons.hold_until(connection, order_id, minute_ms(valid_to))
 
 
 def issuing_failed(connection: Connection, order_id: UUID, reason: str, now_ms: int, actor: str) -> bool:
@@ -87,6 +86,16 @@ def issuing_failed(connection: Connection, order_id: UUID, reason: str, now_ms: 
 def locked(connection: Connection, order_id: UUID) -> sa.Row[Any]:
     """The order's row, which nobody else changes until the transaction ends."""
     return connection.execute(sa.select(order).where(order.c.id == order_id).with_for_update()).one()
+
+
+def paid_together(connection: Connection, order_id: UUID) -> Sequence[sa.Row[Any]]:
+    """The orders that have one payment with this one, itself among them, the first before the others; all locked."""
+    group = connection.scalar(sa.select(order.c.payment_group).where(order.c.id == order_id))
+    mine = sa.select(order).where(order.c.payment_group == group).order_by(order.c.id).with_for_update()
+    rows = connection.execute(mine).all()
+    if not rows:
+        raise NotFoundError(f"no order has the id {order_id}")
+    return sorted(rows, key=lambda row: bool(row.id != group))
 
 
 def advance(
@@ -146,7 +155,7 @@ def stock_counts(connection: Connection, order_id: UUID) -> dict[UUID, int]:
 
 
 def _told_by_transfers() -> sa.Select[Any]:
-    """Unpaid orders that do not say what their transfers say."""
+    """Unpaid orders that do not say what their transfers say; of those paid together the first stands for all."""
     moved = external_transfer.c.state
     lacking = sa.and_(moved == "INSUFFICIENT", order.c.kind == "TICKET")
     failed = sa.and_(moved.in_(("DEFINITE_FAIL", "INSUFFICIENT")), order.c.kind == "PASS")
@@ -170,13 +179,14 @@ def _told_by_transfers() -> sa.Select[Any]:
     )
 
 
-def _follow(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:
-    if row.transfer_state == "SUCCEEDED":
+def _follow(connection: Connection, row: sa.Row[Any], told: sa.Row[Any], now_ms: int) -> None:
+    """Let an order do what the transfer that pays it says."""
+    if told.transfer_state == "SUCCEEDED":
         mark_paid(connection, row, now_ms, ACTOR)
     elif row.kind == "PASS":
-        advance(connection, row, "pay_failed", now_ms, ACTOR, reason=row.reason)
-    elif row.transfer_state == "INSUFFICIENT":
-        until_ms = hold(connection, row, row.reason, now_ms, ACTOR)
-        transfers.expire(connection, row.transfer_id, until_ms)
+        advance(connection, row, "pay_failed", now_ms, ACTOR, reason=told.reason)
+    elif told.transfer_state == "INSUFFICIENT":
+        until_ms = hold(connection, row, told.reason, now_ms, ACTOR)
+        transfers.expire(connection, told.transfer_id, until_ms)
     else:
-        advance(connection, row, "resumed", now_ms, ACTOR, reason=row.reason, hold=None)
+        advance(connection, row, "resumed", now_ms, ACTOR, reason=told.reason, hold=None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sync_server.catalog.tables import INVEST_BASES
+from sync_server.catalog.tables import DISCOUNT_KINDS, INVEST_BASES
 from sync_server.db import (
     append_only,
     fen_column,
@@ -40,7 +40,8 @@ order = sa.Table(
     word_column("kind", ORDER_KINDS),
     link("product_id", "product.id"),
     link("distributor_id", "party.id", nullable=True),  # null: a visitor at the cashier
-    sa.Column("payment_group", sa.Uuid(), nullable=False, index=True),  # orders paid together; alone: its own id
+    # Orders that are reserved, paid, cancelled and timed out together: the id of the first of them. Alone: its own.
+    sa.Column("payment_group", sa.Uuid(), nullable=False, index=True),
     word_column("state", ORDER_STATES),
     word_column("funding", FUNDINGS, nullable=True),  # how its distributor pays, frozen with the first pay command
     word_column("hold", ("INSUFFICIENT",), nullable=True),  # why a pending payment waits for a person
@@ -49,13 +50,16 @@ order = sa.Table(
     sa.Column("count", sa.Integer(), nullable=False),
     fen_column("list_fen"),  # before discounts
     fen_column("discount_fen"),
+    word_column("discount_reason", DISCOUNT_KINDS, nullable=True),
     fen_column("dist_price_fen"),  # of all tickets together, after discounts
     fen_column("charge_fee_fen"),
     fen_column("paid_fen"),  # 0 until paid, then dist_price_fen + charge_fee_fen
-    sa.Column("channel", sa.String(32), nullable=False),
+    sa.Column("channel", sa.String(32), nullable=False),  # catalog.channels
+    sa.Column("sub_channel", sa.String(32)),  # where in the channel: the other side's own word
     sa.Column("buyer_phone_sealed", sa.LargeBinary()),
     sa.Column("buyer_phone_index", sa.LargeBinary(16), index=True),
     sa.Column("buyer_phone_masked", sa.String(32)),
+    ms_column("starts_at_ms", nullable=True),  # of a renewal: the end of the pass held when it was bought
     ms_column("placed_at_ms"),
     ms_column("paid_at_ms", nullable=True),
     ms_column("issued_at_ms", nullable=True),
@@ -69,6 +73,7 @@ order = sa.Table(
     # The earliest end of its items (minutes, see below), while one of them may still expire.
     sa.Column("first_end", sa.Integer()),
     sa.CheckConstraint("list_fen - discount_fen = dist_price_fen AND discount_fen >= 0", name="price"),
+    sa.CheckConstraint("(discount_fen > 0) = (discount_reason IS NOT NULL)", name="discount"),
     sa.CheckConstraint("charge_fee_fen >= 0 AND paid_fen IN (0, dist_price_fen + charge_fee_fen)", name="paid"),
     sa.CheckConstraint("kind <> 'PASS' OR count = 1", name="one_holder"),
     sa.Index("ix_order_state", "state", "placed_at_ms", "id"),
@@ -172,7 +177,8 @@ order_item = sa.Table(
     sa.CheckConstraint("valid_from < valid_to", name="validity"),
 )
 
-# One open order or live pass per person and product (money.md §2.5). The person is the blind index of the ID number.
+# One open order or live pass per person and product (money.md §2.5), and beside it one renewal, which begins when the
+# pass ends (`orders.persons`). The person is the blind index of the ID number.
 person_product = sa.Table(
     "person_product",
     metadata,
@@ -180,6 +186,15 @@ person_product = sa.Table(
     sa.Column("person_index", sa.LargeBinary(16), primary_key=True),
     link("order_id", "order.id"),
     ms_column("until_ms", nullable=True),  # the pass's end; null while the order is not issued
+)
+
+person_renewal = sa.Table(
+    "person_renewal",
+    metadata,
+    link("product_id", "product.id", primary_key=True),
+    sa.Column("person_index", sa.LargeBinary(16), primary_key=True),
+    link("order_id", "order.id", index=True),
+    ms_column("until_ms", nullable=True),
 )
 
 # An item ends once: the primary key is the rule (money.md §0.2b).

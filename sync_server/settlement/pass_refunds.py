@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from sync_server import setbacks
 from sync_server.catalog import stock
+from sync_server.catalog.tables import product
 from sync_server.centre import Centre
 from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError, NotFoundError
@@ -23,10 +24,11 @@ from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
 from sync_server.ledger.book import Txn, legs
+from sync_server.orders import persons
 from sync_server.orders.closing import refund_account
 from sync_server.orders.progress import advance, locked, stock_counts
 from sync_server.orders.states import next_state
-from sync_server.orders.tables import order, person_product, ticket
+from sync_server.orders.tables import order, ticket
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import INCOMING, external_transfer, transfer_attempt
@@ -75,8 +77,9 @@ def refund_pass(
     advance(connection, row, "refund", now_ms, actor, reason=reason[:200])
     if row.funding == "PREPAID":
         advance(connection, locked(connection, row.id), "refunded", now_ms, actor)
-    stock.take_back(connection, stock_counts(connection, row.id))
-    connection.execute(person_product.delete().where(person_product.c.order_id == row.id))
+    if connection.scalar(sa.select(product.c.refund_frees_stock).where(product.c.id == row.product_id)):
+        stock.take_back(connection, stock_counts(connection, row.id))
+    persons.let_go(connection, row.id)
     return Refunded(back_fen, kept_fen, visits)
 
 
@@ -163,7 +166,7 @@ def _owe_back(connection: Connection, row: sa.Row[Any], back_fen: int, now_ms: i
     paid_by = connection.execute(
         sa.select(external_transfer.c.provider, external_transfer.c.account_ref, transfer_attempt.c.out_no)
         .join(transfer_attempt, transfer_attempt.c.transfer_id == external_transfer.c.id)
-        .where(external_transfer.c.subject_id == row.id, external_transfer.c.kind.in_(INCOMING))
+        .where(external_transfer.c.subject_id == row.payment_group, external_transfer.c.kind.in_(INCOMING))
         .where(transfer_attempt.c.state == "SUCCEEDED")
     ).one()
     wanted = transfers.Request(

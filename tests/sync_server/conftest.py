@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from sync_server import crypto, db
+from sync_server.catalog.channels import seed_channels
 from sync_server.centre import Centre
 from sync_server.schema import metadata
 from sync_server.settings import Settings
@@ -66,6 +67,7 @@ def lay_tables(url: str) -> None:
     with db.write(engine) as connection:
         metadata.create_all(connection)
         db.install_guards(connection)
+        seed_channels(connection)
     engine.dispose()
 
 

@@ -137,7 +137,7 @@ class World:
 
     def buy(self, count: int = 1, pay: bool = True) -> UUID:
         """A distributor's order of single tickets, with the pay command given."""
-        new = placing.NewOrder(1, count, "test", self.distributor)
+        new = placing.NewOrder(1, count, "其他", self.distributor)
         with self.centre.write() as connection:
             placed = placing.place(self.centre, connection, new, "test")
             assert isinstance(placed, placing.Placed), placed

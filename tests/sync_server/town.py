@@ -95,7 +95,7 @@ class Town:
         centre = self.centre
         to_cashier = bool(holders)
         new = placing.NewOrder(
-            self.products[name], count, "counter", None if to_cashier else self.distributor, tuple(holders)
+            self.products[name], count, "其他", None if to_cashier else self.distributor, tuple(holders)
         )
         with centre.write() as connection:
             placed = placing.place(centre, connection, new, "test")

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Decimal
+
 import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sync_server.catalog import fees, products
 from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError
+from sync_server.money import fee_of
+from sync_server.orders.tables import order, order_item, ticket
 from sync_server.parties.parties import NewParty, add_party
+from tests.sync_server.conftest import Clock
+from tests.sync_server.sandbox import World
 
 NOW_MS = 1_790_000_000_000
 
@@ -28,6 +37,40 @@ def test_the_products_own_rule_comes_first_then_the_newest_in_force(centre: Cent
         fees.add_fee_rule(connection, "PAYOUT", venue, 200, NOW_MS, valid_from_ms=NOW_MS + 10)
         assert (fee(one), fee(other)) == (50, 30)
         assert (fee(one, now_ms=NOW_MS + 10), fee(other, now_ms=NOW_MS + 10)) == (50, 100)
+
+
+@given(
+    amount_fen=st.integers(0, 10**9),
+    bps=st.integers(0, 10_000),
+    min_fen=st.integers(0, 10**4),
+    max_fen=st.none() | st.integers(0, 10**6),
+)
+def test_a_rate_is_rounded_half_up_and_held_between_its_bounds(
+    amount_fen: int, bps: int, min_fen: int, max_fen: int | None
+) -> None:
+    exact = Decimal(amount_fen * bps) / 10_000
+    rounded = int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+    wanted = max(rounded, min_fen)
+    assert fee_of(amount_fen, bps, min_fen, max_fen) == (wanted if max_fen is None else min(wanted, max_fen))
+
+
+def test_what_was_frozen_on_an_order_stays(world: World, clock: Clock) -> None:
+    before = world.buy()
+    clock.pass_ms(1)
+    with world.centre.write() as connection:
+        fees.add_fee_rule(connection, "CHARGE", world.distributor, 1_000, clock.now_ms)
+        fees.add_fee_rule(connection, "PAYOUT", world.venue, 1_000, clock.now_ms, product_id=world.single)
+    after = world.buy()
+    with world.centre.read() as connection:
+        frozen = {
+            row.id: (row.charge_fee_fen, row.payout_fee_fen)
+            for row in connection.execute(
+                sa.select(order.c.id, order.c.charge_fee_fen, order_item.c.payout_fee_fen)
+                .join(ticket, ticket.c.order_id == order.c.id)
+                .join(order_item, order_item.c.ticket_id == ticket.c.id)
+            )
+        }
+    assert frozen == {before: (31, 30), after: (520, 500)}
 
 
 def test_bounds_hold_and_no_fee_is_more_than_the_amount(centre: Centre) -> None:

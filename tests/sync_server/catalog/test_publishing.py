@@ -29,7 +29,7 @@ from sync_server.catalog.ticket_commands import COMMANDS
 from sync_server.centre import Centre
 from sync_server.checks import flaws_of
 from sync_server.errors import NotAllowedError
-from sync_server.orders import placing
+from sync_server.orders import placing, refusals
 from sync_server.orders.tables import order, order_item, ticket
 from sync_server.people.identifying import Person
 from tests.sync_server.operators import PASSWORD, employ
@@ -72,7 +72,7 @@ class Trade:
 
     def place(self, number: int, count: int = 1) -> object:
         with self.town.centre.write() as connection:
-            new = placing.NewOrder(number, count, "counter", self.town.distributor)
+            new = placing.NewOrder(number, count, "其他", self.town.distributor)
             return placing.place(self.town.centre, connection, new, "test")
 
 
@@ -93,7 +93,7 @@ def trade(any_centre: Centre) -> Trade:
 def test_a_combo_goes_on_sale_once_every_venue_agreed_to_its_price(trade: Trade) -> None:
     number = trade.do(publishing.draft, "composer", trade.combo())
     assert trade.state(number) == "DRAFT"
-    assert trade.place(number) == placing.Unfit("this product is not on sale")
+    assert trade.place(number) == refusals.Unfit("this product is not on sale")
     trade.do(publishing.agree, "bridge", number, 5_000)  # before or after it is submitted
     trade.do(publishing.submit, "composer", number)
     with pytest.raises(NotAllowedError, match="1 venues of product"):

@@ -16,7 +16,8 @@ from sync_server.catalog.tables import SALE_STATES, product, stock
 from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.feed.publishing import publish_feeds
-from sync_server.orders.placing import NewOrder, Placed, Unfit, place
+from sync_server.orders.placing import NewOrder, Placed, place
+from sync_server.orders.refusals import Unfit
 from tests.sync_server.feed.fetching import fetch
 from tests.sync_server.town import Town, build_town
 
@@ -43,7 +44,7 @@ def act(town: Town, event: str) -> None:
 
 def order(town: Town) -> object:
     with town.centre.write() as connection:
-        new = NewOrder(town.products["single"], 1, "counter", town.distributor)
+        new = NewOrder(town.products["single"], 1, "其他", town.distributor)
         return place(town.centre, connection, new, "test")
 
 

@@ -116,7 +116,7 @@ def test_one_order_that_cannot_be_issued_holds_up_no_other(town: Town) -> None:
     for name, holders in (("annual", (HOLDER,)), ("single", ())):
         with centre.write() as connection:
             payer = None if holders else town.distributor
-            new = placing.NewOrder(town.products[name], 1, "counter", payer, holders)
+            new = placing.NewOrder(town.products[name], 1, "其他", payer, holders)
             placed = placing.place(centre, connection, new, "test")
             assert isinstance(placed, placing.Placed)
             paying.pay(connection, placed.order_id, "test", centre.now_ms())

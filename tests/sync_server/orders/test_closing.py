@@ -28,7 +28,7 @@ LI = Holder("李小花", "11010519491231002X", "13812341234")
 def a_pass(world: World, *, pay: bool = True) -> UUID:
     """An annual-pass order at the cashier."""
     with world.centre.write() as connection:
-        placed = placing.place(world.centre, connection, placing.NewOrder(2, 1, "test", None, (LI,)), "test")
+        placed = placing.place(world.centre, connection, placing.NewOrder(2, 1, "其他", None, (LI,)), "test")
         assert isinstance(placed, placing.Placed), placed
         if pay:
             paying.pay(connection, placed.order_id, "test", world.centre.now_ms())

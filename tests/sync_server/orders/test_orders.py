@@ -14,11 +14,13 @@ from sandbox_provider.faults import FaultKind
 from sync_server.catalog.stock import OutOfStock
 from sync_server.catalog.tables import stock
 from sync_server.errors import NotAllowedError
+from sync_server.id_numbers import person_index
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import Balance, balance
 from sync_server.orders import paying, placing, progress
 from sync_server.orders.claims import Claim, claim_items
-from sync_server.orders.holders import Holder, holder_of, person_index
+from sync_server.orders.holders import Holder, holder_of
+from sync_server.orders.refusals import AlreadyHeld, Unfit
 from sync_server.orders.states import MACHINES, next_state
 from sync_server.orders.tables import holder, order, order_history, order_item, ticket
 from sync_server.payments import transfers
@@ -28,7 +30,7 @@ from tests.sync_server.sandbox import World, money_flaws
 
 HOUR_MS = 3_600_000
 LI = Holder("李小花", "11010519491231002X", "13812341234")
-ANNUAL = placing.NewOrder(2, 1, "test", None, (LI,), "13900000000")
+ANNUAL = placing.NewOrder(2, 1, "其他", None, (LI,), "13900000000")
 
 
 def place(world: World, new: placing.NewOrder) -> object:
@@ -85,7 +87,7 @@ def test_the_cross_product_of_states_and_events(kind: str) -> None:
 
 
 def test_prices_fees_and_shares_are_frozen_on_the_order(world: World) -> None:
-    made = placed(world, placing.NewOrder(1, 3, "test", world.distributor))
+    made = placed(world, placing.NewOrder(1, 3, "其他", world.distributor))
     assert made.amount_fen == 3 * 5200 + 94  # 0.60 % of 15600 = 93.6
     with world.centre.read() as connection:
         row = connection.execute(sa.select(order)).one()
@@ -98,16 +100,16 @@ def test_prices_fees_and_shares_are_frozen_on_the_order(world: World) -> None:
 
 
 def test_an_order_that_cannot_be_taken_leaves_nothing(world: World) -> None:
-    assert place(world, placing.NewOrder(1, 100, "test", world.distributor, (LI,))) == placing.Unfit(
+    assert place(world, placing.NewOrder(1, 100, "其他", world.distributor, (LI,))) == Unfit(
         "100 tickets need 100 holders, not 1"
     )
     with world.centre.write() as connection:
         connection.execute(stock.update().values(total=1))
-    assert place(world, placing.NewOrder(1, 2, "test", world.distributor)) == OutOfStock(1)
+    assert place(world, placing.NewOrder(1, 2, "其他", world.distributor)) == OutOfStock(1)
     placed(world, ANNUAL)
     with world.centre.write() as connection:
         connection.execute(stock.update().values(total=5))
-    assert place(world, replace(ANNUAL, holders=(replace(LI, name="李花"),))) == placing.AlreadyHeld("李花")
+    assert place(world, replace(ANNUAL, holders=(replace(LI, name="李花"),))) == AlreadyHeld("李花")
     assert (count(world, order), count(world, ticket), count(world, holder)) == (1, 1, 1)
     assert reserved_and_sold(world) == [(0, 0)]
 
@@ -115,7 +117,10 @@ def test_an_order_that_cannot_be_taken_leaves_nothing(world: World) -> None:
 def test_what_is_wrong_with_an_order_is_said(world: World) -> None:
     cases: list[tuple[dict[str, object], str]] = [
         ({"holders": ()}, "needs its holders"),
-        ({"count": 2, "holders": (LI, LI)}, "ordered alone"),
+        ({"count": 7, "holders": (LI,) * 7}, "1 to 6 travellers"),
+        ({"count": 2, "holders": (LI, LI), "distributor_id": world.distributor}, "one by one"),
+        ({"channel": "nowhere"}, "through the channel"),
+        ({"sub_channel": "x" * 33}, "1 to 32"),
         ({"count": 0}, "1 to 200"),
         ({"count": 201}, "1 to 200"),
         ({"holders": (replace(LI, id_number=None),)}, "ID number and phone"),
@@ -127,7 +132,7 @@ def test_what_is_wrong_with_an_order_is_said(world: World) -> None:
     ]
     for change, says in cases:
         outcome = place(world, replace(ANNUAL, **change))  # type: ignore[arg-type]  # the fields of the case
-        assert isinstance(outcome, placing.Unfit), change
+        assert isinstance(outcome, Unfit), change
         assert says in outcome.reason
 
 
@@ -213,7 +218,7 @@ def test_an_ended_pass_gives_way_to_the_next(world: World, clock: Clock) -> None
         connection.execute(order.update().values(state="ISSUING", paid_fen=order.c.dist_price_fen))
         end = 1_000_000_000
         progress.mark_issued(connection, made.order_id, 1000, 4_000_000, clock.now_ms)
-    assert isinstance(place(world, ANNUAL), placing.AlreadyHeld)
+    assert isinstance(place(world, ANNUAL), AlreadyHeld)
     clock.pass_ms(end * 1000)
     placed(world, ANNUAL)
 

@@ -279,7 +279,7 @@ def test_an_annual_pass_is_deducted_fails_short_and_goes_back(prepaid: World, cl
     who = (Holder("李小花", "11010519491231002X", "13812341234"),)
     with prepaid.centre.write() as connection:
         placed = placing.place(
-            prepaid.centre, connection, placing.NewOrder(2, 1, "test", prepaid.distributor, who), "t"
+            prepaid.centre, connection, placing.NewOrder(2, 1, "其他", prepaid.distributor, who), "t"
         )
         assert isinstance(placed, placing.Placed)
         assert paying.pay(connection, placed.order_id, "test", clock.now_ms) == Short(19_919)

@@ -216,7 +216,7 @@ class Item:
 def an_item(world: World, clock: Clock, usage: str, two: tuple[Person, Person]) -> Item:
     who = (Holder("李小花"),) if usage == "READY" else ()
     with world.centre.write() as connection:
-        placed = placing.place(world.centre, connection, placing.NewOrder(1, 1, "test", world.distributor, who), "test")
+        placed = placing.place(world.centre, connection, placing.NewOrder(1, 1, "其他", world.distributor, who), "test")
         assert isinstance(placed, placing.Placed), placed
         charge = paying.pay(connection, placed.order_id, "test", clock.now_ms)
         assert isinstance(charge, UUID)
