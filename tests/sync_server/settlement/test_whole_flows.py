@@ -1,0 +1,130 @@
+"""Whole flows of money under everything that can happen, on SQLite and PostgreSQL (quality.md R7)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from sync_server import crypto
+from sync_server.centre import Centre
+from tests.sync_server.conftest import START_MS, Clock, centre_at
+from tests.sync_server.settlement.flow_scene import Scene, books_in, lay_out
+from tests.sync_server.settlement.flows import Flows
+
+STEPS = 50  # of one run
+RUNS = {"sqlite": 300, "postgres": 110}
+"""With `--slow money`: more than 20,000 steps in all."""
+
+OpenScene = Callable[[], Scene]
+
+
+def fast(centre: Centre) -> Centre:
+    """No power cut comes here: SQLite need not wait for the disk."""
+    if centre.engine.dialect.name == "sqlite":
+        sa.event.listen(
+            centre.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF").close()
+        )
+    return centre
+
+
+@pytest.fixture
+def on_sqlite(tmp_path: Path, sqlite_template: Path, secrets: crypto.Secrets) -> OpenScene:
+    """Opens a scene of its own in a copy of a file."""
+    laid = tmp_path / "laid.db"
+    shutil.copy(sqlite_template, laid)
+    first = fast(centre_at(f"sqlite:///{laid}", tmp_path, secrets, Clock()))
+    layout = lay_out(first)
+    with first.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    first.engine.dispose()
+    numbers = count()
+
+    def open_scene() -> Scene:
+        folder = tmp_path / f"run{next(numbers)}"
+        books = books_in(folder)
+        shutil.copy(laid, folder / "centre.db")
+        clock = Clock(START_MS)
+        centre = fast(centre_at(f"sqlite:///{folder / 'centre.db'}", tmp_path, secrets, clock))
+
+        def close() -> None:
+            centre.engine.dispose()
+            shutil.rmtree(folder)
+
+        return Scene(centre, clock, books, layout, close)
+
+    return open_scene
+
+
+@pytest.fixture
+def on_postgres(tmp_path: Path, postgres_copy: str, secrets: crypto.Secrets) -> Iterator[OpenScene]:
+    """The same in a copy of a database."""
+    first = centre_at(postgres_copy, tmp_path, secrets, Clock())
+    layout = lay_out(first)
+    first.engine.dispose()
+    template = sa.make_url(postgres_copy)
+    desk = sa.create_engine(template.set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    numbers = count()
+
+    def open_scene() -> Scene:
+        name, folder, clock = f"flow_{uuid4().hex}", tmp_path / f"run{next(numbers)}", Clock(START_MS)
+        with desk.connect() as connection:
+            connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template.database}"')
+        url = template.set(database=name).render_as_string(hide_password=False)
+        centre = centre_at(url, tmp_path, secrets, clock)
+
+        def close() -> None:
+            centre.engine.dispose()
+            with desk.connect() as connection:
+                connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+            shutil.rmtree(folder)
+
+        return Scene(centre, clock, books_in(folder), layout, close)
+
+    yield open_scene
+    desk.dispose()
+
+
+def play(open_scene: OpenScene, runs: int) -> None:
+    """Some runs; one that fails is made as short as it gets."""
+
+    class FlowsHere(Flows):
+        def __init__(self) -> None:
+            super().__init__(open_scene)
+
+    run_state_machine_as_test(
+        FlowsHere,
+        settings=settings(
+            max_examples=runs,
+            stateful_step_count=STEPS,
+            suppress_health_check=list(HealthCheck),
+            deadline=None,
+            database=None,
+            phases=(Phase.generate, Phase.shrink),
+        ),
+    )
+
+
+@pytest.mark.slow("money")
+def test_whatever_happens_the_books_agree(on_sqlite: OpenScene, share: Callable[[int], int]) -> None:
+    play(on_sqlite, share(RUNS["sqlite"]))
+
+
+@pytest.mark.slow("money")
+@pytest.mark.postgres
+def test_whatever_happens_the_books_agree_on_postgres(on_postgres: OpenScene, share: Callable[[int], int]) -> None:
+    play(on_postgres, share(RUNS["postgres"]))
+
+
+@pytest.fixture
+def share(request: pytest.FixtureRequest) -> Callable[[int], int]:
+    """All of the runs with `--slow money`, else a few: a run takes seconds."""
+    full = request.config.getoption("--slow") is not None
+    return lambda runs: runs if full else max(2, runs // 50)
