@@ -1,10 +1,11 @@
-"""The orders' invariants (money.md I6)."""
+"""The orders' invariants (money.md I6, I16)."""
 
 from __future__ import annotations
 
 from sync_server.invariants import Invariant
 from sync_server.orders.states import CLOSED_BEFORE_PAYMENT, UNPAID
 
+WAITING = ", ".join(f"'{state}'" for state in UNPAID)
 NEVER_PAID = ", ".join(f"'{state}'" for state in (*UNPAID, *CLOSED_BEFORE_PAYMENT))
 ID_HEX = "REPLACE(CAST(o.id AS VARCHAR(36)), '-', '')"
 """An order's id as ledger keys name it."""
@@ -73,5 +74,27 @@ CHECKS = (
         JOIN external_transfer x ON x.subject_id = o.payment_group AND x.kind IN ('CHARGE', 'COLLECT')
         WHERE o.state IN ('CLOSED_UNPAID', 'CANCELLED', 'TIMED_OUT') AND x.state <> 'VOID'
         """,
+    ),
+    Invariant(
+        "I16",
+        "what is reserved of a stock row is the tickets of orders that wait for their payment",
+        f"""
+        SELECT 'stock ' || CAST(s.id AS VARCHAR(36)), s.reserved, COALESCE(w.tickets, 0) FROM stock s
+        LEFT JOIN (SELECT t.stock_id, COUNT(*) AS tickets FROM "order" o JOIN ticket t ON t.order_id = o.id
+                   WHERE o.state IN ({WAITING}) GROUP BY t.stock_id) w ON w.stock_id = s.id
+        WHERE s.reserved <> COALESCE(w.tickets, 0)
+        """,  # noqa: S608  the states above
+    ),
+    Invariant(
+        "I16",
+        "a person's name is down for a pass while its order is open, and no longer than it is issued",
+        f"""
+        SELECT 'order ' || o.number FROM "order" o
+        LEFT JOIN (SELECT order_id FROM person_product UNION ALL SELECT order_id FROM person_renewal) p
+               ON p.order_id = o.id
+        WHERE o.kind = 'PASS' AND (
+            (p.order_id IS NULL AND o.state IN ({WAITING}, 'ISSUING'))
+            OR (p.order_id IS NOT NULL AND o.state NOT IN ({WAITING}, 'ISSUING', 'ISSUE_FAILED', 'ISSUED')))
+        """,  # noqa: S608  the states above
     ),
 )

@@ -86,8 +86,9 @@ def place(
     if made["transfer_id"] is not None:
         _send(centre, UUID(made["transfer_id"]))
     with centre.read() as connection:
-        for row in progress.paid_together(connection, UUID(made["order_id"])):
-            click.echo(json.dumps(describe(connection, order.c.id == row.id), ensure_ascii=False))
+        mine = sa.select(order.c.id).where(order.c.payment_group == UUID(made["order_id"])).order_by(order.c.number)
+        for order_id in connection.scalars(mine).all():
+            click.echo(json.dumps(describe(connection, order.c.id == order_id), ensure_ascii=False))
 
 
 @order_.command()

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
+from sync_server.catalog.tables import stock
 from sync_server.checks import flaws_of
 from sync_server.db import is_sqlite
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
@@ -41,6 +42,11 @@ STRANGE_ENTRY: dict[str, Any] = {
     "lane": 1, "presentation": 0, "venue_id": UUID(int=1), "occurred_at_ms": 0, "received_at_ms": 0,
 }  # fmt: skip
 
+TOGETHER = {
+    "payment_group": sa.select(order.c.id).where(order.c.state == "COMPLETED").limit(1).scalar_subquery(),
+    "state": "PENDING_PAYMENT",
+}
+
 PLANTED: list[tuple[str, str, sa.sql.dml.UpdateBase]] = [
     ("I1", "postings sum", posting.update().where(posting.c.leg == 0).values(amount_fen=1)),
     ("I1", "without postings", posting.delete()),
@@ -59,6 +65,10 @@ PLANTED: list[tuple[str, str, sa.sql.dml.UpdateBase]] = [
     ("I5", "payable", ledger_account.update().where(ledger_account.c.code == "2210").values(debits_posted_fen=9)),
     ("I6", "items share", order_item.update().values(share_fen=order_item.c.share_fen + 1)),
     ("I6", "charged", order.update().values(charge_fee_fen=0, paid_fen=0)),
+    ("I6", "exactly when its charge", order.update().values(paid_fen=0)),
+    ("I6", "all unpaid in one state", order.update().where(order.c.state == "ISSUED").values(**TOGETHER)),
+    ("I16", "reserved of a stock row", stock.update().values(reserved=1)),
+    ("I16", "name is down", order.update().values(kind="PASS", state="ISSUING")),
     ("I7", "held", order_item.update().values(venue_price_fen=4999)),
     ("I12", "reference", transfer_attempt.update().values(provider_ref="another")),
     (

@@ -14,6 +14,14 @@ depends_on = None
 def upgrade() -> None:
     """From '0001' to '0002'."""
     op.create_table(
+        "channel",
+        sa.Column("name", sa.String(length=32), nullable=False),
+        sa.Column("name_en", sa.String(length=64), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("open", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_channel")),
+    )
+    op.create_table(
         "job_slot",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("slot_ms", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -116,6 +124,15 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "person_list",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(length=50), nullable=False),
+        sa.Column("persons", sa.Integer(), nullable=False),
+        sa.Column("imported_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_person_list")),
+        sa.UniqueConstraint("name", name=op.f("uq_person_list_name")),
+    )
+    op.create_table(
         "setback",
         sa.Column("step", sa.String(length=64), nullable=False),
         sa.Column("subject", sa.LargeBinary(length=16), nullable=False),
@@ -159,53 +176,11 @@ def upgrade() -> None:
         )
 
     op.create_table(
-        "product_rule",
-        sa.Column("product_id", sa.Uuid(), nullable=False),
-        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("rule", sa.Text(), nullable=False),
-        sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("actor", sa.String(length=64), nullable=False),
-        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_product_rule_product_id")),
-        sa.PrimaryKeyConstraint("product_id", "version", name=op.f("pk_product_rule")),
-    )
-    op.create_table(
-        "product_version",
-        sa.Column("product_id", sa.Uuid(), nullable=False),
-        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("dist_price_fen", sa.BigInteger(), nullable=False),
-        sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("actor", sa.String(length=64), nullable=False),
-        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_product_version_product_id")),
-        sa.PrimaryKeyConstraint("product_id", "version", name=op.f("pk_product_version")),
-    )
-    op.create_table(
-        "profit_allocation",
-        sa.Column("month", sa.String(length=7), nullable=False),
-        sa.Column("product_id", sa.Uuid(), nullable=False),
-        sa.Column("partner_id", sa.Uuid(), nullable=False),
-        sa.Column("profit_fen", sa.BigInteger(), nullable=False),
-        sa.Column("share_bps", sa.Integer(), nullable=False),
-        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
-        sa.Column("allocated_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("actor", sa.String(length=64), nullable=False),
-        sa.CheckConstraint("amount_fen BETWEEN 0 AND profit_fen", name=op.f("ck_profit_allocation_amount")),
-        sa.ForeignKeyConstraint(["partner_id"], ["party.id"], name=op.f("fk_profit_allocation_partner_id")),
-        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_profit_allocation_product_id")),
-        sa.PrimaryKeyConstraint("month", "product_id", "partner_id", name=op.f("pk_profit_allocation")),
-    )
-    op.create_table(
-        "profit_share",
-        sa.Column("product_id", sa.Uuid(), nullable=False),
-        sa.Column("partner_id", sa.Uuid(), nullable=False),
-        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("share_bps", sa.Integer(), nullable=False),
-        sa.Column("agreed_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("actor", sa.String(length=64), nullable=False),
-        sa.Column("reason", sa.String(length=200), nullable=False),
-        sa.CheckConstraint("share_bps BETWEEN 0 AND 10000", name=op.f("ck_profit_share_share")),
-        sa.ForeignKeyConstraint(["partner_id"], ["party.id"], name=op.f("fk_profit_share_partner_id")),
-        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_profit_share_product_id")),
-        sa.PrimaryKeyConstraint("product_id", "partner_id", "seq", name=op.f("pk_profit_share")),
+        "listed_person",
+        sa.Column("list_id", sa.Uuid(), nullable=False),
+        sa.Column("person_index", sa.LargeBinary(length=16), nullable=False),
+        sa.ForeignKeyConstraint(["list_id"], ["person_list.id"], name=op.f("fk_listed_person_list_id")),
+        sa.PrimaryKeyConstraint("list_id", "person_index", name=op.f("pk_listed_person")),
     )
     op.create_table(
         "settlement_account",
@@ -231,18 +206,6 @@ def upgrade() -> None:
     with op.batch_alter_table("settlement_account", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_settlement_account_party_id"), ["party_id"], unique=False)
 
-    op.create_table(
-        "visit_pool",
-        sa.Column("product_id", sa.Uuid(), nullable=False),
-        sa.Column("month", sa.String(length=7), nullable=False),
-        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
-        sa.Column("visits", sa.Integer(), nullable=False),
-        sa.Column("booked_by", sa.String(length=64), nullable=False),
-        sa.Column("booked_at_ms", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("amount_fen > 0 AND visits > 0", name=op.f("ck_visit_pool_amount")),
-        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_visit_pool_product_id")),
-        sa.PrimaryKeyConstraint("product_id", "month", name=op.f("pk_visit_pool")),
-    )
     op.create_table(
         "approval",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -275,6 +238,37 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "discount",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("price_fen", sa.BigInteger(), nullable=False),
+        sa.Column("areas", sa.String(length=1000), nullable=True),
+        sa.Column("min_age", sa.Integer(), nullable=True),
+        sa.Column("person_list_id", sa.Uuid(), nullable=True),
+        sa.Column("from_ms", sa.BigInteger(), nullable=True),
+        sa.Column("until_ms", sa.BigInteger(), nullable=True),
+        sa.Column("added_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("(kind = 'LISTED') = (person_list_id IS NOT NULL)", name=op.f("ck_discount_person_list")),
+        sa.CheckConstraint(
+            "(kind = 'PROMOTION') = (from_ms IS NOT NULL AND until_ms IS NOT NULL) AND from_ms < until_ms",
+            name=op.f("ck_discount_dates"),
+        ),
+        sa.CheckConstraint("(kind = 'RESIDENT') = (areas IS NOT NULL)", name=op.f("ck_discount_areas")),
+        sa.CheckConstraint("(kind = 'SENIOR') = (min_age IS NOT NULL)", name=op.f("ck_discount_min_age")),
+        sa.CheckConstraint(
+            "kind IN ('RESIDENT', 'SENIOR', 'LISTED', 'PROMOTION')", name=op.f("ck_discount_kind_word_b10287")
+        ),
+        sa.CheckConstraint("price_fen > 0", name=op.f("ck_discount_price")),
+        sa.ForeignKeyConstraint(["person_list_id"], ["person_list.id"], name=op.f("fk_discount_person_list_id")),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_discount_product_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_discount")),
+    )
+    with op.batch_alter_table("discount", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_discount_product_id"), ["product_id"], unique=False)
+
+    op.create_table(
         "feed_building",
         sa.Column("venue_id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
@@ -285,42 +279,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_feed_building_venue_id")),
         sa.PrimaryKeyConstraint("venue_id", name=op.f("pk_feed_building")),
     )
-    op.create_table(
-        "income_month",
-        sa.Column("month", sa.String(length=7), nullable=False),
-        sa.Column("after_order_id", sa.Uuid(), nullable=True),
-        sa.Column("done_at_ms", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(["after_order_id"], ["order.id"], name=op.f("fk_income_month_after_order_id")),
-        sa.PrimaryKeyConstraint("month", name=op.f("pk_income_month")),
-    )
-    op.create_table(
-        "issue_application",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("order_id", sa.Uuid(), nullable=False),
-        sa.Column("state", sa.String(length=32), nullable=False),
-        sa.Column("applied_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("applied_by", sa.String(length=64), nullable=False),
-        sa.Column("decided_at_ms", sa.BigInteger(), nullable=True),
-        sa.Column("decided_by", sa.String(length=64), nullable=True),
-        sa.Column("reason", sa.String(length=200), nullable=True),
-        sa.CheckConstraint("(state = 'APPLIED') = (decided_at_ms IS NULL)", name=op.f("ck_issue_application_decided")),
-        sa.CheckConstraint("state <> 'REFUSED' OR reason IS NOT NULL", name=op.f("ck_issue_application_reason")),
-        sa.CheckConstraint(
-            "state IN ('APPLIED', 'RUN', 'REFUSED', 'LAPSED')", name=op.f("ck_issue_application_state_word_a99902")
-        ),
-        sa.ForeignKeyConstraint(["order_id"], ["order.id"], name=op.f("fk_issue_application_order_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_issue_application")),
-    )
-    with op.batch_alter_table("issue_application", schema=None) as batch_op:
-        batch_op.create_index("ix_issue_application_state", ["state", "applied_at_ms", "id"], unique=False)
-        batch_op.create_index(
-            "uq_issue_application_open",
-            ["order_id"],
-            unique=True,
-            sqlite_where=sa.text("state = 'APPLIED'"),
-            postgresql_where=sa.text("state = 'APPLIED'"),
-        )
-
     op.create_table(
         "product_agreement",
         sa.Column("product_id", sa.Uuid(), nullable=False),
@@ -333,6 +291,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("product_id", "version", "venue_id", name=op.f("pk_product_agreement")),
     )
     op.create_table(
+        "product_rule",
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_product_rule_product_id")),
+        sa.PrimaryKeyConstraint("product_id", "version", name=op.f("pk_product_rule")),
+    )
+    op.create_table(
+        "product_version",
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("dist_price_fen", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_product_version_product_id")),
+        sa.PrimaryKeyConstraint("product_id", "version", name=op.f("pk_product_version")),
+    )
+    op.create_table(
         "product_version_price",
         sa.Column("product_id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
@@ -341,6 +319,35 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_product_version_price_product_id")),
         sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_product_version_price_venue_id")),
         sa.PrimaryKeyConstraint("product_id", "version", "venue_id", name=op.f("pk_product_version_price")),
+    )
+    op.create_table(
+        "profit_allocation",
+        sa.Column("month", sa.String(length=7), nullable=False),
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("partner_id", sa.Uuid(), nullable=False),
+        sa.Column("profit_fen", sa.BigInteger(), nullable=False),
+        sa.Column("share_bps", sa.Integer(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("allocated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.CheckConstraint("amount_fen BETWEEN 0 AND profit_fen", name=op.f("ck_profit_allocation_amount")),
+        sa.ForeignKeyConstraint(["partner_id"], ["party.id"], name=op.f("fk_profit_allocation_partner_id")),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_profit_allocation_product_id")),
+        sa.PrimaryKeyConstraint("month", "product_id", "partner_id", name=op.f("pk_profit_allocation")),
+    )
+    op.create_table(
+        "profit_share",
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("partner_id", sa.Uuid(), nullable=False),
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("share_bps", sa.Integer(), nullable=False),
+        sa.Column("agreed_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.CheckConstraint("share_bps BETWEEN 0 AND 10000", name=op.f("ck_profit_share_share")),
+        sa.ForeignKeyConstraint(["partner_id"], ["party.id"], name=op.f("fk_profit_share_partner_id")),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_profit_share_product_id")),
+        sa.PrimaryKeyConstraint("product_id", "partner_id", "seq", name=op.f("pk_profit_share")),
     )
     op.create_table(
         "remittance",
@@ -407,6 +414,18 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "visit_pool",
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("month", sa.String(length=7), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("visits", sa.Integer(), nullable=False),
+        sa.Column("booked_by", sa.String(length=64), nullable=False),
+        sa.Column("booked_at_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("amount_fen > 0 AND visits > 0", name=op.f("ck_visit_pool_amount")),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_visit_pool_product_id")),
+        sa.PrimaryKeyConstraint("product_id", "month", name=op.f("pk_visit_pool")),
+    )
+    op.create_table(
         "electronic_card_read",
         sa.Column("device_id", sa.LargeBinary(length=16), nullable=False),
         sa.Column("hash", sa.LargeBinary(length=17), nullable=False),
@@ -462,6 +481,55 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_gate_health_device_id")),
         sa.PrimaryKeyConstraint("device_id", name=op.f("pk_gate_health")),
     )
+    op.create_table(
+        "income_month",
+        sa.Column("month", sa.String(length=7), nullable=False),
+        sa.Column("after_order_id", sa.Uuid(), nullable=True),
+        sa.Column("done_at_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["after_order_id"], ["order.id"], name=op.f("fk_income_month_after_order_id")),
+        sa.PrimaryKeyConstraint("month", name=op.f("pk_income_month")),
+    )
+    op.create_table(
+        "issue_application",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("order_id", sa.Uuid(), nullable=False),
+        sa.Column("state", sa.String(length=32), nullable=False),
+        sa.Column("applied_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("applied_by", sa.String(length=64), nullable=False),
+        sa.Column("decided_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("decided_by", sa.String(length=64), nullable=True),
+        sa.Column("reason", sa.String(length=200), nullable=True),
+        sa.CheckConstraint("(state = 'APPLIED') = (decided_at_ms IS NULL)", name=op.f("ck_issue_application_decided")),
+        sa.CheckConstraint("state <> 'REFUSED' OR reason IS NOT NULL", name=op.f("ck_issue_application_reason")),
+        sa.CheckConstraint(
+            "state IN ('APPLIED', 'RUN', 'REFUSED', 'LAPSED')", name=op.f("ck_issue_application_state_word_a99902")
+        ),
+        sa.ForeignKeyConstraint(["order_id"], ["order.id"], name=op.f("fk_issue_application_order_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_issue_application")),
+    )
+    with op.batch_alter_table("issue_application", schema=None) as batch_op:
+        batch_op.create_index("ix_issue_application_state", ["state", "applied_at_ms", "id"], unique=False)
+        batch_op.create_index(
+            "uq_issue_application_open",
+            ["order_id"],
+            unique=True,
+            sqlite_where=sa.text("state = 'APPLIED'"),
+            postgresql_where=sa.text("state = 'APPLIED'"),
+        )
+
+    op.create_table(
+        "person_renewal",
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("person_index", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("order_id", sa.Uuid(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["order_id"], ["order.id"], name=op.f("fk_person_renewal_order_id")),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_person_renewal_product_id")),
+        sa.PrimaryKeyConstraint("product_id", "person_index", name=op.f("pk_person_renewal")),
+    )
+    with op.batch_alter_table("person_renewal", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_person_renewal_order_id"), ["order_id"], unique=False)
+
     op.create_table(
         "profit_payment",
         sa.Column("approval_id", sa.Uuid(), nullable=False),
@@ -824,6 +892,9 @@ def upgrade() -> None:
 
     with op.batch_alter_table("order", schema=None) as batch_op:
         batch_op.add_column(sa.Column("funding", sa.String(length=32), nullable=True))
+        batch_op.add_column(sa.Column("discount_reason", sa.String(length=32), nullable=True))
+        batch_op.add_column(sa.Column("sub_channel", sa.String(length=32), nullable=True))
+        batch_op.add_column(sa.Column("starts_at_ms", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("cancelled_at_ms", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("product_version", sa.Integer(), server_default="1", nullable=False))
         batch_op.add_column(sa.Column("invest_basis", sa.String(length=32), nullable=True))
@@ -860,6 +931,13 @@ def upgrade() -> None:
             postgresql_where=sa.text(
                 "issued_at_ms IS NOT NULL AND invest_basis IS NOT NULL AND invested_at_ms IS NULL"
             ),
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_order_discount"), "(discount_fen > 0) = (discount_reason IS NOT NULL)"
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_order_discount_reason_word_b10287"),
+            "discount_reason IN ('RESIDENT', 'SENIOR', 'LISTED', 'PROMOTION')",
         )
         batch_op.create_check_constraint(
             batch_op.f("ck_order_funding_word_ba1fff"), "funding IN ('DIRECT_DEBIT', 'PREPAID')"
@@ -969,6 +1047,19 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("invest_basis", sa.String(length=32), nullable=True))
         batch_op.add_column(sa.Column("on_expiry", sa.String(length=32), server_default="REFUND", nullable=False))
         batch_op.add_column(sa.Column("refundable", sa.Boolean(), server_default="1", nullable=False))
+        batch_op.add_column(sa.Column("eligibility", sa.String(length=32), server_default="ANYONE", nullable=False))
+        batch_op.add_column(sa.Column("areas", sa.String(length=1000), nullable=True))
+        batch_op.add_column(sa.Column("person_list_id", sa.Uuid(), nullable=True))
+        batch_op.add_column(sa.Column("hotline", sa.String(length=32), nullable=True))
+        batch_op.add_column(sa.Column("renewal_days", sa.Integer(), server_default="60", nullable=False))
+        batch_op.add_column(sa.Column("refund_frees_stock", sa.Boolean(), server_default="1", nullable=False))
+        batch_op.create_foreign_key(batch_op.f("fk_product_person_list_id"), "person_list", ["person_list_id"], ["id"])
+        batch_op.create_check_constraint(
+            batch_op.f("ck_product_areas"), "(eligibility = 'AREAS') = (areas IS NOT NULL)"
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_product_eligibility_word_690af6"), "eligibility IN ('ANYONE', 'AREAS', 'LIST')"
+        )
         batch_op.create_check_constraint(
             batch_op.f("ck_product_invest_basis"), "(kind = 'COMBO') = (invest_basis IS NOT NULL)"
         )
@@ -981,6 +1072,10 @@ def upgrade() -> None:
         batch_op.create_check_constraint(
             batch_op.f("ck_product_on_expiry_word_801f32"), "on_expiry IN ('REFUND', 'FORFEIT')"
         )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_product_person_list"), "(eligibility = 'LIST') = (person_list_id IS NOT NULL)"
+        )
+        batch_op.create_check_constraint(batch_op.f("ck_product_renewal_days"), "renewal_days >= 0")
         batch_op.create_check_constraint(
             batch_op.f("ck_product_sale_word_595f4e"), "sale IN ('DRAFT', 'IN_REVIEW', 'ON_SALE', 'OFF_SALE')"
         )

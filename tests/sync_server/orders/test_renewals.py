@@ -125,6 +125,15 @@ def test_where_the_old_one_is_given_back_its_renewal_still_begins_at_its_end(tow
     assert ask(town) == AlreadyHeld(WHO.name), "its open order takes the place"
 
 
+def test_two_passes_for_the_same_day_are_a_flaw_that_is_named(town: Town) -> None:
+    town.sell("annual", holders=[WHO])
+    with town.centre.write() as connection:  # as if nobody had put the name down
+        connection.execute(person_product.delete())
+    town.sell("annual", holders=[WHO])
+    with town.centre.read() as connection:
+        assert [flaw for flaw in flaws_of(connection) if flaw.startswith("I16 (nobody holds two annual passes")]
+
+
 def refund(town: Town, at: int) -> UUID:
     """Give the order at this place back."""
     with town.centre.write() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
@@ -16,6 +17,7 @@ from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
 from sync_server.orders import closing, paying, placing
 from sync_server.orders.commands import order_
+from sync_server.orders.holders import Holder
 from sync_server.orders.refusals import AlreadyHeld, PriceChanged, Refusal
 from sync_server.orders.tables import order, order_history, person_product
 from sync_server.payments.applying import apply_notice
@@ -191,3 +193,21 @@ def test_the_command_prints_a_line_for_each(world: World) -> None:
         connection.execute(product.update().values(sale="OFF_SALE"))
     off = CliRunner().invoke(order_, asked, obj=lambda: world.centre)
     assert "not on sale" in off.stderr
+
+
+@pytest.mark.slow
+def test_fifty_families_for_the_last_ten(world: World) -> None:
+    """Each wants two passes: five get both, nobody gets one."""
+    with world.centre.write() as connection:
+        connection.execute(stock.update().values(total=10))
+    families = [(traveller(2 * nth), traveller(2 * nth + 1)) for nth in range(50)]
+
+    def buy(family: tuple[Holder, Holder]) -> bool:
+        return isinstance(place(world, placing.NewOrder(2, 2, "其他", None, family)), tuple)
+
+    with ThreadPoolExecutor(25) as pool:
+        assert sum(pool.map(buy, families)) == 5
+    assert reserved_and_sold(world)[1] == (10, 0)
+    assert (count(world, order), count(world, person_product)) == (10, 10)
+    with world.centre.read() as connection:
+        assert money_flaws(connection) == []

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.checks import flaws_of
+from sync_server.checks import INVARIANTS, flaws_of
+from sync_server.invariants import broken
 from sync_server.ledger.balances import balance
 from sync_server.ledger.tables import ledger_txn
 from sync_server.orders.claims import EXPIRED
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
 def flaws(connection: Connection) -> list[str]:
     """Every rule that is broken, and every row that a step could not work on."""
-    put_aside = [f"put aside: {row.step}: {row.reason}" for row in connection.execute(sa.select(setback))]
-    return flaws_of(connection) + put_aside + _too_early(connection)
+    found = [f"put aside: {row.step}: {row.reason}" for row in connection.execute(sa.select(setback))]
+    for each in INVARIANTS:
+        found += [f"{each.name} ({each.rule}): {row}" for row in broken(connection, each)]
+    return found + _too_early(connection)
 
 
 def books_differ(connection: Connection, scene: Scene) -> list[str]:
@@ -38,7 +41,7 @@ def books_differ(connection: Connection, scene: Scene) -> list[str]:
 def settled_flaws(connection: Connection, scene: Scene) -> list[str]:
     """What may not be left once everybody behaves: open outcomes, a balance that is not the provider's."""
     opened = connection.scalars(sa.select(transfer_attempt.c.out_no).where(transfer_attempt.c.state.in_(OPEN))).all()
-    found = [f"the outcome of {out_no} is still open" for out_no in opened]
+    found = flaws_of(connection) + [f"the outcome of {out_no} is still open" for out_no in opened]
     for name, book in scene.books.items():
         ours, theirs = balance(connection, CLEARING[name]).posted_fen, book.balances()[APP_ID]
         if ours != theirs:

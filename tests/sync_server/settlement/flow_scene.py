@@ -133,9 +133,9 @@ class Scene:
 
 
 def lay_out(centre: Centre) -> Layout:
-    """A platform, two venues with three gates, a distributor; tickets kept or given back at their end, a monthly pass.
+    """A platform, two venues with three gates, a distributor; tickets kept or given back at their end, a pass.
 
-    The pass is short so that renewals happen, and few are in stock at first.
+    The pass lasts a fortnight so that renewals happen, and few are in stock at first.
     """
     key_set.create_first(centre)
     town = Town(centre)
@@ -152,7 +152,7 @@ def lay_out(centre: Centre) -> Layout:
                 "SINGLE", "特价票", "Special", 3_000, {park: 2_500}, 3, total=1, on_expiry="FORFEIT", refundable=False
             ),
             NewProduct(
-                "PASS", "月票", "Pass", 19_800, {bridge: 0, park: 0}, 30, activation_delay_h=24, holder_required=True
+                "PASS", "双周票", "Pass", 19_800, {bridge: 0, park: 0}, 14, activation_delay_h=24, holder_required=True
             ),
         )
         for new in wanted:

@@ -9,6 +9,7 @@ import requests
 import sqlalchemy as sa
 
 from sandbox_provider.faults import FaultKind
+from sync_server.catalog.tables import product
 from sync_server.errors import NotAllowedError
 from sync_server.orders.progress import GIVE_UP_ISSUING_MS, issuing_failed
 from sync_server.orders.tables import order, person_product
@@ -50,6 +51,17 @@ def test_all_of_it_goes_back_and_person_and_stock_are_free_again(world: World, c
     assert_books_agree(world)
     with pytest.raises(NotAllowedError, match="REFUNDED"):
         give_back(world, order_id)
+
+
+def test_where_the_product_says_so_its_stock_stays_sold(world: World, clock: Clock) -> None:
+    order_id = bought(world, clock)
+    with world.centre.write() as connection:
+        connection.execute(product.update().values(refund_frees_stock=False))
+    give_back(world, order_id)
+    world.turn()
+    assert world.state(order_id) == "REFUNDED"
+    assert reserved_and_sold(world)[1] == (0, 1)
+    assert_books_agree(world)
 
 
 def test_what_is_kept_of_a_part_refund_is_income(world: World, clock: Clock) -> None:
