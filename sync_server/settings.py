@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -54,6 +54,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The secret shared with it: hex, in a file of mode 0600."""
     card_code_shape: str = "SSC1 28-28 alphanumeric"
     """How its codes look: prefix, shortest and longest length, characters behind the prefix; see `code_shape`."""
+    sms_sender: Literal["outbox", "aliyun"] = "outbox"
+    """Who carries short messages; outbox: nobody, they stay in the centre."""
+    sms_url: str = "https://dysmsapi.aliyuncs.com"
+    """The gateway for short messages."""
+    sms_key_file: Path | None = None
+    """Its access key: JSON {"id", "secret"} in a file of mode 0600."""
+    sms_sign_name: str = ""
+    """The registered signature 短信签名 that stands before each message."""
     gate_silent_after_s: Annotated[int, msgspec.Meta(ge=60)] = 300
     """A gate that was not heard for so long while its venue is open calls for an operator; it speaks every minute."""
     low_stock_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 10
@@ -100,6 +108,8 @@ def load_settings(database_url: str | None, file: Path | None, environment: Mapp
         raise ConfigurationError(f"the time zone {settings.zone!r} is unknown: use one like Asia/Shanghai") from error
     if settings.card_platform_url is not None:
         _check_card_platform(settings.card_platform_url, settings)
+    if settings.sms_sender != "outbox":
+        _check_sms(settings)
     if settings.feed_url and not _ADDRESS.fullmatch(settings.feed_url):
         raise ConfigurationError(f"feed_url {settings.feed_url!r} is no address: use http(s)://HOST[:PORT][/PATH]")
     try:
@@ -117,6 +127,15 @@ def _check_card_platform(url: str, settings: Settings) -> None:
     if settings.card_platform_key_file is None:
         raise ConfigurationError("card_platform_key_file is missing: it names the secret shared with the card platform")
     _shape_of(settings.card_code_shape)
+
+
+def _check_sms(settings: Settings) -> None:
+    """Numbers and sign-in codes go there: in the clear they travel inside one machine at most."""
+    parts = urlsplit(settings.sms_url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        raise ConfigurationError(f"sms_url is {settings.sms_url!r}: use https, for phone numbers and codes go there")
+    if settings.sms_key_file is None or not settings.sms_sign_name:
+        raise ConfigurationError(f"sms_sender {settings.sms_sender} needs sms_key_file and sms_sign_name")
 
 
 def _shape_of(text: str) -> CodeShape:

@@ -16,6 +16,7 @@ from sync_server.catalog.channels import seed_channels
 from sync_server.centre import Opener, open_centre
 from sync_server.electronic_cards.platform_client import verifier_of
 from sync_server.jobs import ticking, worker
+from sync_server.jobs.messages import sender_of
 from sync_server.keys.key_set import create_first
 from sync_server.people.roles import seed_roles
 
@@ -74,6 +75,7 @@ def work(opener: Opener, once: bool) -> None:
     """Do the centre's work until SIGTERM: transfers, issuance, lists, settlement."""
     centre = opener()
     schema.check_version(centre.engine)
+    sender_of(centre).close()  # what it lacks is told here, not with every message
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
     if once:
         click.echo(json.dumps({"done": worker.run_dry(centre)}))

@@ -16,6 +16,7 @@ from sync_server.centre import Centre
 from sync_server.crypto import unseal
 from sync_server.db import exclusive
 from sync_server.notices import acts, sending, writing
+from sync_server.notices.aliyun import Aliyun, read_key
 from sync_server.notices.kinds import KINDS, To
 from sync_server.notices.sender import Outbox, Sender
 from sync_server.notices.tables import notice
@@ -30,9 +31,12 @@ MAX_SENT = 100  # messages sent or asked for in one turn
 MAX_STEP_MS = 10_000  # none is begun later in a turn: a slow gateway must not hold up the rest
 
 
-def sender_of(_centre: Centre) -> Sender:
-    """The sender that the settings name."""
-    return Outbox()
+def sender_of(centre: Centre) -> Sender:
+    """The sender that the settings name; what it lacks is a ConfigurationError."""
+    settings = centre.settings
+    if settings.sms_sender == "outbox" or settings.sms_key_file is None:
+        return Outbox()
+    return Aliyun(settings.sms_url, read_key(settings.sms_key_file), settings.sms_sign_name, centre.now_ms)
 
 
 def address_notices(centre: Centre) -> int:
@@ -112,13 +116,14 @@ def _phones(centre: Centre, connection: Connection, row: sa.Row[Any], roles: Seq
 
 
 def _send_one(centre: Centre, sender: Sender) -> bool:
-    """Lease a message, commit what is to be said, say it outside of any transaction, commit the answer."""
+    """Commit what is to be said about a leased message, say it outside of any transaction, commit the answer."""
+    if not centre.finds(outbox.due(writing.JOB, centre.now_ms())):
+        return False
     with centre.write() as connection:
         jobs = outbox.claim(connection, writing.JOB, centre.now_ms(), limit=1)
-    if not jobs:
-        return False
-    (job,) = jobs
-    with centre.write() as connection:
+        if not jobs:
+            return False
+        (job,) = jobs
         call = sending.begin(connection, centre.secrets, sender, job.subject_id, centre.now_ms())
         if call is None:
             outbox.finish(connection, job, None)

@@ -9,6 +9,7 @@ import pytest
 from sync_server.errors import ConfigurationError
 from sync_server.settings import load_settings
 
+SMS = 'sms_sender = "aliyun"\nsms_key_file = "sms.json"\nsms_sign_name = "汴京旅游"\n'
 CARDS = 'card_platform_url = "http://127.0.0.1:8091"\ncard_platform_key_file = "cards.key"\n'
 
 
@@ -36,6 +37,10 @@ def test_the_later_source_wins(tmp_path: Path) -> None:
         ("sqlite:///a.db", CARDS + 'card_code_shape = "SSC1"', {}, "SSC1 28-28 alphanumeric"),
         ("sqlite:///a.db", CARDS + 'card_code_shape = "GATE:1 28-28 digits"', {}, "our own codes"),
         ("sqlite:///a.db", CARDS + 'card_code_shape = "SSC1 28-28 emoji"', {}, "digits, alphanumeric, printable"),
+        ("sqlite:///a.db", 'sms_sender = "pigeon"', {}, "pigeon"),
+        ("sqlite:///a.db", 'sms_sender = "aliyun"', {}, "needs sms_key_file and sms_sign_name"),
+        ("sqlite:///a.db", 'sms_sender = "aliyun"\nsms_key_file = "k"', {}, "needs sms_key_file and sms_sign_name"),
+        ("sqlite:///a.db", SMS + 'sms_url = "http://sms.example"', {}, "use https"),
         ("sqlite:///a.db", 'trusted_proxies = "127.0.0.1 nginx"', {}, "trusted_proxies: 'nginx'"),
         ("sqlite:///a.db", "", {"SYNC_SERVER_FEED_URL": "cache.example"}, "feed_url 'cache.example'"),
         ("sqlite:///a.db", 'feed_url = "https://cache.example/lists/"', {}, "feed_url"),

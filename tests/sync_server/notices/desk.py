@@ -11,8 +11,9 @@ import sqlalchemy as sa
 
 from sync_server.centre import Centre
 from sync_server.jobs import messages
+from sync_server.notices.acts import change_setting
 from sync_server.notices.promising import Promise, promise
-from sync_server.notices.sender import NOT_KNOWN, Answer, Sms, accepted
+from sync_server.notices.sender import NOT_KNOWN, Answer, Sender, Sms, accepted
 from sync_server.notices.tables import message, notice
 from sync_server.parties.contacts import set_contact
 from sync_server.parties.parties import NewParty, add_party
@@ -55,8 +56,9 @@ class Gateway:
 class Desk:
     """The centre's messages as a test turns them."""
 
-    def __init__(self, centre: Centre, clock: Clock) -> None:
+    def __init__(self, centre: Centre, clock: Clock, sender: Sender | None = None) -> None:
         self.centre, self.clock, self.gateway = centre, clock, Gateway()
+        self.sender = sender or self.gateway
         with centre.write() as connection:
             self.platform = add_party(connection, _party("PLATFORM", "P001"), "Asia/Shanghai", clock.now_ms)
             self.venue = add_party(connection, _party("VENUE", "V001"), "Asia/Shanghai", clock.now_ms)
@@ -65,6 +67,10 @@ class Desk:
         with self.centre.write() as connection:
             secrets, now_ms = self.centre.secrets, self.clock.now_ms
             set_contact(connection, secrets, party_id, "王芳", phone, "test", "test", now_ms)
+
+    def template(self, kind: str, code: str) -> None:
+        with self.centre.write() as connection:
+            change_setting(connection, kind, "test", self.clock.now_ms, template_code=code)
 
     def operator(self, account: str, role: str, phone: str) -> UUID:
         operator_id = add_operator(self.centre, "P001", account, account, role, PASSWORD, "test")
@@ -83,7 +89,7 @@ class Desk:
             pass
 
     def send(self, centre: Centre) -> int:
-        return messages.send_messages(centre, self.gateway)
+        return messages.send_messages(centre, self.sender)
 
     def sent(self, kind: str) -> list[Mapping[str, str]]:
         """The variables of what was sent of a kind."""
