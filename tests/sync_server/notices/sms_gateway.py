@@ -23,6 +23,7 @@ KEY_ID, KEY_SECRET, SIGN_NAME = "LTAI-test", "a secret of 30 characters here", "
 SKEW = timedelta(minutes=15)
 CHINA = timezone(timedelta(hours=8))
 POLL_S = 0.02
+ENDLESS_BYTES, PIECE_BYTES = 64 * 1024 * 1024, 64 * 1024
 
 
 @dataclass
@@ -47,6 +48,7 @@ class SmsGateway:
     faults: deque[str] = field(default_factory=deque)
     nonces: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    streamed_bytes: int = 0
     url: str = ""
 
     def answer(self) -> Response:
@@ -72,10 +74,15 @@ class SmsGateway:
             case "nonsense":
                 return Response("<html>", 200)
             case "endless":
-                return Response(b"[" * 300_000, 200)
+                return Response(self._endless(), 200)
             case "redirect":
                 return Response("", 302, {"Location": "http://127.0.0.1:1/"})
         return _told(told)
+
+    def _endless(self) -> Iterator[bytes]:
+        for _ in range(ENDLESS_BYTES // PIECE_BYTES):
+            self.streamed_bytes += PIECE_BYTES
+            yield b"[" * PIECE_BYTES
 
     def _send(self, values: dict[str, str]) -> dict[str, Any]:
         biz_id = f"{len(self.requests)}^{sum(map(len, self.taken.values()))}"

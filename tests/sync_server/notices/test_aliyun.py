@@ -21,7 +21,7 @@ from sync_server.notices.sender import Answer, Sms
 from tests.sync_server.conftest import START_MS, Clock
 from tests.sync_server.notices import sms_gateway
 from tests.sync_server.notices.desk import ADMIN, Desk, low_stock
-from tests.sync_server.notices.sms_gateway import KEY_ID, KEY_SECRET, SIGN_NAME, SmsGateway
+from tests.sync_server.notices.sms_gateway import ENDLESS_BYTES, KEY_ID, KEY_SECRET, SIGN_NAME, SmsGateway
 
 KEY = AccessKey(KEY_ID, KEY_SECRET)
 DAY_MS = 86_400_000
@@ -152,6 +152,12 @@ def test_asking_decides_nothing_when_it_goes_wrong(gateway: SmsGateway, client: 
     client.send(sms())
     gateway.faults.append(fault)
     assert client.ask(sms()).event == "unclear"
+
+
+def test_an_answer_without_end_is_cut(gateway: SmsGateway, client: Aliyun) -> None:
+    gateway.faults.append("endless")
+    client.send(sms())
+    assert gateway.streamed_bytes < ENDLESS_BYTES // 4
 
 
 def test_a_key_that_is_not_ours_sends_nothing_and_may_be_mended(gateway: SmsGateway, clock: Clock) -> None:

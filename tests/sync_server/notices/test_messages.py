@@ -239,11 +239,12 @@ def test_a_late_worker_changes_nothing(desk: Desk) -> None:
     class Slow(Gateway):
         def send(self, sms: Sms) -> Answer:
             desk.clock.pass_ms(outbox.LEASE_MS)
+            desk.gateway.said.append(unclear("ReadTimeout"))
             desk.send(desk.centre)
             return refused("too late")
 
     assert messages.send_messages(desk.centre, Slow()) == 1
-    assert desk.states() == ["WAITING"], "the other worker asked the gateway, which does not have it"
+    assert desk.states() == ["SENDING"], "it is the other worker's, which will ask again"
 
 
 def test_a_kind_that_is_switched_off_is_written_and_not_sent(desk: Desk) -> None:
