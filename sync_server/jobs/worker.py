@@ -2,8 +2,8 @@
 
 A step is a plain function `(centre) -> int`: safe to run twice, beside itself in another process, and to be killed. New
 work of later folders is one more line in STEPS, in the order in which an order lives. The lists have a thread of their
-own: a slow provider or two hundred orders must not keep a suspension from the gates (wire.md §5: ≤ 5 s). So has what is
-done by the calendar (`jobs.ticking`).
+own: a slow provider or two hundred orders must not keep a suspension from the gates (wire.md §5: ≤ 5 s). So have
+messages, whose gateway may be slow while a code is waited for, and what is done by the calendar (`jobs.ticking`).
 """
 
 from __future__ import annotations
@@ -84,19 +84,17 @@ STEPS: tuple[Step, ...] = (
     close_refunded,
     forget_old_reads,
     watch_silent_gates,
-    address_notices,
-    summarise,
-    send_messages,
 )
 
 LIST_STEPS: tuple[Step, ...] = (rotate_venue_keys, publish_feeds)
+MESSAGE_STEPS: tuple[Step, ...] = (address_notices, summarise, send_messages)
 
 _log = structlog.get_logger("worker")
 
 
 def turn(centre: Centre) -> int:
     """Every step once; how much was done in all."""
-    return sum(step(centre) for step in (*STEPS, *LIST_STEPS))
+    return sum(step(centre) for step in (*STEPS, *LIST_STEPS, *MESSAGE_STEPS))
 
 
 def run_dry(centre: Centre) -> int:
@@ -110,11 +108,13 @@ def run_dry(centre: Centre) -> int:
 def run(centre: Centre, stopped: threading.Event) -> None:
     """Turn until stopped. A step that fails is logged and tried again with the next turn; the others go on."""
     lists = threading.Thread(target=_turn_on, args=(centre, stopped, LIST_STEPS, LISTS_IDLE_S), name="lists")
+    messages = threading.Thread(target=_turn_on, args=(centre, stopped, MESSAGE_STEPS, IDLE_S), name="messages")
     ticker = Ticker(centre)
-    lists.start()
-    ticker.start()
+    for each in (lists, messages, ticker):
+        each.start()
     _turn_on(centre, stopped, STEPS, IDLE_S)
     lists.join()
+    messages.join()
     ticker.stop()
 
 

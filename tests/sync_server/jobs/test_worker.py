@@ -38,11 +38,14 @@ def test_a_failing_step_does_not_hold_up_the_others(centre: Centre, monkeypatch:
         worker.run_dry(centre)
 
 
-def test_lists_go_out_while_another_step_waits_for_the_world(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("apart", ["LIST_STEPS", "MESSAGE_STEPS"])
+def test_lists_and_messages_go_out_while_another_step_waits_for_the_world(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch, apart: str
+) -> None:
     stopped, published = threading.Event(), threading.Event()
 
     def waits(_centre: Centre) -> int:
-        assert published.wait(10), "no list went out meanwhile"
+        assert published.wait(10), "nothing went out meanwhile"
         stopped.set()
         return 1
 
@@ -51,7 +54,7 @@ def test_lists_go_out_while_another_step_waits_for_the_world(centre: Centre, mon
         return 0
 
     monkeypatch.setattr(worker, "STEPS", (waits,))
-    monkeypatch.setattr(worker, "LIST_STEPS", (publishes,))
+    monkeypatch.setattr(worker, apart, (publishes,))
     worker.run(centre, stopped)
     assert published.is_set()
     assert stopped.is_set()
