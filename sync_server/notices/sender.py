@@ -18,7 +18,7 @@ class Sms:
     id: UUID
     kind: str
     template_code: str | None
-    first_tried_at_ms: int
+    tried_at_ms: int  # when it was sent last
     phone: str = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
     ref: str | None = None

@@ -49,13 +49,13 @@ def begin(connection: Connection, secrets: Secrets, sender: Sender, message_id: 
     except ValueError as error:
         _move(connection, row, Answer("unreadable", str(error)), now_ms)
         return None
-    first_tried_at_ms = row.first_tried_at_ms or now_ms
     fresh = row.state == "WAITING"
+    tried_at_ms = now_ms if fresh else row.tried_at_ms
     if fresh:
         _move(connection, row, Answer("send"), now_ms)
-        tried = {"tries": row.tries + 1, "first_tried_at_ms": first_tried_at_ms, "sender": sender.name}
+        tried = {"tries": row.tries + 1, "tried_at_ms": tried_at_ms, "sender": sender.name}
         connection.execute(message.update().where(message.c.id == message_id).values(tried))
-    elif row.state == "SENT" and now_ms >= first_tried_at_ms + DELIVERY_MS:
+    elif row.state == "SENT" and now_ms >= tried_at_ms + DELIVERY_MS:
         return None
     elif row.sender != sender.name or row.state not in ("SENDING", "SENT"):
         _move(connection, row, Answer("given_up", f"it went by {row.sender}, which is not set up any more"), now_ms)
@@ -64,7 +64,7 @@ def begin(connection: Connection, secrets: Secrets, sender: Sender, message_id: 
         id=message_id,
         kind=row.kind,
         template_code=None if setting is None else setting.template_code,
-        first_tried_at_ms=first_tried_at_ms,
+        tried_at_ms=tried_at_ms,
         phone=phone,
         variables=variables,
         ref=row.sender_ref,

@@ -47,7 +47,7 @@ message = sa.Table(
     sa.Column("tries", sa.Integer(), nullable=False, server_default="0"),
     ms_column("written_at_ms"),
     ms_column("useless_at_ms"),
-    ms_column("first_tried_at_ms", nullable=True),
+    ms_column("tried_at_ms", nullable=True),  # when it was sent last
     ms_column("changed_at_ms"),
     ms_column("held_until_ms", nullable=True),  # held back: when a summary is due, while none has counted it
     sa.Column("summary_id", sa.Uuid()),  # the summary that counted it

@@ -53,7 +53,7 @@ def upgrade() -> None:
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("written_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("useless_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("first_tried_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("tried_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("held_until_ms", sa.BigInteger(), nullable=True),
         sa.Column("summary_id", sa.Uuid(), nullable=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -16,7 +17,7 @@ from sync_server.centre import Centre
 from sync_server.errors import ConfigurationError
 from sync_server.jobs.messages import sender_of
 from sync_server.notices import aliyun, sender
-from sync_server.notices.aliyun import AccessKey, Aliyun, authorization, canonical_query, read_key
+from sync_server.notices.aliyun import GATEWAY_ZONE, AccessKey, Aliyun, authorization, canonical_query, read_key
 from sync_server.notices.sender import Answer, Sms
 from tests.sync_server.conftest import START_MS, Clock
 from tests.sync_server.notices import sms_gateway
@@ -40,9 +41,9 @@ def client(gateway: SmsGateway, clock: Clock) -> Iterator[Aliyun]:
     made.close()
 
 
-def sms(number: int = 1, phone: str = ADMIN, ref: str | None = None, **variables: str) -> Sms:
-    values = variables or {"product": "龙亭公园 ~*+/&=%\"'", "left": "3"}
-    return Sms(UUID(int=number), "low_stock", "SMS_123", START_MS, phone, values, ref)
+def sms(number: int = 1, phone: str = ADMIN, ref: str | None = None, tried_at_ms: int = START_MS) -> Sms:
+    values = {"product": "龙亭公园 ~*+/&=%\"'", "left": "3"}
+    return Sms(UUID(int=number), "low_stock", "SMS_123", tried_at_ms, phone, values, ref)
 
 
 def test_the_documented_example_of_a_signature() -> None:
@@ -122,6 +123,14 @@ def test_one_is_found_among_many_of_its_number_and_not_without_end(gateway: SmsG
     for number in range(120, 200):
         client.send(sms(number))
     assert client.ask(sms(999)).event == "unclear"
+
+
+def test_one_that_was_sent_at_midnight_is_found(gateway: SmsGateway, client: Aliyun, clock: Clock) -> None:
+    midnight_ms = round(datetime(2026, 9, 22, tzinfo=GATEWAY_ZONE).timestamp() * 1000)
+    clock.now_ms = midnight_ms + 1
+    client.send(sms())
+    assert client.ask(sms(tried_at_ms=midnight_ms - 2_000)).event == "accepted"
+    assert client.ask(sms(tried_at_ms=midnight_ms - DAY_MS)) == sender.NOT_KNOWN
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,18 @@ def test_what_the_gateway_says(
     assert (desk.states(), [call for call, _ in desk.gateway.calls]) == (states, calls)
 
 
+def test_the_day_it_is_asked_for_is_the_one_it_was_sent_on(desk: Desk) -> None:
+    desk.gateway.said.extend([later("busy")] * 12)
+    desk.promise(low_stock(1))
+    for _ in range(20):
+        desk.turn()
+        desk.clock.pass_ms(hours(1))
+    sent_ms, asked_ms = (
+        [sms.tried_at_ms for call, sms in desk.gateway.calls if call == kind] for kind in ("send", "ask")
+    )
+    assert len(set(sent_ms)) == 13 and set(asked_ms) == {sent_ms[-1]}
+
+
 @pytest.mark.parametrize(("told", "state"), [(DELIVERED, "DELIVERED"), (undelivered("NOT_ON_SERVICE"), "FAILED")])
 def test_its_delivery_is_asked_for(desk: Desk, told: Answer, state: str) -> None:
     desk.promise(low_stock(1))
