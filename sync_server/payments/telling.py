@@ -83,7 +83,7 @@ def _late_promise(row: sa.Row[Any]) -> Promise:
         "hours": LATE_AFTER_MS // 3_600_000,
         "reason": row.reason or "结果待确认",
     }
-    return Promise("transfer_late", f"transfer:{row.id}:late", values, cause=f"provider:{row.provider}")
+    return Promise("transfer_late", f"{row.kind.lower()}:{row.id}:late", values, cause=f"provider:{row.provider}")
 
 
 def _name(connection: Connection, party_id: UUID) -> str:
