@@ -10,7 +10,7 @@ from sync_server.issuance.pass_states import PASS
 from sync_server.ledger.accounts import CHART
 from sync_server.machines import Machine
 from sync_server.notices.states import MESSAGE
-from sync_server.orders.states import PASS_ORDER, TICKET_ORDER
+from sync_server.orders.states import APPLICATION, PASS_ORDER, TICKET_ORDER
 from sync_server.payments.states import TRANSFER
 from sync_server.settlement.item_states import ITEM, first_list, second_list
 from sync_server.settlement.payout_states import PAYOUT
@@ -23,6 +23,7 @@ CHAPTERS = (
         "A movement of money at the provider. Only SUCCEEDED and VOID are final; what is open is asked for.",
     ),
     (TICKET_ORDER, "Tickets 订单状态."),
+    (APPLICATION, "人工出票申请: a distributor wants its held order to go on after a top-up."),
     (PASS_ORDER, "An annual pass for one holder 年票订单."),
     (
         PASS,

@@ -49,6 +49,14 @@ CHECKS = (
         """,  # noqa: S608  the expression above
     ),
     Invariant(
+        "Q5",
+        "an application to issue waits only while its order is held",
+        """
+        SELECT 'order ' || o.number FROM issue_application a JOIN "order" o ON o.id = a.order_id
+        WHERE a.state = 'APPLIED' AND (o.state <> 'PENDING_PAYMENT' OR o.hold IS NULL)
+        """,
+    ),
+    Invariant(
         "I6",
         "what orders placed together are charged is their prices and fees",
         """

@@ -7,10 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import click
+import sqlalchemy as sa
 
 from sync_server.audit.log import record
 from sync_server.centre import Centre, Opener
 from sync_server.errors import NotAllowedError
+from sync_server.orders.tables import order
 from sync_server.people.asking import by_operator, person_of
 from sync_server.people.identifying import Person
 from sync_server.people.permissions import Permission
@@ -53,7 +55,8 @@ def pass_(opener: Opener, /, number: str, reason: str, amount_fen: int | None, *
         done = pass_refunds.refund_pass(connection, number, reason, centre.now_ms(), person.actor, amount_fen)
         detail = {"reason": reason, **done._asdict()}
         record(connection, centre.now_ms(), person.actor, "pass.refund", f"order:{number}", detail)
-    click.echo(json.dumps({"order": number, "state": "REFUNDING", **done._asdict()}))
+        state = connection.scalar(sa.select(order.c.state).where(order.c.number == number))
+    click.echo(json.dumps({"order": number, "state": state, **done._asdict()}))
 
 
 @refund.command()

@@ -15,7 +15,7 @@ from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance, trial_balance
-from sync_server.orders import applying, paying, placing
+from sync_server.orders import applying, closing, paying, placing
 from sync_server.orders.holders import Holder
 from sync_server.orders.paying import Deducted, Short
 from sync_server.orders.states import APPLICATION
@@ -191,6 +191,26 @@ def test_the_hold_ends_at_its_deadline_and_what_was_applied_for_lapses(prepaid: 
     assert (prepaid.state(order_id), applications(prepaid)) == ("CLOSED_UNPAID", ["LAPSED"])
     assert reserved_and_sold(prepaid) == (0, 0)
     assert posted(prepaid) == {"1030": ONE_FEN, "2010": -ONE_FEN}
+
+
+def test_a_held_order_is_cancelled_as_any_other(prepaid: World, clock: Clock) -> None:
+    order_id = prepaid.buy()
+    assert isinstance(apply(prepaid, order_id), Short)
+    with prepaid.centre.write() as connection:
+        closing.cancel(connection, str(row_of(prepaid, order_id).number), "not wanted", clock(), "travel")
+    pay_in(prepaid, ONE_FEN)
+    with pytest.raises(NotAllowedError, match="waits no longer"):
+        apply(prepaid, order_id)
+    prepaid.turn()
+    assert (prepaid.state(order_id), applications(prepaid)) == ("CLOSED_UNPAID", ["LAPSED"])
+    assert (reserved_and_sold(prepaid), left(prepaid)) == ((0, 0), ONE_FEN)
+
+
+def test_an_application_of_an_order_that_is_not_held_is_a_flaw(prepaid: World) -> None:
+    assert isinstance(apply(prepaid, prepaid.buy()), Short)
+    with prepaid.centre.write() as connection:
+        connection.execute(order.update().values(hold=None))
+        assert [flaw for flaw in money_flaws(connection) if flaw.startswith("Q5 (an application to issue")]
 
 
 def test_an_operator_runs_or_refuses_with_permission_and_reason(prepaid: World, clock: Clock) -> None:
