@@ -126,8 +126,16 @@ def test_the_single_ticket_prepaid_to_the_fen(prepaid: World) -> None:
 @pytest.mark.slow
 def test_fifty_buyers_at_once_overdraw_nothing(prepaid: World) -> None:
     pay_in(prepaid, 10 * ONE_FEN + ONE_FEN - 1)
+    bought = [prepaid.buy(pay=False) for _ in range(50)]
+
+    def pay(order_id: UUID) -> UUID | Deducted | Short:
+        with prepaid.centre.write() as connection:
+            return paying.pay(connection, order_id, "travel", prepaid.centre.now_ms())
+
     with ThreadPoolExecutor(50) as pool:
-        bought = list(pool.map(lambda _buyer: prepaid.buy(), range(50)))
+        told = list(pool.map(pay, bought))
+    assert told.count(Deducted()) == 10
+    assert set(told) == {Deducted(), Short(1)}
     rows = [row_of(prepaid, order_id) for order_id in bought]
     assert sorted(str(row.state) for row in rows) == ["PAID"] * 10 + ["PENDING_PAYMENT"] * 40
     assert {row.hold for row in rows if row.state == "PENDING_PAYMENT"} == {"INSUFFICIENT"}
