@@ -22,6 +22,7 @@ from sync_server.centre import Centre
 from sync_server.keys import key_set
 from sync_server.keys.pairs import open_service_key
 from sync_server.parties.parties import NewParty, add_party
+from sync_server.parties.tables import party
 from sync_server.people.identifying import Person
 from sync_server.redemptions.ingest import take_in
 from tests.sync_server.conftest import Clock
@@ -70,12 +71,13 @@ class Talking:
 
 @dataclass
 class Layout:
-    """What is the same in every copy: gates, people, the distributor."""
+    """What is the same in every copy: gates, people, distributors."""
 
     gates: Sequence[Gate]
     one: Person
     other: Person
-    distributor: UUID
+    distributors: tuple[UUID, UUID]
+    """One is charged directly, one pays in before."""
 
 
 @dataclass
@@ -93,12 +95,17 @@ class Scene:
     def __post_init__(self) -> None:
         for book in self.books.values():
             book.add_merchant(APP_ID, "")
-            for account, amount_fen in (("account-3001", 60_000), ("account-2001", 0), ("account-2002", 0)):
+            for account, amount_fen in (
+                ("account-3001", 150_000),
+                ("account-3002", 0),
+                ("account-2001", 0),
+                ("account-2002", 0),
+            ):
                 book.top_up(account, amount_fen)
         self.alipay = self.books["ALIPAY"]
         self.clients = {name: DirectProvider(book, self.faults, self.clock) for name, book in self.books.items()}
         self.gates = [Talking(Gate(gate.device, gate.private)) for gate in self.layout.gates]
-        self.one, self.other, self.distributor = self.layout.one, self.layout.other, self.layout.distributor
+        self.one, self.other, self.distributors = self.layout.one, self.layout.other, self.layout.distributors
 
     def take_in(self, gate: Gate, body: bytes) -> None:
         """A batch reaches the centre."""
@@ -133,7 +140,7 @@ class Scene:
 
 
 def lay_out(centre: Centre) -> Layout:
-    """A platform, two venues with three gates, a distributor; tickets kept or given back at their end, a pass.
+    """A platform, two venues with three gates, two distributors; tickets kept or given back at their end, a pass.
 
     The pass lasts a fortnight so that renewals happen, and few are in stock at first.
     """
@@ -143,8 +150,15 @@ def lay_out(centre: Centre) -> Layout:
     with centre.write() as connection:
         parties = {
             number: add_party(connection, NewParty(kind, number, number, number, f"account-{number}"), ZONE, now_ms)
-            for kind, number in (("PLATFORM", "1000"), ("VENUE", "2001"), ("VENUE", "2002"), ("DISTRIBUTOR", "3001"))
+            for kind, number in (
+                ("PLATFORM", "1000"),
+                ("VENUE", "2001"),
+                ("VENUE", "2002"),
+                ("DISTRIBUTOR", "3001"),
+                ("DISTRIBUTOR", "3002"),
+            )
         }
+        connection.execute(party.update().where(party.c.id == parties["3002"]).values(funding="PREPAID"))
         bridge, park = town.venues["bridge"], town.venues["park"] = parties["2001"], parties["2002"]
         wanted = (
             NewProduct("SINGLE", "单票", "Ticket", 5_200, {bridge: 5_000}, 7, total=1, pay_deadline_min=60),
@@ -163,12 +177,13 @@ def lay_out(centre: Centre) -> Layout:
         connection.execute(product.update().values(renewal_days=10))
         resident = NewDiscount("RESIDENT", 15_000, areas=(KAIFENG,))
         add_discount(connection, find_product(connection, PASS), resident, now_ms, "test")
-        fees.add_fee_rule(connection, "CHARGE", parties["3001"], 60, now_ms)
+        for distributor in (parties["3001"], parties["3002"]):
+            fees.add_fee_rule(connection, "CHARGE", distributor, 60, now_ms)
         for venue in (bridge, park):
             fees.add_fee_rule(connection, "PAYOUT", venue, 60, now_ms)
     gates = [town.gate("bridge", "G1"), town.gate("bridge", "G2"), town.gate("park", "G3")]
     people = [employ(centre, account, "finance") for account in ("qian", "sun")]
-    return Layout(gates, people[0], people[1], parties["3001"])
+    return Layout(gates, people[0], people[1], (parties["3001"], parties["3002"]))
 
 
 def books_in(folder: Path) -> Mapping[str, Book]:

@@ -23,17 +23,21 @@ from sync_server.issuance.credentials import bind_id_numbers
 from sync_server.issuance.issuing import IssuanceError
 from sync_server.issuance.tables import issued_pass, pass_token
 from sync_server.jobs.worker import LIST_STEPS, STEPS, move_transfers
-from sync_server.orders import closing, paying, placing
+from sync_server.orders import applying, closing, paying, placing
 from sync_server.orders.states import UNPAID
-from sync_server.orders.tables import order, ticket
-from sync_server.payments import abandoning, transfers
+from sync_server.orders.tables import item_claim, order, order_item, ticket
+from sync_server.parties.tables import PAYOUT_MODES, venue
+from sync_server.payments import abandoning, top_ups, transfers
 from sync_server.payments.applying import apply_notice
 from sync_server.payments.states import STOPPED
 from sync_server.payments.tables import INCOMING, external_transfer
 from sync_server.redemptions import decisions
 from sync_server.redemptions.inboxes import in_inbox
 from sync_server.redemptions.tables import decision, redemption
-from sync_server.settlement import pass_refunds, refunding
+from sync_server.settlement import clawing_back, pass_refunds, refunding
+from sync_server.settlement.paying_again import pay_again
+from sync_server.settlement.payout_modes import set_payout_mode
+from sync_server.settlement.tables import payout
 from tests.sync_server.direct_provider import answer_of
 from tests.sync_server.people_numbers import BEIJING, KAIFENG, traveller
 from tests.sync_server.settlement.flow_checks import books_differ, flaws, settled_flaws
@@ -85,7 +89,7 @@ class Flows(RuleBasedStateMachine):
     def open_for_business(self, who: list[Any]) -> None:
         """Some are sold already: gates and operators have something to do from the first step on."""
         for number in TICKETS:
-            self._place(placing.NewOrder(number, 2, "其他", self.scene.distributor), True)
+            self._place(placing.NewOrder(number, 2, "其他", self.scene.distributors[0]), True)
         self._place(placing.NewOrder(PASS, len(who), "其他", None, tuple(who)), True)
         self._turn()
         self.pay_at_the_cashier(0, False)
@@ -94,10 +98,28 @@ class Flows(RuleBasedStateMachine):
 
     # --- people buy -------------------------------------------------------------------------------------------------
 
-    @rule(number=st.sampled_from(TICKETS), count=st.integers(1, 3), pay=soon, turn=soon)
-    def order_tickets(self, number: int, count: int, pay: bool, turn: bool) -> None:
-        self._place(placing.NewOrder(number, count, "其他", self.scene.distributor), pay)
+    @rule(number=st.sampled_from(TICKETS), count=st.integers(1, 3), by=st.integers(0, 1), pay=soon, turn=soon)
+    def order_tickets(self, number: int, count: int, by: int, pay: bool, turn: bool) -> None:
+        self._place(placing.NewOrder(number, count, "其他", self.scene.distributors[by]), pay)
         self._turn(turn)
+
+    @rule(amount_fen=st.integers(1_000, 40_000), pay=soon)
+    def pay_in(self, amount_fen: int, pay: bool) -> None:
+        """The other distributor, at the cashier."""
+        with self.centre.write() as connection:
+            top_ups.begin(connection, self.scene.distributors[1], amount_fen, "distributor", self.clock())
+        self._turn()
+        if pay:
+            self.pay_at_the_cashier(-1, True)
+
+    @rule(nth=nths)
+    def apply_for_what_is_held(self, nth: int) -> None:
+        self._with_order(
+            nth,
+            ("PENDING_PAYMENT",),
+            lambda connection, row: applying.apply(connection, row.number, "distributor", self.clock()),
+            order.c.hold.is_not(None),
+        )
 
     @rule(who=st.lists(st.sampled_from(TRAVELLERS), min_size=1, max_size=3, unique=True), pay=soon, turn=soon)
     def order_passes(self, who: list[Any], pay: bool, turn: bool) -> None:
@@ -225,7 +247,7 @@ class Flows(RuleBasedStateMachine):
             lambda connection, row: pass_refunds.refund_pass(
                 connection, row.number, "投诉", self.clock(), "operator", amount_fen
             ),
-            kind="PASS",
+            order.c.kind == "PASS",
         )
 
     @rule(nth=nths)
@@ -252,6 +274,34 @@ class Flows(RuleBasedStateMachine):
                 decisions.honour(connection, self.scene.one, chosen, "网络中断", self.clock())
             elif chosen is not None:
                 decisions.reject(connection, chosen, "重复", self.clock(), "operator")
+
+    @rule(nth=nths)
+    def refund_a_visit_by_two_persons(self, nth: int) -> None:
+        with self.centre.write() as connection, suppress(NotAllowedError):
+            visited = connection.execute(
+                sa.select(ticket.c.number, venue.c.number.label("venue"))
+                .join(order_item, order_item.c.ticket_id == ticket.c.id)
+                .join(venue, venue.c.id == order_item.c.venue_id)
+                .join(item_claim, item_claim.c.item_id == order_item.c.id)
+                .where(item_claim.c.kind == "REDEEM")
+                .order_by(ticket.c.number)
+            ).all()
+            if (chosen := nth_of(visited, nth)) is not None:
+                who, now_ms = self.scene.one, self.clock()
+                asked = clawing_back.ask(connection, who, chosen.number, chosen.venue, "投诉", now_ms)
+                clawing_back.confirm(connection, self.scene.other, asked, now_ms)
+
+    @rule(nth=nths)
+    def pay_a_venue_again(self, nth: int) -> None:
+        with self.centre.write() as connection, suppress(NotAllowedError):
+            failed = sa.select(payout.c.number).where(payout.c.state == "FAILED").order_by(payout.c.number)
+            if (number := nth_of(connection.scalars(failed).all(), nth)) is not None:
+                pay_again(connection, self.scene.one, number, "账户已更正", self.clock())
+
+    @rule(number=st.integers(1, 2), mode=st.sampled_from(PAYOUT_MODES))
+    def pay_a_venue_otherwise(self, number: int, mode: str) -> None:
+        with self.centre.write() as connection:
+            set_payout_mode(connection, self.scene.one, number, mode, "景区要求", self.clock())
 
     # --- what always holds ------------------------------------------------------------------------------------------
 
@@ -285,12 +335,16 @@ class Flows(RuleBasedStateMachine):
                 paying.pay(connection, placed[-1].order_id, "buyer", self.clock())
 
     def _with_order(
-        self, nth: int, in_states: Sequence[str], act: Callable[[sa.Connection, Any], object], kind: str | None = None
+        self,
+        nth: int,
+        in_states: Sequence[str],
+        act: Callable[[sa.Connection, Any], object],
+        only: sa.ColumnElement[bool] | None = None,
     ) -> None:
         """Try an act on one of the orders in these states; that it is refused is an answer too."""
         with self.centre.write() as connection, suppress(NotAllowedError):
             query = sa.select(order).where(order.c.state.in_(in_states)).order_by(order.c.placed_at_ms, order.c.id)
-            rows = connection.execute(query if kind is None else query.where(order.c.kind == kind)).all()
+            rows = connection.execute(query if only is None else query.where(only)).all()
             if (row := nth_of(rows, nth)) is not None:
                 act(connection, row)
 

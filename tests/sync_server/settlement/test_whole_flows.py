@@ -20,7 +20,7 @@ from tests.sync_server.settlement.flow_scene import Scene, books_in, lay_out
 from tests.sync_server.settlement.flows import Flows
 
 STEPS = 80  # of one run, at most: many end earlier
-RUNS = {"sqlite": 330, "postgres": 130}
+RUNS = {"sqlite": 230, "postgres": 100}
 LEAST_STEPS = {"sqlite": 14_000, "postgres": 6_000}
 """With `--slow money`, 20,000 in all; a usual run does a fiftieth."""
 
