@@ -147,7 +147,7 @@ class Book:
     ) -> list[dict[str, object]]:
         """The movements of the merchant's account in [from, to), signed as the account saw it, from line `after` on."""
         query = """
-            SELECT m.id AS line_no, m.out_no, t.kind, t.provider_ref, t.account,
+            SELECT m.id AS line_no, m.out_no, t.kind, t.provider_ref, t.account, t.original,
                    CASE WHEN m.to_account = t.app_id THEN m.amount_fen ELSE -m.amount_fen END AS amount_fen,
                    m.fee_fen, m.at_ms
             FROM movement m JOIN transfer t ON t.out_no = m.out_no

@@ -14,6 +14,7 @@ import sync_server.orders.checks
 import sync_server.payments.checks
 import sync_server.redemptions.checks
 import sync_server.settlement.checks
+import sync_server.settlement.recon_checks
 from sync_server import db
 from sync_server.audit.log import first_flaw
 from sync_server.centre import Opener
@@ -29,6 +30,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     *sync_server.issuance.checks.CHECKS,
     *sync_server.redemptions.checks.CHECKS,
     *sync_server.settlement.checks.CHECKS,
+    *sync_server.settlement.recon_checks.CHECKS,
 )
 
 

@@ -12,6 +12,8 @@ from sync_server.machines import Machine
 from sync_server.notices.states import MESSAGE
 from sync_server.orders.states import APPLICATION, PASS_ORDER, TICKET_ORDER
 from sync_server.payments.states import TRANSFER
+from sync_server.settlement.case_states import CASE
+from sync_server.settlement.differences import NO_FAULT, WORDS
 from sync_server.settlement.item_states import ITEM, first_list, second_list
 from sync_server.settlement.payout_states import PAYOUT
 
@@ -35,6 +37,7 @@ CHAPTERS = (
     ),
     (SALE, "What is sold 产品: tickets go the whole way, an annual pass begins on sale."),
     (PAYOUT, "What a venue is paid 结算单. Its lines never change once it is sealed."),
+    (CASE, "A difference between our book and a provider's statement 对账差异, or a transfer that was given up."),
     (MESSAGE, "A short message 短信 to one recipient. What a person sends again is another message."),
 )
 
@@ -59,6 +62,14 @@ def _lines() -> Iterator[str]:
         usage, money = state.split()[:2]
         rows.append([f"`{state}`", words, *first_list(usage, money), *second_list(usage, money)])
     yield from _table(["state", "shown", "单票 使用", "单票 票款", "联票 使用", "联票 票款"], rows)
+    yield ""
+    yield "## What reconciliation tells apart"
+    yield ""
+    rows = [
+        [f"`{difference}`", words.chinese, words.english, "" if difference in NO_FAULT else "a case"]
+        for difference, words in WORDS.items()
+    ]
+    yield from _table(["difference", "差异", "is", ""], rows)
     yield ""
     yield "## Chart of accounts"
     yield ""

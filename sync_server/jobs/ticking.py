@@ -29,6 +29,8 @@ from sync_server.jobs.messages import forget_old_messages
 from sync_server.payments.telling import tell_late
 from sync_server.redemptions.ingest import drop_old_receipts
 from sync_server.redemptions.online import drop_old_answers
+from sync_server.settlement.reconciling import reconcile
+from sync_server.settlement.statements_in import fetch_statements
 
 TICK_S = 10.0
 RENEW_S = 60.0
@@ -58,6 +60,8 @@ JOBS: tuple[Job, ...] = (
     Job("drop_old_receipts", "15 * * * *", drop_old_receipts),
     Job("drop_old_answers", "25 * * * *", drop_old_answers),
     Job("forget_old_messages", "40 4 * * *", forget_old_messages),
+    Job("fetch_statements", "10 9-23 * * *", fetch_statements),
+    Job("reconcile", "*/5 * * * *", reconcile),
     Job("forget_old_slots", "35 4 * * *", forget_old_slots),
 )
 

@@ -95,6 +95,7 @@ class StatementLine:
 
     `line_no` is the provider's own, unique and never changed. `kind` is one of payments.tables.TRANSFER_KINDS, or the
     provider's word where it means none of them. Above 0 came in; `fee_fen` (never below 0) was taken beside it.
+    `account_ref` is the other side's account and `original_out_no` what a refund gives back, where the provider tells.
     """
 
     line_no: str
@@ -104,6 +105,8 @@ class StatementLine:
     fee_fen: int
     at_ms: int
     provider_ref: str | None = None
+    account_ref: str | None = None
+    original_out_no: str | None = None
 
 
 def day_of(at_ms: int) -> date:

@@ -66,6 +66,8 @@ class _Line(msgspec.Struct):
     fee_fen: int
     at_ms: int
     provider_ref: str
+    account: str | None = None
+    original: str | None = None
 
 
 class _Page(msgspec.Struct):

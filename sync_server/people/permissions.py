@@ -35,6 +35,9 @@ class Permission(StrEnum):
     JOURNALS_RETIRE = "journals.retire"  # of two persons: wait no longer for what a lost gate may still hold
     JOURNALS_UNFREEZE = "journals.unfreeze"  # of two persons: settle a journal again that could not be true
     SETTLEMENT_VIEW = "settlement.view"
+    RECON_WORK = "recon.work"  # take statements of the provider in, work on differences and close them
+    RECON_WRITE_OFF = "recon.write_off"  # of two persons: book what cannot be explained
+    STATEMENTS_MAKE = "statements.make"  # number and freeze the statements of venues and distributors
     TRANSFERS_ABANDON = "transfers.abandon"  # of two persons: give up a payout or refund that cannot be made
     MONEY_SWEEP = "money.sweep"  # move the platform's own money from one provider to another
     ACCOUNTS_CHANGE = "accounts.change"  # of two persons: where a party's money goes
@@ -114,6 +117,9 @@ SEEDED_ROLES = (
                 Permission.SETTLEMENT_VIEW,
                 Permission.TRANSFERS_ABANDON,
                 Permission.MONEY_SWEEP,
+                Permission.RECON_WORK,
+                Permission.RECON_WRITE_OFF,
+                Permission.STATEMENTS_MAKE,
                 Permission.ACCOUNTS_CHANGE,
                 Permission.TRANSFERS_REMIT,
                 Permission.TOP_UPS_RECORD,
@@ -156,6 +162,9 @@ ADDED_AFTER_0_2_0 = frozenset(
         Permission.CALENDARS_EDIT,
         Permission.TRANSFERS_ABANDON,
         Permission.MONEY_SWEEP,
+        Permission.RECON_WORK,
+        Permission.RECON_WRITE_OFF,
+        Permission.STATEMENTS_MAKE,
         Permission.ACCOUNTS_CHANGE,
         Permission.TRANSFERS_REMIT,
         Permission.TOP_UPS_RECORD,

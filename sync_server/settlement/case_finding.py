@@ -1,0 +1,138 @@
+"""Cases that no line tells of: transfers given up, attempts beside another; and cases that end by themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from sync_server.centre import Centre
+from sync_server.db import exclusive
+from sync_server.ledger.tables import ledger_account, ledger_txn, posting
+from sync_server.parties.tables import PROVIDERS
+from sync_server.payments.states import OPEN as UNDER_WAY
+from sync_server.payments.tables import INCOMING, external_transfer, transfer_attempt
+from sync_server.settlement.case_states import OPEN
+from sync_server.settlement.differences import Difference
+from sync_server.settlement.matching import FEE
+from sync_server.settlement.movements import by_number
+from sync_server.settlement.recon_cases import SUSPENSE, NewCase, explained, open_cases
+from sync_server.settlement.recon_tables import recon_case, statement_line, statement_match
+from sync_server.settlement.statement_books import correct_line
+
+MAX_PER_STEP = 500
+
+
+def find_cases(centre: Centre, step: str) -> int:
+    """Cases of transfers that two persons gave up and of attempts that moved beside another; how many are new."""
+    given_up, extra = _given_up(), _extra()
+    if not centre.finds(given_up) and not centre.finds(extra):
+        return 0
+    with centre.write() as connection:
+        exclusive(connection, step)
+        cases = [
+            NewCase(Difference.VOIDED, row.provider, row.subject_key)
+            for row in connection.execute(given_up.limit(MAX_PER_STEP))
+        ]
+        for row in connection.execute(extra.limit(MAX_PER_STEP)):
+            difference = Difference.PAID_AFTER_VOID if row.state == "VOID" else Difference.DOUBLE_PAID
+            cases.append(NewCase(difference, row.provider, row.out_no, -row.amount_fen, in_suspense=True))
+        return open_cases(connection, cases, centre.now_ms())
+
+
+def end_answered_cases(centre: Centre, step: str) -> int:
+    """Cases about an unknown outcome end when it is known; how many did."""
+    known = _known()
+    if not centre.finds(known):
+        return 0
+    with centre.write() as connection:
+        exclusive(connection, step)
+        cases = connection.execute(known.limit(MAX_PER_STEP)).all()
+        for case in cases:
+            explained(connection, case, 0, centre.now_ms())
+        return len(cases)
+
+
+def match_later(centre: Centre, step: str) -> int:
+    """Lines in suspense whose movement is in our book by now: they are it after all; how many were."""
+    later = _later()
+    if not centre.finds(later):
+        return 0
+    done = 0
+    with centre.write() as connection:
+        exclusive(connection, step)
+        for case in connection.execute(later.limit(MAX_PER_STEP)).all():
+            ours = by_number(connection, case.provider, [case.out_no]).get(case.out_no)
+            if ours is None or ours.txn_id is None:
+                continue
+            correct_line(connection, case.provider, case, ours, centre.now_ms())
+            explained(connection, case, case.amount_fen - ours.movement.amount_fen, centre.now_ms())
+            done += 1
+    return done
+
+
+def _given_up() -> sa.Select[Any]:
+    told = sa.exists().where(
+        recon_case.c.difference == Difference.VOIDED, recon_case.c.subject == external_transfer.c.subject_key
+    )
+    return sa.select(external_transfer.c.provider, external_transfer.c.subject_key).where(
+        external_transfer.c.state == "VOID",
+        external_transfer.c.kind.not_in(INCOMING),
+        external_transfer.c.provider.in_(PROVIDERS),
+        ~told,
+    )
+
+
+def _extra() -> sa.Select[Any]:
+    """Attempts whose money is in suspense (P14), without their case."""
+    told = sa.exists().where(
+        recon_case.c.subject == transfer_attempt.c.out_no,
+        recon_case.c.difference.in_([Difference.DOUBLE_PAID, Difference.PAID_AFTER_VOID]),
+    )
+    return (
+        sa.select(
+            transfer_attempt.c.out_no,
+            external_transfer.c.provider,
+            external_transfer.c.state,
+            posting.c.amount_fen,
+        )
+        .join(external_transfer, external_transfer.c.id == transfer_attempt.c.transfer_id)
+        .join(ledger_txn, ledger_txn.c.txn_key == sa.literal("double:").concat(transfer_attempt.c.out_no))
+        .join(posting, posting.c.txn_id == ledger_txn.c.id)
+        .join(ledger_account, ledger_account.c.id == posting.c.account_id)
+        .where(sa.text("transfer_attempt.state = 'EXTRA'"))  # as ix_transfer_attempt_extra says
+        .where(ledger_account.c.name == SUSPENSE.name, ~told)
+    )
+
+
+def _known() -> sa.Select[Any]:
+    return (
+        sa.select(recon_case)
+        .join(transfer_attempt, transfer_attempt.c.out_no == recon_case.c.subject)
+        .where(recon_case.c.difference == Difference.STILL_OPEN, recon_case.c.state.in_(OPEN))
+        .where(transfer_attempt.c.state.not_in(UNDER_WAY))
+    )
+
+
+def _later() -> sa.Select[Any]:
+    """Open cases of lines that stand for no movement, of a number under which something succeeded meanwhile."""
+    line = statement_line.c
+    subject = line.provider.concat(":").concat(line.line_no)
+    taken = statement_match.alias("taken")
+    mine = sa.exists().where(
+        taken.c.provider == line.provider, taken.c.line_no == line.line_no, taken.c.role == "MOVEMENT"
+    )
+    stands = (
+        sa.exists()
+        .where(taken.c.txn_id == ledger_txn.c.id)
+        .where(ledger_txn.c.txn_key == external_transfer.c.subject_key)
+    )
+    return (
+        sa.select(recon_case, line.line_no, line.out_no, line.at_ms)
+        .join(statement_line, recon_case.c.subject == subject)
+        .join(transfer_attempt, transfer_attempt.c.out_no == line.out_no)
+        .join(external_transfer, external_transfer.c.id == transfer_attempt.c.transfer_id)
+        .where(recon_case.c.state.in_(OPEN), recon_case.c.in_suspense)
+        .where(external_transfer.c.provider == line.provider, transfer_attempt.c.state == "SUCCEEDED")
+        .where(line.kind != FEE, ~mine, ~stands)
+    )

@@ -1,0 +1,19 @@
+"""The machine of a reconciliation case 对账差异: a difference that somebody has to explain."""
+
+from __future__ import annotations
+
+from sync_server.machines import Machine, Row
+
+OPEN = ("OPEN", "ASSIGNED")
+
+CASE = Machine(
+    "reconciliation case",
+    {"OPEN": "待认领", "ASSIGNED": "处理中", "RESOLVED": "已解决"},
+    (
+        Row(OPEN, "assign", "ASSIGNED", "an operator, with the permission", effects="audit"),
+        Row(OPEN, "explain", "RESOLVED", "no money is unexplained; a note", effects="audit"),
+        Row(OPEN, "offset", "RESOLVED", "another open case in suspense has the opposite amount", effects="audit"),
+        Row(OPEN, "write_off", "RESOLVED", "two persons", "1310, or the clearing account, against 5090, 5010, 1030"),
+        Row(OPEN, "match", "RESOLVED", "a later statement or a later answer explains it", "1310 is cleared of it"),
+    ),
+)

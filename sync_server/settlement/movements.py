@@ -1,0 +1,185 @@
+"""Our side of reconciliation: what we asked a provider for and what of it is in the book, by our number there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.db import MAX_BIND_VALUES, batches
+from sync_server.ledger.tables import ledger_account, ledger_txn, posting
+from sync_server.money import fee_of
+from sync_server.payments.providers import CLEARING
+from sync_server.payments.tables import COMING_IN, INCOMING, external_transfer, transfer_attempt
+from sync_server.settlement.matching import FEE, Movement
+from sync_server.settlement.recon_tables import provider_fee, recon_case, statement_day, statement_line, statement_match
+
+WITH_AN_ACCOUNT = ("CHARGE", "PAYOUT", "REFUND")
+"""Where the account that we name is the one that the provider names too."""
+
+
+_WHOLE = sa.cast(sa.func.sum(posting.c.amount_fen), sa.BigInteger)
+
+
+class Ours(NamedTuple):
+    """A movement, where the ledger has or would have it, and the transfer it is an attempt of."""
+
+    movement: Movement
+    ledger_key: str
+    txn_id: UUID | None
+    transfer_id: UUID
+    n: int
+
+
+def by_number(connection: Connection, provider: str, numbers: Collection[str]) -> dict[str, Ours]:
+    """Our attempts at a provider under these numbers."""
+    attempts: list[sa.Row[Any]] = []
+    for some in batches(sorted(numbers), MAX_BIND_VALUES):
+        attempts += connection.execute(_attempts(provider).where(transfer_attempt.c.out_no.in_(some)))
+    return _with_book(connection, provider, attempts)
+
+
+def still_open(connection: Connection, provider: str, until_ms: int) -> list[Movement]:
+    """Those sent before a moment of which nobody knows the outcome and no line has the number."""
+    lined = sa.exists().where(statement_line.c.out_no == transfer_attempt.c.out_no)
+    open_ = sa.text("transfer_attempt.state IN ('SENT', 'UNKNOWN')")  # as uq_transfer_attempt_open says
+    query = _attempts(provider).where(open_, transfer_attempt.c.sent_at_ms < until_ms, ~lined)
+    found = _with_book(connection, provider, connection.execute(query).all())
+    return [ours.movement for ours in found.values()]
+
+
+def without_line(connection: Connection, provider: str, from_ms: int, to_ms: int) -> list[Movement]:
+    """What the book moved on the provider's clearing account in [from, to) and no line stands for.
+
+    Their number is the ledger key. What was undone moved nothing.
+    """
+    undoes = ledger_txn.alias("undoes")
+    query = (
+        sa.select(ledger_txn.c.txn_key, ledger_txn.c.effective_at_ms, _WHOLE)
+        .select_from(posting)
+        .join(ledger_account, ledger_account.c.id == posting.c.account_id)
+        .join(ledger_txn, ledger_txn.c.id == posting.c.txn_id)
+        .outerjoin(statement_match, statement_match.c.txn_id == ledger_txn.c.id)
+        .where(
+            ledger_account.c.name == CLEARING[provider].name,
+            posting.c.layer == "posted",
+            ledger_txn.c.effective_at_ms >= from_ms,
+            ledger_txn.c.effective_at_ms < to_ms,
+            statement_match.c.txn_id.is_(None),
+            ledger_txn.c.reverses.is_(None),
+            ~sa.exists().where(undoes.c.reverses == ledger_txn.c.id),
+            ~ledger_txn.c.txn_key.startswith("case:"),
+        )
+        .group_by(ledger_txn.c.txn_key, ledger_txn.c.effective_at_ms)
+    )
+    rows = connection.execute(query)
+    return [Movement(key, "", fen, "SUCCEEDED", True, at_ms, at_ms) for key, at_ms, fen in rows]
+
+
+def ended_days(connection: Connection, provider: str) -> list[tuple[int, int]]:
+    """The days, half-open in ms, whose own statement and the next day's are in."""
+    following = statement_day.alias("following")
+    query = (
+        sa.select(statement_day.c.from_ms, statement_day.c.to_ms)
+        .join(
+            following,
+            sa.and_(following.c.provider == statement_day.c.provider, following.c.from_ms == statement_day.c.to_ms),
+        )
+        .where(statement_day.c.provider == provider)
+    )
+    return [(row.from_ms, row.to_ms) for row in connection.execute(query.order_by(statement_day.c.from_ms))]
+
+
+def _attempts(provider: str) -> sa.Select[Any]:
+    transfer = external_transfer.c
+    return (
+        sa.select(
+            transfer_attempt,
+            transfer.kind,
+            transfer.subject_key,
+            transfer.subject_id,
+            transfer.account_ref,
+            (transfer.amount_fen + transfer.yield_fen).label("amount_fen"),
+            transfer.state.label("transfer_state"),
+        )
+        .join(external_transfer, external_transfer.c.id == transfer_attempt.c.transfer_id)
+        .where(external_transfer.c.provider == provider)
+    )
+
+
+def _with_book(connection: Connection, provider: str, attempts: Sequence[sa.Row[Any]]) -> dict[str, Ours]:
+    keys = {row.out_no: _ledger_key(row) for row in attempts}
+    booked = dict(_booked(connection, provider, sorted(set(keys.values()))))
+    numbers = sorted(keys)
+    taken = set(_lines_of(connection, numbers, statement_line.c.settled_at_ms.is_not(None)))
+    billed = set(_lines_of(connection, numbers, statement_line.c.kind == FEE))
+    fees = _Fees(connection, provider)
+    ours = {}
+    for row in attempts:
+        txn = booked.get(keys[row.out_no]) if row.state in {"SUCCEEDED", "EXTRA"} else None
+        amount_fen = row.amount_fen if row.kind in COMING_IN else -row.amount_fen
+        movement = Movement(
+            out_no=row.out_no,
+            kind=row.kind,
+            amount_fen=amount_fen if txn is None else txn[1],
+            state=row.state,
+            booked=txn is not None or (row.state == "SUCCEEDED" and row.amount_fen == 0),
+            sent_at_ms=row.sent_at_ms,
+            known_at_ms=row.changed_at_ms,
+            void=row.transfer_state == "VOID",
+            agreed_fee_fen=fees.agreed(row.kind, row.amount_fen, row.sent_at_ms),
+            account_ref=row.account_ref if row.kind in WITH_AN_ACCOUNT else None,
+            taken=row.out_no in taken,
+            billed=row.out_no in billed,
+        )
+        ours[row.out_no] = Ours(movement, keys[row.out_no], None if txn is None else txn[0], row.transfer_id, row.n)
+    return ours
+
+
+def _ledger_key(row: sa.Row[Any]) -> str:
+    """Where an attempt's money is booked: with its transfer, as suspense, or as a payment that came too late."""
+    if row.state != "EXTRA":
+        return str(row.subject_key)
+    late = row.kind in INCOMING and row.transfer_state == "VOID"
+    return f"late:{row.subject_id.hex}" if late else f"double:{row.out_no}"
+
+
+def _booked(connection: Connection, provider: str, keys: Sequence[str]) -> Iterator[tuple[str, tuple[UUID, int]]]:
+    """Key -> transaction and what it moved on the clearing account; not those that were written off as not moved."""
+    written_off = sa.exists().where(
+        recon_case.c.subject == ledger_txn.c.txn_key, recon_case.c.settled_as == "WRITTEN_OFF"
+    )
+    for some in batches(keys, MAX_BIND_VALUES):
+        query = (
+            sa.select(ledger_txn.c.txn_key, ledger_txn.c.id, _WHOLE)
+            .select_from(ledger_txn.join(posting, posting.c.txn_id == ledger_txn.c.id).join(ledger_account))
+            .where(ledger_txn.c.txn_key.in_(some), posting.c.layer == "posted")
+            .where(ledger_account.c.name == CLEARING[provider].name, ~written_off)
+            .group_by(ledger_txn.c.txn_key, ledger_txn.c.id)
+        )
+        for key, txn_id, amount_fen in connection.execute(query):
+            yield key, (txn_id, amount_fen)
+
+
+def _lines_of(connection: Connection, numbers: Sequence[str], which: sa.ColumnElement[bool]) -> Iterator[str]:
+    for some in batches(numbers, MAX_BIND_VALUES):
+        yield from connection.scalars(
+            sa.select(statement_line.c.out_no).where(statement_line.c.out_no.in_(some), which)
+        )
+
+
+class _Fees:
+    """What was agreed with a provider, the newest rule of a moment first."""
+
+    def __init__(self, connection: Connection, provider: str) -> None:
+        query = sa.select(provider_fee).where(provider_fee.c.provider == provider)
+        self._rules = connection.execute(query.order_by(provider_fee.c.valid_from_ms.desc())).all()
+
+    def agreed(self, kind: str, amount_fen: int, at_ms: int) -> int | None:
+        for rule in self._rules:
+            if rule.kind == kind and rule.valid_from_ms <= at_ms:
+                return fee_of(amount_fen, rule.bps, rule.min_fen, rule.max_fen)
+        return None

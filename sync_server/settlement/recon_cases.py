@@ -1,0 +1,158 @@
+"""Cases of reconciliation 对账差异: opened by what differs, given to somebody, and settled with their reason.
+
+What a case says is unexplained is in suspense (1310), or is a movement of our book that the provider does not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.approvals import approvals
+from sync_server.approvals.approvals import Act, Person
+from sync_server.audit.log import record
+from sync_server.db import insert_new, new_id
+from sync_server.errors import NotAllowedError, NotFoundError
+from sync_server.ledger import book
+from sync_server.ledger.accounts import Account
+from sync_server.payments.providers import CLEARING
+from sync_server.people.permissions import Permission
+from sync_server.people.tables import operator
+from sync_server.settlement.case_states import CASE, OPEN
+from sync_server.settlement.differences import Difference
+from sync_server.settlement.recon_tables import recon_case
+
+SUSPENSE = Account("1310")
+WRITE_OFF = Act("recon_case.write_off", Permission.RECON_WRITE_OFF)
+WRITE_OFF_TO = ("5090", "5010", "1030")
+"""A loss (or a gain), a fee of the provider's, a transfer between the platform's own accounts."""
+MAX_NOTE_CHARACTERS = 500
+
+
+class NewCase(NamedTuple):
+    """A difference somebody has to look at; see `recon_tables.recon_case`."""
+
+    difference: Difference
+    provider: str
+    subject: str
+    amount_fen: int = 0
+    in_suspense: bool = False
+
+
+def open_cases(connection: Connection, cases: Sequence[NewCase], now_ms: int) -> int:
+    """Open those that are not known yet; how many were new."""
+    rows = [
+        {**case._asdict(), "id": new_id(now_ms), "state": "OPEN", "opened_at_ms": now_ms, "changed_at_ms": now_ms}
+        for case in cases
+    ]
+    return insert_new(recon_case, ["difference", "subject"], rows, connection)
+
+
+def assign(connection: Connection, who: Person, case_id: UUID, account: str, now_ms: int) -> None:
+    """Give a case to a colleague, by account."""
+    row = _locked(connection, who, case_id, "assign")
+    mine = sa.select(operator.c.party_id).where(operator.c.id == who.id).scalar_subquery()
+    found = sa.select(operator.c.id).where(operator.c.party_id == mine, operator.c.account == account)
+    owner_id = connection.scalar(found.where(operator.c.state == "ACTIVE"))
+    if owner_id is None:
+        raise NotFoundError(f"nobody of your organisation has the account {account!r}")
+    _change(connection, row, "assign", now_ms, owner_id=owner_id)
+    record(connection, now_ms, who.actor, "recon_case.assign", f"recon_case:{row.id.hex}", {"owner": account})
+
+
+def explain(connection: Connection, who: Person, case_id: UUID, note: str, now_ms: int) -> None:
+    """Close a case in which no money is unexplained."""
+    row = _locked(connection, who, case_id, "explain")
+    if row.amount_fen:
+        raise NotAllowedError(f"{row.amount_fen} fen of this case are unexplained: write them off, or offset them")
+    _settle(connection, who, row, "explain", "EXPLAINED", note, now_ms)
+
+
+def offset(connection: Connection, who: Person, case_id: UUID, other_id: UUID, note: str, now_ms: int) -> None:
+    """Close two cases that explain each other: what came too much went back, and 1310 is even."""
+    first, second = (_locked(connection, who, each, "offset") for each in sorted((case_id, other_id)))
+    if first.id == second.id or not (first.in_suspense and second.in_suspense):
+        raise NotAllowedError("two cases whose money is in suspense are needed")
+    if first.amount_fen + second.amount_fen:
+        raise NotAllowedError(f"{first.amount_fen} and {second.amount_fen} fen are not each other's opposite")
+    for row, other in ((first, second), (second, first)):
+        _settle(connection, who, row, "offset", "OFFSET", note, now_ms, offset_by=other.id)
+
+
+def ask_write_off(connection: Connection, who: Person, case_id: UUID, to: str, reason: str, now_ms: int) -> UUID:
+    """Ask that what is unexplained is booked against an account; the id of the request, which another one confirms."""
+    row = _locked(connection, who, case_id, "write_off")
+    _check_write_off(row, to)
+    return approvals.request(connection, who, WRITE_OFF, f"recon_case:{row.id.hex}:{to}", reason, now_ms)
+
+
+def confirm_write_off(connection: Connection, who: Person, approval_id: UUID, now_ms: int) -> UUID:
+    """Confirm another person's request and book it; the case."""
+    agreed = approvals.confirm(connection, who, WRITE_OFF, approval_id, now_ms)
+    _, case_hex, to = agreed.subject.split(":")
+    row = _locked(connection, who, UUID(hex=case_hex), "write_off")
+    _check_write_off(row, to)
+    held = SUSPENSE if row.in_suspense else CLEARING[row.provider]
+    sides = book.legs((held, row.amount_fen), (Account(to), -row.amount_fen))
+    book.post(connection, [book.Txn(f"case:{row.id.hex}", sides, now_ms, who.actor)], now_ms)
+    _settle(connection, who, row, "write_off", "WRITTEN_OFF", agreed.reason, now_ms)
+    return row.id  # type: ignore[no-any-return]
+
+
+def explained(connection: Connection, row: sa.Row[Any], left_fen: int, now_ms: int) -> None:
+    """What a case was about was found: nothing of it is left, or so much."""
+    if left_fen:
+        connection.execute(
+            recon_case.update().where(recon_case.c.id == row.id).values(amount_fen=left_fen, changed_at_ms=now_ms)
+        )
+    else:
+        _change(connection, row, "match", now_ms, settled_as="MATCHED", amount_fen=0)
+
+
+def _check_write_off(row: sa.Row[Any], to: str) -> None:
+    if not row.amount_fen:
+        raise NotAllowedError("no money of this case is unexplained: explain it")
+    if to not in WRITE_OFF_TO:
+        raise NotAllowedError(f"account {to} is not one of {', '.join(WRITE_OFF_TO)}")
+
+
+def _settle(
+    connection: Connection,
+    who: Person,
+    row: sa.Row[Any],
+    event: str,
+    settled_as: str,
+    note: str,
+    now_ms: int,
+    **more: Any,
+) -> None:
+    text = note.strip()
+    if not 0 < len(text) <= MAX_NOTE_CHARACTERS:
+        raise NotAllowedError(f"a case is settled with a note of 1 to {MAX_NOTE_CHARACTERS} characters")
+    _change(connection, row, event, now_ms, settled_as=settled_as, note=text, **more)
+    detail = {"as": settled_as, "note": text, "amount_fen": row.amount_fen}
+    record(connection, now_ms, who.actor, "recon_case.resolve", f"recon_case:{row.id.hex}", detail)
+
+
+def _change(connection: Connection, row: sa.Row[Any], event: str, now_ms: int, **values: Any) -> None:
+    state = CASE.next(row.state, event)
+    assert state is not None, "the case was looked at before"
+    connection.execute(
+        recon_case.update().where(recon_case.c.id == row.id).values(state=state, changed_at_ms=now_ms, **values)
+    )
+
+
+def _locked(connection: Connection, who: Person, case_id: UUID, event: str) -> sa.Row[Any]:
+    """The case, if this person may do this to it."""
+    if not who.may(Permission.RECON_WORK):
+        raise NotAllowedError(f"this needs the permission {Permission.RECON_WORK}, which you do not have")
+    row = connection.execute(sa.select(recon_case).where(recon_case.c.id == case_id).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no case {case_id}")
+    if row.state not in OPEN or CASE.next(row.state, event) is None:
+        raise NotAllowedError(f"case {case_id} is {row.state}: you cannot {event} it")
+    return row

@@ -1,0 +1,237 @@
+"""`sync-server reconcile | provider-fee | recon-case …`: the provider's statements, and who settles what differs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import click
+import msgspec
+import sqlalchemy as sa
+
+from sync_server.audit.log import COMMAND_LINE, record
+from sync_server.centre import Centre, Opener
+from sync_server.errors import NotAllowedError
+from sync_server.parties.tables import PROVIDERS
+from sync_server.payments.provider import StatementLine, Unclear
+from sync_server.payments.providers import clients_of
+from sync_server.payments.tables import TRANSFER_KINDS
+from sync_server.people.asking import by_operator, person_of
+from sync_server.people.permissions import Permission
+from sync_server.people.tables import operator
+from sync_server.settlement import recon_cases, reconciling, statements_in
+from sync_server.settlement.case_states import CASE
+from sync_server.settlement.differences import WORDS, Difference
+from sync_server.settlement.recon_tables import CASE_STATES, provider_fee, recon_case, statement_day, statement_line
+
+MAX_LISTED = 1_000
+MAX_FILE_BYTES = 512 * 1024 * 1024
+
+
+@click.command()
+@click.option("--provider", type=click.Choice(PROVIDERS), required=True)
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), required=True, help="in the provider's calendar")
+@click.option(
+    "--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="a downloaded statement (JSON lines)"
+)
+@click.pass_obj
+def reconcile(opener: Opener, provider: str, day: datetime, file: Path | None) -> None:
+    """Take a day's statement of the provider in and judge it. Again: nothing happens twice."""
+    centre = opener()
+    lines = _asked_for(centre, provider, day.date()) if file is None else read_file(file)
+    with centre.write() as connection:
+        new = statements_in.take_in(connection, provider, day.date(), lines, centre.now_ms())
+        detail = {"lines": len(lines), "new": new}
+        record(connection, centre.now_ms(), COMMAND_LINE, "statement.taken_in", f"{provider}:{day.date()}", detail)
+    while reconciling.reconcile(centre):
+        pass
+    click.echo(json.dumps({"lines": len(lines), "new": new, **_summary(centre, provider, day.date())}))
+
+
+def _asked_for(centre: Centre, provider: str, day: date) -> Sequence[StatementLine]:
+    """The day's statement from the provider itself."""
+    with clients_of(centre) as clients:
+        client = clients.get(provider)
+        lines = Unclear("the settings name no such provider") if client is None else client.statement(day)
+    if isinstance(lines, Unclear):
+        raise NotAllowedError(f"{provider} gives no statement of {day}: {lines.reason}")
+    return lines
+
+
+def read_file(file: Path) -> list[StatementLine]:
+    """The lines of a statement file. NotAllowedError names the line that cannot be read."""
+    if file.stat().st_size > MAX_FILE_BYTES:
+        raise NotAllowedError(f"{file} is larger than {MAX_FILE_BYTES} bytes")
+    decoder, lines = msgspec.json.Decoder(StatementLine), []
+    for number, text in enumerate(file.read_bytes().splitlines(), start=1):
+        try:
+            lines.append(decoder.decode(text))
+        except msgspec.DecodeError as error:
+            raise NotAllowedError(f"line {number} of {file} cannot be read: {error}") from error
+    return lines
+
+
+def _summary(centre: Centre, provider: str, day: date) -> dict[str, Any]:
+    """How a day stands: judged, waiting, whether it has ended, its cases by what differs."""
+    mine = sa.and_(statement_line.c.provider == provider, statement_line.c.day == str(day))
+    subject = statement_line.c.provider.concat(":").concat(statement_line.c.line_no)
+    with centre.read() as connection:
+        counted = sa.select(sa.func.count(), sa.func.count(statement_line.c.settled_at_ms)).where(mine)
+        lines, judged = connection.execute(counted).one()
+        cases = (
+            sa.select(recon_case.c.difference, sa.func.count())
+            .join(statement_line, subject == recon_case.c.subject)
+            .where(mine)
+            .group_by(recon_case.c.difference)
+        )
+        differences = {row[0]: row[1] for row in connection.execute(cases)}
+        this = sa.and_(statement_day.c.provider == provider, statement_day.c.day == str(day))
+        ended_at_ms = connection.scalar(sa.select(statement_day.c.ended_at_ms).where(this))
+    return {"judged": judged, "waiting": lines - judged, "ended": ended_at_ms is not None, "cases": differences}
+
+
+@click.command(name="provider-fee")
+@click.option("--provider", type=click.Choice(PROVIDERS), required=True)
+@click.option("--kind", type=click.Choice(TRANSFER_KINDS), required=True)
+@click.option("--bps", type=click.IntRange(0, 10_000), required=True, help="basis points of the amount; 0: no fee")
+@click.option("--min-fen", type=click.IntRange(min=0), default=0)
+@click.option("--max-fen", type=click.IntRange(min=0))
+@by_operator
+@click.pass_obj
+def fee(opener: Opener, /, provider: str, kind: str, bps: int, min_fen: int, max_fen: int | None, **who: Any) -> None:
+    """Say what was agreed with a provider, from now on; statements with another fee are told."""
+    centre = opener()
+    person = person_of(centre, who)
+    if not person.may(Permission.RECON_WORK):
+        raise NotAllowedError(f"this needs the permission {Permission.RECON_WORK}, which you do not have")
+    now_ms = centre.now_ms()
+    rule = {"provider": provider, "kind": kind, "bps": bps, "min_fen": min_fen, "max_fen": max_fen}
+    with centre.write() as connection:
+        connection.execute(provider_fee.insert().values(**rule, valid_from_ms=now_ms))
+        record(connection, now_ms, person.actor, "provider.fee", f"provider:{provider}", rule)
+    click.echo(json.dumps({**rule, "valid_from_ms": now_ms}))
+
+
+@click.group(name="recon-case")
+def case() -> None:
+    """Differences between our book and the provider's statements 对账差异."""
+
+
+@case.command(name="list")
+@click.option("--state", type=click.Choice(CASE_STATES), help="only those in this state; else all open ones")
+@click.pass_obj
+def list_(opener: Opener, state: str | None) -> None:
+    """The oldest cases, one JSON object a line."""
+    wanted = recon_case.c.state != "RESOLVED" if state is None else recon_case.c.state == state
+    query = (
+        sa.select(recon_case, operator.c.name.label("owner"))
+        .outerjoin(operator, operator.c.id == recon_case.c.owner_id)
+        .where(wanted)
+        .order_by(recon_case.c.opened_at_ms, recon_case.c.id)
+        .limit(MAX_LISTED)
+    )
+    with opener().read() as connection:
+        for row in connection.execute(query):
+            words = WORDS[Difference(row.difference)]
+            line = {
+                "id": str(row.id),
+                "difference": row.difference,
+                "difference_zh": words.chinese,
+                "provider": row.provider,
+                "subject": row.subject,
+                "amount_fen": row.amount_fen,
+                "in_suspense": row.in_suspense,
+                "state": row.state,
+                "state_zh": CASE.words[row.state],
+                "owner": row.owner,
+                "settled_as": row.settled_as,
+                "note": row.note,
+            }
+            click.echo(json.dumps(line, ensure_ascii=False))
+
+
+CASE_ID = click.argument("case_id", metavar="CASE", type=click.UUID)
+NOTE = click.option("--note", required=True, help="what was found out")
+
+
+@case.command()
+@CASE_ID
+@click.option("--to", "colleague", required=True, help="an account (帐号) of your organisation")
+@by_operator
+@click.pass_obj
+def assign(opener: Opener, /, case_id: UUID, colleague: str, **who: Any) -> None:
+    """Give a case to somebody."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        recon_cases.assign(connection, person, case_id, colleague, centre.now_ms())
+    click.echo(json.dumps({"case": str(case_id), "state": "ASSIGNED", "owner": colleague}))
+
+
+@case.command()
+@CASE_ID
+@NOTE
+@by_operator
+@click.pass_obj
+def explain(opener: Opener, /, case_id: UUID, note: str, **who: Any) -> None:
+    """Close a case in which no money is unexplained."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        recon_cases.explain(connection, person, case_id, note, centre.now_ms())
+    _resolved(case_id)
+
+
+@case.command()
+@CASE_ID
+@click.argument("other_id", metavar="OTHER", type=click.UUID)
+@NOTE
+@by_operator
+@click.pass_obj
+def offset(opener: Opener, /, case_id: UUID, other_id: UUID, note: str, **who: Any) -> None:
+    """Close two cases whose amounts are each other's opposite: what came too much went back."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        recon_cases.offset(connection, person, case_id, other_id, note, centre.now_ms())
+    _resolved(case_id, other_id)
+
+
+@case.command(name="write-off")
+@CASE_ID
+@click.option("--against", type=click.Choice(recon_cases.WRITE_OFF_TO), default="5090", show_default=True)
+@click.option("--reason", required=True, help="what the other person and the log of operators are told")
+@by_operator
+@click.pass_obj
+def write_off(opener: Opener, /, case_id: UUID, against: str, reason: str, **who: Any) -> None:
+    """Ask that what is unexplained is booked as a loss (5090), a provider's fee (5010) or our own bank's (1030)."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        request_id = recon_cases.ask_write_off(connection, person, case_id, against, reason, centre.now_ms())
+    click.echo(json.dumps({"request": str(request_id), "state": "requested", "case": str(case_id)}))
+
+
+@case.command()
+@click.argument("request_id", metavar="REQUEST", type=click.UUID)
+@by_operator
+@click.pass_obj
+def confirm(opener: Opener, /, request_id: UUID, **who: Any) -> None:
+    """Confirm what another person asked for: it is booked at once."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        case_id = recon_cases.confirm_write_off(connection, person, request_id, centre.now_ms())
+    _resolved(case_id)
+
+
+def _resolved(*case_ids: UUID) -> None:
+    for case_id in case_ids:
+        click.echo(json.dumps({"case": str(case_id), "state": "RESOLVED"}))
+
+
+COMMANDS = (reconcile, fee, case)
