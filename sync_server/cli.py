@@ -36,6 +36,7 @@ import sync_server.redemptions.commands
 import sync_server.settlement.commands
 import sync_server.settlement.profit_commands
 import sync_server.settlement.recon_commands
+import sync_server.settlement.statement_commands
 from sync_server import errors
 from sync_server.centre import Opener
 from sync_server.db import can_be_kept
@@ -57,6 +58,7 @@ FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
     sync_server.settlement.commands.COMMANDS,
     sync_server.settlement.profit_commands.COMMANDS,
     sync_server.settlement.recon_commands.COMMANDS,
+    sync_server.settlement.statement_commands.COMMANDS,
     sync_server.payments.commands.COMMANDS,
     sync_server.payments.party_commands.COMMANDS,
     sync_server.payments.top_up_commands.COMMANDS,

@@ -35,6 +35,7 @@ import sync_server.redemptions.tables
 import sync_server.setbacks
 import sync_server.settlement.profit_tables
 import sync_server.settlement.recon_tables
+import sync_server.settlement.statement_tables
 import sync_server.settlement.tables
 import sync_server.slots  # noqa: F401  importing is the point
 from sync_server import db

@@ -66,6 +66,7 @@ ACTION_WORDS = {
     "transfer.resume": _("继续打款"),
     "transfer.abandon": _("撤销付款"),
     "transfer.double_paid": _("重复付款"),
+    "statement.make": _("生成财务报表"),
     "statement.taken_in": _("导入对账单"),
     "provider.fee": _("设定通道费率"),
     "recon_case.assign": _("分派对账差异"),

@@ -17,6 +17,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.bulk import Value, append
 from sync_server.db import MAX_BIND_VALUES, batches, insert_new, new_id
 from sync_server.errors import KeyReusedError, NotFoundError, OverdrawnError
 from sync_server.ledger.accounts import COVERED_CODES, Account
@@ -154,7 +155,7 @@ def _write(connection: Connection, rows: Sequence[_Row], now_ms: int) -> int:
         return 0
     account_ids = _account_ids(connection, {line.account for _, row in new for line in row.lines}, now_ms)
     _add_to_totals(connection, [line for _, row in new for line in row.lines], account_ids)
-    postings = [
+    postings: list[dict[str, Value]] = [
         {
             "txn_id": txn_id,
             "leg": leg,
@@ -165,7 +166,7 @@ def _write(connection: Connection, rows: Sequence[_Row], now_ms: int) -> int:
         for txn_id, row in new
         for leg, line in enumerate(row.lines)
     ]
-    connection.execute(posting.insert(), postings)
+    append(connection, posting, postings)
     return len(new)
 
 

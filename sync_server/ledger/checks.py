@@ -12,10 +12,14 @@ CHECKS = (
         "I1",
         "each transaction's postings sum to 0 in each layer, and none is 0",
         """
-        SELECT 'ledger_txn ' || t.txn_key, p.layer, SUM(p.amount_fen)
-        FROM posting p JOIN ledger_txn t ON t.id = p.txn_id
-        GROUP BY t.txn_key, p.layer
-        HAVING SUM(p.amount_fen) <> 0 OR SUM(CASE WHEN p.amount_fen = 0 THEN 1 ELSE 0 END) > 0
+        SELECT 'ledger_txn ' || t.txn_key, b.posted, b.pending, b.resolved FROM (
+            SELECT txn_id, MIN(ABS(amount_fen)) AS least,
+                SUM(CASE WHEN layer = 'posted' THEN amount_fen ELSE 0 END) AS posted,
+                SUM(CASE WHEN layer = 'pending' THEN amount_fen ELSE 0 END) AS pending,
+                SUM(CASE WHEN layer = 'resolved' THEN amount_fen ELSE 0 END) AS resolved
+            FROM posting GROUP BY txn_id
+        ) b JOIN ledger_txn t ON t.id = b.txn_id
+        WHERE b.posted <> 0 OR b.pending <> 0 OR b.resolved <> 0 OR b.least = 0
         """,
     ),
     Invariant(
@@ -69,11 +73,11 @@ CHECKS = (
         "I18",
         "a correction undoes exactly what it names",
         """
-        SELECT 'ledger_txn ' || r.txn_key, a.account_id FROM ledger_txn r
-        JOIN (SELECT t.id AS txn_id, p.account_id, SUM(p.amount_fen) AS fen FROM ledger_txn t
-              JOIN posting p ON (p.txn_id = t.id OR p.txn_id = t.reverses) AND p.layer = 'posted'
-              WHERE t.reverses IS NOT NULL GROUP BY t.id, p.account_id) a ON a.txn_id = r.id
-        WHERE a.fen <> 0
+        SELECT 'ledger_txn ' || r.txn_key, p.account_id
+        FROM (SELECT DISTINCT reverses FROM ledger_txn WHERE reverses IS NOT NULL) undone
+        JOIN ledger_txn r ON r.reverses = undone.reverses
+        JOIN posting p ON p.txn_id IN (r.id, undone.reverses) AND p.layer = 'posted'
+        GROUP BY r.txn_key, p.account_id HAVING SUM(p.amount_fen) <> 0
         """,
     ),
 )

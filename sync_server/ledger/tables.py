@@ -57,8 +57,10 @@ posting = append_only(
         link("txn_id", "ledger_txn.id", primary_key=True),
         sa.Column("leg", sa.Integer(), primary_key=True),
         word_column("layer", LAYERS),
-        link("account_id", "ledger_account.id", index=True),
+        link("account_id", "ledger_account.id"),
         fen_column("amount_fen"),
         sa.CheckConstraint("amount_fen <> 0", name="amount"),
+        # An account's postings are added up from this index alone (I2).
+        sa.Index("ix_posting_account", "account_id", "layer", "amount_fen"),
     )
 )

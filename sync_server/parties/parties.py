@@ -69,13 +69,13 @@ def set_funding(
     record(connection, now_ms, actor, "party.funding", f"party:{party_id.hex}", detail)
 
 
-def allot_number(connection: Connection, series: str) -> int:
+def allot_number(connection: Connection, series: str, most: int = MAX_NUMBER) -> int:
     """The next number of a series, from 1; none is ever given twice."""
     insert_new(number_series, ["name"], [{"name": series, "last": 0}], connection)
     step = number_series.update().where(number_series.c.name == series).values(last=number_series.c.last + 1)
     number: int = connection.scalars(step.returning(number_series.c.last)).one()
-    if number > MAX_NUMBER:
-        raise NotAllowedError(f"all {MAX_NUMBER} {series} numbers are used up")
+    if number > most:
+        raise NotAllowedError(f"all {most} {series} numbers are used up")
     return number
 
 

@@ -117,7 +117,6 @@ def _known() -> sa.Select[Any]:
 def _later() -> sa.Select[Any]:
     """Open cases of lines that stand for no movement, of a number under which something succeeded meanwhile."""
     line = statement_line.c
-    subject = line.provider.concat(":").concat(line.line_no)
     taken = statement_match.alias("taken")
     mine = sa.exists().where(
         taken.c.provider == line.provider, taken.c.line_no == line.line_no, taken.c.role == "MOVEMENT"
@@ -129,7 +128,7 @@ def _later() -> sa.Select[Any]:
     )
     return (
         sa.select(recon_case, line.line_no, line.out_no, line.at_ms)
-        .join(statement_line, recon_case.c.subject == subject)
+        .join(statement_line, sa.and_(line.provider == recon_case.c.provider, line.line_no == recon_case.c.line_no))
         .join(transfer_attempt, transfer_attempt.c.out_no == line.out_no)
         .join(external_transfer, external_transfer.c.id == transfer_attempt.c.transfer_id)
         .where(recon_case.c.state.in_(OPEN), recon_case.c.in_suspense)

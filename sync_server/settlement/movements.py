@@ -25,13 +25,11 @@ _WHOLE = sa.cast(sa.func.sum(posting.c.amount_fen), sa.BigInteger)
 
 
 class Ours(NamedTuple):
-    """A movement, where the ledger has or would have it, and the transfer it is an attempt of."""
+    """A movement, and where the ledger has or would have it."""
 
     movement: Movement
     ledger_key: str
     txn_id: UUID | None
-    transfer_id: UUID
-    n: int
 
 
 def by_number(connection: Connection, provider: str, numbers: Collection[str]) -> dict[str, Ours]:
@@ -57,23 +55,20 @@ def without_line(connection: Connection, provider: str, from_ms: int, to_ms: int
     Their number is the ledger key. What was undone moved nothing.
     """
     undoes = ledger_txn.alias("undoes")
+    moved = (
+        sa.select(posting.c.txn_id, _WHOLE.label("fen"))
+        .select_from(posting.join(ledger_account))
+        .where(ledger_account.c.name == CLEARING[provider].name, posting.c.layer == "posted")
+        .where(~sa.exists().where(statement_match.c.txn_id == posting.c.txn_id))
+        .group_by(posting.c.txn_id)
+        .subquery()
+    )
     query = (
-        sa.select(ledger_txn.c.txn_key, ledger_txn.c.effective_at_ms, _WHOLE)
-        .select_from(posting)
-        .join(ledger_account, ledger_account.c.id == posting.c.account_id)
-        .join(ledger_txn, ledger_txn.c.id == posting.c.txn_id)
-        .outerjoin(statement_match, statement_match.c.txn_id == ledger_txn.c.id)
-        .where(
-            ledger_account.c.name == CLEARING[provider].name,
-            posting.c.layer == "posted",
-            ledger_txn.c.effective_at_ms >= from_ms,
-            ledger_txn.c.effective_at_ms < to_ms,
-            statement_match.c.txn_id.is_(None),
-            ledger_txn.c.reverses.is_(None),
-            ~sa.exists().where(undoes.c.reverses == ledger_txn.c.id),
-            ~ledger_txn.c.txn_key.startswith("case:"),
-        )
-        .group_by(ledger_txn.c.txn_key, ledger_txn.c.effective_at_ms)
+        sa.select(ledger_txn.c.txn_key, ledger_txn.c.effective_at_ms, moved.c.fen)
+        .join(moved, moved.c.txn_id == ledger_txn.c.id)
+        .where(ledger_txn.c.effective_at_ms >= from_ms, ledger_txn.c.effective_at_ms < to_ms)
+        .where(ledger_txn.c.reverses.is_(None), ~sa.exists().where(undoes.c.reverses == ledger_txn.c.id))
+        .where(~ledger_txn.c.txn_key.startswith("case:"))
     )
     rows = connection.execute(query)
     return [Movement(key, "", fen, "SUCCEEDED", True, at_ms, at_ms) for key, at_ms, fen in rows]
@@ -97,10 +92,12 @@ def _attempts(provider: str) -> sa.Select[Any]:
     transfer = external_transfer.c
     return (
         sa.select(
-            transfer_attempt,
+            transfer_attempt.c.out_no,
+            transfer_attempt.c.state,
+            transfer_attempt.c.sent_at_ms,
+            transfer_attempt.c.changed_at_ms,
             transfer.kind,
             transfer.subject_key,
-            transfer.subject_id,
             transfer.account_ref,
             (transfer.amount_fen + transfer.yield_fen).label("amount_fen"),
             transfer.state.label("transfer_state"),
@@ -114,8 +111,7 @@ def _with_book(connection: Connection, provider: str, attempts: Sequence[sa.Row[
     keys = {row.out_no: _ledger_key(row) for row in attempts}
     booked = dict(_booked(connection, provider, sorted(set(keys.values()))))
     numbers = sorted(keys)
-    taken = set(_lines_of(connection, numbers, statement_line.c.settled_at_ms.is_not(None)))
-    billed = set(_lines_of(connection, numbers, statement_line.c.kind == FEE))
+    taken, billed = _lines_of(connection, numbers)
     fees = _Fees(connection, provider)
     ours = {}
     for row in attempts:
@@ -135,7 +131,7 @@ def _with_book(connection: Connection, provider: str, attempts: Sequence[sa.Row[
             taken=row.out_no in taken,
             billed=row.out_no in billed,
         )
-        ours[row.out_no] = Ours(movement, keys[row.out_no], None if txn is None else txn[0], row.transfer_id, row.n)
+        ours[row.out_no] = Ours(movement, keys[row.out_no], None if txn is None else txn[0])
     return ours
 
 
@@ -144,7 +140,7 @@ def _ledger_key(row: sa.Row[Any]) -> str:
     if row.state != "EXTRA":
         return str(row.subject_key)
     late = row.kind in INCOMING and row.transfer_state == "VOID"
-    return f"late:{row.subject_id.hex}" if late else f"double:{row.out_no}"
+    return f"late:{row.subject_key.split(':')[1]}" if late else f"double:{row.out_no}"
 
 
 def _booked(connection: Connection, provider: str, keys: Sequence[str]) -> Iterator[tuple[str, tuple[UUID, int]]]:
@@ -164,11 +160,16 @@ def _booked(connection: Connection, provider: str, keys: Sequence[str]) -> Itera
             yield key, (txn_id, amount_fen)
 
 
-def _lines_of(connection: Connection, numbers: Sequence[str], which: sa.ColumnElement[bool]) -> Iterator[str]:
+def _lines_of(connection: Connection, numbers: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Which numbers have a line that was judged, and which a line that is their fee."""
+    taken: set[str] = set()
+    billed: set[str] = set()
+    line = statement_line.c
     for some in batches(numbers, MAX_BIND_VALUES):
-        yield from connection.scalars(
-            sa.select(statement_line.c.out_no).where(statement_line.c.out_no.in_(some), which)
-        )
+        query = sa.select(line.out_no, line.kind).where(line.out_no.in_(some))
+        for number, kind in connection.execute(query.where((line.kind == FEE) | line.settled_at_ms.is_not(None))):
+            (billed if kind == FEE else taken).add(number)
+    return taken, billed
 
 
 class _Fees:

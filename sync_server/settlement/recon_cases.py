@@ -41,6 +41,7 @@ class NewCase(NamedTuple):
     subject: str
     amount_fen: int = 0
     in_suspense: bool = False
+    line_no: str | None = None
 
 
 def open_cases(connection: Connection, cases: Sequence[NewCase], now_ms: int) -> int:

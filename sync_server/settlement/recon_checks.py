@@ -1,4 +1,4 @@
-"""The invariants of reconciliation: the provider's statement is our book and the open cases, line by line (I17)."""
+"""The provider's statement is our book and the open cases, line by line (I17); our own statements are whole."""
 
 from __future__ import annotations
 
@@ -55,6 +55,15 @@ CHECKS = (
           AND NOT EXISTS (SELECT 1 FROM statement_match m
                           WHERE m.provider = l.provider AND m.line_no = l.line_no AND m.role = 'MOVEMENT')
           AND NOT EXISTS (SELECT 1 FROM recon_case c WHERE c.subject = l.provider || '\\:' || l.line_no)
+        """,
+    ),
+    Invariant(
+        "I18",
+        "a statement's lines lead from its opening to its closing balance",
+        """
+        SELECT 'statement ' || s.number FROM statement s LEFT JOIN statement_row r ON r.statement_id = s.id
+        GROUP BY s.number, s.opening_fen, s.closing_fen, s.lines
+        HAVING COALESCE(SUM(r.owed_fen), 0) <> s.closing_fen - s.opening_fen OR COUNT(r.n) <> s.lines
         """,
     ),
     Invariant(

@@ -78,13 +78,15 @@ def read_file(file: Path) -> list[StatementLine]:
 def _summary(centre: Centre, provider: str, day: date) -> dict[str, Any]:
     """How a day stands: judged, waiting, whether it has ended, its cases by what differs."""
     mine = sa.and_(statement_line.c.provider == provider, statement_line.c.day == str(day))
-    subject = statement_line.c.provider.concat(":").concat(statement_line.c.line_no)
+    of_line = sa.and_(
+        statement_line.c.provider == recon_case.c.provider, statement_line.c.line_no == recon_case.c.line_no
+    )
     with centre.read() as connection:
         counted = sa.select(sa.func.count(), sa.func.count(statement_line.c.settled_at_ms)).where(mine)
         lines, judged = connection.execute(counted).one()
         cases = (
             sa.select(recon_case.c.difference, sa.func.count())
-            .join(statement_line, subject == recon_case.c.subject)
+            .join(statement_line, of_line)
             .where(mine)
             .group_by(recon_case.c.difference)
         )

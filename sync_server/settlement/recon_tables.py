@@ -64,8 +64,9 @@ recon_case = sa.Table(
     id_column(),
     word_column("difference", Difference),
     word_column("provider", PROVIDERS),
-    # "ALIPAY:<line number>", our number at the provider, or the ledger key of a movement.
+    # "ALIPAY:<line number>", our number at the provider, or the ledger key of a movement or a transfer.
     sa.Column("subject", sa.String(100), nullable=False),
+    sa.Column("line_no", sa.String(64)),  # of the provider's line that it is about
     fen_column("amount_fen"),  # what the clearing account moved beyond our book; 0: no money is unexplained
     sa.Column("in_suspense", sa.Boolean(), nullable=False),  # 1310 holds it
     word_column("state", CASE_STATES),

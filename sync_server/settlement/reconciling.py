@@ -49,6 +49,8 @@ WITH_MONEY = (
 BY_ATTEMPT = frozenset({Difference.DOUBLE_PAID, Difference.PAID_AFTER_VOID})
 """Found by the attempt, with or without a line (case_finding)."""
 
+_FIELDS = tuple(each.name for each in fields(StatementLine))
+
 
 def reconcile(centre: Centre) -> int:
     """Job: judge what came in and is not judged, end the days that can be ended; how much was done."""
@@ -103,7 +105,7 @@ def end_days(centre: Centre, provider: str) -> int:
 def _judge(connection: Connection, provider: str, lines: Sequence[StatementLine], now_ms: int) -> int:
     """All that is to be done with some lines; how many are settled. The others wait for what they are about."""
     found = _ours(connection, provider, lines)
-    learnt = dict(_learn(connection, lines, found, now_ms))
+    learnt = dict(_learn(connection, provider, lines, found, now_ms))
     if learnt:
         found = _ours(connection, provider, lines)
     ready = [line for line in lines if not _waits(found.get(line.out_no or ""))]
@@ -119,7 +121,7 @@ def _judge(connection: Connection, provider: str, lines: Sequence[StatementLine]
 
 
 def _learn(
-    connection: Connection, lines: Iterable[StatementLine], found: Mapping[str, Ours], now_ms: int
+    connection: Connection, provider: str, lines: Iterable[StatementLine], found: Mapping[str, Ours], now_ms: int
 ) -> Iterator[tuple[str, Difference]]:
     """Take over what the provider's book knows of our attempts, where the amount is ours: line -> what it told."""
     for line in lines:
@@ -131,7 +133,7 @@ def _learn(
         if told is None or told is Difference.MISSING_HERE or (beyond_fen and line.kind != "FUND_CLOSE"):
             continue
         answer = Succeeded(line.provider_ref or line.line_no, abs(ours.movement.amount_fen), beyond_fen)
-        applying.apply(connection, ours.transfer_id, ours.n, answer, now_ms)
+        applying.apply_notice(connection, provider, ours.movement.out_no, answer, now_ms)
         yield line.line_no, told
 
 
@@ -145,7 +147,8 @@ def _cases(provider: str, one: Judged, learnt: Difference | None) -> Iterator[Ne
         if each not in BY_ATTEMPT:
             carries = each is carrier
             amount_fen = one.suspense_fen if carries else 0
-            yield NewCase(each, provider, f"{provider}:{one.line.line_no}", amount_fen, in_suspense=carries)
+            line_no = one.line.line_no
+            yield NewCase(each, provider, f"{provider}:{line_no}", amount_fen, in_suspense=carries, line_no=line_no)
 
 
 def _waits(ours: Ours | None) -> bool:
@@ -203,7 +206,7 @@ def _endable(provider: str) -> sa.Select[Any]:
 
 
 def _line(row: sa.Row[Any]) -> StatementLine:
-    return StatementLine(**{each.name: getattr(row, each.name) for each in fields(StatementLine)})
+    return StatementLine(**{name: getattr(row, name) for name in _FIELDS})
 
 
 def _subject(row: sa.Row[Any]) -> bytes:

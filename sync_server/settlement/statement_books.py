@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.db import MAX_BIND_VALUES, batches, insert_new
+from sync_server.bulk import insert_missing
+from sync_server.db import MAX_BIND_VALUES, batches
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.tables import ledger_txn
@@ -33,7 +34,7 @@ def book_lines(
     connection: Connection, provider: str, judged: Sequence[Judged], found: Mapping[str, Ours], now_ms: int
 ) -> None:
     """P13 and P14 of these lines, and which transactions each of them stands for."""
-    clearing, txns, roles = CLEARING[provider], [], {}
+    clearing, txns, roles, mine = CLEARING[provider], [], {}, {}
     for one in judged:
         key = line_key(provider, one.line.line_no)
         if one.fee_fen:
@@ -44,11 +45,11 @@ def book_lines(
             sides = book.legs((clearing, one.suspense_fen), (SUSPENSE, -one.suspense_fen))
             txns.append(book.Txn(key, sides, one.line.at_ms, ACTOR))
             roles[key] = (one.line.line_no, "SUSPENSE")
-        if one.mine and (ours := found[str(one.line.out_no)]).txn_id is not None:
-            roles[ours.ledger_key] = (one.line.line_no, "MOVEMENT")
+        if one.mine:
+            mine[one.line.line_no] = found[str(one.line.out_no)]
     book.post(connection, txns, now_ms)
-    note_matches(connection, provider, roles)
-    _end_missing(connection, [key for key, (_, role) in roles.items() if role == "MOVEMENT"], now_ms)
+    _note_matches(connection, provider, roles, mine)
+    _end_missing(connection, [ours.ledger_key for ours in mine.values()], now_ms)
 
 
 def correct_line(connection: Connection, provider: str, line: sa.Row[Any], ours: Ours, now_ms: int) -> None:
@@ -57,20 +58,25 @@ def correct_line(connection: Connection, provider: str, line: sa.Row[Any], ours:
     fen = ours.movement.amount_fen
     sides = book.legs((SUSPENSE, fen), (CLEARING[provider], -fen))
     book.post(connection, [book.Txn(key, sides, line.at_ms, ACTOR)], now_ms)
-    roles = {key: (line.line_no, "CORRECTION"), ours.ledger_key: (line.line_no, "MOVEMENT")}
-    note_matches(connection, provider, roles)
+    _note_matches(connection, provider, {key: (line.line_no, "CORRECTION")}, {line.line_no: ours})
     _end_missing(connection, [ours.ledger_key], now_ms)
 
 
-def note_matches(connection: Connection, provider: str, roles: Mapping[str, tuple[str, str]]) -> None:
-    """Ledger key -> the line that the transaction belongs to, and what it is to it."""
-    rows = []
+def _note_matches(
+    connection: Connection, provider: str, roles: Mapping[str, tuple[str, str]], mine: Mapping[str, Ours]
+) -> None:
+    """What each line stands for: ledger key -> line and role, and line -> the movement that it is."""
+    rows: list[dict[str, Any]] = [
+        {"txn_id": ours.txn_id, "provider": provider, "line_no": line_no, "role": "MOVEMENT"}
+        for line_no, ours in mine.items()
+        if ours.txn_id is not None
+    ]
     for keys in batches(sorted(roles), MAX_BIND_VALUES):
         query = sa.select(ledger_txn.c.txn_key, ledger_txn.c.id).where(ledger_txn.c.txn_key.in_(keys))
         for key, txn_id in connection.execute(query):
             line_no, role = roles[key]
             rows.append({"txn_id": txn_id, "provider": provider, "line_no": line_no, "role": role})
-    insert_new(statement_match, ["txn_id"], rows, connection)
+    insert_missing(connection, statement_match, rows)
 
 
 def _end_missing(connection: Connection, keys: Sequence[str], now_ms: int) -> None:

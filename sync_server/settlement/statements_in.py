@@ -10,6 +10,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
+from sync_server.bulk import insert_missing
 from sync_server.centre import Centre
 from sync_server.db import MAX_BIND_VALUES, batches, insert_new
 from sync_server.errors import NotAllowedError
@@ -59,7 +60,7 @@ def take_in(connection: Connection, provider: str, day: date, lines: Sequence[St
     this = {"provider": provider, "day": str(day), "from_ms": from_ms, "to_ms": to_ms, "taken_at_ms": now_ms}
     insert_new(statement_day, ["provider", "day"], [this], connection)
     rows = [_row(provider, day, line) for line in lines]
-    new = insert_new(statement_line, ["provider", "line_no"], rows, connection)
+    new = insert_missing(connection, statement_line, rows)
     if new < len(rows):
         _tell_changes(connection, provider, rows, now_ms)
     if new:
@@ -103,5 +104,5 @@ def _tell_changes(connection: Connection, provider: str, rows: Sequence[dict[str
             statement_line.c.provider == provider, statement_line.c.line_no.in_(numbers)
         )
         changed += [row.line_no for row in connection.execute(query) if tuple(row[1:]) != told[row.line_no]]
-    cases = [NewCase(Difference.LINE_CHANGED, provider, f"{provider}:{number}") for number in changed]
+    cases = [NewCase(Difference.LINE_CHANGED, provider, f"{provider}:{number}", line_no=number) for number in changed]
     open_cases(connection, cases, now_ms)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
+from sync_server.centre import Centre
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
 from sync_server.payments.provider import StatementLine, day_of
@@ -96,3 +98,13 @@ def payout_line(world: World) -> StatementLine:
         payouts = query.where(external_transfer.c.kind == "PAYOUT").order_by(transfer_attempt.c.n.desc())
         number = connection.scalars(payouts.limit(1)).one()
     return StatementLine("late", number, "PAYOUT", -4970, 0, START_MS, "SP-late", "venue")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a command is given, with a centre that is open already."""
+
+    centre: Centre
+
+    def __call__(self) -> Centre:
+        return self.centre

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from sandbox_provider.faults import FaultKind
-from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError
 from sync_server.payments import applying
 from sync_server.payments.provider import StatementLine, Succeeded
@@ -36,6 +35,7 @@ from tests.sync_server.settlement.telling import (
     DAY_MS,
     TODAY,
     TOMORROW,
+    Opened,
     cases,
     flaws,
     judge,
@@ -282,13 +282,3 @@ def test_the_command_takes_a_file_in_and_says_how_the_day_stands(world: World, c
     file.write_text('{"line_no": 1}')
     with pytest.raises(NotAllowedError, match="line 1"):
         recon_commands.read_file(file)
-
-
-@dataclass(frozen=True)
-class Opened:
-    """What a command is given, with a centre that is open already."""
-
-    centre: Centre
-
-    def __call__(self) -> Centre:
-        return self.centre
