@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import click
 import sqlalchemy as sa
@@ -18,7 +20,9 @@ from sync_server.parties.tables import party
 from sync_server.people.asking import by_operator, person_of
 from sync_server.settlement import profit_shares
 from sync_server.settlement.profit import PARTS, month_of, profit_of, total_of
+from sync_server.settlement.profit_sheet import profit_sheet
 from sync_server.settlement.profit_tables import PAID_FROM
+from sync_server.settlement.statement_sheet import writers
 
 MONTH = click.argument("month", metavar="2026-11")
 PARTNER = click.argument("partner", metavar="PARTNER")
@@ -44,6 +48,23 @@ def report(opener: Opener, month: str, product: int | None) -> None:
         named = {"product": row.product_number, "order": row.order_number, "dist_price_fen": row.dist_price_fen}
         click.echo(json.dumps(named | parts))
     click.echo(json.dumps({"month": month, "orders": len(rows), **total_of(rows)}))
+
+
+@profit.command()
+@MONTH
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.pass_obj
+def export(opener: Opener, month: str, file: Path) -> None:
+    """Write the report of a month to FILE, as .xlsx, .csv or .pdf."""
+    centre = opener()
+    write = writers(centre.settings.pdf_font_file).get(file.suffix.removeprefix(".").lower())
+    if write is None:
+        raise click.UsageError("let the file's name end in .xlsx, .csv or .pdf")
+    named = month_of(month, centre.settings.zone)
+    with centre.read() as connection:
+        rows = profit_of(connection, named)
+    file.write_bytes(write(profit_sheet(named, rows, ZoneInfo(centre.settings.zone), centre.now_ms())))
+    click.echo(json.dumps({"month": month, "file": str(file), "orders": len(rows)}))
 
 
 @profit.command()

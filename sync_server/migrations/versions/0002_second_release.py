@@ -133,6 +133,22 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_person_list_name")),
     )
     op.create_table(
+        "provider_fee",
+        sa.Column("provider", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("valid_from_ms", sa.BigInteger(), nullable=False),
+        sa.Column("bps", sa.Integer(), nullable=False),
+        sa.Column("min_fen", sa.BigInteger(), nullable=False),
+        sa.Column("max_fen", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "kind IN ('CHARGE', 'COLLECT', 'TOP_UP', 'FUND_SELL', 'FUND_CLOSE', 'SWEEP_IN', 'PAYOUT', 'REFUND', 'FUND_BUY', 'SWEEP_OUT')",
+            name=op.f("ck_provider_fee_kind_word_2b01f5"),
+        ),
+        sa.CheckConstraint("provider IN ('ALIPAY', 'HUIJINBAO')", name=op.f("ck_provider_fee_provider_word_ca1c66")),
+        sa.CheckConstraint("bps >= 0 AND min_fen >= 0", name=op.f("ck_provider_fee_rate")),
+        sa.PrimaryKeyConstraint("provider", "kind", "valid_from_ms", name=op.f("pk_provider_fee")),
+    )
+    op.create_table(
         "setback",
         sa.Column("step", sa.String(length=64), nullable=False),
         sa.Column("subject", sa.LargeBinary(length=16), nullable=False),
@@ -142,6 +158,44 @@ def upgrade() -> None:
         sa.Column("again_at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("step", "subject", name=op.f("pk_setback")),
     )
+    op.create_table(
+        "statement_day",
+        sa.Column("provider", sa.String(length=32), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("from_ms", sa.BigInteger(), nullable=False),
+        sa.Column("to_ms", sa.BigInteger(), nullable=False),
+        sa.Column("taken_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("provider IN ('ALIPAY', 'HUIJINBAO')", name=op.f("ck_statement_day_provider_word_ca1c66")),
+        sa.PrimaryKeyConstraint("provider", "day", name=op.f("pk_statement_day")),
+    )
+    op.create_table(
+        "statement_line",
+        sa.Column("provider", sa.String(length=32), nullable=False),
+        sa.Column("line_no", sa.String(length=64), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("out_no", sa.String(length=64), nullable=True),
+        sa.Column("provider_ref", sa.String(length=64), nullable=True),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("fee_fen", sa.BigInteger(), nullable=False),
+        sa.Column("account_ref", sa.String(length=64), nullable=True),
+        sa.Column("original_out_no", sa.String(length=64), nullable=True),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("settled_at_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("provider IN ('ALIPAY', 'HUIJINBAO')", name=op.f("ck_statement_line_provider_word_ca1c66")),
+        sa.PrimaryKeyConstraint("provider", "line_no", name=op.f("pk_statement_line")),
+    )
+    with op.batch_alter_table("statement_line", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_statement_line_out_no"), ["out_no"], unique=False)
+        batch_op.create_index(
+            "ix_statement_line_waiting",
+            ["provider", "day"],
+            unique=False,
+            sqlite_where=sa.text("settled_at_ms IS NULL"),
+            postgresql_where=sa.text("settled_at_ms IS NULL"),
+        )
+
     op.create_table(
         "tls_pin",
         sa.Column("key_hash", sa.LargeBinary(length=32), nullable=False),
@@ -205,6 +259,52 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("settlement_account", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_settlement_account_party_id"), ["party_id"], unique=False)
+
+    op.create_table(
+        "statement",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("party_id", sa.Uuid(), nullable=False),
+        sa.Column("from_day", sa.String(length=10), nullable=False),
+        sa.Column("to_day", sa.String(length=10), nullable=False),
+        sa.Column("opening_fen", sa.BigInteger(), nullable=False),
+        sa.Column("closing_fen", sa.BigInteger(), nullable=False),
+        sa.Column("lines", sa.Integer(), nullable=False),
+        sa.Column("made_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("made_by", sa.String(length=64), nullable=False),
+        sa.CheckConstraint("kind IN ('VENUE', 'DISTRIBUTOR')", name=op.f("ck_statement_kind_word_76b1a7")),
+        sa.ForeignKeyConstraint(["party_id"], ["party.id"], name=op.f("fk_statement_party_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_statement")),
+        sa.UniqueConstraint("number", name=op.f("uq_statement_number")),
+        sa.UniqueConstraint("party_id", "from_day", "to_day", name=op.f("uq_statement_party_id_from_day_to_day")),
+    )
+    op.create_table(
+        "statement_match",
+        sa.Column("txn_id", sa.Uuid(), nullable=False),
+        sa.Column("provider", sa.String(length=32), nullable=False),
+        sa.Column("line_no", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=32), nullable=False),
+        sa.CheckConstraint(
+            "role IN ('MOVEMENT', 'FEE', 'SUSPENSE', 'CORRECTION')", name=op.f("ck_statement_match_role_word_ee771d")
+        ),
+        sa.ForeignKeyConstraint(
+            ["provider", "line_no"],
+            ["statement_line.provider", "statement_line.line_no"],
+            name=op.f("fk_statement_match_provider_line_no"),
+        ),
+        sa.ForeignKeyConstraint(["txn_id"], ["ledger_txn.id"], name=op.f("fk_statement_match_txn_id")),
+        sa.PrimaryKeyConstraint("txn_id", name=op.f("pk_statement_match")),
+    )
+    with op.batch_alter_table("statement_match", schema=None) as batch_op:
+        batch_op.create_index("ix_statement_match_line", ["provider", "line_no"], unique=False)
+        batch_op.create_index(
+            "uq_statement_match_movement",
+            ["provider", "line_no"],
+            unique=True,
+            sqlite_where=sa.text("role = 'MOVEMENT'"),
+            postgresql_where=sa.text("role = 'MOVEMENT'"),
+        )
 
     op.create_table(
         "approval",
@@ -350,6 +450,43 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("product_id", "partner_id", "seq", name=op.f("pk_profit_share")),
     )
     op.create_table(
+        "recon_case",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("difference", sa.String(length=32), nullable=False),
+        sa.Column("provider", sa.String(length=32), nullable=False),
+        sa.Column("subject", sa.String(length=100), nullable=False),
+        sa.Column("line_no", sa.String(length=64), nullable=True),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("in_suspense", sa.Boolean(), nullable=False),
+        sa.Column("state", sa.String(length=32), nullable=False),
+        sa.Column("owner_id", sa.Uuid(), nullable=True),
+        sa.Column("note", sa.String(length=500), nullable=True),
+        sa.Column("settled_as", sa.String(length=32), nullable=True),
+        sa.Column("offset_by", sa.Uuid(), nullable=True),
+        sa.Column("opened_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("(state = 'RESOLVED') = (settled_as IS NOT NULL)", name=op.f("ck_recon_case_settled")),
+        sa.CheckConstraint(
+            "difference IN ('FOREIGN', 'REFUND_WITHOUT_ORIGINAL', 'REFUND_OUTSIDE', 'DOUBLE_LINE', 'PAID_UNKNOWN', 'PAID_AFTER_FAILURE', 'PAID_AFTER_VOID', 'PAID_LATE', 'DOUBLE_PAID', 'MISSING_HERE', 'SIGN_WRONG', 'AMOUNT_OFF', 'KIND_WRONG', 'PARTY_WRONG', 'FEE_UNEXPECTED', 'FEE_OFF', 'DATE_OFF', 'LINE_CHANGED', 'MISSING_THERE', 'STILL_OPEN', 'CUT_OFF', 'VOIDED')",
+            name=op.f("ck_recon_case_difference_word_49bd74"),
+        ),
+        sa.CheckConstraint("provider IN ('ALIPAY', 'HUIJINBAO')", name=op.f("ck_recon_case_provider_word_ca1c66")),
+        sa.CheckConstraint(
+            "settled_as IN ('EXPLAINED', 'OFFSET', 'WRITTEN_OFF', 'MATCHED')",
+            name=op.f("ck_recon_case_settled_as_word_2d67fa"),
+        ),
+        sa.CheckConstraint("state <> 'ASSIGNED' OR owner_id IS NOT NULL", name=op.f("ck_recon_case_owner")),
+        sa.CheckConstraint("state IN ('OPEN', 'ASSIGNED', 'RESOLVED')", name=op.f("ck_recon_case_state_word_087ba7")),
+        sa.ForeignKeyConstraint(["offset_by"], ["recon_case.id"], name=op.f("fk_recon_case_offset_by")),
+        sa.ForeignKeyConstraint(["owner_id"], ["operator.id"], name=op.f("fk_recon_case_owner_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recon_case")),
+        sa.UniqueConstraint("difference", "subject", name=op.f("uq_recon_case_difference_subject")),
+    )
+    with op.batch_alter_table("recon_case", schema=None) as batch_op:
+        batch_op.create_index("ix_recon_case_state", ["state", "opened_at_ms"], unique=False)
+        batch_op.create_index("ix_recon_case_subject", ["subject"], unique=False)
+
+    op.create_table(
         "remittance",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("transfer_id", sa.Uuid(), nullable=False),
@@ -379,6 +516,23 @@ def upgrade() -> None:
             postgresql_where=sa.text("n IS NOT NULL"),
         )
 
+    op.create_table(
+        "statement_row",
+        sa.Column("statement_id", sa.Uuid(), nullable=False),
+        sa.Column("n", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("txn_key", sa.String(length=100), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("order_number", sa.String(length=32), nullable=True),
+        sa.Column("ticket_number", sa.String(length=32), nullable=True),
+        sa.Column("price_fen", sa.BigInteger(), nullable=True),
+        sa.Column("fee_fen", sa.BigInteger(), nullable=True),
+        sa.Column("owed_fen", sa.BigInteger(), nullable=False),
+        sa.Column("moved_fen", sa.BigInteger(), nullable=False),
+        sa.Column("payout_number", sa.String(length=32), nullable=True),
+        sa.Column("provider_ref", sa.String(length=64), nullable=True),
+        sa.ForeignKeyConstraint(["statement_id"], ["statement.id"], name=op.f("fk_statement_row_statement_id")),
+        sa.PrimaryKeyConstraint("statement_id", "n", name=op.f("pk_statement_row")),
+    )
     op.create_table(
         "venue_calendar",
         sa.Column("venue_id", sa.Uuid(), nullable=False),
@@ -802,8 +956,8 @@ def upgrade() -> None:
         batch_op.create_index("ix_entitlement_walk", ["venue_id", "pass_id"], unique=False)
 
     with op.batch_alter_table("entry", schema=None) as batch_op:
-        batch_op.drop_constraint(batch_op.f("fk_entry_device_id"), type_="foreignkey")
         batch_op.drop_constraint(batch_op.f("fk_entry_venue_id"), type_="foreignkey")
+        batch_op.drop_constraint(batch_op.f("fk_entry_device_id"), type_="foreignkey")
 
     with op.batch_alter_table("event_chain", schema=None) as batch_op:
         batch_op.create_check_constraint(batch_op.f("ck_event_chain_one"), "id = 1")
@@ -1036,6 +1190,8 @@ def upgrade() -> None:
         )
 
     with op.batch_alter_table("posting", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_posting_account_id"))
+        batch_op.create_index("ix_posting_account", ["account_id", "layer", "amount_fen"], unique=False)
         batch_op.create_check_constraint(
             batch_op.f("ck_posting_layer_word_265a6f"), "layer IN ('posted', 'pending', 'resolved')"
         )
