@@ -42,11 +42,15 @@ def append(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, 
 
 
 def insert_few(connection: Connection, parts: Sequence[Part]) -> list[int]:
-    """A few rows into several tables, as `insert_missing`: on PostgreSQL by one statement."""
+    """A few rows into several tables, as `insert_missing`: on PostgreSQL by one statement.
+
+    Columns of which no row has a value are left out there.
+    """
     if is_sqlite(connection):
         return [insert_missing(connection, table, rows) for table, rows in parts]
-    shapes = tuple((table, tuple(rows[0]), len(rows) == 1) for table, rows in parts)
-    values = chain.from_iterable(rows[0].values() if len(rows) == 1 else _columns(rows) for _, rows in parts)
+    named = [[name for name in rows[0] if any(row[name] is not None for row in rows)] for _, rows in parts]
+    shapes = tuple((table, tuple(names), len(rows)) for (table, rows), names in zip(parts, named, strict=True))
+    values = [row[name] for (_, rows), names in zip(parts, named, strict=True) for row in rows for name in names]
     return list(connection.exec_driver_sql(_postgres_few(shapes), tuple(values)).one())
 
 
@@ -111,18 +115,15 @@ def _postgres_copy(table: sa.Table, names: tuple[str, ...]) -> tuple[str, tuple[
 
 
 @lru_cache(maxsize=64)
-def _postgres_few(shapes: tuple[tuple[sa.Table, tuple[str, ...], bool], ...]) -> str:
-    """One common table expression per table, of one row or of arrays, and how many rows each took.
+def _postgres_few(shapes: tuple[tuple[sa.Table, tuple[str, ...], int], ...]) -> str:
+    """One common table expression per table, with its columns and number of rows, and how many rows each took.
 
     psycopg reads a statement of more than 50 parameters anew each time, which costs more than all the rest.
     """
     inserts, counts = [], []
-    for number, (table, names, is_one) in enumerate(shapes):
-        into = _postgres_statement(table, names)
-        if is_one:
-            into = " ".join(
-                [_into(table, names), "VALUES (", ", ".join(["%s"] * len(names)), ") ON CONFLICT DO NOTHING"]
-            )
+    for number, (table, names, count) in enumerate(shapes):
+        row = "(" + ", ".join(["%s"] * len(names)) + ")"
+        into = " ".join([_into(table, names), "VALUES", ", ".join([row] * count), "ON CONFLICT DO NOTHING"])
         inserts.append(f"part_{number} AS ({into} RETURNING 1)")
         counts.append(f"(SELECT count(*) FROM part_{number})")  # noqa: S608  a number of ours
     return " ".join(["WITH", ", ".join(inserts), "SELECT", ", ".join(counts)])
