@@ -956,8 +956,8 @@ def upgrade() -> None:
         batch_op.create_index("ix_entitlement_walk", ["venue_id", "pass_id"], unique=False)
 
     with op.batch_alter_table("entry", schema=None) as batch_op:
-        batch_op.drop_constraint(batch_op.f("fk_entry_venue_id"), type_="foreignkey")
         batch_op.drop_constraint(batch_op.f("fk_entry_device_id"), type_="foreignkey")
+        batch_op.drop_constraint(batch_op.f("fk_entry_venue_id"), type_="foreignkey")
 
     with op.batch_alter_table("event_chain", schema=None) as batch_op:
         batch_op.create_check_constraint(batch_op.f("ck_event_chain_one"), "id = 1")
