@@ -7,7 +7,7 @@ for a while.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 import structlog
@@ -33,7 +33,27 @@ setback = sa.Table(
 
 Act = Callable[[Connection, Sequence[sa.Row[Any]]], None]
 
+MAX_LISTED = 1_000
+
 _log = structlog.get_logger("setbacks")
+
+
+class Setback(NamedTuple):
+    """What waits, since when and until when; `subject` is the row's id in hex."""
+
+    step: str
+    subject: str
+    reason: str
+    times: int
+    first_at_ms: int
+    again_at_ms: int
+
+
+def listed(connection: Connection) -> list[Setback]:
+    """What is put aside, the oldest first."""
+    query = sa.select(setback).order_by(setback.c.first_at_ms, setback.c.step, setback.c.subject).limit(MAX_LISTED)
+    rows = connection.execute(query).mappings()
+    return [Setback(**{**row, "subject": row["subject"].hex()}) for row in rows]
 
 
 def left_out(connection: Connection, step: str, now_ms: int) -> list[bytes]:

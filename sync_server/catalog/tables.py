@@ -16,6 +16,8 @@ SALE_STATES = tuple(SALE.words)
 INVEST_BASES = ("DIST_PRICE", "VENUE_PRICE")
 """What of a combo's money is invested: all that was paid for it, or what its venues are owed (money.md Q9)."""
 FEE_KINDS = ("CHARGE", "PAYOUT")
+VISIT_SETTLEMENTS = ("NONE", "PER_VISIT", "POOL")
+"""What venues get for visits with an annual pass: nothing, a tariff each, a share of what a month's pool holds."""
 ELIGIBILITIES = ("ANYONE", "AREAS", "LIST")
 DISCOUNT_KINDS = ("RESIDENT", "SENIOR", "LISTED", "PROMOTION")
 
@@ -68,6 +70,7 @@ product = sa.Table(
     sa.Column("hotline", sa.String(32)),
     sa.Column("renewal_days", sa.Integer(), nullable=False, server_default="60"),
     sa.Column("refund_frees_stock", sa.Boolean(), nullable=False, server_default="1"),
+    word_column("visit_settlement", VISIT_SETTLEMENTS, server_default="NONE"),
     ms_column("created_at_ms"),
     sa.CheckConstraint("(eligibility = 'AREAS') = (areas IS NOT NULL)", name="areas"),
     sa.CheckConstraint("(eligibility = 'LIST') = (person_list_id IS NOT NULL)", name="person_list"),
@@ -85,6 +88,16 @@ product_item = sa.Table(
     link("venue_id", "venue.id", primary_key=True),
     fen_column("venue_price_fen"),  # owed to the venue for one redemption; 0 for a pass, whose visits cost nothing
     sa.CheckConstraint("venue_price_fen >= 0", name="venue_price"),
+)
+
+# What a venue is owed for one visit with an annual pass that is settled PER_VISIT; none: nothing.
+visit_tariff = sa.Table(
+    "visit_tariff",
+    metadata,
+    link("product_id", "product.id", primary_key=True),
+    link("venue_id", "venue.id", primary_key=True),
+    fen_column("tariff_fen"),
+    sa.CheckConstraint("tariff_fen > 0", name="tariff"),
 )
 
 # Every version of a product's prices; the newest stands on the product and its items, too.

@@ -80,6 +80,19 @@ def confirmed_list(connection: Connection, venue_id: UUID, now_ms: int) -> tuple
     return None if len(known) < len(held) else min(known, default=(2**31 - 1, 2**31 - 1))
 
 
+def gates_behind(connection: Connection, venue_id: UUID, version: int | None, now_ms: int) -> list[str]:
+    """The gates of a venue that have not confirmed its list of this version (None: no list says it yet), by name.
+
+    Counted is what is waited for: of a gate that is cut off, or was lost, every journal it may still bring.
+    """
+    behind = [
+        row.gate
+        for row in _journals(connection, now_ms, venue_id)
+        if version is None or row.confirmed_version is None or row.confirmed_version < version
+    ]
+    return sorted(set(behind))
+
+
 def watermarks(connection: Connection, now_ms: int) -> list[Watermark]:
     """Every journal that was ever seen, the furthest behind first, those nobody waits for last."""
     told = [_told(connection, row, now_ms) for row in _rows(connection, sa.true())]

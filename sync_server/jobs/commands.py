@@ -19,6 +19,7 @@ from sync_server.jobs import ticking, worker
 from sync_server.jobs.messages import sender_of
 from sync_server.keys.key_set import create_first
 from sync_server.people.roles import seed_roles
+from sync_server.setbacks import listed
 
 
 @click.command()
@@ -106,4 +107,13 @@ def list_(opener: Opener) -> None:
         click.echo(json.dumps(told, ensure_ascii=False))
 
 
-COMMANDS = (init, run, work, jobs)
+@click.command()
+@click.pass_obj
+def setbacks(opener: Opener) -> None:
+    """Rows that a worker step put aside, with the reason and when they are tried again. A JSON line each."""
+    with opener().read() as connection:
+        for row in listed(connection):
+            click.echo(json.dumps(row._asdict(), ensure_ascii=False))
+
+
+COMMANDS = (init, run, work, jobs, setbacks)

@@ -29,6 +29,8 @@ from sync_server.jobs.messages import forget_old_messages
 from sync_server.payments.telling import tell_late
 from sync_server.redemptions.ingest import drop_old_receipts
 from sync_server.redemptions.online import drop_old_answers
+from sync_server.settlement.income import earn_income
+from sync_server.settlement.overdue import tell_not_issued
 from sync_server.settlement.reconciling import reconcile
 from sync_server.settlement.statements_in import fetch_statements
 
@@ -62,6 +64,8 @@ JOBS: tuple[Job, ...] = (
     Job("forget_old_messages", "40 4 * * *", forget_old_messages),
     Job("fetch_statements", "10 9-23 * * *", fetch_statements),
     Job("reconcile", "*/5 * * * *", reconcile),
+    Job("earn_income", "10 * * * *", earn_income),
+    Job("tell_not_issued", "20 * * * *", tell_not_issued),
     Job("forget_old_slots", "35 4 * * *", forget_old_slots),
 )
 

@@ -34,6 +34,7 @@ from sync_server.payments.sweeps import follow_sweeps
 from sync_server.payments.top_ups import close_top_ups
 from sync_server.payments.transfers import move_due
 from sync_server.redemptions.uses import count_uses
+from sync_server.settlement.charging_back import charge_back_late
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.expiring import expire_items
 from sync_server.settlement.finishing import close_refunded
@@ -42,6 +43,7 @@ from sync_server.settlement.pass_refunds import follow_pass_refunds, refund_fail
 from sync_server.settlement.payouts import follow_transfers
 from sync_server.settlement.refunding import confirm_refunds
 from sync_server.settlement.sealing import seal_payouts
+from sync_server.settlement.visits import clear_visits
 
 IDLE_S = 0.5  # pause after a turn that found nothing; also how long a stop may take
 LISTS_IDLE_S = 0.25
@@ -74,6 +76,8 @@ STEPS: tuple[Step, ...] = (
     count_uses,
     seal_payouts,
     clear_redemptions,
+    clear_visits,
+    charge_back_late,
     confirm_refunds,
     expire_items,
     sell_from_funds,

@@ -9,6 +9,8 @@ from sync_server.db import append_only, id_column, link, metadata, ms_column, pa
 PARTY_KINDS = ("PLATFORM", "VENUE", "DISTRIBUTOR", "PARTNER")
 PROVIDERS = ("ALIPAY", "HUIJINBAO")
 FUNDINGS = ("DIRECT_DEBIT", "PREPAID")
+LATE_LIABILITIES = ("PLATFORM", "DISTRIBUTOR", "VENUE")
+"""Who bears an entry that comes to light after its ticket was refunded at the hold's deadline (money.md §2.3)."""
 PAYOUT_MODES = ("PER_REDEMPTION", "DAILY", "WEEKLY")
 ACCOUNT_RESTS_MS = 24 * 3_600_000
 """So long a new settlement account waits, confirmed, before money goes there (money.md §4)."""
@@ -31,6 +33,7 @@ party = sa.Table(
     sa.Column("contact_name_sealed", sa.LargeBinary()),
     sa.Column("contact_phone_sealed", sa.LargeBinary()),
     sa.Column("contact_phone_masked", sa.String(32)),
+    word_column("late_liability", LATE_LIABILITIES, server_default="PLATFORM"),  # of the tickets a distributor sold
     ms_column("created_at_ms"),
     partial_unique("uq_party_platform", "kind", where="kind = 'PLATFORM'"),
 )

@@ -7,13 +7,17 @@ Rejecting leaves an entry as it is: kept, counted as a visit, not paid.
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.approvals.approvals import Person
 from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError, NotFoundError
-from sync_server.orders.claims import Claim, claim_items
+from sync_server.orders.claims import REQUESTED, Claim, claim_items
+from sync_server.orders.tables import item_claim, order, order_item, ticket
+from sync_server.parties.tables import party
 from sync_server.people.permissions import Permission
 from sync_server.redemptions.counting import lock_passes, settle_outcomes
 from sync_server.redemptions.inboxes import in_inbox
@@ -44,9 +48,24 @@ def honour(connection: Connection, who: Person, redemption_id: bytes, reason: st
     row = _open(connection, redemption_id)
     if row.outcome not in HONOURABLE:
         raise NotAllowedError(f"the entry is {row.outcome}: only one that came too late or second is honoured")
+    if row.outcome == Outcome.LATE.name and liability_of(connection, row.item_id) == "VENUE":
+        raise NotAllowedError("the venue bears entries that come after a refund of what this distributor sold")
     _decide(connection, redemption_id, "HONOURED", reason, now_ms, who.actor)
     detail = {"reason": reason, "outcome": row.outcome}
     record(connection, now_ms, who.actor, "redemption.honour", f"redemption:{redemption_id.hex()}", detail)
+
+
+def liability_of(connection: Connection, item_id: UUID) -> str:
+    """Who bears a LATE entry on an item: its distributor's rule where a refund was asked for, else the platform."""
+    query = (
+        sa.select(party.c.late_liability)
+        .join(order, order.c.distributor_id == party.c.id)
+        .join(ticket, ticket.c.order_id == order.c.id)
+        .join(order_item, order_item.c.ticket_id == ticket.c.id)
+        .join(item_claim, item_claim.c.item_id == order_item.c.id)
+        .where(order_item.c.id == item_id, item_claim.c.ref == REQUESTED)
+    )
+    return connection.scalar(query) or "PLATFORM"
 
 
 def reject(connection: Connection, redemption_id: bytes, reason: str, now_ms: int, actor: str) -> None:

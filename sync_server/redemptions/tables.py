@@ -101,13 +101,18 @@ redemption = sa.Table(
     sa.Column("copied", sa.Boolean(), nullable=False, server_default="0"),  # so was it elsewhere too
     ms_column("occurred_at_ms"),
     ms_column("recorded_at_ms"),
-    ms_column("cleared_at_ms", nullable=True),  # when settlement made its payout line; settlement alone writes it
+    ms_column("cleared_at_ms", nullable=True),  # when settlement dealt with it, which alone writes it
     ms_column("use_counted_at_ms", nullable=True),  # null: the gates are not told of this use yet (redemptions.uses)
     sa.UniqueConstraint("device_id", "incarnation", "seq"),
     partial_index(
         "ix_redemption_due",
         *("outcome", "recorded_at_ms", "id"),
         where="outcome = 'CLAIMED' AND cleared_at_ms IS NULL",
+    ),
+    partial_index(
+        "ix_redemption_visit_due",
+        *("recorded_at_ms", "id"),
+        where="outcome = 'PASS_VISIT' AND cleared_at_ms IS NULL",
     ),
     partial_index("ix_redemption_use_due", "venue_id", "pass_id", where="use_counted_at_ms IS NULL"),
     partial_index("ix_redemption_copied", "recorded_at_ms", where="copied"),

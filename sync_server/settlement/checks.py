@@ -192,6 +192,38 @@ CHECKS = (
         """,
     ),
     Invariant(
+        "I5",
+        "what a month's pool holds is what its venues get of it, and it is for visits",
+        """
+        SELECT 'visit_pool ' || v.month FROM visit_pool v
+        JOIN product p ON p.id = v.product_id
+        WHERE v.amount_fen <> (
+            SELECT COALESCE(SUM(g.amount_fen), 0) FROM ledger_txn t
+            JOIN posting g ON g.txn_id = t.id AND g.amount_fen > 0
+            WHERE t.txn_key LIKE 'pool\\:' || CAST(p.number AS VARCHAR(8)) || '-' || v.month || '\\:%')
+        """,
+    ),
+    Invariant(
+        "I10",
+        "a pass that ended before the newest month whose income is booked defers nothing more",
+        """
+        SELECT 'ledger_account ' || a.name, o.number FROM "order" o
+        JOIN ticket t ON t.order_id = o.id JOIN pass s ON s.ticket_id = t.id
+        JOIN ledger_account a ON a.code = '2510' AND a.owner_id = o.id
+        WHERE o.kind = 'PASS' AND o.state = 'ISSUED' AND a.credits_posted_fen <> a.debits_posted_fen
+          AND s.not_after <= (SELECT MAX(end_minute) FROM income_month WHERE done_at_ms IS NOT NULL)
+        """,
+    ),
+    Invariant(
+        "I5",
+        "what a distributor bears was honoured, and is charged once it says so",
+        """
+        SELECT 'charge_back ' || l.kind || ' of order_item ' || CAST(l.item_id AS VARCHAR(36)) FROM charge_back c
+        JOIN payout_line l ON l.redemption_id = c.redemption_id
+        WHERE l.kind <> 'HONOUR' OR c.amount_fen <> l.gross_fen
+        """,
+    ),
+    Invariant(
         "I10",
         "a venue owes what was clawed back and not kept yet",
         """

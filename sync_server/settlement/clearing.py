@@ -21,6 +21,7 @@ from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
 from sync_server.orders.tables import order_item
 from sync_server.redemptions.tables import HONOURABLE, decision, redemption
+from sync_server.settlement.charging_back import charge_back
 from sync_server.settlement.collecting import Owed, clear, collect
 from sync_server.settlement.finishing import ended_orders, finish, margin
 from sync_server.settlement.funds import note_sales
@@ -100,6 +101,7 @@ def _settle(connection: Connection, due: Sequence[sa.Row[Any]], now_ms: int) -> 
     booked = [_booked(row, one) for row, one in zip(due, owed, strict=True)]
     earned = [txn for row in ended if (txn := margin(row, now_ms, ACTOR)) is not None]
     collect(connection, owed, [*booked, *earned], now_ms)
+    charge_back(connection, [row for row in due if row.kind == "HONOUR"], now_ms)
     cleared = redemption.c.id.in_([row.redemption_id for row in due])
     connection.execute(redemption.update().where(cleared).values(cleared_at_ms=now_ms))
     finish(connection, ended, now_ms, ACTOR)

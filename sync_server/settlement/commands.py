@@ -13,11 +13,14 @@ from sync_server.audit.log import record
 from sync_server.centre import Centre, Opener
 from sync_server.errors import NotAllowedError
 from sync_server.orders.tables import order
+from sync_server.parties.tables import LATE_LIABILITIES
 from sync_server.people.asking import by_operator, person_of
 from sync_server.people.identifying import Person
 from sync_server.people.permissions import Permission
-from sync_server.settlement import clawing_back, pass_refunds, refunding
+from sync_server.settlement import charging_back, clawing_back, pass_refunds, refunding, unconfirmed
+from sync_server.settlement.overdue import overdue
 from sync_server.settlement.payout_commands import payout
+from sync_server.settlement.visit_commands import visits
 
 
 @click.group()
@@ -87,6 +90,60 @@ def confirm_visit(opener: Opener, /, request_id: UUID, **who: Any) -> None:
     click.echo(json.dumps({"request": str(request_id), "state": "confirmed", "item": item_id.hex}))
 
 
+@refund.command()
+@click.argument("number", metavar="[TICKET|ORDER]", required=False)
+@click.pass_obj
+def waiting(opener: Opener, number: str | None) -> None:
+    """Refunds that wait for gates to hear of them; or of a ticket or order, which gates have not. A JSON line each."""
+    centre = opener()
+    with centre.read() as connection:
+        now_ms = centre.now_ms()
+        if number is None:
+            told = [hold._asdict() for hold in unconfirmed.open_holds(connection, now_ms)]
+        else:
+            told = [one._asdict() for one in unconfirmed.told_of(connection, number, now_ms)]
+    for line in told:
+        click.echo(json.dumps(line, ensure_ascii=False))
+
+
+@refund.command()
+@click.pass_obj
+def late(opener: Opener) -> None:
+    """How often entries came to light after a refund, by distributor, and who bears them. A JSON line each."""
+    with opener().read() as connection:
+        for row in charging_back.late_rates(connection):
+            told = {**row._asdict(), "late_per_thousand": row.late_per_thousand}
+            click.echo(json.dumps(told, ensure_ascii=False))
+
+
+@refund.command()
+@click.argument("organisation_number", metavar="DISTRIBUTOR")
+@click.argument("who_bears", metavar="WHO", type=click.Choice(LATE_LIABILITIES))
+@click.option("--reason", required=True, help="for the log of what operators did")
+@by_operator
+@click.pass_obj
+def liability(opener: Opener, /, organisation_number: str, who_bears: str, reason: str, **who: Any) -> None:
+    """Who bears entries that come after a refund: PLATFORM, DISTRIBUTOR, or VENUE, which is then not paid for them."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        now_ms = centre.now_ms()
+        charging_back.set_late_liability(connection, person, organisation_number, who_bears, reason, now_ms)
+    click.echo(json.dumps({"distributor": organisation_number, "late_liability": who_bears}))
+
+
+@click.command(name="overdue")
+@click.pass_obj
+def overdue_(opener: Opener) -> None:
+    """Payouts, refunds and fund moves that are not through in time, the oldest first. A JSON line each."""
+    centre = opener()
+    now_ms = centre.now_ms()
+    with centre.read() as connection:
+        for row in overdue(connection, now_ms):
+            told = {**row._asdict(), "id": str(row.id), "hours": row.hours(now_ms)}
+            click.echo(json.dumps(told, ensure_ascii=False))
+
+
 def _allowed(centre: Centre, who: dict[str, Any]) -> Person:
     person = person_of(centre, who)
     if not person.may(Permission.ORDERS_REFUND):
@@ -94,4 +151,4 @@ def _allowed(centre: Centre, who: dict[str, Any]) -> Person:
     return person
 
 
-COMMANDS = (refund, payout)
+COMMANDS = (refund, payout, visits, overdue_)

@@ -33,6 +33,7 @@ from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import INCOMING, external_transfer, transfer_attempt
 from sync_server.redemptions.tables import redemption
+from sync_server.settlement.income import earned_until
 from wire.entitlement import StopCause
 
 ACTOR = "system:pass-refunds"
@@ -149,7 +150,8 @@ def _revoke(connection: Connection, order_id: UUID, reason: str, now_ms: int, ac
 def _owe_back(connection: Connection, row: sa.Row[Any], back_fen: int, now_ms: int, actor: str) -> int:
     """P17: out of what is not earned yet, the rest out of what is; what nobody gets back is kept. How much is kept."""
     deferred, owed = Account("2510", row.id), refund_account(row)
-    deferred_fen = -balance(connection, deferred).posted_fen
+    earned = earned_until(connection, row.id, now_ms, actor)
+    deferred_fen = -balance(connection, deferred).posted_fen - (earned.legs[0].amount_fen if earned else 0)
     unearned_fen = min(back_fen, deferred_fen)
     kept_fen = deferred_fen - unearned_fen
     sides = legs(
@@ -158,10 +160,10 @@ def _owe_back(connection: Connection, row: sa.Row[Any], back_fen: int, now_ms: i
         (owed, -back_fen),
         (Account("4050"), -kept_fen),
     )
-    booked = Txn(f"pass:{row.id.hex}:refund", sides, now_ms, actor)
+    booked = [*([earned] if earned else []), Txn(f"pass:{row.id.hex}:refund", sides, now_ms, actor)]
     if row.funding == "PREPAID":
         back = legs((owed, back_fen), (Account("2010", row.distributor_id), -back_fen))
-        book.post(connection, [booked, Txn(f"pass:{row.id.hex}:refunded", back, now_ms, actor)], now_ms)
+        book.post(connection, [*booked, Txn(f"pass:{row.id.hex}:refunded", back, now_ms, actor)], now_ms)
         return kept_fen
     paid_by = connection.execute(
         sa.select(external_transfer.c.provider, external_transfer.c.account_ref, transfer_attempt.c.out_no)
@@ -181,7 +183,7 @@ def _owe_back(connection: Connection, row: sa.Row[Any], back_fen: int, now_ms: i
         legs=legs((owed, back_fen), (CLEARING[paid_by.provider], -back_fen)),
         original_out_no=paid_by.out_no,
     )
-    transfers.request(connection, [wanted], actor, now_ms, posted=[booked])
+    transfers.request(connection, [wanted], actor, now_ms, posted=booked)
     return kept_fen
 
 

@@ -79,7 +79,7 @@ payout_adjustment = sa.Table(
     fen_column("fee_fen"),
     fen_column("net_fen"),
     sa.CheckConstraint("gross_fen - fee_fen = net_fen AND fee_fen >= 0", name="net"),
-    sa.CheckConstraint("(kind = 'CLAWBACK') = (net_fen < 0) AND net_fen <> 0", name="sign"),
+    sa.CheckConstraint("(kind = 'CLAWBACK') = (net_fen < 0)", name="sign"),
     sa.CheckConstraint("(kind = 'CLAWBACK') = (item_id IS NOT NULL)", name="item"),
 )
 
@@ -130,6 +130,7 @@ income_month = sa.Table(
     "income_month",
     metadata,
     sa.Column("month", sa.String(7), primary_key=True),  # "2026-10", by the platform's zone
+    sa.Column("end_minute", sa.Integer(), nullable=False),  # since 2020-01-01T00:00Z (wire.md)
     link("after_order_id", "order.id", nullable=True),  # null: none yet
     ms_column("done_at_ms", nullable=True),
 )

@@ -33,6 +33,7 @@ from sync_server.payments.providers import clients_of
 from sync_server.payments.top_ups import close_top_ups
 from sync_server.payments.transfers import move_due
 from sync_server.redemptions.tables import entry, redemption
+from sync_server.settlement.charging_back import charge_back_late
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.expiring import expire_items
 from sync_server.settlement.finishing import close_refunded
@@ -41,6 +42,7 @@ from sync_server.settlement.pass_refunds import follow_pass_refunds, refund_fail
 from sync_server.settlement.payouts import follow_transfers
 from sync_server.settlement.refunding import confirm_refunds
 from sync_server.settlement.sealing import seal_payouts
+from sync_server.settlement.visits import clear_visits
 from wire import moments
 from wire.messages import EntryKind
 
@@ -164,6 +166,8 @@ class World:
         seal_payouts(self.centre)
         buy_funds(self.centre)
         clear_redemptions(self.centre)
+        clear_visits(self.centre)
+        charge_back_late(self.centre)
         confirm_refunds(self.centre)
         expire_items(self.centre)
         sell_from_funds(self.centre)

@@ -580,6 +580,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("product_id", "month", name=op.f("pk_visit_pool")),
     )
     op.create_table(
+        "visit_tariff",
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("venue_id", sa.Uuid(), nullable=False),
+        sa.Column("tariff_fen", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("tariff_fen > 0", name=op.f("ck_visit_tariff_tariff")),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_visit_tariff_product_id")),
+        sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_visit_tariff_venue_id")),
+        sa.PrimaryKeyConstraint("product_id", "venue_id", name=op.f("pk_visit_tariff")),
+    )
+    op.create_table(
         "electronic_card_read",
         sa.Column("device_id", sa.LargeBinary(length=16), nullable=False),
         sa.Column("hash", sa.LargeBinary(length=17), nullable=False),
@@ -638,6 +648,7 @@ def upgrade() -> None:
     op.create_table(
         "income_month",
         sa.Column("month", sa.String(length=7), nullable=False),
+        sa.Column("end_minute", sa.Integer(), nullable=False),
         sa.Column("after_order_id", sa.Uuid(), nullable=True),
         sa.Column("done_at_ms", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["after_order_id"], ["order.id"], name=op.f("fk_income_month_after_order_id")),
@@ -909,9 +920,7 @@ def upgrade() -> None:
         sa.Column("fee_fen", sa.BigInteger(), nullable=False),
         sa.Column("net_fen", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("(kind = 'CLAWBACK') = (item_id IS NOT NULL)", name=op.f("ck_payout_adjustment_item")),
-        sa.CheckConstraint(
-            "(kind = 'CLAWBACK') = (net_fen < 0) AND net_fen <> 0", name=op.f("ck_payout_adjustment_sign")
-        ),
+        sa.CheckConstraint("(kind = 'CLAWBACK') = (net_fen < 0)", name=op.f("ck_payout_adjustment_sign")),
         sa.CheckConstraint("kind IN ('POOL', 'CLAWBACK')", name=op.f("ck_payout_adjustment_kind_word_e8a0f8")),
         sa.CheckConstraint("gross_fen - fee_fen = net_fen AND fee_fen >= 0", name=op.f("ck_payout_adjustment_net")),
         sa.ForeignKeyConstraint(["item_id"], ["clawback.item_id"], name=op.f("fk_payout_adjustment_item_id")),
@@ -1124,11 +1133,17 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("contact_name_sealed", sa.LargeBinary(), nullable=True))
         batch_op.add_column(sa.Column("contact_phone_sealed", sa.LargeBinary(), nullable=True))
         batch_op.add_column(sa.Column("contact_phone_masked", sa.String(length=32), nullable=True))
+        batch_op.add_column(
+            sa.Column("late_liability", sa.String(length=32), server_default="PLATFORM", nullable=False)
+        )
         batch_op.create_check_constraint(
             batch_op.f("ck_party_funding_word_ba1fff"), "funding IN ('DIRECT_DEBIT', 'PREPAID')"
         )
         batch_op.create_check_constraint(
             batch_op.f("ck_party_kind_word_c636c9"), "kind IN ('PLATFORM', 'VENUE', 'DISTRIBUTOR', 'PARTNER')"
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_party_late_liability_word_3b8bba"), "late_liability IN ('PLATFORM', 'DISTRIBUTOR', 'VENUE')"
         )
         batch_op.create_check_constraint(
             batch_op.f("ck_party_payout_mode_word_15620b"), "payout_mode IN ('PER_REDEMPTION', 'DAILY', 'WEEKLY')"
@@ -1209,6 +1224,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("hotline", sa.String(length=32), nullable=True))
         batch_op.add_column(sa.Column("renewal_days", sa.Integer(), server_default="60", nullable=False))
         batch_op.add_column(sa.Column("refund_frees_stock", sa.Boolean(), server_default="1", nullable=False))
+        batch_op.add_column(sa.Column("visit_settlement", sa.String(length=32), server_default="NONE", nullable=False))
         batch_op.create_foreign_key(batch_op.f("fk_product_person_list_id"), "person_list", ["person_list_id"], ["id"])
         batch_op.create_check_constraint(
             batch_op.f("ck_product_areas"), "(eligibility = 'AREAS') = (areas IS NOT NULL)"
@@ -1235,6 +1251,9 @@ def upgrade() -> None:
         batch_op.create_check_constraint(
             batch_op.f("ck_product_sale_word_595f4e"), "sale IN ('DRAFT', 'IN_REVIEW', 'ON_SALE', 'OFF_SALE')"
         )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_product_visit_settlement_word_b9c330"), "visit_settlement IN ('NONE', 'PER_VISIT', 'POOL')"
+        )
 
     with op.batch_alter_table("receipt", schema=None) as batch_op:
         batch_op.add_column(sa.Column("incarnation", sa.LargeBinary(length=8), nullable=True))
@@ -1258,6 +1277,13 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("use_counted_at_ms IS NULL"),
             postgresql_where=sa.text("use_counted_at_ms IS NULL"),
+        )
+        batch_op.create_index(
+            "ix_redemption_visit_due",
+            ["recorded_at_ms", "id"],
+            unique=False,
+            sqlite_where=sa.text("outcome = 'PASS_VISIT' AND cleared_at_ms IS NULL"),
+            postgresql_where=sa.text("outcome = 'PASS_VISIT' AND cleared_at_ms IS NULL"),
         )
         batch_op.create_check_constraint(
             batch_op.f("ck_redemption_outcome_word_98e595"),

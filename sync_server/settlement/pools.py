@@ -1,0 +1,123 @@
+"""A month's pool for visits with an annual pass, shared by its venues according to their visits (money.md P21)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.approvals.approvals import Person
+from sync_server.audit.log import record
+from sync_server.catalog.fees import fee_for
+from sync_server.catalog.products import find_product
+from sync_server.catalog.tables import product_item
+from sync_server.db import derived_id, insert_new
+from sync_server.errors import NotAllowedError
+from sync_server.gates.watermarks import complete_through_ms
+from sync_server.issuance.tables import issued_pass
+from sync_server.ledger.accounts import Account
+from sync_server.ledger.book import Txn, legs
+from sync_server.money import shares_of
+from sync_server.parties.tables import venue
+from sync_server.people.permissions import Permission
+from sync_server.redemptions.tables import is_given_back, redemption
+from sync_server.settlement.collecting import Owed, clear, collect
+from sync_server.settlement.months import Month, month_named
+from sync_server.settlement.tables import visit_pool
+
+MAX_REASON_CHARACTERS = 200
+
+
+class PoolShare(NamedTuple):
+    """What a venue gets, its payout fee not yet taken; not `complete`: a gate may still bring visits of that month."""
+
+    venue: int
+    visits: int
+    gross_fen: int
+    complete: bool
+
+
+def book_pool(
+    connection: Connection,
+    who: Person,
+    product_number: int,
+    month_name: str,
+    amount_fen: int,
+    reason: str,
+    zone: str,
+    now_ms: int,
+) -> list[PoolShare]:
+    """Share the pool of a month that is over, once. Visits that come to light later have no part in it."""
+    if not who.may(Permission.PAYOUTS_MANAGE):
+        raise NotAllowedError(f"this needs the permission {Permission.PAYOUTS_MANAGE}, which you do not have")
+    text = reason.strip()
+    if not 0 < len(text) <= MAX_REASON_CHARACTERS or amount_fen <= 0:
+        raise NotAllowedError(f"a pool needs an amount and a reason of 1 to {MAX_REASON_CHARACTERS} characters")
+    month, sold = month_named(month_name, zone), find_product(connection, product_number)
+    if sold.visit_settlement != "POOL":
+        raise NotAllowedError(f"product {product_number} is settled {sold.visit_settlement}, not by a POOL")
+    if now_ms < month.ends_ms:
+        raise NotAllowedError(f"the month {month.name} is not over")
+    counted = _visits(connection, sold.id, month)
+    visits = sum(row.visits for row in counted)
+    if not visits:
+        raise NotAllowedError(f"nobody visited with product {product_number} in {month.name}")
+    pool = {"product_id": sold.id, "month": month.name, "amount_fen": amount_fen, "visits": visits}
+    new = {**pool, "booked_by": who.actor, "booked_at_ms": now_ms}
+    if not insert_new(visit_pool, ["product_id", "month"], [new], connection):
+        raise NotAllowedError(f"the pool of product {product_number} for {month.name} is booked already")
+    shares = shares_of(amount_fen, [row.visits for row in counted])
+    _book(connection, sold, month, [pair for pair in zip(counted, shares, strict=True) if pair[1]], who.actor, now_ms)
+    detail = {"month": month.name, "amount_fen": amount_fen, "visits": visits, "reason": text}
+    record(connection, now_ms, who.actor, "visits.pool", f"product:{product_number}", detail)
+    return [
+        PoolShare(row.number, row.visits, share_fen, _is_complete(connection, row.venue_id, month, now_ms))
+        for row, share_fen in zip(counted, shares, strict=True)
+    ]
+
+
+def _visits(connection: Connection, product_id: UUID, month: Month) -> Sequence[sa.Row[Any]]:
+    """How often each venue was visited with passes of a product, by its number; what staff gave back does not count."""
+    venues = sa.select(product_item.c.venue_id).where(product_item.c.product_id == product_id)
+    return connection.execute(
+        sa.select(venue.c.number, redemption.c.venue_id, sa.func.count().label("visits"))
+        .join(venue, venue.c.id == redemption.c.venue_id)
+        .join(issued_pass, issued_pass.c.id == redemption.c.pass_id)
+        .where(redemption.c.venue_id.in_(venues), redemption.c.outcome == "PASS_VISIT", ~is_given_back())
+        .where(redemption.c.occurred_at_ms >= month.begins_ms, redemption.c.occurred_at_ms < month.ends_ms)
+        .where(issued_pass.c.product_id == product_id)
+        .group_by(venue.c.number, redemption.c.venue_id)
+        .order_by(venue.c.number)
+    ).all()
+
+
+def _book(
+    connection: Connection,
+    sold: sa.Row[Any],
+    month: Month,
+    shares: Sequence[tuple[sa.Row[Any], int]],
+    actor: str,
+    now_ms: int,
+) -> None:
+    owed, booked = [], []
+    for row, share_fen in shares:
+        key = f"pool:{sold.number}-{month.name}:{row.venue_id.hex}"
+        fee_fen = fee_for(connection, "PAYOUT", row.venue_id, sold.id, share_fen, now_ms)
+        since = UUID(int=month.ends_ms << 80)
+        one = Owed("POOL", row.venue_id, since, clear(share_fen, fee_fen), adjustment_id=derived_id(since, key))
+        owed.append(one)
+        sides = legs(
+            (Account("5040"), share_fen),
+            (Account("2210", row.venue_id), -one.cleared.net_fen),
+            (Account("4020"), -fee_fen),
+        )
+        booked.append(Txn(key, sides, month.ends_ms - 1, actor))
+    collect(connection, owed, booked, now_ms)
+
+
+def _is_complete(connection: Connection, venue_id: UUID, month: Month, now_ms: int) -> bool:
+    through_ms = complete_through_ms(connection, venue_id, now_ms)
+    return through_ms is not None and through_ms >= month.ends_ms

@@ -1,0 +1,150 @@
+"""Visits with annual passes: by default they cost nothing; a product may owe its venues a tariff each (money.md P20).
+
+What a product owes is looked up when a visit is cleared: a change concerns what is cleared from then on. A visit that
+staff gave back before costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server import setbacks
+from sync_server.approvals.approvals import Person
+from sync_server.audit.log import record
+from sync_server.catalog.fees import fee_for
+from sync_server.catalog.products import find_product
+from sync_server.catalog.tables import VISIT_SETTLEMENTS, product, product_item, visit_tariff
+from sync_server.centre import Centre
+from sync_server.db import exclusive
+from sync_server.errors import NotAllowedError
+from sync_server.gates.tables import incarnation
+from sync_server.issuance.tables import issued_pass
+from sync_server.ledger.accounts import Account
+from sync_server.ledger.book import Txn, legs
+from sync_server.people.permissions import Permission
+from sync_server.redemptions.tables import is_given_back, redemption
+from sync_server.settlement.collecting import Owed, clear, collect
+from sync_server.settlement.sealing import ACTOR
+
+STEP = "settlement.clear_visits"
+MAX_PER_STEP = 5_000
+MAX_REASON_CHARACTERS = 200
+
+
+def clear_visits(centre: Centre) -> int:
+    """Worker step: clear the visits that are not cleared, most of them for nothing; how many were."""
+    waiting = _waiting()
+    if not centre.finds(waiting):
+        return 0
+    with centre.write() as connection:
+        exclusive(connection, STEP)
+        now_ms = centre.now_ms()
+
+        def act(connection: Connection, rows: Sequence[sa.Row[Any]]) -> None:
+            _clear(connection, rows, now_ms)
+
+        tried = redemption.c.id.not_in(setbacks.left_out(connection, STEP, now_ms))
+        due = connection.execute(waiting.where(tried).limit(MAX_PER_STEP)).all()
+        return setbacks.act_on(connection, STEP, due, lambda row: bytes(row.id), act, now_ms)
+
+
+def set_visit_settlement(
+    connection: Connection,
+    who: Person,
+    product_number: int,
+    settlement: str,
+    tariffs_fen: Mapping[UUID, int],
+    reason: str,
+    now_ms: int,
+) -> None:
+    """What the venues of an annual pass get for visits; `tariffs_fen` by venue, for PER_VISIT alone."""
+    if not who.may(Permission.PAYOUTS_MANAGE):
+        raise NotAllowedError(f"this needs the permission {Permission.PAYOUTS_MANAGE}, which you do not have")
+    text = reason.strip()
+    if not 0 < len(text) <= MAX_REASON_CHARACTERS:
+        raise NotAllowedError(f"a change needs a reason of 1 to {MAX_REASON_CHARACTERS} characters")
+    sold = find_product(connection, product_number)
+    if sold.kind != "PASS" or settlement not in VISIT_SETTLEMENTS:
+        raise NotAllowedError(f"annual passes are settled {', '.join(VISIT_SETTLEMENTS)}, other products by redemption")
+    if bool(tariffs_fen) != (settlement == "PER_VISIT") or min(tariffs_fen.values(), default=1) <= 0:
+        raise NotAllowedError("PER_VISIT needs a tariff above 0 for at least one venue, the others none")
+    opened = set(connection.scalars(sa.select(product_item.c.venue_id).where(product_item.c.product_id == sold.id)))
+    if tariffs_fen.keys() - opened:
+        raise NotAllowedError(f"product {product_number} does not open all of these venues")
+    connection.execute(product.update().where(product.c.id == sold.id).values(visit_settlement=settlement))
+    connection.execute(visit_tariff.delete().where(visit_tariff.c.product_id == sold.id))
+    for venue_id, fen in tariffs_fen.items():
+        connection.execute(visit_tariff.insert().values(product_id=sold.id, venue_id=venue_id, tariff_fen=fen))
+    tariffs = {str(venue_id): fen for venue_id, fen in tariffs_fen.items()}
+    detail = {"settlement": settlement, "tariffs_fen": tariffs, "reason": text}
+    record(connection, now_ms, who.actor, "product.visits", f"product:{product_number}", detail)
+
+
+def _waiting() -> sa.Select[Any]:
+    """From no frozen journal, as with tickets."""
+    is_due = sa.text("redemption.outcome = 'PASS_VISIT' AND redemption.cleared_at_ms IS NULL")  # as its index says
+    frozen = sa.exists().where(
+        incarnation.c.device_id == redemption.c.device_id,
+        incarnation.c.incarnation == redemption.c.incarnation,
+        incarnation.c.frozen_cause.is_not(None),
+    )
+    tariff = sa.and_(
+        product.c.visit_settlement == "PER_VISIT",
+        visit_tariff.c.product_id == product.c.id,
+        visit_tariff.c.venue_id == redemption.c.venue_id,
+        ~is_given_back(),
+    )
+    return (
+        sa.select(
+            redemption.c.id,
+            redemption.c.venue_id,
+            redemption.c.occurred_at_ms,
+            issued_pass.c.product_id,
+            visit_tariff.c.tariff_fen,
+        )
+        .select_from(redemption)
+        .join(issued_pass, issued_pass.c.id == redemption.c.pass_id)
+        .join(product, product.c.id == issued_pass.c.product_id)
+        .outerjoin(visit_tariff, tariff)
+        .where(is_due, ~frozen)
+        .order_by(redemption.c.recorded_at_ms, redemption.c.id)
+    )
+
+
+def _clear(connection: Connection, rows: Sequence[sa.Row[Any]], now_ms: int) -> None:
+    @cache
+    def fee_fen(venue_id: UUID, product_id: UUID, tariff_fen: int) -> int:
+        return fee_for(connection, "PAYOUT", venue_id, product_id, tariff_fen, now_ms)
+
+    paid = [row for row in rows if row.tariff_fen is not None]
+    owed = [
+        Owed(
+            "VISIT",
+            row.venue_id,
+            UUID(int=row.occurred_at_ms << 80),
+            clear(row.tariff_fen, fee_fen(row.venue_id, row.product_id, row.tariff_fen)),
+            row.id,
+        )
+        for row in paid
+    ]
+    booked = [_booked(row, one) for row, one in zip(paid, owed, strict=True)]
+    if owed:
+        collect(connection, owed, booked, now_ms)
+    mine = redemption.update().where(redemption.c.id.in_([row.id for row in rows]))
+    connection.execute(mine.values(cleared_at_ms=now_ms))
+
+
+def _booked(row: sa.Row[Any], one: Owed) -> Txn:
+    """P20."""
+    sides = legs(
+        (Account("5040"), one.cleared.gross_fen),
+        (Account("2210", row.venue_id), -one.cleared.net_fen),
+        (Account("4020"), -one.cleared.fee_fen),
+    )
+    return Txn(f"visit:{row.id.hex()}", sides, row.occurred_at_ms, ACTOR)

@@ -1,0 +1,191 @@
+"""Who bears an entry that comes to light after its refund; what is late is told once; which gates are still to hear."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+import requests
+import sqlalchemy as sa
+
+from sandbox_provider.faults import FaultKind
+from sync_server import setbacks
+from sync_server.errors import NotAllowedError, NotFoundError
+from sync_server.ledger import book
+from sync_server.ledger.accounts import Account
+from sync_server.ledger.book import Txn, legs
+from sync_server.notices.tables import notice
+from sync_server.orders.progress import GIVE_UP_ISSUING_MS, issuing_failed
+from sync_server.orders.tables import ticket
+from sync_server.parties.tables import party
+from sync_server.payments.tables import external_transfer
+from sync_server.redemptions import decisions
+from sync_server.settlement import overdue, refunding, unconfirmed
+from sync_server.settlement.charging_back import charge_back_late, late_rates, set_late_liability
+from sync_server.settlement.overdue import tell_not_issued
+from tests.sync_server.conftest import Clock
+from tests.sync_server.operators import employ, two_of_finance
+from tests.sync_server.orders.test_closing import a_pass, cashier
+from tests.sync_server.sandbox import World
+from tests.sync_server.settlement.test_expiring import HOUR_MS, a_gate, assert_books_agree, posted
+from tests.sync_server.settlement.test_honouring import lost
+
+DAY_MS = 24 * HOUR_MS
+
+
+def number_of(world: World, order_id: UUID) -> str:
+    with world.centre.read() as connection:
+        return str(connection.scalars(sa.select(ticket.c.number).where(ticket.c.order_id == order_id)).first())
+
+
+def refunded_then_late(world: World, clock: Clock) -> bytes:
+    """A ticket that was asked back and given back at the deadline, and an entry of before that arrives after it."""
+    order_id = world.buy()
+    others = world.buy(3)  # so that there is a gate, and money to pay with
+    world.turn()
+    world.enter(world.items(others)[0])
+    with world.centre.write() as connection:
+        refunding.ask(connection, number_of(world, order_id), "moved", clock.now_ms, "test")
+    clock.pass_ms(refunding.HOLD_MS)
+    for _ in range(2):
+        world.turn()
+    return lost(world, world.items(order_id)[0], "LATE")
+
+
+def borne_by(world: World, who: str) -> None:
+    with world.centre.write() as connection:
+        connection.execute(party.update().where(party.c.id == world.distributor).values(late_liability=who))
+
+
+@pytest.mark.parametrize("who", ["PLATFORM", "DISTRIBUTOR", "VENUE"])
+def test_the_platform_the_distributor_or_the_venue_bears_it(world: World, clock: Clock, who: str) -> None:
+    finance, _ = two_of_finance(world.centre)
+    borne_by(world, who)
+    late = refunded_then_late(world, clock)
+    before, charged = posted(world), world.sandbox.book.balances()["distributor"]
+    if who == "VENUE":
+        with pytest.raises(NotAllowedError, match="venue bears"), world.centre.write() as connection:
+            decisions.honour(connection, finance, late, "cut off", clock.now_ms)
+        return
+    with world.centre.write() as connection:
+        decisions.honour(connection, finance, late, "cut off", clock.now_ms)
+    for _ in range(3):
+        world.turn()
+    cost = {"5020": 5000} if who == "PLATFORM" else {}
+    back_fen = 0 if who == "PLATFORM" else 5000
+    cash = before["1010"] - 4970 + back_fen
+    assert posted(world) == {**before, "1010": cash, "4020": before.get("4020", 0) - 30, **cost}
+    assert world.sandbox.book.balances()["distributor"] == charged - back_fen
+    assert_books_agree(world)
+
+
+def test_a_prepaid_distributor_is_charged_once_its_balance_covers_it(world: World, clock: Clock) -> None:
+    finance, _ = two_of_finance(world.centre)
+    borne_by(world, "DISTRIBUTOR")
+    late = refunded_then_late(world, clock)
+    with world.centre.write() as connection:
+        connection.execute(party.update().where(party.c.id == world.distributor).values(funding="PREPAID"))
+        decisions.honour(connection, finance, late, "cut off", clock.now_ms)
+    for _ in range(2):
+        world.turn()
+    assert posted(world)["5020"] == 5000
+    with world.centre.read() as connection:
+        (waits,) = setbacks.listed(connection)
+    assert (waits.step, waits.subject) == ("settlement.charge_back_late", late.hex())
+    paid_in = legs((Account("1030"), 6000), (Account("2010", world.distributor), -6000))
+    with world.centre.write() as connection:
+        book.post(connection, [Txn("topup:test", paid_in, clock.now_ms, "test")], clock.now_ms)
+    clock.pass_ms(HOUR_MS)
+    assert charge_back_late(world.centre) == 1
+    assert charge_back_late(world.centre) == 0
+    after = posted(world)
+    assert ("5020" in after, after["2010"]) == (False, -1000)
+    with world.centre.read() as connection:
+        assert setbacks.listed(connection) == []
+
+
+def test_the_rate_by_distributor_and_who_may_set_who_bears_it(world: World, clock: Clock) -> None:
+    finance, _ = two_of_finance(world.centre)
+    outsider = employ(world.centre, "zhao", "operations")
+    refunded_then_late(world, clock)
+    for who, number, liability, match in (
+        (outsider, "3001", "VENUE", "permission"),
+        (finance, "2001", "VENUE", "distributor's"),
+        (finance, "3001", "NOBODY", "distributor's"),
+    ):
+        with pytest.raises(NotAllowedError, match=match), world.centre.write() as connection:
+            set_late_liability(connection, who, number, liability, "agreed", clock.now_ms)
+    with world.centre.write() as connection:
+        set_late_liability(connection, finance, "3001", "VENUE", "agreed", clock.now_ms)
+    with world.centre.read() as connection:
+        (rate,) = late_rates(connection)
+    assert (rate.distributor, rate.late_liability, rate.refunds, rate.late) == ("3001", "VENUE", 1, 1)
+    assert rate.late_per_thousand == 1000
+
+
+def told(world: World) -> list[str]:
+    with world.centre.read() as connection:
+        query = sa.select(notice.c.key).where(notice.c.kind == "transfer_late").order_by(notice.c.key)
+        return [key.partition(":")[0] for key in connection.scalars(query)]
+
+
+def test_a_payout_that_is_not_through_after_a_day_is_listed_until_it_is(world: World, clock: Clock) -> None:
+    order_id = world.buy()
+    world.turn()
+    world.sandbox.play(FaultKind.REFUSED, "payout", times=999)
+    world.enter(world.items(order_id)[0])
+    world.turn()
+
+    def listed() -> list[overdue.Overdue]:
+        with world.centre.read() as connection:
+            return overdue.overdue(connection, clock.now_ms)
+
+    clock.pass_ms(DAY_MS - 1)
+    assert listed() == []
+    clock.pass_ms(1)
+    (late,) = listed()
+    assert (late.what, late.amount_fen, late.hours(clock.now_ms)) == ("PAYOUT", 4970, 24)
+    assert late.reason == "played: failed"
+    world.sandbox.faults.clear()
+    world.turn()
+    assert listed() == []
+
+
+def test_a_visitor_whose_pass_could_not_be_issued_is_looked_after_at_twenty_hours(
+    world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = a_pass(world)
+    world.turn()
+    requests.post(cashier(world), timeout=5)
+    clock.pass_ms(60_000)
+    monkeypatch.setattr(world, "issue", lambda: None)
+    world.turn()
+    clock.pass_ms(GIVE_UP_ISSUING_MS)
+    with world.centre.write() as connection:
+        assert issuing_failed(connection, order_id, "no key", clock.now_ms, "test")
+    world.sandbox.play(FaultKind.REFUSED, "refund", times=999)
+    world.turn()
+    clock.pass_ms(overdue.NOT_ISSUED_AFTER_MS - 1)
+    assert tell_not_issued(world.centre) == 0
+    clock.pass_ms(1)
+    assert tell_not_issued(world.centre) == 1
+    assert told(world) == ["order"]
+
+
+def test_gates_that_have_not_heard_of_a_refund_are_named(world: World, clock: Clock) -> None:
+    order_id = world.buy()
+    world.turn()
+    a_gate(world, None)
+    with world.centre.write() as connection:
+        refunding.ask(connection, number_of(world, order_id), "moved", clock.now_ms, "test")
+    with world.centre.read() as connection:
+        (hold,) = unconfirmed.open_holds(connection, clock.now_ms)
+        with pytest.raises(NotFoundError):
+            unconfirmed.told_of(connection, "T0", clock.now_ms)
+    assert (hold.ticket, hold.venue, hold.gates) == (number_of(world, order_id), 1, ["G9"])
+    assert hold.deadline_ms == clock.now_ms + refunding.HOLD_MS
+    clock.pass_ms(refunding.HOLD_MS)
+    world.turn()
+    with world.centre.read() as connection:
+        assert unconfirmed.open_holds(connection, clock.now_ms) == []
+        assert connection.scalar(sa.select(sa.func.count()).select_from(external_transfer)) == 2

@@ -1,0 +1,191 @@
+"""Visits with annual passes: for nothing, for a tariff, for a share of a month's pool; to the fen, once."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+import requests
+import sqlalchemy as sa
+
+from sync_server.catalog.tables import product_item, product_version_price
+from sync_server.db import insert_new, new_id
+from sync_server.errors import NotAllowedError
+from sync_server.gates.tables import device, incarnation
+from sync_server.issuance.tables import issued_pass
+from sync_server.orders.tables import ticket
+from sync_server.parties.parties import NewParty, add_party
+from sync_server.people.identifying import Person
+from sync_server.redemptions.tables import entry, redemption
+from sync_server.settlement import pools, visits
+from sync_server.settlement.months import month_named, month_of
+from sync_server.settlement.tables import payout_adjustment, payout_line
+from tests.sync_server.conftest import Clock
+from tests.sync_server.operators import employ, two_of_finance
+from tests.sync_server.orders.test_closing import a_pass, cashier
+from tests.sync_server.sandbox import World
+from tests.sync_server.settlement.test_expiring import HOUR_MS, assert_books_agree, posted
+from wire import moments
+from wire.messages import EntryKind
+
+DAY_MS = 24 * HOUR_MS
+PASS_ID = b"pass0001"
+
+
+def a_pass_in_use(world: World, clock: Clock) -> UUID:
+    """Bought, paid for, and issued as `issuance` does it, without its token."""
+    order_id = a_pass(world)
+    world.turn()
+    requests.post(cashier(world), timeout=5)
+    clock.pass_ms(60_000)
+    world.turn()
+    now = moments.minute_floor(clock.now_ms)
+    with world.centre.write() as connection:
+        ticket_id = connection.scalars(sa.select(ticket.c.id).where(ticket.c.order_id == order_id)).one()
+        named = {"id": PASS_ID, "number": "N1", "ticket_id": ticket_id, "product_id": world.annual}
+        state = {"status": "ACTIVE", "issue": 1, "issued_at_ms": clock.now_ms, "id_number_due": False}
+        connection.execute(issued_pass.insert().values(**named, **state, not_before=now, not_after=now + 365 * 1440))
+    return order_id
+
+
+def visit(world: World, venue_id: UUID | None = None, *, given_back: bool = False) -> bytes:
+    """A visit with that pass, as `redemptions.ingest` writes it."""
+    venue_id, now_ms = venue_id or world.venue, world.centre.now_ms()
+    redemption_id = new_id(now_ms).bytes
+    seq = int.from_bytes(redemption_id[8:], "big") >> 2
+    device_id = venue_id.bytes
+    journal = {"device_id": device_id, "incarnation": bytes(8), "venue_id": venue_id, "occurred_at_ms": now_ms}
+    told = {**journal, "hash": bytes(32), "body": b"", "lane": 1, "presentation": 1, "received_at_ms": now_ms}
+    gate = {"id": device_id, "venue_id": venue_id, "name": "G1", "public_key": device_id * 2, "state": "active"}
+    gate |= {"reads_id_numbers": False, "software": "test", "enrolled_at_ms": now_ms}
+    row = {**journal, "id": redemption_id, "outcome": "PASS_VISIT", "pass_id": PASS_ID, "recorded_at_ms": now_ms}
+    with world.centre.write() as connection:
+        insert_new(device, ["id"], [gate], connection)
+        connection.execute(entry.insert().values(**told, seq=seq, kind=int(EntryKind.INTENT)))
+        connection.execute(entry.insert().values(**told, seq=seq + 1, kind=int(EntryKind.PASSED), ref_seq=seq))
+        if given_back:
+            connection.execute(entry.insert().values(**told, seq=seq + 2, kind=int(EntryKind.RETURNED), ref_seq=seq))
+        connection.execute(redemption.insert().values(**row, seq=seq))
+    return redemption_id
+
+
+def settle(world: World, who: Person, how: str, tariff_fen: int | None = None) -> None:
+    tariffs = {} if tariff_fen is None else {world.venue: tariff_fen}
+    with world.centre.write() as connection:
+        visits.set_visit_settlement(connection, who, 2, how, tariffs, "agreed", world.centre.now_ms())
+
+
+def due(world: World) -> int:
+    with world.centre.read() as connection:
+        left = sa.select(sa.func.count()).select_from(redemption).where(redemption.c.cleared_at_ms.is_(None))
+        return connection.scalar(left) or 0
+
+
+def test_by_default_a_visit_costs_nothing_and_is_not_looked_at_again(world: World, clock: Clock) -> None:
+    a_pass_in_use(world, clock)
+    before = posted(world)
+    visit(world)
+    assert due(world) == 1
+    world.turn()
+    assert (due(world), posted(world)) == (0, before)
+    settle(world, two_of_finance(world.centre)[0], "PER_VISIT", 600)
+    world.turn()
+    assert posted(world) == before  # what was cleared for nothing stays so
+    assert_books_agree(world)
+
+
+def test_a_tariff_is_paid_for_each_visit_but_for_those_given_back(world: World, clock: Clock) -> None:
+    a_pass_in_use(world, clock)
+    settle(world, two_of_finance(world.centre)[0], "PER_VISIT", 600)
+    before = posted(world)
+    for given_back in (False, False, True):
+        visit(world, given_back=given_back)
+    for _ in range(2):
+        world.turn()
+    assert posted(world) == {**before, "1010": before["1010"] - 2 * 596, "4020": -8, "5040": 1200}
+    assert world.sandbox.book.balances()["venue"] == 2 * 596
+    with world.centre.read() as connection:
+        lines = connection.execute(sa.select(payout_line)).all()
+    assert [(line.kind, line.item_id, line.net_fen) for line in lines] == [("VISIT", None, 596)] * 2
+    assert due(world) == 0
+    assert_books_agree(world)
+
+
+def test_a_visit_of_a_frozen_journal_waits(world: World, clock: Clock) -> None:
+    a_pass_in_use(world, clock)
+    settle(world, two_of_finance(world.centre)[0], "PER_VISIT", 600)
+    visit(world)
+    times = {"first_seen_ms": clock.now_ms, "last_seen_ms": clock.now_ms}
+    journal = {"device_id": world.venue.bytes, "incarnation": bytes(8), "through_seq": 9, "highest_seq": 9}
+    with world.centre.write() as connection:
+        connection.execute(incarnation.insert().values(**journal, **times, frozen_cause="FORKED"))
+    world.turn()
+    assert due(world) == 1
+
+
+def test_settling_visits_needs_a_person_a_reason_and_what_belongs_to_it(world: World) -> None:
+    finance, _ = two_of_finance(world.centre)
+    outsider = employ(world.centre, "zhao", "operations")
+    for who, number, how, tariffs, reason, match in (
+        (outsider, 2, "POOL", {}, "agreed", "permission"),
+        (finance, 2, "POOL", {}, "", "reason"),
+        (finance, 1, "POOL", {}, "agreed", "by redemption"),
+        (finance, 2, "PER_VISIT", {}, "agreed", "needs a tariff"),
+        (finance, 2, "POOL", {world.venue: 600}, "agreed", "needs a tariff"),
+        (finance, 2, "PER_VISIT", {world.distributor: 600}, "agreed", "does not open"),
+    ):
+        with pytest.raises(NotAllowedError, match=match), world.centre.write() as connection:
+            visits.set_visit_settlement(connection, who, number, how, tariffs, reason, 0)
+
+
+def test_a_pool_is_shared_by_visits_once_the_month_is_over_and_once(world: World, clock: Clock) -> None:
+    finance, _ = two_of_finance(world.centre)
+    with world.centre.write() as connection:
+        venue = NewParty("VENUE", "2002", "古城", "Old town", "venue-2")
+        second = add_party(connection, venue, "Asia/Shanghai", clock.now_ms)
+        opened = {"product_id": world.annual, "venue_id": second, "venue_price_fen": 0}
+        connection.execute(product_item.insert().values(opened))
+        connection.execute(product_version_price.insert().values(version=1, **opened))
+    world.sandbox.book.top_up("venue-2", 0)
+    a_pass_in_use(world, clock)
+    settle(world, finance, "POOL")
+    before = posted(world)
+    for venue_id in (world.venue, world.venue, second):
+        visit(world, venue_id)
+    visit(world, second, given_back=True)
+    world.turn()
+    assert (due(world), posted(world)) == (0, before)
+    zone = world.centre.settings.zone
+    month = month_of(clock.now_ms, zone)
+
+    def book(amount_fen: int = 1000, name: str = month.name) -> list[pools.PoolShare]:
+        with world.centre.write() as connection:
+            return pools.book_pool(connection, finance, 2, name, amount_fen, "agreed", zone, clock.now_ms)
+
+    with pytest.raises(NotAllowedError, match="not over"):
+        book()
+    clock.pass_ms(month.ends_ms - clock.now_ms)
+    visit(world, second)  # of the next month
+    with pytest.raises(NotAllowedError, match="nobody visited"):
+        book(name="2026-08")
+    assert [(share.venue, share.visits, share.gross_fen) for share in book()] == [(1, 2, 667), (2, 1, 333)]
+    with pytest.raises(NotAllowedError, match="already"):
+        book()
+    for _ in range(2):
+        world.turn()
+    assert posted(world) == {**before, "1010": before["1010"] - 996, "4020": -4, "5040": 1000}
+    assert world.sandbox.book.balances()["venue"] == 663
+    assert world.sandbox.book.balances()["venue-2"] == 333
+    with world.centre.read() as connection:
+        kinds = connection.scalars(sa.select(payout_adjustment.c.kind)).all()
+    assert kinds == ["POOL", "POOL"]
+    assert_books_agree(world)
+
+
+def test_months_are_those_of_the_zone() -> None:
+    december = month_named("2026-12", "Asia/Shanghai")
+    assert month_of(december.ends_ms, "Asia/Shanghai").name == "2027-01"
+    assert month_of(december.ends_ms - 1, "Asia/Shanghai") == december
+    assert december.ends_ms - december.begins_ms == 31 * DAY_MS
+    with pytest.raises(NotAllowedError, match="2026-10"):
+        month_named("October", "Asia/Shanghai")
