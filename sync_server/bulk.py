@@ -54,6 +54,19 @@ def insert_few(connection: Connection, parts: Sequence[Part]) -> list[int]:
     return list(connection.exec_driver_sql(_postgres_few(shapes), tuple(values)).one())
 
 
+def add_to(
+    connection: Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[tuple[UUID | int, ...]]
+) -> None:
+    """Add numbers to columns of rows: each is an id and what to add to each column. PostgreSQL: hold the rows before,
+    it takes them in any order.
+    """
+    if is_sqlite(connection):
+        hexed = [(*adds, row_id.hex) for row_id, *adds in rows]  # type: ignore[union-attr]  # the id comes first
+        connection.exec_driver_sql(_sqlite_addition(table, names), hexed)
+    elif rows:
+        connection.exec_driver_sql(_postgres_addition(table, names), tuple(map(list, zip(*rows, strict=True))))
+
+
 def _insert_sqlite(
     connection: Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[Mapping[str, Value]]
 ) -> int:
@@ -97,6 +110,20 @@ def _uuid_places(table: sa.Table, names: tuple[str, ...]) -> tuple[int, ...]:
 def _sqlite_statement(table: sa.Table, names: tuple[str, ...], count: int) -> str:
     row = "(" + ", ".join("?" * len(names)) + ")"
     return " ".join([_into(table, names), "VALUES", ", ".join([row] * count), "ON CONFLICT DO NOTHING"])
+
+
+@lru_cache
+def _sqlite_addition(table: sa.Table, names: tuple[str, ...]) -> str:
+    changes = ", ".join(f"{name} = {name} + ?" for name in names)
+    return f'UPDATE "{table.name}" SET {changes} WHERE id = ?'  # noqa: S608  names of ours
+
+
+@lru_cache
+def _postgres_addition(table: sa.Table, names: tuple[str, ...]) -> str:
+    changes = ", ".join(f"{name} = old.{name} + new.{name}" for name in names)
+    arrays = ", ".join(["%b::uuid[]", *["%b::bigint[]"] * len(names)])
+    listed = f"unnest({arrays}) AS new(id, {', '.join(names)})"
+    return f'UPDATE "{table.name}" old SET {changes} FROM {listed} WHERE old.id = new.id'  # noqa: S608  names of ours
 
 
 @lru_cache

@@ -78,6 +78,7 @@ def work(opener: Opener, once: bool) -> None:
     schema.check_version(centre.engine)
     sender_of(centre).close()  # what it lacks is told here, not with every message
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
+    worker.collect_seldom()
     if once:
         click.echo(json.dumps({"done": worker.run_dry(centre)}))
         return

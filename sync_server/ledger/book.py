@@ -10,15 +10,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.bulk import Value, append
-from sync_server.db import MAX_BIND_VALUES, batches, insert_new, new_id
+from sync_server.bulk import Value, add_to, append, insert_missing
+from sync_server.db import MAX_BIND_VALUES, batches, insert_new, is_sqlite, new_id
 from sync_server.errors import KeyReusedError, NotFoundError, OverdrawnError
 from sync_server.ledger.accounts import COVERED_CODES, Account
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
@@ -191,7 +191,8 @@ def _insert_txns(connection: Connection, rows: Sequence[_Row], now_ms: int) -> l
         }
         for key, (txn_id, body_hash, row) in sorted(wanted.items())
     ]
-    insert_new(ledger_txn, ["txn_key"], values, connection)
+    if _insert_values(connection, values) == len(values):
+        return [(txn_id, row) for txn_id, _, row in wanted.values()]
     new = []
     for keys in batches(sorted(wanted), MAX_BIND_VALUES):
         query = sa.select(ledger_txn.c.txn_key, ledger_txn.c.id, ledger_txn.c.body_hash)
@@ -202,6 +203,13 @@ def _insert_txns(connection: Connection, rows: Sequence[_Row], now_ms: int) -> l
             if there.id == txn_id:
                 new.append((txn_id, row))
     return new
+
+
+def _insert_values(connection: Connection, values: Sequence[dict[str, Any]]) -> int:
+    """How many were new. What resolves or reverses goes by its key alone: the same done twice otherwise is an error."""
+    if any(row["resolves"] or row["reverses"] for row in values):
+        return insert_new(ledger_txn, ["txn_key"], values, connection)
+    return insert_missing(connection, ledger_txn, values)
 
 
 def _account_ids(connection: Connection, accounts: set[Account], now_ms: int) -> dict[str, UUID]:
@@ -217,11 +225,11 @@ def _account_ids(connection: Connection, accounts: set[Account], now_ms: int) ->
 
     ids = look_up(sorted(by_name))
     if missing := sorted(by_name.keys() - ids.keys()):
-        opened = [
+        opened: list[dict[str, Value]] = [
             {"id": new_id(now_ms), "name": name, "code": by_name[name].code, "owner_id": by_name[name].owner}
             for name in missing
         ]
-        insert_new(ledger_account, ["name"], opened, connection)
+        insert_missing(connection, ledger_account, opened)
         ids.update(look_up(missing))
     return ids
 
@@ -236,18 +244,10 @@ def _add_to_totals(connection: Connection, lines: Sequence[_Line], account_ids: 
         sign = -1 if line.layer == "resolved" else 1
         sums[account_ids[line.account.name]][column] += sign * abs(line.amount_fen)
     taken = {line.account.name for line in lines if line.account.code in COVERED_CODES and line.amount_fen > 0}
-    if taken:
+    if taken or not is_sqlite(connection):
         _refuse_overdrafts(connection, {account_ids[name] for name in taken}, sums)
-    update = (
-        ledger_account.update()
-        .where(ledger_account.c.id == sa.bindparam("account"))
-        .values({name: ledger_account.c[name] + sa.bindparam(f"add_{name}") for name in TOTALS})
-    )
-    parameters = [
-        {"account": account, **{f"add_{name}": added for name, added in zip(TOTALS, sums[account], strict=True)}}
-        for account in sorted(sums, key=lambda account: account.bytes)
-    ]
-    connection.execute(update, parameters)
+    in_order = sorted(sums, key=lambda account: account.bytes)
+    add_to(connection, ledger_account, TOTALS, [(account, *sums[account]) for account in in_order])
 
 
 def _refuse_overdrafts(connection: Connection, taken: set[UUID], sums: Mapping[UUID, Sequence[int]]) -> None:
@@ -256,10 +256,16 @@ def _refuse_overdrafts(connection: Connection, taken: set[UUID], sums: Mapping[U
     The table's CHECK would refuse the same; here it is said whose money is lacking, and how much.
     """
     for ids in batches(sorted(sums, key=lambda account: account.bytes), MAX_BIND_VALUES):
-        query = sa.select(ledger_account).where(ledger_account.c.id.in_(ids)).order_by(ledger_account.c.id)
+        totals = ledger_account.c
+        query = sa.select(
+            totals.id,
+            totals.code,
+            totals.owner_id,
+            (totals.credits_posted_fen - totals.debits_posted_fen - totals.debits_pending_fen).label("before_fen"),
+        )
+        query = query.where(totals.id.in_(ids)).order_by(totals.id)
         for row in connection.execute(query.with_for_update()):
             debits, credits_, debits_pending, _ = sums[row.id]
-            before_fen = row.credits_posted_fen - row.debits_posted_fen - row.debits_pending_fen
-            left_fen = before_fen + credits_ - debits - debits_pending
+            left_fen = row.before_fen + credits_ - debits - debits_pending
             if row.id in taken and left_fen < 0:
                 raise OverdrawnError(row.code, row.owner_id, -left_fen)

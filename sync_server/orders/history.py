@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.bulk import append
 from sync_server.db import MAX_BIND_VALUES, batches
 from sync_server.orders.tables import order_history
 
@@ -39,4 +40,4 @@ def add_to_all(
             {"order_id": order_id, "seq": seqs.get(order_id, 0) + 1, "event": event, "state": state}
             for order_id in part
         ]
-        connection.execute(order_history.insert(), [{**row, "at_ms": now_ms, "actor": actor} for row in rows])
+        append(connection, order_history, [{**row, "at_ms": now_ms, "actor": actor} for row in rows])

@@ -28,7 +28,7 @@ from sync_server.settlement.funds import note_sales
 from sync_server.settlement.sealing import ACTOR
 
 STEP = "settlement.clear_redemptions"
-MAX_PER_STEP = 5_000
+MAX_PER_STEP = 5000
 
 
 def clear_redemptions(centre: Centre) -> int:
