@@ -46,6 +46,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Who the platform is to the provider."""
     provider_public_key_file: Path | None = None
     """The provider's RSA public key (PEM); without it no answer and no notice of the provider is believed."""
+    alipay_app_id: str | None = None
+    """The application at Alipay; without it Alipay's stand-in at `provider_url` is used."""
+    alipay_seller_id: str = ""
+    """The platform's own account there, 2088…: nothing is believed that was paid to another."""
+    alipay_public_key_file: Path | None = None
+    """Alipay's RSA public key for this application, as Alipay shows it or in PEM."""
+    alipay_gateway: str = "https://openapi.alipay.com/gateway.do"
+    """Alipay's gateway."""
+    alipay_cashier: Literal["wap", "page", "qr"] = "wap"
+    """What a visitor opens to pay: a page for phones, a page for desks, or a code to scan."""
     card_platform_url: str | None = None
     """Where codes of electronic social-security cards are resolved; without it no venue takes any."""
     card_platform_app_id: str = "platform"
@@ -106,6 +116,8 @@ def load_settings(database_url: str | None, file: Path | None, environment: Mapp
         ZoneInfo(settings.zone)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise ConfigurationError(f"the time zone {settings.zone!r} is unknown: use one like Asia/Shanghai") from error
+    if settings.alipay_app_id is not None:
+        _check_alipay(settings)
     if settings.card_platform_url is not None:
         _check_card_platform(settings.card_platform_url, settings)
     if settings.sms_sender != "outbox":
@@ -117,6 +129,17 @@ def load_settings(database_url: str | None, file: Path | None, environment: Mapp
     except ValueError as error:
         raise ConfigurationError(f"trusted_proxies: {error}; write addresses or networks as 10.0.0.0/8") from error
     return settings
+
+
+def _check_alipay(settings: Settings) -> None:
+    """Money is asked for in the clear inside one machine at most."""
+    parts = urlsplit(settings.alipay_gateway)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        raise ConfigurationError(f"alipay_gateway is {settings.alipay_gateway!r}: use https")
+    if not re.fullmatch(r"2088[0-9]{12}", settings.alipay_seller_id):
+        raise ConfigurationError("alipay_seller_id names the platform's account at Alipay: 16 digits from 2088 on")
+    if settings.alipay_public_key_file is None:
+        raise ConfigurationError("alipay_public_key_file is missing: it names Alipay's public key for the application")
 
 
 def _check_card_platform(url: str, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""The interface to a payment provider, and everything one may answer. Implementations: sandbox_client.
+"""The interface to a payment provider, and everything one may answer. Implementations: sandbox_client, alipay_client.
 
 Every instruction carries our own number `out_no`. The same number sent again is the same movement, never a second one;
 that is what makes it safe to send again when an answer was lost.
@@ -24,7 +24,8 @@ class Instruction:
     FUND_BUY, FUND_SELL: into and out of the fund that `account_ref` names (one per order, at cost). FUND_CLOSE: all of
     it, where the amount is the principal that must be left (0 too) and the yield comes on top. SWEEP_OUT: from the
     platform's account here to its account at the provider that `account_ref` names, to arrive there as the number
-    `original_out_no`. SWEEP_IN: waits there for the arrival of its own number.
+    `original_out_no`. SWEEP_IN: waits there for the arrival of its own number. Nothing moves after `expires_at_ms`,
+    where the provider can see to that.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Instruction:
     amount_fen: int
     title: str
     original_out_no: str | None = None
+    expires_at_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,12 +123,12 @@ class Provider(Protocol):
         """Ask for the movement; the same `out_no` again asks for the same one."""
         ...
 
-    def query(self, out_no: str) -> Answer:
-        """What became of a number."""
+    def query(self, instruction: Instruction) -> Answer:
+        """What became of the instruction's number."""
         ...
 
-    def cancel(self, out_no: str) -> Answer:
-        """See to it that a number never moves money from now on, known or not: Refused, unless it did already."""
+    def cancel(self, instruction: Instruction) -> Answer:
+        """See to it that its number never moves money from now on, known or not: Refused, unless it did already."""
         ...
 
     def statement(self, day: date) -> tuple[StatementLine, ...] | Unclear:

@@ -104,11 +104,11 @@ class SandboxClient:
         }
         return self._call(instruction.kind.lower(), instruction.out_no, body)
 
-    def query(self, out_no: str) -> Answer:
-        return self._call("query", out_no, {"app_id": self._app_id, "out_no": out_no})
+    def query(self, instruction: Instruction) -> Answer:
+        return self._call("query", instruction.out_no, {"app_id": self._app_id, "out_no": instruction.out_no})
 
-    def cancel(self, out_no: str) -> Answer:
-        return self._call("cancel", out_no, {"app_id": self._app_id, "out_no": out_no})
+    def cancel(self, instruction: Instruction) -> Answer:
+        return self._call("cancel", instruction.out_no, {"app_id": self._app_id, "out_no": instruction.out_no})
 
     def statement(self, day: date) -> tuple[StatementLine, ...] | Unclear:
         from_ms = int(datetime.combine(day, time(), CALENDAR).timestamp() * 1000)

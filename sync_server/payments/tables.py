@@ -61,7 +61,7 @@ transfer_attempt = sa.Table(
     word_column("state", ATTEMPT_STATES),
     sa.Column("reason", sa.String(200)),
     sa.Column("provider_ref", sa.String(64)),
-    sa.Column("pay_url", sa.String(500)),  # COLLECT: where the visitor pays
+    sa.Column("pay_url", sa.String(2000)),  # COLLECT: where the visitor pays
     ms_column("sent_at_ms"),
     ms_column("changed_at_ms"),
     partial_unique("uq_transfer_attempt_open", "transfer_id", where="state IN ('SENT', 'UNKNOWN')"),

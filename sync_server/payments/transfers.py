@@ -270,9 +270,9 @@ def _call(provider: Provider, step: _Step) -> Answer:
     """One call to the provider, or two: lost before it arrived, the same number again cannot move money twice."""
     if step.fresh:
         return provider.send(step.instruction)
-    answer = provider.query(step.instruction.out_no)
+    answer = provider.query(step.instruction)
     if step.expired and isinstance(answer, NotKnown | Waiting):
-        return provider.cancel(step.instruction.out_no)
+        return provider.cancel(step.instruction)
     return provider.send(step.instruction) if isinstance(answer, NotKnown) else answer
 
 
@@ -292,4 +292,6 @@ def _is_over(row: sa.Row[Any], now_ms: int) -> bool:
 
 
 def _instruction(row: sa.Row[Any], out_no: str) -> Instruction:
-    return Instruction(row.kind, out_no, row.account_ref, row.amount_fen, row.title, row.original_out_no)
+    return Instruction(
+        row.kind, out_no, row.account_ref, row.amount_fen, row.title, row.original_out_no, row.expires_at_ms
+    )

@@ -55,7 +55,7 @@ class Payer(OpenHanded):
         assert held == instruction, "one number for two payments"
         return super().send(instruction)
 
-    def query(self, out_no: str) -> NotKnown:
+    def query(self, instruction: Instruction) -> NotKnown:
         return NotKnown()
 
     def paid_out_fen(self) -> int:

@@ -52,16 +52,16 @@ class DirectProvider(SilentProvider):
             return Unclear(str(error))
         return self._spoiled(fault.kind if fault else None, answer_of(transfer))
 
-    def query(self, out_no: str) -> Answer:
+    def query(self, instruction: Instruction) -> Answer:
         fault = self._faults.take("query")
-        transfer = self.book.find(out_no)
+        transfer = self.book.find(instruction.out_no)
         return self._spoiled(fault.kind if fault else None, NotKnown() if transfer is None else answer_of(transfer))
 
-    def cancel(self, out_no: str) -> Answer:
+    def cancel(self, instruction: Instruction) -> Answer:
         fault = self._faults.take("cancel")
         if fault is not None and fault.kind in UNTOUCHED:
             return Unclear(f"played: {fault.kind}")
-        transfer = self.book.cancel(APP_ID, out_no, self._now_ms())
+        transfer = self.book.cancel(APP_ID, instruction.out_no, self._now_ms())
         return self._spoiled(fault.kind if fault else None, answer_of(transfer))
 
     def _spoiled(self, fault: FaultKind | None, good: Answer) -> Answer:

@@ -11,6 +11,7 @@ from sync_server.settings import load_settings
 
 SMS = 'sms_sender = "aliyun"\nsms_key_file = "sms.json"\nsms_sign_name = "汴京旅游"\n'
 CARDS = 'card_platform_url = "http://127.0.0.1:8091"\ncard_platform_key_file = "cards.key"\n'
+ALIPAY = 'alipay_app_id = "1"\nalipay_seller_id = "2088000000000001"\nalipay_public_key_file = "a.pem"\n'
 
 
 def test_the_later_source_wins(tmp_path: Path) -> None:
@@ -44,6 +45,10 @@ def test_the_later_source_wins(tmp_path: Path) -> None:
         ("sqlite:///a.db", 'trusted_proxies = "127.0.0.1 nginx"', {}, "trusted_proxies: 'nginx'"),
         ("sqlite:///a.db", "", {"SYNC_SERVER_FEED_URL": "cache.example"}, "feed_url 'cache.example'"),
         ("sqlite:///a.db", 'feed_url = "https://cache.example/lists/"', {}, "feed_url"),
+        ("sqlite:///a.db", ALIPAY + 'alipay_gateway = "http://alipay.example/"', {}, "use https"),
+        ("sqlite:///a.db", 'alipay_app_id = "1"', {}, "alipay_seller_id"),
+        ("sqlite:///a.db", 'alipay_app_id = "1"\nalipay_seller_id = "2088000000000001"', {}, "alipay_public_key_file"),
+        ("sqlite:///a.db", ALIPAY + 'alipay_cashier = "cash"', {}, "alipay_cashier"),
         ("postgresql+psycopg://h/d", "", {}, "secret_file"),
         ("nonsense", "", {}, "not a URL"),
     ],

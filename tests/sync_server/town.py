@@ -74,10 +74,10 @@ class OpenHanded(SilentProvider):
     def send(self, instruction: Instruction) -> Succeeded:
         return Succeeded(f"paid-{instruction.out_no}", instruction.amount_fen)
 
-    def query(self, out_no: str) -> NotKnown:
+    def query(self, instruction: Instruction) -> NotKnown:
         return NotKnown()
 
-    def cancel(self, out_no: str) -> Refused:
+    def cancel(self, instruction: Instruction) -> Refused:
         return Refused("cancelled")
 
 

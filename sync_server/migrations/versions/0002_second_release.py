@@ -1304,6 +1304,9 @@ def upgrade() -> None:
 
     with op.batch_alter_table("transfer_attempt", schema=None) as batch_op:
         batch_op.add_column(sa.Column("provider", sa.String(length=32), server_default="ALIPAY", nullable=False))
+        batch_op.alter_column(
+            "pay_url", existing_type=sa.VARCHAR(length=500), type_=sa.String(length=2000), existing_nullable=True
+        )
         batch_op.create_index(
             "ix_transfer_attempt_extra",
             ["transfer_id"],

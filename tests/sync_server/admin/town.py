@@ -62,10 +62,10 @@ class Bank(SilentProvider):
         self.sent.append(instruction)
         return self.answers.get(instruction.account_ref or "", self._paid(instruction))
 
-    def query(self, out_no: str) -> Answer:
-        return next(self._paid(one) for one in self.sent if one.out_no == out_no)
+    def query(self, instruction: Instruction) -> Answer:
+        return next(self._paid(one) for one in self.sent if one.out_no == instruction.out_no)
 
-    def cancel(self, out_no: str) -> Answer:
+    def cancel(self, instruction: Instruction) -> Answer:
         return Refused("cancelled")
 
     @staticmethod

@@ -80,7 +80,7 @@ def client(impostor: Impostor, provider_key: Path, secrets: crypto.Secrets) -> I
 
 def test_a_signed_answer_about_this_number_is_believed(impostor: Impostor, client: SandboxClient) -> None:
     impostor.answer(SUCCESS)
-    assert client.send(CHARGE) == client.query("n1") == Succeeded("P1", 100)
+    assert client.send(CHARGE) == client.query(CHARGE) == Succeeded("P1", 100)
 
 
 def test_everything_else_is_unclear_never_a_failure_and_never_a_success(

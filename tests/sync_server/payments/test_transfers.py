@@ -49,11 +49,11 @@ class ScriptedProvider(SilentProvider):
     def send(self, instruction: Instruction) -> Answer:
         return self._next("send", instruction.out_no)
 
-    def query(self, out_no: str) -> Answer:
-        return self._next("query", out_no)
+    def query(self, instruction: Instruction) -> Answer:
+        return self._next("query", instruction.out_no)
 
-    def cancel(self, out_no: str) -> Answer:
-        return self._next("cancel", out_no)
+    def cancel(self, instruction: Instruction) -> Answer:
+        return self._next("cancel", instruction.out_no)
 
     def _next(self, what: str, out_no: str) -> Answer:
         self.calls.append((what, out_no))
@@ -224,11 +224,11 @@ class DyingProvider(SilentProvider):
             raise Killed
         return answer
 
-    def query(self, out_no: str) -> Answer:
-        return self.real.query(out_no)
+    def query(self, instruction: Instruction) -> Answer:
+        return self.real.query(instruction)
 
-    def cancel(self, out_no: str) -> Answer:
-        return self.real.cancel(out_no)
+    def cancel(self, instruction: Instruction) -> Answer:
+        return self.real.cancel(instruction)
 
 
 @pytest.mark.slow("money")

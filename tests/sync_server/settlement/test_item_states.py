@@ -98,12 +98,12 @@ class Says(SilentProvider):
             return Succeeded(f"ref-{instruction.out_no}", instruction.amount_fen)
         return Refused("no") if self.answer is Refused else Waiting()
 
-    def query(self, out_no: str) -> Answer:
+    def query(self, instruction: Instruction) -> Answer:
         if self.answer is Succeeded:
-            return Succeeded(f"ref-{out_no}", 4970 if self.outgoing == "PAYOUT" else 5200)
+            return Succeeded(f"ref-{instruction.out_no}", 4970 if self.outgoing == "PAYOUT" else 5200)
         return Refused("no") if self.answer is Refused else Waiting()
 
-    def cancel(self, out_no: str) -> Answer:
+    def cancel(self, instruction: Instruction) -> Answer:
         raise AssertionError("nothing is cancelled here")
 
     outgoing: str = ""

@@ -1,0 +1,133 @@
+"""A centre whose settings name Alipay: what is paid there goes to Alipay, the rest to the stand-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from sync_server import crypto
+from sync_server.centre import Centre
+from sync_server.create_app import app_of
+from sync_server.errors import ConfigurationError
+from sync_server.orders import paying, placing
+from sync_server.orders.holders import Holder
+from sync_server.parties.tables import party
+from sync_server.payments.alipay_client import AlipayClient
+from sync_server.payments.provider import Unclear, day_of
+from sync_server.payments.providers import clients_of
+from sync_server.payments.sandbox_client import SandboxClient
+from sync_server.payments.tables import external_transfer, transfer_attempt
+from tests.sync_server.conftest import Clock
+from tests.sync_server.payments.alipay_gateway import SELLER, AlipayGateway
+from tests.sync_server.sandbox import Sandbox, World, money_flaws
+
+DEALER, VENUE = "2088000000000011", "2088000000000022"
+
+
+class AlipayWorld(World):
+    """The small world, paid through Alipay."""
+
+    def __init__(self, centre: Centre, sandbox: Sandbox, gateway: AlipayGateway, folder: Path) -> None:
+        super().__init__(centre, sandbox)
+        self.close()
+        pem = gateway.key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        (folder / "alipay.pem").write_bytes(pem)
+        settings = msgspec.structs.replace(
+            self.centre.settings,
+            alipay_app_id="platform",
+            alipay_seller_id=SELLER,
+            alipay_public_key_file=folder / "alipay.pem",
+            alipay_gateway=gateway.url,
+            alipay_cashier="qr",
+        )
+        self.centre = Centre(settings, centre.engine, centre.secrets, centre.now_ms)
+        self.clients = self._opened.enter_context(clients_of(self.centre))
+        with centre.write() as connection:
+            for party_id, account in ((self.distributor, DEALER), (self.venue, VENUE)):
+                connection.execute(party.update().where(party.c.id == party_id).values(account_ref=account))
+        gateway.agree(DEALER, DEALER)
+        gateway.book.top_up(DEALER, 100_000)
+        gateway.book.top_up(VENUE, 0)
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, secrets: crypto.Secrets, clock: Clock) -> Iterator[AlipayGateway]:
+    public = serialization.load_pem_public_key(crypto.public_key_of(secrets).encode())
+    assert isinstance(public, rsa.RSAPublicKey)
+    made = AlipayGateway(tmp_path, "platform", public, clock)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def town(centre: Centre, sandbox: Sandbox, gateway: AlipayGateway, tmp_path: Path) -> Iterator[AlipayWorld]:
+    made = AlipayWorld(centre, sandbox, gateway, tmp_path)
+    yield made
+    made.close()
+
+
+def test_alipay_is_alipay_and_huijinbao_its_stand_in(town: AlipayWorld) -> None:
+    assert isinstance(town.clients["ALIPAY"], AlipayClient)
+    assert isinstance(town.clients["HUIJINBAO"], SandboxClient)
+
+
+def test_a_ticket_is_charged_by_agreement_and_its_venue_paid(
+    town: AlipayWorld, gateway: AlipayGateway, clock: Clock
+) -> None:
+    order_id = town.buy()
+    town.turn()
+    town.enter(town.items(order_id)[0])
+    town.turn()
+    town.turn()
+    assert town.state(order_id) == "COMPLETED"
+    assert gateway.book.balances() == {DEALER: 94_769, VENUE: 4970, "platform": 261}
+    day = day_of(clock.now_ms)
+    clock.pass_ms(2 * 24 * 3_600_000)
+    lines = town.clients["ALIPAY"].statement(day)
+    assert not isinstance(lines, Unclear)
+    with town.centre.read() as connection:
+        assert money_flaws(connection) == []
+        query = sa.select(transfer_attempt.c.out_no, external_transfer.c.amount_fen, external_transfer.c.kind)
+        joined = query.join(external_transfer, external_transfer.c.id == transfer_attempt.c.transfer_id)
+        rows = connection.execute(joined).all()
+    ours = {(row.out_no, row.amount_fen if row.kind == "CHARGE" else -row.amount_fen) for row in rows}
+    assert {(line.out_no, line.amount_fen) for line in lines} == ours
+
+
+def test_a_visitor_pays_and_alipay_tells(town: AlipayWorld, gateway: AlipayGateway, clock: Clock) -> None:
+    new = placing.NewOrder(2, 1, "其他", None, (Holder("李小花", "110101199003078515", "13800001234"),))
+    with town.centre.write() as connection:
+        placed = placing.place(town.centre, connection, new, "test")
+        assert isinstance(placed, placing.Placed), placed
+        paying.pay(connection, placed.order_id, "test", clock.now_ms)
+    town.turn()
+    with town.centre.read() as connection:
+        row = connection.execute(sa.select(transfer_attempt)).one()
+    assert row.pay_url.endswith(row.out_no.replace("-", "_"))
+    gateway.book.settle(row.out_no.replace("-", "_"), clock.now_ms)
+    web = app_of(town.centre).test_client()
+    body = gateway.notice(row.out_no.replace("-", "_"))
+    assert web.post("/callbacks/alipay", data=body.replace(b"198.00", b"198.01")).status_code == 403
+    assert web.post("/callbacks/huijinbao", data=body).status_code == 403
+    assert web.post("/callbacks/alipay", data=body).text == "success"
+    town.turn()
+    assert town.state(placed.order_id) == "ISSUED"
+
+
+def test_a_key_that_cannot_be_read_is_a_configuration_error(town: AlipayWorld, tmp_path: Path) -> None:
+    for text in (None, "no key", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"):
+        file = tmp_path / "other.pem"
+        if text is not None:
+            file.write_text(text)
+        settings = msgspec.structs.replace(town.centre.settings, alipay_public_key_file=file)
+        broken = Centre(settings, town.centre.engine, town.centre.secrets, town.centre.now_ms)
+        with pytest.raises(ConfigurationError, match="Alipay's public key"), clients_of(broken):
+            pass
