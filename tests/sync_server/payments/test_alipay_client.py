@@ -18,11 +18,21 @@ from hypothesis import strategies as st
 from sandbox_provider.faults import Fault, FaultKind
 from sync_server import crypto
 from sync_server.payments import alipay_signing
+from sync_server.payments.alipay_answers import answer_of, trade_state, transferred
 from sync_server.payments.alipay_bill import NotABill, our_number, read_bill
 from sync_server.payments.alipay_client import Agreement, AlipayClient
 from sync_server.payments.alipay_gate import Gate, app_of
 from sync_server.payments.alipay_signing import UNSIGNED, canonical, fen_of, read_node, yuan
-from sync_server.payments.provider import Instruction, NotKnown, Refused, Succeeded, Unclear, Waiting, day_of
+from sync_server.payments.provider import (
+    Instruction,
+    Insufficient,
+    NotKnown,
+    Refused,
+    Succeeded,
+    Unclear,
+    Waiting,
+    day_of,
+)
 from tests.sync_server.conftest import Clock
 from tests.sync_server.payments.alipay_gateway import HERE, SELLER, AlipayGateway
 from tests.sync_server.payments.test_provider_contract import (
@@ -142,6 +152,62 @@ def test_the_signed_text_is_the_one_that_came() -> None:
     node = read_node(body, "alipay.trade.query")
     assert node is not None
     assert node.text == '{"a": "} \\"sign\\":", "b": {"c":1.50}}'
+
+
+@pytest.mark.parametrize(
+    ("code", "sub_code", "means"),
+    [
+        ("10003", "", Waiting),
+        ("40004", "ACQ.BUYER_BALANCE_NOT_ENOUGH", Insufficient),
+        ("40004", "PAYER_BALANCE_NOT_ENOUGH", Insufficient),
+        ("40004", "ACQ.TRADE_NOT_EXIST", NotKnown),
+        ("40004", "ORDER_NOT_EXIST", NotKnown),
+        ("40004", "ACQ.TRADE_HAS_CLOSE", Refused),
+        ("40004", "PAYEE_USER_INFO_ERROR", Refused),
+        ("40004", "EXCEED_LIMIT_DM_AMOUNT", Refused),
+        ("40002", "isv.invalid-signature", Refused),
+        ("20000", "ACQ.SYSTEM_ERROR", Unclear),
+        ("40004", "ACQ.SYSTEM_ERROR", Unclear),
+        ("40004", "SYSTEM_ERROR", Unclear),
+        ("40004", "ACQ.TRADE_HAS_SUCCESS", Unclear),
+        ("40004", "ACQ.CONTEXT_INCONSISTENT", Unclear),
+        ("40004", "ACQ.A_WORD_OF_NEXT_YEAR", Unclear),
+        ("20000", "isp.unknow-error", Unclear),
+        ("10000", "", Unclear),  # done, but what?
+    ],
+)
+def test_what_alipays_words_mean(code: str, sub_code: str, means: type) -> None:
+    assert isinstance(answer_of({"code": code, "sub_code": sub_code}, trade_state), means)
+
+
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [
+        ({"trade_status": "WAIT_BUYER_PAY"}, Waiting),
+        ({"trade_status": "TRADE_CLOSED"}, Refused),
+        ({"trade_status": "TRADE_CLOSED", "gmt_payment": "2026-09-21 10:00:00"}, Unclear),
+        ({"trade_status": "TRADE_CLOSED", "send_pay_date": "2026-09-21 10:00:00"}, Unclear),
+        ({"trade_status": "TRADE_SUCCESS", "trade_no": "1"}, Unclear),
+        ({"trade_status": "TRADE_SUCCESS", "total_amount": "1.00"}, Unclear),
+        ({"trade_status": "TRADE_FINISHED", "trade_no": "1", "total_amount": "1.00"}, Succeeded),
+    ],
+)
+def test_what_the_state_of_a_trade_means(said: dict[str, str], means: type) -> None:
+    assert isinstance(trade_state(said), means)
+
+
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [
+        ({"status": "SUCCESS", "order_id": "1", "trans_amount": "1.00"}, Succeeded),
+        ({"status": "DEALING"}, Waiting),
+        ({"status": "FAIL", "error_code": "PAYEE_NOT_EXIST"}, Refused),
+        ({"status": "FAIL", "error_code": "PAYER_BALANCE_NOT_ENOUGH"}, Insufficient),
+        ({"status": "REFUND", "order_id": "1", "trans_amount": "1.00"}, Unclear),
+    ],
+)
+def test_what_the_state_of_a_transfer_means(said: dict[str, str], means: type) -> None:
+    assert isinstance(transferred(said), means)
 
 
 @given(st.integers(0, 10**13 - 1))

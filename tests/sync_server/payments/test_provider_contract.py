@@ -218,6 +218,16 @@ def test_what_is_done_later_waits_and_then_succeeded(bench: Bench, clock: Clock,
     assert isinstance(bench.client.query(instruction), Succeeded)
 
 
+def test_a_refund_that_is_done_later_is_no_success_before(bench: Bench, clock: Clock) -> None:
+    bench.client.send(charge())
+    bench.play(FaultKind.DEFERRED, "refund", delay_ms=1000)
+    for answer in (bench.client.send(refund(2, 500)), bench.client.query(refund(2, 500))):
+        assert isinstance(answer, Waiting | NotKnown)
+    bench.settle(number(2), clock.now_ms)
+    assert isinstance(bench.client.query(refund(2, 500)), Succeeded)
+    assert bench.moved() == [5231, -500]
+
+
 def test_a_visitor_pays_at_the_cashier(bench: Bench, clock: Clock) -> None:
     waiting = bench.client.send(collect())
     assert isinstance(waiting, Waiting)
@@ -225,7 +235,10 @@ def test_a_visitor_pays_at_the_cashier(bench: Bench, clock: Clock) -> None:
     assert waiting.pay_url.startswith("http://127.0.0.1:")
     assert isinstance(bench.client.query(collect()), Waiting)
     bench.settle(collect().out_no, clock.now_ms)
-    assert bench.client.query(collect()) == bench.client.cancel(collect())
+    paid = bench.client.query(collect())
+    assert isinstance(paid, Succeeded)
+    assert paid.amount_fen == 19_800
+    assert bench.client.cancel(collect()) == paid
     assert bench.moved() == [19_800]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from sandbox_provider.faults import FaultKind
 from sync_server import outbox
 from sync_server.audit.tables import event_log
 from sync_server.errors import NotAllowedError
@@ -22,7 +20,6 @@ from sync_server.payments.provider import (
     Instruction,
     Insufficient,
     NotKnown,
-    Provider,
     Refused,
     Succeeded,
     Unclear,
@@ -207,53 +204,3 @@ def alarms(world: World) -> int:
     with world.centre.read() as connection:
         count = sa.select(sa.func.count()).select_from(event_log)
         return connection.scalar(count.where(event_log.c.action == "transfer.contradiction")) or 0
-
-
-@dataclass
-class DyingProvider(SilentProvider):
-    """The real provider, and a process that dies around the call."""
-
-    real: Provider
-    dies: str
-
-    def send(self, instruction: Instruction) -> Answer:
-        if self.dies == "before":
-            raise Killed
-        answer = self.real.send(instruction)
-        if self.dies == "after":
-            raise Killed
-        return answer
-
-    def query(self, instruction: Instruction) -> Answer:
-        return self.real.query(instruction)
-
-    def cancel(self, instruction: Instruction) -> Answer:
-        return self.real.cancel(instruction)
-
-
-@pytest.mark.slow("money")
-def test_killed_anywhere_around_the_call_the_books_agree(
-    world: World, clock: Clock, times: Callable[[int], int]
-) -> None:
-    """The process dies before the call, after it, or not; a fresh one goes on. Compared line by line."""
-    for round_ in range(times(500)):
-        order_id = world.buy()
-        if round_ % 4 == 3:
-            world.sandbox.play(FaultKind.LOST_ANSWER, "charge")
-        with suppress(Killed):
-            dying = DyingProvider(world.clients["ALIPAY"], ("before", "after", "never")[round_ % 3])
-            transfers.move_due(world.centre, {"ALIPAY": dying})
-        for _ in range(2):
-            clock.pass_ms(HOUR_MS)
-            world.turn()
-        assert world.state(order_id) == "ISSUED"
-    paid = world.sandbox.book.statement("platform", 0, clock.now_ms + 1)
-    theirs = sorted((line["out_no"], line["provider_ref"], line["amount_fen"]) for line in paid)
-    with world.centre.read() as connection:
-        ours = connection.execute(
-            sa.select(transfer_attempt.c.out_no, transfer_attempt.c.provider_ref, external_transfer.c.amount_fen)
-            .join(external_transfer, external_transfer.c.id == transfer_attempt.c.transfer_id)
-            .where(transfer_attempt.c.state == "SUCCEEDED")
-        ).all()
-        assert money_flaws(connection) == []
-    assert sorted(map(tuple, ours)) == theirs
