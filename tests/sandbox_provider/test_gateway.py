@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sandbox_provider.signing import HEADER, is_signed, sign
+from sandbox_provider.tables import KINDS
 from tests.waiting import until
 
 TIMEOUT_S = 10
@@ -75,32 +76,36 @@ class Merchant:
 
         return Handler
 
-    def call(self, method: str, out_no: str = "n1", **values: object) -> requests.Response:
+    def call(self, method: str, out_no: str = "n1", at: str = "alipay", **values: object) -> requests.Response:
         body = {"app_id": "platform", "out_no": out_no, **values}
-        if method in {"charge", "collect", "payout"}:
+        if method in KINDS:
             url = f"http://127.0.0.1:{self._server.server_port}/notice"
             body = {"account": "shop", "amount_fen": 300, "title": "t", "notice_url": url, **body}
         data = msgspec.json.encode(body)
-        return self.post(method, data, sign(self.key, "request", out_no, data))
+        return self.post(method, data, sign(self.key, "request", out_no, data), at)
 
-    def post(self, method: str, data: bytes, signature: str) -> requests.Response:
-        url = f"{self.ready['url']}/alipay/gateway/{method}"
+    def post(self, method: str, data: bytes, signature: str, at: str = "alipay") -> requests.Response:
+        url = f"{self.ready['url']}/{at}/gateway/{method}"
         return self.session.post(url, data=data, headers={HEADER: signature}, timeout=TIMEOUT_S)
 
-    def status(self, method: str, out_no: str = "n1", **values: object) -> str:
+    def status(self, method: str, out_no: str = "n1", at: str = "alipay", **values: object) -> str:
         """What a good answer says; its signature is checked."""
-        answer = self.call(method, out_no, **values)
+        answer = self.call(method, out_no, at, **values)
         assert is_signed(self.provider_key, "answer", out_no, answer.content, answer.headers[HEADER])
         return str(answer.json()["status"])
 
-    def control(self, verb: str, path: str, **values: object) -> requests.Response:
+    def control(self, verb: str, path: str, at: str = "alipay", **values: object) -> requests.Response:
         headers = {"Sandbox-Control": self.ready["control_token"]}
         return self.session.request(
-            verb, f"{self.ready['url']}/alipay/control/{path}", json=values, headers=headers, timeout=TIMEOUT_S
+            verb, f"{self.ready['url']}/{at}/control/{path}", json=values, headers=headers, timeout=TIMEOUT_S
         )
 
-    def balances(self) -> dict[str, int]:
-        return dict(self.control("GET", "accounts").json())
+    def balances(self, at: str = "alipay") -> dict[str, int]:
+        return dict(self.control("GET", "accounts", at).json())
+
+    def told(self, out_no: str) -> list[str]:
+        """What the notices about a number said."""
+        return [json.loads(body)["status"] for body, _ in self.notices if json.loads(body)["out_no"] == out_no]
 
     def stop(self) -> int:
         self.session.close()
@@ -124,6 +129,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Merchant]:
 def merchant(started: Merchant) -> Iterator[Merchant]:
     yield started
     started.control("DELETE", "faults")
+    started.control("DELETE", "faults", "huijinbao")
 
 
 @pytest.mark.slow
@@ -221,6 +227,59 @@ def test_the_control_endpoint_needs_its_token(merchant: Merchant) -> None:
     assert merchant.control("POST", "faults", kind="sabotage").status_code == 400
     assert merchant.control("POST", "faults", kind="delay", delay_ms=10**9).status_code == 400
     assert merchant.control("POST", "accounts", name="new", amount_fen=5).json() == {"balance_fen": 5}
+
+
+def test_each_provider_has_a_book_of_its_own(merchant: Merchant) -> None:
+    merchant.control("POST", "accounts", "huijinbao", name="platform", amount_fen=7)
+    before = merchant.balances()
+    assert merchant.status("charge", "h1", at="huijinbao") == "FAILED"  # the shop has no account there
+    assert merchant.status("query", "h1") == "NOT_KNOWN"
+    assert merchant.balances() == before
+
+
+@pytest.mark.parametrize(("kind", "status"), [("lost_answer", "SUCCESS"), ("lost_request", "NOT_KNOWN")])
+def test_faults_strike_fund_moves_too(merchant: Merchant, kind: str, status: str) -> None:
+    merchant.control("POST", "accounts", "huijinbao", name="platform", amount_fen=100)
+    merchant.control("POST", "faults", "huijinbao", kind=kind, method="fund_buy")
+    number = f"i-{kind}"
+    assert HEADER not in merchant.call("fund_buy", number, "huijinbao", account="o1", amount_fen=10).headers
+    assert merchant.status("query", number, at="huijinbao") == status
+
+
+def test_a_deferred_fund_move_is_told_when_it_happened_with_its_yield(merchant: Merchant) -> None:
+    merchant.control("POST", "accounts", "huijinbao", name="platform", amount_fen=100)
+    merchant.status("fund_buy", "j1", at="huijinbao", account="o2", amount_fen=10)
+    yielded = merchant.control("POST", "funds/yield", "huijinbao", app_id="platform", fund="o2", yield_fen=3)
+    assert yielded.status_code == 200
+    merchant.control("POST", "faults", "huijinbao", kind="deferred", method="fund_close", delay_ms=50)
+    assert merchant.status("fund_close", "j2", at="huijinbao", account="o2", amount_fen=10) == "WAITING"
+    until(lambda: "SUCCESS" in merchant.told("j2"), TIMEOUT_S)
+    closed = merchant.call("query", "j2", "huijinbao").json()
+    assert (closed["amount_fen"], closed["yield_fen"]) == (10, 3)
+
+
+def test_a_sweep_arrives_late_and_whoever_waits_for_it_is_told(merchant: Merchant) -> None:
+    merchant.control("POST", "accounts", name="platform", amount_fen=50)
+    merchant.control("POST", "faults", kind="late_arrival", method="sweep_out", delay_ms=400)
+    sent = merchant.status("sweep_out", "k1", account="huijinbao", original="k2", amount_fen=50)
+    assert sent == "SUCCESS"
+    assert merchant.status("sweep_in", "k2", at="huijinbao", account=None, amount_fen=50) == "WAITING"
+    until(lambda: "SUCCESS" in merchant.told("k2"), TIMEOUT_S)
+    assert merchant.status("query", "k2", at="huijinbao") == "SUCCESS"
+
+
+def test_the_terms_of_a_provider_can_be_set(merchant: Merchant) -> None:
+    assert merchant.control("POST", "fees", kind="payout", fee_fen=0).status_code == 200
+    assert merchant.control("POST", "fees", kind="lunch", fee_fen=1).status_code == 400
+    assert merchant.control("POST", "fees", kind="payout", fee_fen=-1).status_code == 400
+    assert merchant.control("POST", "funds", "huijinbao", bps_a_day=2).status_code == 200
+
+
+def test_an_account_without_its_provider_ends_with_78(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sandbox_provider", "run", "--data", str(tmp_path / "data"), "--port", "0"]
+    done = subprocess.run([*command, "--account", "shop=100"], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 78
+    assert "PROVIDER:NAME=FEN" in done.stderr
 
 
 def test_a_wrong_fault_file_ends_with_78(tmp_path: Path) -> None:
