@@ -63,7 +63,7 @@ KINDS: Mapping[str, Kind] = {
         "平台余额不足",
         "insufficient balance of the platform",
         To.ROLES,
-        "${purpose}${amount}元未能执行：平台在${provider}的账户余额不足。请充值后继续办理。",
+        "${purpose}${amount}元未能执行：平台在${provider}的账户余额不足。请${advice}后继续办理。",
         ("platform_admin",),
     ),
     "payout_failed": Kind(

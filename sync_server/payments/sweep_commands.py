@@ -10,6 +10,7 @@ import click
 from sync_server.centre import Opener
 from sync_server.parties.tables import PROVIDERS
 from sync_server.payments import sweeps
+from sync_server.payments.lacking import suggestions
 from sync_server.people.asking import by_operator, person_of
 
 
@@ -23,7 +24,7 @@ def sweep() -> None:
 def suggest(opener: Opener) -> None:
     """Print what to sweep so that whatever lacks money can be resumed, one JSON object per provider that lacks it."""
     with opener().read() as connection:
-        for one in sweeps.suggestions(connection):
+        for one in suggestions(connection):
             line = {
                 "from": one.source,
                 "to": one.target,

@@ -6,7 +6,6 @@ money is in transit (1090). The first names the number of the second, so that th
 
 from __future__ import annotations
 
-from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -18,43 +17,15 @@ from sync_server.centre import Centre
 from sync_server.db import derived_id, exclusive, new_id
 from sync_server.errors import NotAllowedError
 from sync_server.ledger.accounts import Account
-from sync_server.ledger.balances import balance
 from sync_server.ledger.book import legs
-from sync_server.parties.tables import PROVIDERS
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
-from sync_server.payments.tables import COMING_IN, external_transfer
+from sync_server.payments.tables import external_transfer
 from sync_server.people.permissions import Permission
 
 ACTOR = "system:sweeps"
 IN_TRANSIT = Account("1090")
 MAX_PER_STEP = 100
-
-
-class Suggestion(NamedTuple):
-    """What waits for money at `target` exceeds what we hold there by `lacking_fen`; so much of it is at `source`."""
-
-    source: str
-    target: str
-    lacking_fen: int
-    amount_fen: int
-
-
-def suggestions(connection: Connection) -> list[Suggestion]:
-    """What to sweep so that whatever lacks money can be resumed; nothing where nothing lacks."""
-    held_fen = {provider: balance(connection, CLEARING[provider]).posted_fen for provider in PROVIDERS}
-    made = []
-    for target in PROVIDERS:
-        query = sa.select(sa.func.coalesce(sa.func.sum(external_transfer.c.amount_fen), 0)).where(
-            external_transfer.c.provider == target,
-            external_transfer.c.state == "INSUFFICIENT",
-            external_transfer.c.kind.not_in(COMING_IN),
-        )
-        lacking_fen = int(connection.execute(query).scalar_one()) - max(held_fen[target], 0)
-        source = max((provider for provider in PROVIDERS if provider != target), key=lambda one: held_fen[one])
-        if lacking_fen > 0:
-            made.append(Suggestion(source, target, lacking_fen, max(0, min(lacking_fen, held_fen[source]))))
-    return made
 
 
 def ask(

@@ -15,6 +15,7 @@ from sync_server.centre import Centre
 from sync_server.money import yuan
 from sync_server.notices.promising import Promise, promise
 from sync_server.parties.tables import party
+from sync_server.payments.lacking import suggestions
 from sync_server.payments.tables import external_transfer
 
 LATE_AFTER_MS = 24 * 3_600_000  # money.md Q4: alarm_after
@@ -38,6 +39,7 @@ def tell(connection: Connection, row: sa.Row[Any], state: str, reason: str | Non
     amount, why = yuan(row.amount_fen), reason or "未说明"
     if state == "INSUFFICIENT" and row.kind in PURPOSES:
         values = {"purpose": PURPOSES[row.kind], "amount": amount, "provider": PROVIDER_NAMES[row.provider]}
+        values["advice"] = _advice(connection, row.provider)
         key, cause = f"transfer:{row.id}:{row.attempts}", f"provider:{row.provider}"
         promise(connection, now_ms, Promise("platform_balance", key, values, cause=cause))
     elif state == "DEFINITE_FAIL" and row.kind in _FAILURES:
@@ -84,6 +86,14 @@ def _late_promise(row: sa.Row[Any]) -> Promise:
         "reason": row.reason or "结果待确认",
     }
     return Promise("transfer_late", f"{row.kind.lower()}:{row.id}:late", values, cause=f"provider:{row.provider}")
+
+
+def _advice(connection: Connection, provider: str) -> str:
+    """What puts an end to the lack: a sweep from another provider where that holds something, else a top-up."""
+    for one in suggestions(connection):
+        if one.target == provider and one.amount_fen:
+            return f"从{PROVIDER_NAMES[one.source]}调拨{yuan(one.amount_fen)}元"
+    return "充值"
 
 
 def _name(connection: Connection, party_id: UUID) -> str:

@@ -73,7 +73,7 @@ def test_the_platform_whose_balance_does_not_suffice(world: World) -> None:
     world.sandbox.play(FaultKind.INSUFFICIENT, "payout")
     redeemed(world)
     world.turn()
-    values = {"purpose": "打款", "amount": "49.70", "provider": "支付宝"}
+    values = {"purpose": "打款", "amount": "49.70", "provider": "支付宝", "advice": "充值"}
     assert told(world.centre) == [{"kind": "platform_balance", "about": None, **values}]
 
 

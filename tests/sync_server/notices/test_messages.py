@@ -50,7 +50,9 @@ def test_operators_of_the_role_are_told_and_the_contact_only_where_there_are_non
     desk.operator("zhang", "finance", FINANCE)
     desk.promise(
         Promise("payout_failed", "a", {"payee": "龙亭公园", "amount": "49.70", "reason": "账户已注销"}),
-        Promise("platform_balance", "b", {"purpose": "打款", "amount": "49.70", "provider": "支付宝"}),
+        Promise(
+            "platform_balance", "b", {"purpose": "打款", "amount": "49.70", "provider": "支付宝", "advice": "充值"}
+        ),
     )
     desk.turn()
     told = {(sms.kind, sms.phone) for _, sms in desk.gateway.calls}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -11,8 +12,9 @@ from sandbox_provider.faults import Fault, FaultKind
 from sync_server.errors import NotAllowedError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
+from sync_server.notices.tables import notice
 from sync_server.payments import sweeps, transfers
-from sync_server.payments.sweeps import Suggestion
+from sync_server.payments.lacking import Suggestion, suggestions
 from sync_server.payments.tables import external_transfer
 from sync_server.people.identifying import Person
 from tests.sync_server.conftest import Clock
@@ -104,13 +106,15 @@ def test_who_may_not_move_money_does_not(world: World, cashier: Person) -> None:
 
 def test_what_lacks_money_suggests_a_sweep(world: World, cashier: Person) -> None:
     with world.centre.read() as connection:
-        assert sweeps.suggestions(connection) == []
+        assert suggestions(connection) == []
     with world.centre.write() as connection:
         sweeps.ask(connection, cashier, "HUIJINBAO", "ALIPAY", 4000, "test", world.centre.now_ms())
     turn(world)
     with world.centre.read() as connection:
-        assert sweeps.suggestions(connection) == [Suggestion("ALIPAY", "HUIJINBAO", 4000, 4000)]
+        assert suggestions(connection) == [Suggestion("ALIPAY", "HUIJINBAO", 4000, 4000)]
+        told = connection.scalars(sa.select(notice.c.variables).where(notice.c.kind == "platform_balance")).all()
+    assert [msgspec.json.decode(one)["advice"] for one in told] == ["从支付宝调拨40.00元"]
     sweep(world, cashier, 1000)
     turn(world)
     with world.centre.read() as connection:
-        assert sweeps.suggestions(connection) == [Suggestion("ALIPAY", "HUIJINBAO", 3000, 3000)]
+        assert suggestions(connection) == [Suggestion("ALIPAY", "HUIJINBAO", 3000, 3000)]
