@@ -39,6 +39,7 @@ def list_(opener: Opener, state: str | None) -> None:
             line = {
                 "id": str(row.id),
                 "kind": row.kind,
+                "provider": row.provider,
                 "amount_fen": row.amount_fen,
                 "state": row.state,
                 "state_zh": TRANSFER.words[row.state],

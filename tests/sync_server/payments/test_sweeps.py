@@ -15,7 +15,7 @@ from sync_server.ledger.balances import balance
 from sync_server.notices.tables import notice
 from sync_server.payments import sweeps, transfers
 from sync_server.payments.lacking import Suggestion, suggestions
-from sync_server.payments.tables import external_transfer
+from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.people.identifying import Person
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ
@@ -118,3 +118,31 @@ def test_what_lacks_money_suggests_a_sweep(world: World, cashier: Person) -> Non
     turn(world)
     with world.centre.read() as connection:
         assert suggestions(connection) == [Suggestion("ALIPAY", "HUIJINBAO", 3000, 3000)]
+
+
+PLANTED = [
+    ("has not arrived at the other", external_transfer.delete().where(external_transfer.c.kind == "SWEEP_IN")),
+    (
+        "is what left, once",
+        external_transfer.update().where(external_transfer.c.kind == "SWEEP_OUT").values(amount_fen=1),
+    ),
+    (
+        "is what left, once",
+        external_transfer.update().where(external_transfer.c.kind == "SWEEP_IN").values(subject_id=UUID(int=1)),
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "statement"), PLANTED, ids=range(len(PLANTED)))
+def test_a_sweep_that_is_not_whole_is_named(
+    world: World, cashier: Person, rule: str, statement: sa.sql.dml.UpdateBase
+) -> None:
+    sweep(world, cashier)
+    turn(world)
+    with world.centre.write() as connection:
+        attempts = sa.select(external_transfer.c.id).where(external_transfer.c.kind == "SWEEP_IN")
+        if isinstance(statement, sa.Delete):
+            connection.execute(transfer_attempt.delete().where(transfer_attempt.c.transfer_id.in_(attempts)))
+        connection.execute(statement)
+        flaws = money_flaws(connection)
+    assert [flaw for flaw in flaws if flaw.startswith("P12 (") and rule in flaw.split("):")[0]], flaws

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sync_server import outbox
 from sync_server.audit.tables import event_log
 from sync_server.errors import NotAllowedError
+from sync_server.parties.tables import party
 from sync_server.payments import transfers
 from sync_server.payments.applying import apply_notice
 from sync_server.payments.provider import (
@@ -204,3 +205,39 @@ def alarms(world: World) -> int:
     with world.centre.read() as connection:
         count = sa.select(sa.func.count()).select_from(event_log)
         return connection.scalar(count.where(event_log.c.action == "transfer.contradiction")) or 0
+
+
+def test_a_provider_that_we_have_no_client_of_waits_and_holds_up_nobody(world: World, clock: Clock) -> None:
+    with world.centre.write() as connection:
+        connection.execute(party.update().where(party.c.id == world.distributor).values(provider="HUIJINBAO"))
+    world.buy()
+    with world.centre.write() as connection:
+        connection.execute(party.update().where(party.c.id == world.distributor).values(provider="ALIPAY"))
+    world.buy()
+    alipay, huijinbao = ScriptedProvider([Succeeded("P1", 5231)]), ScriptedProvider([Succeeded("P2", 5231)])
+    assert transfers.move_due(world.centre, {"ALIPAY": alipay}) == 1
+    assert transfers.move_due(world.centre, {"ALIPAY": alipay}) == 0
+    with world.centre.read() as connection:
+        waiting = connection.scalars(
+            sa.select(external_transfer.c.id).where(external_transfer.c.state == "CREATED")
+        ).one()
+    transfers.move_now(world.centre, {"ALIPAY": alipay}, waiting)
+    assert transfers.move_due(world.centre, {"ALIPAY": alipay, "HUIJINBAO": huijinbao}) == 1
+    assert (len(alipay.calls), len(huijinbao.calls)) == (1, 1)
+
+
+def test_a_provider_that_lets_us_wait_takes_nothing_of_the_others_turn(world: World, clock: Clock) -> None:
+    with world.centre.write() as connection:
+        connection.execute(party.update().where(party.c.id == world.distributor).values(provider="HUIJINBAO"))
+    world.buy()
+    with world.centre.write() as connection:
+        connection.execute(party.update().where(party.c.id == world.distributor).values(provider="ALIPAY"))
+    world.buy()
+
+    class Slow(ScriptedProvider):
+        def send(self, instruction: Instruction) -> Answer:
+            clock.pass_ms(transfers.MAX_STEP_MS)
+            return super().send(instruction)
+
+    clients = {"ALIPAY": Slow([Unclear("no answer")]), "HUIJINBAO": ScriptedProvider([Succeeded("P2", 5231)])}
+    assert transfers.move_due(world.centre, clients) == 2
