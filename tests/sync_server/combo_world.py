@@ -69,7 +69,7 @@ class ComboWorld(World):
         """An order of the agency, with the pay command given."""
         with self.centre.write() as connection:
             placed = placing.place(
-                self.centre, connection, placing.NewOrder(self.combo, count, "test", self.agency), "test"
+                self.centre, connection, placing.NewOrder(self.combo, count, "其他", self.agency), "test"
             )
             assert isinstance(placed, placing.Placed), placed
             paying.pay(connection, placed.order_id, "test", self.centre.now_ms())

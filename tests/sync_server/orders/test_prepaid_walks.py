@@ -59,7 +59,7 @@ class Walker:
 
     def buy(self, count: int) -> None:
         with self.world.centre.write() as connection:
-            new = placing.NewOrder(1, count, "test", self.party)
+            new = placing.NewOrder(1, count, "其他", self.party)
             placed = placing.place(self.world.centre, connection, new, "test")
             assert isinstance(placed, placing.Placed), placed
             done = paying.pay(connection, placed.order_id, "test", self.clock())
