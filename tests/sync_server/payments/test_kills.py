@@ -79,10 +79,10 @@ class Movements:
         self.world, self.clock, self.chance = world, clock, chance
         self.cashier: Person = employ(world.centre, "cashier", "finance", "2001")
         self.funds: dict[UUID, int] = {}
-        for _ in range(3):
+        for _ in range(20):
             world.buy()
         world.turn()
-        self.ask_sweep()
+        self.ask_sweep(40_000)
         self.settle()
 
     def ask(self) -> None:
@@ -93,7 +93,7 @@ class Movements:
             self.chance.choice((self.ask_payout, self.ask_refund, self.ask_sweep, self.ask_fund))()
 
     def ask_payout(self) -> None:
-        self.request("PAYOUT", "ALIPAY", "venue", Account("1310"), 40)
+        self.request("PAYOUT", "ALIPAY", "venue", Account("5090"), 40)
 
     def ask_refund(self) -> None:
         succeeded = sa.select(transfer_attempt.c.out_no).join(
@@ -102,11 +102,11 @@ class Movements:
         charged = succeeded.where(external_transfer.c.kind == "CHARGE", transfer_attempt.c.state == "SUCCEEDED")
         with self.world.centre.read() as connection:
             original = self.chance.choice(connection.scalars(charged).all())
-        self.request("REFUND", "ALIPAY", None, Account("1310"), 1, original)
+        self.request("REFUND", "ALIPAY", None, Account("5090"), 1, original)
 
-    def ask_sweep(self) -> None:
+    def ask_sweep(self, fen: int = 100) -> None:
         with self.world.centre.write() as connection:
-            sweeps.ask(connection, self.cashier, "ALIPAY", "HUIJINBAO", 3000, "test", self.clock.now_ms)
+            sweeps.ask(connection, self.cashier, "ALIPAY", "HUIJINBAO", fen, "test", self.clock.now_ms)
 
     def ask_fund(self) -> None:
         """Buy a fund of 100, or sell or close the first one."""
@@ -160,9 +160,13 @@ class Movements:
             sweeps.follow_sweeps(mortal)
 
     def settle(self) -> None:
-        """Workers that live, until nothing is under way."""
+        """Workers that live, and a person who resumes what lacked money, until nothing is under way."""
+        lacking = sa.select(external_transfer.c.id).where(external_transfer.c.state == "INSUFFICIENT")
         for _ in range(6):
             self.clock.pass_ms(HOUR_MS)
+            with self.world.centre.write() as connection:
+                for transfer_id in connection.scalars(lacking).all():
+                    transfers.begin_again(connection, transfer_id, self.clock.now_ms)
             transfers.move_due(self.world.centre, self.world.clients)
             sweeps.follow_sweeps(self.world.centre)
 
