@@ -284,4 +284,16 @@ CHECKS = (
                AND (x.state IS NULL OR x.state <> 'SUCCEEDED'))
         """,
     ),
+    Invariant(
+        "I10",
+        "an issued order that waits for the end of its items has one that did not end, or a visit not cleared yet",
+        """
+        SELECT 'order ' || o.number FROM "order" o
+        WHERE o.state = 'ISSUED' AND o.kind = 'TICKET' AND o.first_end IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM ticket t JOIN order_item i ON i.ticket_id = t.id
+            LEFT JOIN item_claim c ON c.item_id = i.id
+            LEFT JOIN payout_line l ON l.item_id = i.id AND l.kind = 'REDEEM'
+            WHERE t.order_id = o.id AND (c.item_id IS NULL OR (c.kind = 'REDEEM' AND l.item_id IS NULL)))
+        """,
+    ),
 )

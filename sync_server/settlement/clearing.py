@@ -23,7 +23,7 @@ from sync_server.orders.tables import order_item
 from sync_server.redemptions.tables import HONOURABLE, decision, redemption
 from sync_server.settlement.charging_back import charge_back
 from sync_server.settlement.collecting import Owed, clear, collect
-from sync_server.settlement.finishing import ended_orders, finish, margin
+from sync_server.settlement.finishing import alone, ended_orders, finish, margin
 from sync_server.settlement.funds import note_sales
 from sync_server.settlement.sealing import ACTOR
 
@@ -94,6 +94,7 @@ def _query(kind: str) -> sa.Select[Any]:
 
 def _settle(connection: Connection, due: Sequence[sa.Row[Any]], now_ms: int) -> None:
     """P4, P15 and P10 posted, with P6 pending for what is sealed at once, in one call; orders that end with it."""
+    alone(connection)
     owed = [_owed(row) for row in due]
     redeemed = [row.item_id for row in due if row.kind == "REDEEM"]
     note_sales(connection, redeemed)

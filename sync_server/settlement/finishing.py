@@ -20,11 +20,17 @@ from sync_server.orders.tables import item_claim, order, order_item, ticket
 from sync_server.payments.tables import external_transfer
 
 STEP = "settlement.close_refunded"
+LOCK = "settlement.end_orders"
 MAX_PER_STEP = 200
 
 _ITEMS = order_item.join(ticket, ticket.c.id == order_item.c.ticket_id).outerjoin(
     item_claim, item_claim.c.item_id == order_item.c.id
 )
+
+
+def alone(connection: Connection) -> None:
+    """Whoever ends items begins with this: of two that end an order's last items at once, the later sees both ended."""
+    exclusive(connection, LOCK)
 
 
 def ended_orders(connection: Connection, item_ids: Sequence[UUID]) -> Sequence[sa.Row[Any]]:

@@ -21,7 +21,7 @@ from sync_server.orders.tables import item_claim, order, order_item, ticket
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import INCOMING, external_transfer, transfer_attempt
-from sync_server.settlement.finishing import ended_orders, finish, margin
+from sync_server.settlement.finishing import alone, ended_orders, finish, margin
 
 
 def unclaimed_items() -> sa.Select[Any]:
@@ -58,6 +58,7 @@ def end_items(
     connection: Connection, rows: Sequence[sa.Row[Any]], ref: str, now_ms: int, actor: str, *, forfeit: bool = False
 ) -> set[UUID]:
     """End these items of `unclaimed_items`: their share is owed to who paid, or kept. Which did: others were used."""
+    alone(connection)
     kind = "FORFEIT" if forfeit else "REFUND"
     won = claim_items(connection, [Claim(row.item_id, kind, ref, now_ms) for row in rows], now_ms)
     mine = [row for row in rows if row.item_id in won]

@@ -125,6 +125,18 @@ def sandbox(tmp_path: Path, provider_key: Path, clock: Clock) -> Iterator[Sandbo
 
 
 @pytest.fixture
+def postgres_world(
+    postgres_copy: str, tmp_path: Path, secrets: crypto.Secrets, clock: Clock, sandbox: Sandbox
+) -> Iterator[World]:
+    """The same on PostgreSQL alone, where transactions really run beside one another."""
+    centre = centre_at(postgres_copy, tmp_path, secrets, clock)
+    made = World(centre, sandbox)
+    yield made
+    made.close()
+    centre.engine.dispose()
+
+
+@pytest.fixture
 def world(any_centre: Centre, sandbox: Sandbox) -> Iterator[World]:
     """Something to sell and somebody who pays, on SQLite and PostgreSQL."""
     made = World(any_centre, sandbox)

@@ -55,6 +55,11 @@ PLANTED: list[tuple[str, str, sa.sql.dml.UpdateBase]] = [
     ("I4", "money goes back", item_claim.update().values(kind="REFUND", ref="requested")),
     ("I10", "holds back no margin", order.update().values(state="COMPLETED")),
     ("I10", "completed when every item ended", order.update().values(state="COMPLETED")),
+    (
+        "I10",
+        "waits for the end of its items",
+        order.update().where(order.c.state == "COMPLETED").values(state="ISSUED", first_end=9),
+    ),
     ("I6", "could still succeed", order.update().values(state="CLOSED_UNPAID", paid_fen=0)),
     ("I12", "void in the book", external_transfer.update().values(state="VOID", provider_ref=None)),
     ("I12", "moved beside a transfer", transfer_attempt.update().values(state="EXTRA")),
