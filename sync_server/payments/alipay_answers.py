@@ -15,6 +15,9 @@ from sync_server.payments.provider import Answer, Insufficient, NotKnown, Refuse
 DONE, IN_PROGRESS = "10000", "10003"
 NOT_ACCEPTED = {"40001", "40002", "40003", "40006"}
 """The request itself was at fault, whatever it asked for."""
+NOT_ACCEPTED_FOR = {"ACQ.ACCESS_FORBIDDEN", "ACQ.INVALID_PARAMETER", "ACQ.PARTNER_ERROR", "INVALID_PARAMETER"}
+NOT_ACCEPTED_FAMILIES = ("PERMIT_", "EXCEED_LIMIT_")
+"""The same in other words, and of transfers: whether we may, and how much a day may see."""
 NOT_KNOWN = {"ACQ.TRADE_NOT_EXIST", "ORDER_NOT_EXIST"}
 INSUFFICIENT = {
     "ACQ.BUYER_BALANCE_NOT_ENOUGH",
@@ -24,7 +27,6 @@ INSUFFICIENT = {
     "PAYER_BALANCE_NOT_ENOUGH",
 }
 REFUSED = {
-    "ACQ.ACCESS_FORBIDDEN",
     "ACQ.AGREEMENT_ERROR",
     "ACQ.AGREEMENT_INVALID",
     "ACQ.AGREEMENT_NOT_EXIST",
@@ -33,11 +35,9 @@ REFUSED = {
     "ACQ.BUYER_PAYMENT_AMOUNT_DAY_LIMIT_ERROR",
     "ACQ.BUYER_PAYMENT_AMOUNT_MONTH_LIMIT_ERROR",
     "ACQ.EXIST_FORBIDDEN_WORD",
-    "ACQ.INVALID_PARAMETER",
     "ACQ.MERCHANT_AGREEMENT_INVALID",
     "ACQ.MERCHANT_AGREEMENT_NOT_EXIST",
     "ACQ.NO_PAYMENT_INSTRUMENTS_AVAILABLE",
-    "ACQ.PARTNER_ERROR",
     "ACQ.PAYMENT_FAIL",
     "ACQ.PAYMENT_REQUEST_HAS_RISK",
     "ACQ.PRODUCT_AMOUNT_LIMIT_ERROR",
@@ -48,18 +48,17 @@ REFUSED = {
     "ACQ.TRADE_HAS_CLOSE",
     "ACQ.TRADE_HAS_FINISHED",
     "ACQ.TRADE_NOT_ALLOW_REFUND",
-    "INVALID_PARAMETER",
     "PAYER_PERMLIMIT_CHECK_FAILURE",
     "PAYER_STATUS_ERROR",
     "REMARK_HAS_SENSITIVE_WORD",
     "SECURITY_CHECK_FAILED",
 }
-REFUSED_FAMILIES = ("PAYEE_", "PERMIT_", "EXCEED_LIMIT_")
-"""Of transfers: whom it should go to, whether it may, and how much a day may see."""
+REFUSED_FAMILIES = ("PAYEE_",)
+"""Of transfers: whom it should go to."""
 
 
 def answer_of(said: dict[str, Any] | Unclear, done: Callable[[dict[str, Any]], Answer]) -> Answer:
-    """What an answer means; `done` reads one that says DONE."""
+    """What an answer to a movement that we asked for means; `done` reads one that says DONE."""
     if isinstance(said, Unclear):
         return said
     code, sub_code = said.get("code"), str(said.get("sub_code", ""))
@@ -71,9 +70,23 @@ def answer_of(said: dict[str, Any] | Unclear, done: Callable[[dict[str, Any]], A
         return Insufficient(reason_of(said))
     if sub_code in NOT_KNOWN:
         return NotKnown()
-    if code in NOT_ACCEPTED or sub_code in REFUSED or sub_code.startswith(REFUSED_FAMILIES):
+    if code in NOT_ACCEPTED or sub_code in NOT_ACCEPTED_FOR or sub_code.startswith(NOT_ACCEPTED_FAMILIES):
+        return Refused(reason_of(said), of_request=True)
+    if sub_code in REFUSED or sub_code.startswith(REFUSED_FAMILIES):
         return Refused(reason_of(said))
     return Unclear(reason_of(said))
+
+
+def told_of(said: dict[str, Any] | Unclear, state: Callable[[dict[str, Any]], Answer]) -> Answer:
+    """What an answer to a query means; `state` reads one that says DONE.
+
+    Refusing the question says nothing of the money: only a state counts, and that the number is not known.
+    """
+    if isinstance(said, Unclear):
+        return said
+    if said.get("code") == DONE:
+        return state(said)
+    return NotKnown() if said.get("sub_code") in NOT_KNOWN else Unclear(reason_of(said))
 
 
 def reason_of(said: Mapping[str, Any]) -> str:

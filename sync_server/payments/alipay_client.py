@@ -20,6 +20,7 @@ from sync_server.payments.alipay_answers import (
     moved,
     reason_of,
     refunded,
+    told_of,
     trade_state,
     transferred,
 )
@@ -71,7 +72,8 @@ class AlipayClient:
                     "product_code": AGREEMENT_PRODUCT,
                     "agreement_params": {"agreement_no": instruction.account_ref},
                 }
-                return self._trade("alipay.trade.pay", content, instruction)
+                said = self._gate.ask("alipay.trade.pay", content)
+                return answer_of(said, lambda done: moved(done.get("trade_no"), fen_of(done.get("total_amount"))))
             case "COLLECT" | "TOP_UP":
                 return self._pay_url(instruction)
             case "REFUND":
@@ -95,19 +97,19 @@ class AlipayClient:
         number = _number(instruction.out_no)
         match instruction.kind:
             case "CHARGE" | "COLLECT" | "TOP_UP":
-                return self._trade("alipay.trade.query", {"out_trade_no": number}, instruction)
+                return told_of(self._gate.ask("alipay.trade.query", {"out_trade_no": number}), trade_state)
             case "REFUND":
                 original = _number(str(instruction.original_out_no))
                 content = {"out_trade_no": original, "out_request_no": number}
                 said = self._gate.ask("alipay.trade.fastpay.refund.query", content)
-                return answer_of(said, refunded)
+                return told_of(said, refunded)
             case "PAYOUT":
                 content = {
                     "product_code": "TRANS_ACCOUNT_NO_PWD",
                     "biz_scene": "DIRECT_TRANSFER",
                     "out_biz_no": number,
                 }
-                return answer_of(self._gate.ask("alipay.fund.trans.common.query", content), transferred)
+                return told_of(self._gate.ask("alipay.fund.trans.common.query", content), transferred)
         return NotKnown()
 
     def cancel(self, instruction: Instruction) -> Answer:
@@ -184,12 +186,6 @@ class AlipayClient:
 
     def close(self) -> None:
         self._gate.close()
-
-    def _trade(self, method: str, content: Mapping[str, object], instruction: Instruction) -> Answer:
-        said = self._gate.ask(method, content)
-        if method == "alipay.trade.query":
-            return answer_of(said, trade_state)
-        return answer_of(said, lambda done: moved(done.get("trade_no"), fen_of(done.get("total_amount"))))
 
     def _pay_url(self, instruction: Instruction) -> Answer:
         """`wap` and `page`: a page for phones, or for desks, that makes the trade when it is opened; `qr`: a code."""

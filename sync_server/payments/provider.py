@@ -56,9 +56,14 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Refused:
-    """Definitely not done, and the same instruction under a new number may work later."""
+    """Definitely not done, and the same instruction under a new number may work later.
+
+    `of_request`: the request was turned away before its number was looked at, which says nothing of an earlier request
+    under the same number. Only `send` answers so.
+    """
 
     reason: str
+    of_request: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from sync_server.db import derived_id, insert_new
 from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
 from sync_server.payments.applying import apply, has_pending, locked, reason_of, set_transfer
-from sync_server.payments.provider import Answer, Instruction, NotKnown, Provider, Waiting
+from sync_server.payments.provider import Answer, Instruction, NotKnown, Provider, Refused, Unclear, Waiting
 from sync_server.payments.states import OPEN, TRANSFER
 from sync_server.payments.tables import AT_THE_CASHIER, COMING_BACK, external_transfer, transfer_attempt
 
@@ -273,7 +273,12 @@ def _call(provider: Provider, step: _Step) -> Answer:
     answer = provider.query(step.instruction)
     if step.expired and isinstance(answer, NotKnown | Waiting):
         return provider.cancel(step.instruction)
-    return provider.send(step.instruction) if isinstance(answer, NotKnown) else answer
+    if not isinstance(answer, NotKnown):
+        return answer
+    again = provider.send(step.instruction)
+    if isinstance(again, Refused) and again.of_request:  # the first may be on its way still
+        return Unclear(again.reason)
+    return again
 
 
 def _again_at_ms(state: str, step: _Step, now_ms: int, pause_ms: int) -> int | None:

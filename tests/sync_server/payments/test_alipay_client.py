@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
@@ -18,12 +19,13 @@ from hypothesis import strategies as st
 from sandbox_provider.faults import Fault, FaultKind
 from sync_server import crypto
 from sync_server.payments import alipay_signing
-from sync_server.payments.alipay_answers import answer_of, trade_state, transferred
+from sync_server.payments.alipay_answers import answer_of, refunded, told_of, trade_state, transferred
 from sync_server.payments.alipay_bill import NotABill, our_number, read_bill
 from sync_server.payments.alipay_client import Agreement, AlipayClient
 from sync_server.payments.alipay_gate import Gate, app_of
 from sync_server.payments.alipay_signing import UNSIGNED, canonical, fen_of, read_node, yuan
 from sync_server.payments.provider import (
+    Answer,
     Instruction,
     Insufficient,
     NotKnown,
@@ -157,6 +159,7 @@ def test_the_signed_text_is_the_one_that_came() -> None:
 @pytest.mark.parametrize(
     ("code", "sub_code", "means"),
     [
+        ("10000", "", Succeeded),
         ("10003", "", Waiting),
         ("40004", "ACQ.BUYER_BALANCE_NOT_ENOUGH", Insufficient),
         ("40004", "PAYER_BALANCE_NOT_ENOUGH", Insufficient),
@@ -173,11 +176,53 @@ def test_the_signed_text_is_the_one_that_came() -> None:
         ("40004", "ACQ.CONTEXT_INCONSISTENT", Unclear),
         ("40004", "ACQ.A_WORD_OF_NEXT_YEAR", Unclear),
         ("20000", "isp.unknow-error", Unclear),
-        ("10000", "", Unclear),  # done, but what?
     ],
 )
 def test_what_alipays_words_mean(code: str, sub_code: str, means: type) -> None:
-    assert isinstance(answer_of({"code": code, "sub_code": sub_code}, trade_state), means)
+    assert isinstance(answer_of({"code": code, "sub_code": sub_code}, lambda _: Succeeded("1", 1)), means)
+
+
+@pytest.mark.parametrize("state", [trade_state, refunded, transferred])
+@pytest.mark.parametrize("code", ["40001", "40002", "40003", "40004", "40006", "20000"])
+@pytest.mark.parametrize(
+    "sub_code",
+    [
+        "isv.invalid-timestamp",
+        "INVALID_PARAMETER",
+        "ACQ.INVALID_PARAMETER",
+        "ACQ.ACCESS_FORBIDDEN",
+        "ACQ.PARTNER_ERROR",
+        "PERMIT_CHECK_PERM_LIMITED",
+        "EXCEED_LIMIT_DM_AMOUNT",
+        "PAYER_BALANCE_NOT_ENOUGH",
+    ],
+)
+def test_a_refused_question_says_nothing_of_the_money(
+    code: str, sub_code: str, state: Callable[[dict[str, Any]], Answer]
+) -> None:
+    said = {"code": code, "sub_code": sub_code}
+    assert isinstance(told_of(said, state), Unclear)
+    assert isinstance(told_of({**said, "sub_code": "ORDER_NOT_EXIST"}, state), NotKnown)
+    sent = answer_of(said, state)
+    assert not isinstance(sent, Refused) or sent.of_request
+
+
+def test_done_without_a_state_is_unclear() -> None:
+    assert isinstance(told_of({"code": "10000"}, trade_state), Unclear)
+    assert isinstance(told_of({"code": "10000"}, transferred), Unclear)
+
+
+@pytest.mark.parametrize("instruction", [charge(), collect(), refund(2, 100), payout()], ids=lambda one: one.kind)
+def test_a_query_that_alipay_turns_away_fails_nothing(
+    gateway: AlipayGateway, client: AlipayClient, instruction: Instruction
+) -> None:
+    """Nor does closing, which then asks."""
+    gateway.app_id = "another"  # whose signatures it knows are not ours any more
+    assert isinstance(client.query(instruction), Unclear)
+    assert isinstance(client.cancel(instruction), Unclear)
+    sent = client.send(instruction)
+    assert isinstance(sent, Refused)
+    assert sent.of_request
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,15 @@ def test_a_definite_failure_gets_a_new_number(world: World, clock: Clock) -> Non
     assert numbers == ["1", "2", "2", "3"]
 
 
+def test_a_number_sent_again_and_turned_away_may_be_under_way_still(world: World, clock: Clock) -> None:
+    world.buy()
+    turned_away = Refused("40002: the request was at fault", of_request=True)
+    provider = drive(world, clock, Unclear("time-out"), NotKnown(), turned_away, Succeeded("P1", 5231))
+    assert [what for what, _ in provider.calls] == ["send", "query", "send", "query"]
+    assert len({out_no for _, out_no in provider.calls}) == 1
+    assert transfer_row(world).state == "SUCCEEDED"
+
+
 def test_another_amount_is_not_believed_and_is_an_alarm(world: World, clock: Clock) -> None:
     world.buy()
     drive(world, clock, Succeeded("P1", 5230))
