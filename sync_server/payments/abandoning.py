@@ -1,4 +1,7 @@
-"""Two persons give up a transfer that cannot be made: nothing moved, and what it was for is owed as before."""
+"""Two persons give up a transfer that cannot be made: nothing moved, and what it was for is owed as before.
+
+Not a refund: nothing would ever pay it again. It is paid by bank (`remitting`), unless it moved already.
+"""
 
 from __future__ import annotations
 
@@ -43,5 +46,7 @@ def _check(connection: Connection, transfer_id: UUID) -> None:
         raise NotFoundError(f"no transfer has the id {transfer_id}")
     if row.kind in INCOMING:
         raise NotAllowedError("an order's payment is given up with its order: cancel the order, or let its time end")
+    if row.kind == "REFUND" and not transfers.has_extra(connection, transfer_id):
+        raise NotAllowedError("a refund is owed until it is made: resume it, or pay it by bank (transfer remit)")
     if TRANSFER.next(row.state, "abandon") is None:
         raise NotAllowedError(f"transfer {transfer_id} is {row.state}: only one that is not under way can be given up")

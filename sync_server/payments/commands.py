@@ -68,7 +68,7 @@ def resume(opener: Opener, transfer_id: UUID, reason: str) -> None:
 @by_operator
 @click.pass_obj
 def abandon(opener: Opener, /, transfer_id: UUID, reason: str, **who: Any) -> None:
-    """Ask that a payout or refund that cannot be made is given up. Another person confirms."""
+    """Ask that a payout that cannot be made is given up; not a refund: remit it. Another person confirms."""
     centre = opener()
     person = person_of(centre, who)
     with centre.write() as connection:

@@ -39,7 +39,7 @@ TRANSFER = Machine(
             STOPPED,
             "abandon",
             "VOID",
-            "an order's payment: its deadline is over; others: two persons",
+            "an order's payment: its deadline is over; others: two persons; a refund only if it moved after all",
             "the pending transaction is void",
         ),
         Row(

@@ -38,7 +38,7 @@ class Permission(StrEnum):
     RECON_WORK = "recon.work"  # take statements of the provider in, work on differences and close them
     RECON_WRITE_OFF = "recon.write_off"  # of two persons: book what cannot be explained
     STATEMENTS_MAKE = "statements.make"  # number and freeze the statements of venues and distributors
-    TRANSFERS_ABANDON = "transfers.abandon"  # of two persons: give up a payout or refund that cannot be made
+    TRANSFERS_ABANDON = "transfers.abandon"  # of two persons: give up a payout that cannot be made
     MONEY_SWEEP = "money.sweep"  # move the platform's own money from one provider to another
     ACCOUNTS_CHANGE = "accounts.change"  # of two persons: where a party's money goes
     TRANSFERS_REMIT = "transfers.remit"  # of two persons: record that a payout or refund was paid by bank

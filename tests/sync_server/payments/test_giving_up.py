@@ -11,12 +11,13 @@ from sync_server.errors import NotAllowedError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import Balance, balance
 from sync_server.parties.parties import NewParty, add_party
-from sync_server.payments import abandoning, transfers
+from sync_server.payments import abandoning, remitting, transfers
 from sync_server.payments.applying import apply_notice
 from sync_server.payments.provider import Refused, Succeeded, Unclear
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from tests.sync_server.conftest import Clock
-from tests.sync_server.operators import employ
+from tests.sync_server.operators import employ, two_of_finance
+from tests.sync_server.payments.test_remitting import HOUR_MS, ask, failing
 from tests.sync_server.payments.test_transfers import ScriptedProvider, drive, transfer_row
 from tests.sync_server.sandbox import World, money_flaws
 
@@ -95,3 +96,32 @@ def test_two_persons_give_up_a_payout_that_cannot_be_made(world: World, clock: C
         assert (row.state, row.reason) == ("VOID", "account closed")
         assert balance(connection, Account("2210", world.venue)) == Balance(-4970, 0)  # owed as before
         assert money_flaws(connection) == []
+
+
+def test_a_refund_is_not_given_up_but_paid_by_bank(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    order_id, refund = failing(world, clock, "REFUND", FaultKind.REFUSED)
+    with pytest.raises(NotAllowedError, match="by bank"), world.centre.write() as connection:
+        abandoning.ask(connection, two[0], refund, "account closed", clock.now_ms)
+    request_id = ask(world, two[0], refund)
+    with world.centre.write() as connection:
+        remitting.confirm(connection, two[1], request_id, clock.now_ms)
+    world.turn()
+    assert world.state(order_id) == "CLOSED_REFUNDED"
+
+
+def test_a_refund_that_moved_after_it_was_refused_is_given_up(world: World, clock: Clock) -> None:
+    """Nothing sends it any more, and no bank is to pay it again."""
+    two = two_of_finance(world.centre)
+    _, refund = failing(world, clock, "REFUND", FaultKind.REFUSED)
+    clock.pass_ms(HOUR_MS)
+    drive(world, clock, Unclear("?"))
+    with world.centre.write() as connection:
+        apply_notice(connection, "ALIPAY", transfers.number_of(refund, 1), Succeeded("R1", 5200), clock.now_ms)
+    drive(world, clock, Refused("closed"))
+    assert suspense(world)[1] == Balance(5200, 0)
+    with world.centre.write() as connection:
+        request_id = abandoning.ask(connection, two[0], refund, "it moved", clock.now_ms)
+        abandoning.confirm(connection, two[1], request_id, clock.now_ms)
+    with world.centre.read() as connection:
+        assert connection.scalar(sa.select(external_transfer.c.state).where(external_transfer.c.id == refund)) == "VOID"
