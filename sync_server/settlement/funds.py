@@ -42,7 +42,7 @@ def buy_funds(centre: Centre) -> int:
         '"order".issued_at_ms IS NOT NULL AND "order".invest_basis IS NOT NULL AND "order".invested_at_ms IS NULL'
     )
     owed = (
-        sa.select(sa.func.sum(order_item.c.venue_price_fen))
+        sa.select(sa.cast(sa.func.sum(order_item.c.venue_price_fen), sa.BigInteger))
         .join(ticket, ticket.c.id == order_item.c.ticket_id)
         .where(ticket.c.order_id == order.c.id)
     )
