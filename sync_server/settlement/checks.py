@@ -28,10 +28,11 @@ CHECKS = (
         """
         SELECT 'order ' || o.number FROM "order" o
         JOIN (SELECT t.order_id, SUM(i.share_fen - i.venue_price_fen) AS margin_fen,
-                     SUM(CASE WHEN c.kind IN ('REFUND', 'FORFEIT')
+                     SUM(CASE WHEN c.kind IN ('REFUND', 'FORFEIT') OR b.item_id IS NOT NULL
                               THEN i.share_fen - i.venue_price_fen ELSE 0 END) AS given_fen
               FROM "order" q JOIN ticket t ON t.order_id = q.id JOIN order_item i ON i.ticket_id = t.id
               LEFT JOIN item_claim c ON c.item_id = i.id
+              LEFT JOIN clawback b ON b.item_id = i.id
               WHERE q.state IN ('PAID', 'ISSUED')
                  OR (q.state = 'COMPLETED' AND q.invest_basis IS NOT NULL AND q.fund_closed_at_ms IS NULL)
               GROUP BY t.order_id) m ON m.order_id = o.id

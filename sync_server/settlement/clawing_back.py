@@ -84,6 +84,8 @@ def _settled(connection: Connection, item_id: UUID) -> sa.Row[Any]:
             order.c.state,
             order.c.distributor_id,
             order.c.funding,
+            order.c.invest_basis,
+            order.c.fund_closed_at_ms,
             external_transfer.c.provider,
             external_transfer.c.account_ref,
             transfer_attempt.c.out_no,
@@ -106,8 +108,9 @@ def _settled(connection: Connection, item_id: UUID) -> sa.Row[Any]:
 
 
 def _owed_back(row: sa.Row[Any], now_ms: int, actor: str) -> Txn:
-    """P16. The margin lies in 2120 until the order has ended, then it is income."""
-    margin = Account("4030") if row.state == "COMPLETED" else Account("2120", row.id)
+    """P16. The margin lies in 2120 until P10: until the order has ended, and its fund, if it has one, is closed."""
+    earned = row.state == "COMPLETED" and (row.invest_basis is None or row.fund_closed_at_ms is not None)
+    margin = Account("4030") if earned else Account("2120", row.id)
     sides = legs(
         (Account("1220", row.venue_id), row.net_fen),
         (Account("4020"), row.fee_fen),

@@ -32,7 +32,7 @@ from sync_server.settlement.payout_modes import set_payout_mode
 from sync_server.settlement.tables import payout
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ, two_of_finance
-from tests.sync_server.sandbox import World
+from tests.sync_server.sandbox import World, money_flaws
 from tests.sync_server.settlement.test_expiring import HOUR_MS, assert_books_agree, posted, states
 
 DAY_MS = 24 * HOUR_MS
@@ -232,6 +232,28 @@ def test_a_visit_refunded_afterwards_is_kept_back_of_the_next_payout(world: Worl
     world.turn()
     assert paid(world) == 3 * 4970
     assert "1220" not in posted(world)
+    assert_books_agree(world)
+
+
+def test_what_is_clawed_back_of_an_order_that_goes_on_is_taken_of_its_deferred_margin(
+    world: World, clock: Clock
+) -> None:
+    two = two_of_finance(world.centre)
+    world.buy(2)  # so that there is money to give back
+    order_id = world.buy(2)
+    world.turn()
+    first, second = world.items(order_id)
+    world.enter(first)
+    world.turn()
+    before = posted(world)
+    clawed_back(world, clock, order_id, two)
+    with world.centre.read() as connection:
+        assert money_flaws(connection) == []
+    assert posted(world)["2120"] == before["2120"] + 200
+    world.enter(second)
+    world.turn()
+    assert world.state(order_id) == "COMPLETED"
+    assert posted(world)["4030"] == before.get("4030", 0) - 200
     assert_books_agree(world)
 
 
