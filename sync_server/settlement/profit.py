@@ -40,7 +40,9 @@ _WAYS = {
     "fundclose": "order",
     "redeem": "item",
     "forfeit": "item",
+    "clawback": "item",
     "honour": "redemption",
+    "chargeback": "redemption",
 }
 _KEY = re.compile(r"(?:reverse:)?([a-z]+):([0-9a-f]{32})")
 

@@ -9,15 +9,20 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 
+from sandbox_provider.faults import Fault, FaultKind
 from sync_server.catalog.products import find_product
 from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger import book
+from sync_server.orders.tables import ticket
 from sync_server.parties.parties import NewParty, add_party
+from sync_server.parties.tables import party, venue
 from sync_server.people.identifying import Person
-from sync_server.settlement import profit_shares
+from sync_server.redemptions import decisions
+from sync_server.settlement import clawing_back, profit_shares, refunding
 from sync_server.settlement.profit import PARTS, Month, OrderProfit, month_of, profit_of, total_of
 from sync_server.settlement.profit_commands import COMMANDS
 from sync_server.settlement.profit_tables import profit_payment
@@ -25,6 +30,7 @@ from tests.sync_server.combo_world import ComboWorld
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import PASSWORD, employ
 from tests.sync_server.sandbox import Sandbox, money_flaws
+from tests.sync_server.settlement.test_honouring import lost
 
 DAY_MS = 24 * 3_600_000
 ZONE = "Asia/Shanghai"
@@ -107,6 +113,55 @@ def test_a_correction_counts_where_it_is_booked(combos: ComboWorld, clock: Clock
     (october,) = reported(combos, OCTOBER)
     assert (october.margin_fen, october.yield_fen) == (0, 87)
     assert reported(combos, SEPTEMBER)[0].profit_fen == 114
+
+
+def test_what_was_given_back_or_charged_back_is_no_profit(combos: ComboWorld, clock: Clock) -> None:
+    """Two visits are refunded after their payouts, one before and one after the order's end; a late entry is borne."""
+    one, other = (employ(combos.centre, name, "finance") for name in ("qian", "sun"))
+
+    def claw_back(place: str) -> None:
+        with combos.centre.write() as connection:
+            at = connection.scalars(sa.select(venue.c.number).where(venue.c.id == combos.places[place])).one()
+            asked = clawing_back.ask(connection, one, number, at, "closed", clock.now_ms)
+            clawing_back.confirm(connection, other, asked, clock.now_ms)
+
+    def turns() -> None:
+        for _ in range(3):
+            combos.turn()
+            with combos.centre.read() as connection:
+                assert money_flaws(connection) == []
+
+    combos.bring_capital(100_000)
+    order_id = combos.buy_combo()
+    with combos.centre.write() as connection:
+        number = connection.scalars(sa.select(ticket.c.number).where(ticket.c.order_id == order_id)).one()
+        connection.execute(party.update().where(party.c.id == combos.agency).values(late_liability="DISTRIBUTOR"))
+    turns()
+    combos.visit(order_id, "A")
+    turns()
+    claw_back("A")
+    combos.visit(order_id, "B")
+    with combos.centre.write() as connection:
+        refunding.ask(connection, number, "ill", clock.now_ms, "test")
+    combos.sandbox.huijinbao.faults.add(Fault(FaultKind.REFUSED, "fund_close", 1, 0))
+    clock.pass_ms(refunding.HOLD_MS)
+    turns()
+    assert combos.state(order_id) == "COMPLETED"
+    assert combos.balance("1110", order_id)
+    combos.venue = combos.places["C"]
+    late = lost(combos, combos.item(order_id, "C"), "LATE")
+    with combos.centre.write() as connection:
+        decisions.honour(connection, one, late, "cut off", clock.now_ms)
+    turns()
+    claw_back("B")  # its fund is still open
+    clock.pass_ms(24 * 3_600_000)
+    turns()
+    (row,) = reported(combos, SEPTEMBER)
+    ledger = combos.posted()
+    assert {part: getattr(row, part) for part in PARTS.values()} == {
+        part: -ledger.get(code, 0) for code, part in PARTS.items()
+    }
+    assert (row.charge_fee_fen, row.payout_fee_fen, row.margin_fen, row.honoured_fen) == (66, 12, 0, 0)
 
 
 class Partners:
