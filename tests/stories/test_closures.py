@@ -64,6 +64,7 @@ class Place:
     gate: Gate
     held: PassListHolder
     tickets: list[Issued]
+    product: int
 
     def shown(self, ticket: Issued) -> Entry:
         """What the journal says of a code held up."""
@@ -101,7 +102,8 @@ def place(tmp_path: Path) -> Iterator[Place]:
     with running_centre(tmp_path) as centre, running_gate(tmp_path, centre, VENUE) as gate:
         order = centre.order_tickets(centre.product("single_ticket"), 3)
         until(lambda: centre.is_issued(order), PATIENCE_S, "the tickets are issued")
-        yield Place(Desk(centre, tmp_path), gate, PassListHolder(tmp_path / "gate"), centre.codes(order))
+        product = centre.product("single_ticket")
+        yield Place(Desk(centre, tmp_path), gate, PassListHolder(tmp_path / "gate"), centre.codes(order), product)
 
 
 def test_what_is_set_at_the_desk_holds_at_the_gate(place: Place) -> None:
@@ -117,10 +119,8 @@ def test_what_is_set_at_the_desk_holds_at_the_gate(place: Place) -> None:
     place.learns(lambda venue: not venue.calendar.closures)
     assert place.shown(let_in).kind is EntryKind.INTENT
 
-    product = re.search(rf'data-href="({PRODUCTS}/\d+)"', place.desk.get(PRODUCTS))  # the newest: the single ticket
-    assert product is not None
     rule = {"per_day": "", "gap_min": "0", "party": "1", "total": "1", "blackout": "每天", "version": "0"}
-    place.desk.send(f"{product[1]}/rule", **rule)
+    place.desk.send(f"{PRODUCTS}/{place.product}/rule", **rule)
     place.learns(lambda venue: any(one.rule.blackout for one in venue.products))
     assert place.shown(too_early).reason == Reason.BLACKOUT
     place.visitor_reads("此票今日不可用")

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from gate_agent.pass_list import PassList
 from gate_agent.sync_state import LinkTrouble
 from sync_server import backups, crypto, db, schema
+from sync_server.catalog.channels import seed_channels
 from sync_server.centre import Centre, Opener
 from sync_server.checks import flaws_of
 from sync_server.feed.publishing import publish_feeds
@@ -141,6 +142,8 @@ def place(tmp_path: Path) -> Iterator[Place]:
     settings = Settings(database_url=f"sqlite:///{tmp_path / 'centre.db'}", secret_file=tmp_path / "secrets")
     engine = db.open_engine(settings.database_url)
     schema.migrate(engine)
+    with db.write(engine) as connection:
+        seed_channels(connection)
     centre = Centre(settings, engine, crypto.read_secrets(settings.secret_file), Clock())
     made = Place(build_town(centre), Payer(), tmp_path)
     made.serve()

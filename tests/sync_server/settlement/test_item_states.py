@@ -174,7 +174,7 @@ class Item:
         paid_with = sa.select(payout).join(payout_line, payout_line.c.payout_id == payout.c.id)
         with self.world.centre.read() as connection:
             row = connection.execute(paid_with.where(payout_line.c.item_id == self.id)).one_or_none()
-        if row is None:
+        if row is None or row.transfer_id is None:  # not sealed yet, or nothing to pay
             return
         with suppress(NotAllowedError), self.world.centre.write() as connection:
             request_id = abandoning.ask(connection, first, row.transfer_id, "closed", self.clock.now_ms)
