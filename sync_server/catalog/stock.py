@@ -79,6 +79,11 @@ def reserve(connection: Connection, product_id: UUID, count: int) -> list[Taken]
     return taken
 
 
+def lock(connection: Connection, stock_ids: sa.Select[tuple[UUID]]) -> None:
+    """Nobody else moves these rows until the transaction ends."""
+    connection.execute(sa.select(stock.c.id).where(stock.c.id.in_(stock_ids)).order_by(stock.c.id).with_for_update())
+
+
 def sell(connection: Connection, counts: dict[UUID, int]) -> None:
     """What was reserved of each stock row is now sold."""
     for stock_id in sorted(counts, key=lambda one: one.bytes):

@@ -21,7 +21,7 @@ from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger.tables import ledger_account
 from sync_server.orders import history
 from sync_server.orders.paying import Deducted, Short, deduct
-from sync_server.orders.progress import advance
+from sync_server.orders.progress import advance, lock_stock
 from sync_server.orders.states import APPLICATION
 from sync_server.orders.tables import issue_application, order
 from sync_server.parties.tables import party
@@ -126,6 +126,7 @@ def go_on_after_top_up(centre: Centre) -> int:
         tried = order.c.id.not_in([UUID(bytes=one) for one in setbacks.left_out(connection, STEP, now_ms)])
         some = covered.where(tried).order_by(order.c.placed_at_ms, order.c.id).limit(MAX_PER_STEP)
         found = connection.execute(some.with_for_update(of=order)).all()
+        lock_stock(connection, found)
 
         def act(connection: Connection, rows: Sequence[sa.Row[Any]]) -> None:
             for row in rows:

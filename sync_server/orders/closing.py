@@ -21,7 +21,7 @@ from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
 from sync_server.orders import applying, history, persons
-from sync_server.orders.progress import ACTOR, advance, paid_together, stock_counts
+from sync_server.orders.progress import ACTOR, advance, lock_stock, paid_together, stock_counts
 from sync_server.orders.states import CLOSED_BEFORE_PAYMENT, UNPAID, next_state
 from sync_server.orders.tables import order
 from sync_server.payments import transfers
@@ -69,6 +69,7 @@ def close_unpaid(centre: Centre) -> int:
         exclusive(connection, STEP)
         now_ms = centre.now_ms()
         found = _found(connection, over, setbacks.left_out(connection, STEP, now_ms))
+        lock_stock(connection, found)
 
         def act(connection: Connection, rows: Sequence[sa.Row[Any]]) -> None:
             for row in rows:

@@ -154,6 +154,16 @@ def stock_counts(connection: Connection, order_id: UUID) -> dict[UUID, int]:
     return dict(Counter(connection.scalars(sa.select(ticket.c.stock_id).where(ticket.c.order_id == order_id))))
 
 
+def lock_stock(connection: Connection, rows: Sequence[sa.Row[Any]]) -> None:
+    """Lock the stock of these orders and of those paid together with them: a step that loops over orders begins so.
+
+    Stock is locked before accounts everywhere, and its rows in order: so no two transactions wait for each other.
+    """
+    groups = [row.payment_group for row in rows]
+    theirs = sa.select(ticket.c.stock_id).join(order, order.c.id == ticket.c.order_id)
+    stock.lock(connection, theirs.where(order.c.payment_group.in_(groups)))
+
+
 def _told_by_transfers() -> sa.Select[Any]:
     """Unpaid orders that do not say what their transfers say; of those paid together the first stands for all."""
     moved = external_transfer.c.state

@@ -26,7 +26,7 @@ from sync_server.ledger.balances import balance
 from sync_server.ledger.book import Txn, legs
 from sync_server.orders import persons
 from sync_server.orders.closing import refund_account
-from sync_server.orders.progress import advance, locked, stock_counts
+from sync_server.orders.progress import advance, lock_stock, locked, stock_counts
 from sync_server.orders.states import next_state
 from sync_server.orders.tables import order, ticket
 from sync_server.payments import transfers
@@ -74,12 +74,14 @@ def refund_pass(
     if not 0 < back_fen <= row.dist_price_fen:
         raise NotAllowedError(f"order {number} cost {row.dist_price_fen} fen: {back_fen} fen cannot be given back")
     visits = _revoke(connection, row.id, reason, now_ms, actor)
+    if connection.scalar(
+        sa.select(product.c.refund_frees_stock).where(product.c.id == row.product_id)
+    ):  # before accounts: `lock_stock`
+        stock.take_back(connection, stock_counts(connection, row.id))
     kept_fen = _owe_back(connection, row, back_fen, now_ms, actor)
     advance(connection, row, "refund", now_ms, actor, reason=reason[:200])
     if row.funding == "PREPAID":
         advance(connection, locked(connection, row.id), "refunded", now_ms, actor)
-    if connection.scalar(sa.select(product.c.refund_frees_stock).where(product.c.id == row.product_id)):
-        stock.take_back(connection, stock_counts(connection, row.id))
     persons.let_go(connection, row.id)
     return Refunded(back_fen, kept_fen, visits)
 
@@ -94,7 +96,8 @@ def refund_failed_issues(centre: Centre) -> int:
         now_ms = centre.now_ms()
         left_out = [UUID(bytes=one) for one in setbacks.left_out(connection, STEP, now_ms)]
         query = failed.where(order.c.id.not_in(left_out)).order_by(order.c.id)
-        found = connection.execute(query.limit(MAX_PER_STEP)).all()
+        found = connection.execute(query.limit(MAX_PER_STEP).with_for_update()).all()
+        lock_stock(connection, found)
 
         def act(connection: Connection, rows: Sequence[sa.Row[Any]]) -> None:
             for row in rows:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from time import monotonic
+from uuid import UUID
 
 import sqlalchemy as sa
 
+from sync_server.catalog.tables import stock
 from sync_server.centre import Centre
+from sync_server.ledger.tables import ledger_account
 
 POLL_S = 0.01
 MAX_WAIT_S = 20
@@ -47,3 +50,12 @@ class Beside:
 def _somebody_waits(centre: Centre) -> bool:
     with centre.engine.connect() as connection:
         return bool(connection.scalar(WAITING))
+
+
+def assert_stock_comes_first(centre: Centre, stock_id: UUID, act: Callable[[], object]) -> None:
+    """While `act` waits for this stock row it holds no account that whoever has the row will want."""
+    with centre.write() as connection:
+        connection.execute(sa.select(stock.c.id).where(stock.c.id == stock_id).with_for_update())
+        later = Beside(centre, act)
+        assert connection.execute(sa.select(ledger_account.c.id).with_for_update(nowait=True)).all()
+    later.finish()

@@ -13,10 +13,11 @@ from sync_server.catalog.tables import stock
 from sync_server.errors import NotAllowedError
 from sync_server.orders import closing, paying, placing
 from sync_server.orders.holders import Holder
-from sync_server.orders.tables import order, order_history, person_product
+from sync_server.orders.tables import order, order_history, person_product, ticket
 from sync_server.payments.applying import apply_notice
 from sync_server.payments.provider import Succeeded
 from sync_server.payments.tables import external_transfer, transfer_attempt
+from tests.sync_server.beside import assert_stock_comes_first
 from tests.sync_server.conftest import Clock
 from tests.sync_server.sandbox import YEAR_MINUTES, World
 from tests.sync_server.settlement.test_expiring import assert_books_agree, posted
@@ -161,3 +162,18 @@ def test_one_order_that_cannot_be_taken_holds_up_no_other(world: World) -> None:
         connection.execute(order.update().where(order.c.id == good).values(placed_at_ms=1))
     world.turn()
     assert sorted([world.state(bad), world.state(good)]) == ["ISSUED", "PENDING_PAYMENT"]
+
+
+@pytest.mark.postgres
+def test_the_stock_of_all_is_locked_before_any_account(postgres_world: World, clock: Clock) -> None:
+    world = postgres_world
+    first = world.buy()
+    clock.pass_ms(1)
+    last = a_pass(world, pay=False)
+    with world.centre.write() as connection:
+        for number in connection.scalars(sa.select(order.c.number)).all():
+            closing.cancel(connection, number, "不去了", clock.now_ms, "test")
+        of_last = connection.scalars(sa.select(ticket.c.stock_id).where(ticket.c.order_id == last)).one()
+    assert_stock_comes_first(world.centre, of_last, lambda: closing.close_unpaid(world.centre))
+    assert (world.state(first), world.state(last)) == ("CLOSED_UNPAID", "CANCELLED")
+    assert_books_agree(world)

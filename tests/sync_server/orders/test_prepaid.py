@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from sandbox_provider.faults import FaultKind
+from sync_server.catalog.stock import add_stock
 from sync_server.catalog.tables import stock
 from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
@@ -24,6 +25,7 @@ from sync_server.parties.parties import NewParty, add_party, set_funding
 from sync_server.payments.tables import external_transfer
 from sync_server.settlement import pass_refunds
 from sync_server.settlement.item_status import statuses_of
+from tests.sync_server.beside import assert_stock_comes_first
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ
 from tests.sync_server.sandbox import World, money_flaws
@@ -334,3 +336,18 @@ def test_planted_flaws_of_prepaid_orders_are_named(prepaid: World, clock: Clock)
         flaws = "\n".join(money_flaws(connection))
     assert "I6 (a prepaid order was taken from its distributor's account" in flaws
     assert "I4 (a prepaid item's money is its distributor's again" in flaws
+
+
+@pytest.mark.postgres
+def test_the_stock_of_all_that_go_on_is_locked_before_any_account(postgres_world: World, clock: Clock) -> None:
+    world = postgres_world
+    set_prepaid(world, goes_on=True)
+    with world.centre.write() as connection:
+        connection.execute(stock.update().where(stock.c.product_id == world.single).values(total=1))
+        further = add_stock(connection, world.single, 5200, 1, clock.now_ms)
+    first = world.buy()
+    clock.pass_ms(1)
+    last = world.buy()
+    pay_in(world, 2 * ONE_FEN)
+    assert_stock_comes_first(world.centre, further, lambda: applying.go_on_after_top_up(world.centre))
+    assert (world.state(first), world.state(last)) == ("PAID", "PAID")

@@ -9,11 +9,12 @@ import requests
 import sqlalchemy as sa
 
 from sandbox_provider.faults import FaultKind
-from sync_server.catalog.tables import product
+from sync_server.catalog.tables import product, stock
 from sync_server.errors import NotAllowedError
 from sync_server.orders.progress import GIVE_UP_ISSUING_MS, issuing_failed
 from sync_server.orders.tables import order, person_product
 from sync_server.settlement.pass_refunds import Refunded, refund_pass
+from tests.sync_server.beside import assert_stock_comes_first
 from tests.sync_server.conftest import Clock
 from tests.sync_server.orders.test_closing import a_pass, cashier, reserved_and_sold
 from tests.sync_server.sandbox import World
@@ -106,3 +107,14 @@ def test_what_cannot_be_issued_goes_back_by_itself(world: World, clock: Clock, m
     assert world.state(order_id) == "REFUNDED"
     assert posted(world) == {}
     assert_books_agree(world)
+
+
+@pytest.mark.postgres
+def test_stock_is_locked_before_any_account(postgres_world: World, clock: Clock) -> None:
+    world = postgres_world
+    order_id = bought(world, clock)
+    with world.centre.read() as connection:
+        passes = connection.scalars(sa.select(stock.c.id).where(stock.c.product_id == world.annual)).one()
+    assert_stock_comes_first(world.centre, passes, lambda: give_back(world, order_id))
+    assert world.state(order_id) == "REFUNDING"
+    assert reserved_and_sold(world)[1] == (0, 0)
