@@ -26,7 +26,8 @@ from sync_server.people.permissions import Permission
 from sync_server.redemptions.tables import is_given_back, redemption
 from sync_server.settlement.collecting import Owed, clear, collect
 from sync_server.settlement.months import Month, month_named
-from sync_server.settlement.tables import visit_pool
+from sync_server.settlement.tables import payout_line, visit_pool
+from sync_server.settlement.visits import is_of_frozen_journal
 
 MAX_REASON_CHARACTERS = 200
 
@@ -80,7 +81,11 @@ def book_pool(
 
 
 def _visits(connection: Connection, product_id: UUID, month: Month) -> Sequence[sa.Row[Any]]:
-    """How often each venue was visited with passes of a product, by its number; what staff gave back does not count."""
+    """How often each venue was visited with passes of a product, by its number.
+
+    What staff gave back, what a tariff was paid for already and what a frozen journal says does not count.
+    """
+    paid = sa.exists().where(payout_line.c.redemption_id == redemption.c.id)
     venues = sa.select(product_item.c.venue_id).where(product_item.c.product_id == product_id)
     return connection.execute(
         sa.select(venue.c.number, redemption.c.venue_id, sa.func.count().label("visits"))
@@ -88,7 +93,7 @@ def _visits(connection: Connection, product_id: UUID, month: Month) -> Sequence[
         .join(issued_pass, issued_pass.c.id == redemption.c.pass_id)
         .where(redemption.c.venue_id.in_(venues), redemption.c.outcome == "PASS_VISIT", ~is_given_back())
         .where(redemption.c.occurred_at_ms >= month.begins_ms, redemption.c.occurred_at_ms < month.ends_ms)
-        .where(issued_pass.c.product_id == product_id)
+        .where(issued_pass.c.product_id == product_id, ~paid, ~is_of_frozen_journal())
         .group_by(venue.c.number, redemption.c.venue_id)
         .order_by(venue.c.number)
     ).all()

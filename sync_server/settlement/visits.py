@@ -86,14 +86,18 @@ def set_visit_settlement(
     record(connection, now_ms, who.actor, "product.visits", f"product:{product_number}", detail)
 
 
-def _waiting() -> sa.Select[Any]:
-    """From no frozen journal, as with tickets."""
-    is_due = sa.text("redemption.outcome = 'PASS_VISIT' AND redemption.cleared_at_ms IS NULL")  # as its index says
-    frozen = sa.exists().where(
+def is_of_frozen_journal() -> sa.ColumnElement[bool]:
+    """Whether an admission of table `redemption` is of a journal that is believed no more."""
+    return sa.exists().where(
         incarnation.c.device_id == redemption.c.device_id,
         incarnation.c.incarnation == redemption.c.incarnation,
         incarnation.c.frozen_cause.is_not(None),
     )
+
+
+def _waiting() -> sa.Select[Any]:
+    """From no frozen journal, as with tickets."""
+    is_due = sa.text("redemption.outcome = 'PASS_VISIT' AND redemption.cleared_at_ms IS NULL")  # as its index says
     tariff = sa.and_(
         product.c.visit_settlement == "PER_VISIT",
         visit_tariff.c.product_id == product.c.id,
@@ -112,7 +116,7 @@ def _waiting() -> sa.Select[Any]:
         .join(issued_pass, issued_pass.c.id == redemption.c.pass_id)
         .join(product, product.c.id == issued_pass.c.product_id)
         .outerjoin(visit_tariff, tariff)
-        .where(is_due, ~frozen)
+        .where(is_due, ~is_of_frozen_journal())
         .order_by(redemption.c.recorded_at_ms, redemption.c.id)
     )
 

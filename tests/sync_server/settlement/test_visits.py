@@ -115,12 +115,36 @@ def test_a_visit_of_a_frozen_journal_waits(world: World, clock: Clock) -> None:
     a_pass_in_use(world, clock)
     settle(world, two_of_finance(world.centre)[0], "PER_VISIT", 600)
     visit(world)
-    times = {"first_seen_ms": clock.now_ms, "last_seen_ms": clock.now_ms}
+    freeze(world)
+    world.turn()
+    assert due(world) == 1
+
+
+def freeze(world: World) -> None:
+    """The journal of the gate of `visit` is believed no more."""
+    now_ms = world.centre.now_ms()
+    times = {"first_seen_ms": now_ms, "last_seen_ms": now_ms}
     journal = {"device_id": world.venue.bytes, "incarnation": bytes(8), "through_seq": 9, "highest_seq": 9}
     with world.centre.write() as connection:
         connection.execute(incarnation.insert().values(**journal, **times, frozen_cause="FORKED"))
+
+
+@pytest.mark.parametrize("why", ["paid", "frozen"])
+def test_a_pool_counts_no_visit_that_was_paid_already_or_is_not_believed(world: World, clock: Clock, why: str) -> None:
+    finance, _ = two_of_finance(world.centre)
+    a_pass_in_use(world, clock)
+    if why == "paid":
+        settle(world, finance, "PER_VISIT", 600)
+    visit(world)
     world.turn()
-    assert due(world) == 1
+    settle(world, finance, "POOL")
+    if why == "frozen":
+        freeze(world)
+    zone = world.centre.settings.zone
+    month = month_of(clock.now_ms, zone)
+    clock.pass_ms(month.ends_ms - clock.now_ms)
+    with pytest.raises(NotAllowedError, match="nobody visited"), world.centre.write() as connection:
+        pools.book_pool(connection, finance, 2, month.name, 1000, "agreed", zone, clock.now_ms)
 
 
 def test_settling_visits_needs_a_person_a_reason_and_what_belongs_to_it(world: World) -> None:
