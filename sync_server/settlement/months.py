@@ -1,4 +1,4 @@
-"""Calendar months of the platform: "2026-10", and the moments at which they begin and end."""
+"""Calendar months of the platform: "2026-10", when they begin and end, and when their books are shut."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from sync_server.errors import NotAllowedError
+
+SHUT_AFTER_MS = 10 * 60_000
+"""A transaction notes its moment before it is committed: so long after a period's end all of the period is."""
 
 
 class Month(NamedTuple):

@@ -20,6 +20,7 @@ from sync_server.ledger.accounts import Account
 from sync_server.money import BASIS_POINTS, shares_of
 from sync_server.parties.parties import find_party
 from sync_server.people.permissions import Permission
+from sync_server.settlement.months import SHUT_AFTER_MS
 from sync_server.settlement.profit import Month, profit_of
 from sync_server.settlement.profit_tables import PAID_FROM, profit_allocation, profit_payment, profit_share
 
@@ -76,8 +77,8 @@ def allocate(connection: Connection, who: Person, month: Month, now_ms: int) -> 
     A product that earned nothing shares nothing; what the partners do not get stays with the platform.
     """
     _need(who)
-    if now_ms < month.until_ms:
-        raise NotAllowedError(f"{month.name} is not over")
+    if now_ms < month.until_ms + SHUT_AFTER_MS:
+        raise NotAllowedError(f"{month.name} is not over for 10 minutes yet")
     exclusive(connection, STEP)
     there = sa.select(profit_allocation.c.month).where(profit_allocation.c.month == month.name)
     if connection.execute(there.limit(1)).first() is not None:

@@ -18,6 +18,7 @@ from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.parties.parties import allot_number, find_party
 from sync_server.parties.tables import party
 from sync_server.people.permissions import Permission
+from sync_server.settlement.months import SHUT_AFTER_MS
 from sync_server.settlement.statement_rows import StatementLine, balance_before, lines_between
 from sync_server.settlement.statement_tables import STATEMENT_KINDS, statement, statement_row
 from sync_server.sheets.sheet import MAX_ROWS
@@ -31,7 +32,8 @@ def make(
 ) -> sa.Row[Any]:
     """The statement of a party for a period of whole days, both in it; made now if there is none yet.
 
-    NotAllowedError: no permission, the period is not over, the party has none, or it has more lines than a file holds.
+    NotAllowedError: no permission, the period is not over for SHUT_AFTER_MS, the party has none, or it has more lines
+    than a file holds.
     """
     if not who.may(Permission.STATEMENTS_MAKE):
         raise NotAllowedError(f"this needs the permission {Permission.STATEMENTS_MAKE}, which you do not have")
@@ -45,12 +47,15 @@ def make(
     if (made := connection.execute(sa.select(statement).where(same)).one_or_none()) is not None:
         return made
     from_ms, to_ms = _start_ms(from_day, zone), _start_ms(to_day + timedelta(days=1), zone)
-    if not from_ms < to_ms <= now_ms:
-        raise NotAllowedError(f"the period {from_day} to {to_day} is empty or not over yet")
+    if not from_ms < to_ms <= now_ms - SHUT_AFTER_MS:
+        raise NotAllowedError(f"the period {from_day} to {to_day} is empty or not over for 10 minutes yet")
     opening_fen = balance_before(connection, whose.kind, party_id, from_ms)
     lines = list(lines_between(connection, whose.kind, party_id, from_ms, to_ms))
     if len(lines) > MAX_ROWS:
         raise NotAllowedError(f"{len(lines)} lines are more than one statement holds: take a shorter period")
+    closing_fen = balance_before(connection, whose.kind, party_id, to_ms)
+    if opening_fen + sum(line.owed_fen for line in lines) != closing_fen:
+        raise AssertionError(f"the lines of {from_day} to {to_day} do not lead from {opening_fen} to {closing_fen} fen")
     row = {
         "id": new_id(now_ms),
         "number": _number(connection, to_day.year),
@@ -59,7 +64,7 @@ def make(
         "from_day": str(from_day),
         "to_day": str(to_day),
         "opening_fen": opening_fen,
-        "closing_fen": balance_before(connection, whose.kind, party_id, to_ms),
+        "closing_fen": closing_fen,
         "lines": len(lines),
         "made_at_ms": now_ms,
         "made_by": who.actor,

@@ -23,6 +23,7 @@ from sync_server.parties.tables import party, venue
 from sync_server.people.identifying import Person
 from sync_server.redemptions import decisions
 from sync_server.settlement import clawing_back, profit_shares, refunding
+from sync_server.settlement.months import SHUT_AFTER_MS
 from sync_server.settlement.profit import PARTS, Month, OrderProfit, month_of, profit_of, total_of
 from sync_server.settlement.profit_commands import COMMANDS
 from sync_server.settlement.profit_tables import profit_payment
@@ -196,7 +197,10 @@ def test_partners_get_their_shares_of_a_month_once(combos: ComboWorld, clock: Cl
     example(combos, clock)
     with pytest.raises(NotAllowedError, match="not over"):
         partners.do(profit_shares.allocate, partners.finance, OCTOBER)
-    clock.pass_ms(31 * DAY_MS)
+    clock.pass_ms(OCTOBER.until_ms + SHUT_AFTER_MS - 1 - clock.now_ms)
+    with pytest.raises(NotAllowedError, match="10 minutes"):
+        partners.do(profit_shares.allocate, partners.finance, OCTOBER)
+    clock.pass_ms(1)
     shares = dict(partners.do(profit_shares.allocate, partners.finance, OCTOBER))
     assert sorted(shares.values()) == [295, 296]  # of 887: 295.6 each, 295.7 to the platform
     assert combos.posted()["3010"] == 591

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from sync_server.parties.tables import party
 from sync_server.people.identifying import Person
 from sync_server.settlement import refunding, statement_commands, statements
 from sync_server.settlement.clearing import clear_redemptions
+from sync_server.settlement.months import SHUT_AFTER_MS
 from sync_server.settlement.statement_sheet import sheet_of, writers
 from sync_server.settlement.statement_tables import statement, statement_row
 from sync_server.sheets.csv_file import harmless
@@ -184,6 +185,26 @@ def test_a_statement_is_made_once_and_stays(world: World, clock: Clock, finance:
     for table in (statement, statement_row):
         with world.centre.write() as connection, pytest.raises(DatabaseError, match="append-only"):
             connection.execute(table.delete())
+
+
+def test_a_period_is_frozen_ten_minutes_after_its_end(world: World, clock: Clock, finance: Person) -> None:
+    """What notes its moment in the period may be committed after its end."""
+    midnight = datetime(2026, 9, 22, tzinfo=ZONE)
+    clock.now_ms = int(midnight.timestamp() * 1000) + SHUT_AFTER_MS - 1
+    with pytest.raises(NotAllowedError, match="10 minutes"):
+        make(world, finance, "venue")
+    clock.pass_ms(1)
+    assert make(world, finance, "venue")
+
+
+def test_lines_that_do_not_lead_to_the_closing_balance_are_not_frozen(
+    world: World, clock: Clock, finance: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy_day(world, clock)
+    clock.pass_ms(DAY_MS)
+    monkeypatch.setattr(statements, "lines_between", lambda *_: iter(()))
+    with pytest.raises(AssertionError, match="do not lead from 0"):
+        make(world, finance, "venue", TODAY, date(2026, 9, 25))
 
 
 def test_who_may_not_make_one_and_what_has_none(world: World, clock: Clock, finance: Person) -> None:
