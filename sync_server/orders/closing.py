@@ -153,13 +153,12 @@ def _paid_late() -> sa.Select[Any]:
 
 
 def _give_back(connection: Connection, late: sa.Row[Any], now_ms: int) -> None:
-    """P18, and the refunds of what came too late: each order's part of it."""
-    clearing, booked, wanted = CLEARING[late.provider], [], []
+    """P18, one transaction as one payment came in, and the refunds of it: each order's part."""
+    clearing, owing, wanted = CLEARING[late.provider], [], []
     rows = paid_together(connection, late.id)
     for row in rows:
         owed, part_fen = refund_account(row), row.dist_price_fen + row.charge_fee_fen
-        came_in = legs((clearing, part_fen), (owed, -part_fen))
-        booked.append(Txn(f"late:{row.id.hex}", came_in, late.paid_at, ACTOR))
+        owing.append((owed, -part_fen))
         wanted.append(
             transfers.Request(
                 kind="REFUND",
@@ -174,7 +173,9 @@ def _give_back(connection: Connection, late: sa.Row[Any], now_ms: int) -> None:
                 original_out_no=late.out_no,
             )
         )
-    transfers.request(connection, wanted, ACTOR, now_ms, posted=booked)
+    came_in = legs((clearing, -sum(owed_fen for _, owed_fen in owing)), *owing)
+    booked = Txn(f"late:{late.payment_group.hex}", came_in, late.paid_at, ACTOR)
+    transfers.request(connection, wanted, ACTOR, now_ms, posted=[booked])
     for row in rows:
         advance(connection, row, "paid_late", now_ms, ACTOR)
 

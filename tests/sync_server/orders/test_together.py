@@ -21,13 +21,14 @@ from sync_server.orders.holders import Holder
 from sync_server.orders.refusals import AlreadyHeld, PriceChanged, Refusal
 from sync_server.orders.tables import order, order_history, person_product
 from sync_server.payments.applying import apply_notice
-from sync_server.payments.provider import Succeeded
+from sync_server.payments.provider import StatementLine, Succeeded
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.settlement.pass_refunds import refund_pass
 from tests.sync_server.conftest import Clock
 from tests.sync_server.orders.test_closing import HALF_HOUR_MS, cashier, reserved_and_sold
 from tests.sync_server.people_numbers import traveller
 from tests.sync_server.sandbox import World, money_flaws
+from tests.sync_server.settlement.telling import cases, tell
 from tests.sync_server.settlement.test_expiring import assert_books_agree, posted
 
 THREE = tuple(traveller(nth) for nth in (1, 2, 3))
@@ -138,8 +139,11 @@ def test_what_comes_too_late_goes_back_part_by_part(world: World, clock: Clock) 
     with world.centre.write() as connection:
         out_no = connection.scalars(sa.select(transfer_attempt.c.out_no)).one()
         apply_notice(connection, "ALIPAY", out_no, Succeeded("LATE1", 3 * 19800), clock.now_ms)
+    line = StatementLine("L1", out_no, "COLLECT", 3 * 19800, 0, clock.now_ms, "LATE1")
     assert closing.give_back_late_payments(world.centre) == 1
     assert closing.give_back_late_payments(world.centre) == 0
+    tell(world, clock, [line])  # the one payment is one line
+    assert cases(world) == {}
     assert posted(world) == {"1010": 59400, "2320": -59400}
     with world.centre.read() as connection:
         refunds = connection.execute(sa.select(external_transfer).where(external_transfer.c.kind == "REFUND")).all()
