@@ -20,6 +20,7 @@ from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
+from sync_server.ledger.tables import ledger_txn
 from sync_server.orders import applying, history, persons
 from sync_server.orders.progress import ACTOR, advance, lock_stock, paid_together, stock_counts
 from sync_server.orders.states import CLOSED_BEFORE_PAYMENT, UNPAID, next_state
@@ -131,6 +132,7 @@ def _close(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:
 def _paid_late() -> sa.Select[Any]:
     refund = external_transfer.alias("refund")
     given_back = sa.exists().where(refund.c.subject_id == order.c.id, refund.c.kind == "REFUND")
+    in_suspense = sa.exists().where(ledger_txn.c.txn_key == sa.literal("double:").concat(transfer_attempt.c.out_no))
     extra = sa.text("transfer_attempt.state = 'EXTRA'")  # as ix_transfer_attempt_extra says
     return (
         sa.select(
@@ -148,6 +150,7 @@ def _paid_late() -> sa.Select[Any]:
             external_transfer.c.kind.in_(INCOMING),
             order.c.state.in_(CLOSED_BEFORE_PAYMENT),
             ~given_back,
+            ~in_suspense,
         )
     )
 

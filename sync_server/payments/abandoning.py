@@ -15,6 +15,7 @@ from sync_server.approvals.approvals import Act, Person
 from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.payments import transfers
+from sync_server.payments.applying import has_extra
 from sync_server.payments.states import TRANSFER
 from sync_server.payments.tables import INCOMING, external_transfer
 from sync_server.people.permissions import Permission
@@ -46,7 +47,7 @@ def _check(connection: Connection, transfer_id: UUID) -> None:
         raise NotFoundError(f"no transfer has the id {transfer_id}")
     if row.kind in INCOMING:
         raise NotAllowedError("an order's payment is given up with its order: cancel the order, or let its time end")
-    if row.kind == "REFUND" and not transfers.has_extra(connection, transfer_id):
+    if row.kind == "REFUND" and not has_extra(connection, transfer_id):
         raise NotAllowedError("a refund is owed until it is made: resume it, or pay it by bank (transfer remit)")
     if TRANSFER.next(row.state, "abandon") is None:
         raise NotAllowedError(f"transfer {transfer_id} is {row.state}: only one that is not under way can be given up")

@@ -97,6 +97,13 @@ def has_pending(row: sa.Row[Any]) -> bool:
     return bool(row.amount_fen > 0)
 
 
+def has_extra(connection: Connection, transfer_id: UUID) -> bool:
+    """Whether money moved under an attempt that was given up: another one would move it twice."""
+    extra = sa.text("transfer_attempt.state = 'EXTRA'")  # as ix_transfer_attempt_extra says
+    found = sa.select(transfer_attempt.c.n).where(transfer_attempt.c.transfer_id == transfer_id, extra)
+    return connection.scalar(found.limit(1)) is not None
+
+
 def reason_of(answer: Answer) -> str | None:
     """Why it is not done, cut to what the tables keep."""
     reason = getattr(answer, "reason", None)
@@ -126,7 +133,7 @@ def _succeeded_late(
 ) -> str:
     """An attempt that was given up succeeded: the transfer with it where nothing is under way, else it is one too many.
 
-    What comes in for an order that was closed is left to `orders.closing`, which gives it back (P18).
+    The first that comes in for an order that was closed is left to `orders.closing`, which gives it back (P18).
     """
     reference = answer.provider_ref
     if TRANSFER.next(row.state, "late_ok") is not None:
@@ -135,8 +142,9 @@ def _succeeded_late(
         _book(connection, row, answer, now_ms)
         _alarm(connection, row, now_ms, f"attempt {attempt.n} was {attempt.state} and now succeeded")
         return "SUCCEEDED"
+    goes_back = row.state == "VOID" and row.kind in INCOMING and not has_extra(connection, row.id)
     _set_attempt(connection, row.id, attempt.n, now_ms, state="EXTRA", provider_ref=reference)
-    if row.state != "VOID" or row.kind not in INCOMING:
+    if not goes_back:
         _book_suspense(connection, row, attempt.out_no, answer, now_ms)
         detail = {"attempt": attempt.out_no, "amount_fen": row.amount_fen}
         log.record(connection, now_ms, ACTOR, "transfer.double_paid", str(row.id), detail)

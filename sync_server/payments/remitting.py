@@ -18,11 +18,10 @@ from sync_server.approvals.approvals import Act, Person
 from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
-from sync_server.payments.applying import locked, set_transfer
+from sync_server.payments.applying import has_extra, locked, set_transfer
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import TRANSFER
 from sync_server.payments.tables import remittance, transfer_attempt
-from sync_server.payments.transfers import has_extra
 from sync_server.payments.vouchers import Voucher
 from sync_server.people.permissions import Permission
 

@@ -22,7 +22,7 @@ from sync_server.centre import Centre
 from sync_server.db import derived_id, insert_new
 from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
-from sync_server.payments.applying import apply, has_pending, locked, reason_of, set_transfer
+from sync_server.payments.applying import apply, has_extra, has_pending, locked, reason_of, set_transfer
 from sync_server.payments.provider import Answer, Instruction, NotKnown, Provider, Refused, Unclear, Waiting
 from sync_server.payments.states import OPEN, TRANSFER
 from sync_server.payments.tables import AT_THE_CASHIER, COMING_BACK, external_transfer, transfer_attempt
@@ -217,13 +217,6 @@ def pay_url(connection: Connection, transfer_id: UUID) -> str | None:
     )
     found: str | None = connection.scalar(query)
     return found
-
-
-def has_extra(connection: Connection, transfer_id: UUID) -> bool:
-    """Whether money moved under an attempt that was given up: another one would move it twice."""
-    extra = sa.text("transfer_attempt.state = 'EXTRA'")  # as ix_transfer_attempt_extra says
-    found = sa.select(transfer_attempt.c.n).where(transfer_attempt.c.transfer_id == transfer_id, extra)
-    return connection.scalar(found.limit(1)) is not None
 
 
 class _Step(NamedTuple):

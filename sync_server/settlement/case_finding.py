@@ -35,7 +35,9 @@ def find_cases(centre: Centre, step: str) -> int:
             for row in connection.execute(given_up.limit(MAX_PER_STEP))
         ]
         for row in connection.execute(extra.limit(MAX_PER_STEP)):
-            difference = Difference.PAID_AFTER_VOID if row.state == "VOID" else Difference.DOUBLE_PAID
+            of_order = row.kind in INCOMING  # beside another that came too late
+            after_void = row.state == "VOID" and not of_order
+            difference = Difference.PAID_AFTER_VOID if after_void else Difference.DOUBLE_PAID
             cases.append(NewCase(difference, row.provider, row.out_no, -row.amount_fen, in_suspense=True))
         return open_cases(connection, cases, centre.now_ms())
 
@@ -94,6 +96,7 @@ def _extra() -> sa.Select[Any]:
             transfer_attempt.c.out_no,
             external_transfer.c.provider,
             external_transfer.c.state,
+            external_transfer.c.kind,
             posting.c.amount_fen,
         )
         .join(external_transfer, external_transfer.c.id == transfer_attempt.c.transfer_id)

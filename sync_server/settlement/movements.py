@@ -108,8 +108,9 @@ def _attempts(provider: str) -> sa.Select[Any]:
 
 
 def _with_book(connection: Connection, provider: str, attempts: Sequence[sa.Row[Any]]) -> dict[str, Ours]:
-    keys = {row.out_no: _ledger_key(row) for row in attempts}
-    booked = dict(_booked(connection, provider, sorted(set(keys.values()))))
+    places = {row.out_no: _ledger_keys(row) for row in attempts}
+    booked = dict(_booked(connection, provider, sorted({key for some in places.values() for key in some})))
+    keys = {number: next((key for key in some if key in booked), some[-1]) for number, some in places.items()}
     numbers = sorted(keys)
     taken, billed = _lines_of(connection, numbers)
     fees = _Fees(connection, provider)
@@ -135,12 +136,13 @@ def _with_book(connection: Connection, provider: str, attempts: Sequence[sa.Row[
     return ours
 
 
-def _ledger_key(row: sa.Row[Any]) -> str:
-    """Where an attempt's money is booked: with its transfer, as suspense, or as a payment that came too late."""
+def _ledger_keys(row: sa.Row[Any]) -> tuple[str, ...]:
+    """Where an attempt's money may be booked: with its transfer; as suspense, or else as what came too late."""
     if row.state != "EXTRA":
-        return str(row.subject_key)
+        return (str(row.subject_key),)
+    suspense = f"double:{row.out_no}"
     late = row.kind in INCOMING and row.transfer_state == "VOID"
-    return f"late:{row.subject_key.split(':')[1]}" if late else f"double:{row.out_no}"
+    return (suspense, f"late:{row.subject_key.split(':')[1]}") if late else (suspense,)
 
 
 def _booked(connection: Connection, provider: str, keys: Sequence[str]) -> Iterator[tuple[str, tuple[UUID, int]]]:

@@ -155,6 +155,43 @@ def test_what_comes_too_late_goes_back_part_by_part(world: World, clock: Clock) 
     assert sorted(late) == sorted(ids)
 
 
+def paid_twice_too_late(world: World, clock: Clock) -> list[str]:
+    """Two attempts at a payment failed, its orders were closed, then both succeed; their numbers."""
+    world.sandbox.play(FaultKind.REFUSED, "collect", times=2)
+    ids = three(world)
+    world.turn()
+    with world.centre.write() as connection:
+        paying.pay(connection, ids[0], "visitor", clock.now_ms)
+    world.turn()
+    clock.pass_ms(HALF_HOUR_MS)
+    world.turn()
+    assert states(world) == ["TIMED_OUT"] * 3
+    with world.centre.read() as connection:
+        return list(connection.scalars(sa.select(transfer_attempt.c.out_no).order_by(transfer_attempt.c.n)))
+
+
+@pytest.mark.parametrize("given_back_between", [True, False])
+def test_a_second_payment_that_comes_too_late_is_suspense(world: World, clock: Clock, given_back_between: bool) -> None:
+    first, second = paid_twice_too_late(world, clock)
+    told_at_ms = clock.now_ms
+    for out_no in (first, second):
+        with world.centre.write() as connection:
+            apply_notice(connection, "ALIPAY", out_no, Succeeded(f"LATE-{out_no}", 3 * 19800), clock.now_ms)
+        if given_back_between:
+            closing.give_back_late_payments(world.centre)
+    assert closing.give_back_late_payments(world.centre) == (0 if given_back_between else 1)
+    assert posted(world) == {"1010": 2 * 59400, "1310": -59400, "2320": -59400}
+    with world.centre.read() as connection:
+        query = sa.select(external_transfer.c.original_out_no).where(external_transfer.c.kind == "REFUND")
+        assert set(connection.scalars(query)) == {first}
+    lines = [StatementLine(no, no, "COLLECT", 59400, 0, told_at_ms, f"LATE-{no}") for no in (first, second)]
+    tell(world, clock, lines)
+    assert cases(world) == {"DOUBLE_PAID": ("OPEN", 59400, True)}
+    assert posted(world) == {"1010": 2 * 59400, "1310": -59400, "2320": -59400}
+    with world.centre.read() as connection:
+        assert money_flaws(connection) == []
+
+
 def test_a_payment_that_failed_is_made_again_for_all(world: World, clock: Clock) -> None:
     world.sandbox.play(FaultKind.REFUSED, "collect")
     ids = three(world)

@@ -87,11 +87,11 @@ def _lines(connection: Connection, name: str, statement: object) -> list[str]:
 
 
 def _is_booked(connection: Connection, attempt: Any) -> bool:
-    """What came for an order after it was closed is booked when it is given back."""
+    """What came for an order after it was closed is booked when it is given back; more of it, as suspense at once."""
     if attempt.transfer_state != "VOID" or attempt.kind not in INCOMING:
         return True
-    key = f"late:{attempt.subject_id.hex}"
-    return connection.scalar(sa.select(ledger_txn.c.id).where(ledger_txn.c.txn_key == key)) is not None
+    keys = (f"double:{attempt.out_no}", f"late:{attempt.subject_id.hex}")
+    return connection.scalar(sa.select(ledger_txn.c.id).where(ledger_txn.c.txn_key.in_(keys)).limit(1)) is not None
 
 
 def _too_early(connection: Connection) -> list[str]:
