@@ -20,7 +20,10 @@ from sync_server.payments.provider import CALENDAR, StatementLine
 MAX_BILL_BYTES = 256 * 1024 * 1024  # unpacked: a million lines have half of that
 ENCODING = "gb18030"  # GBK and what newer files add to it
 KINDS = {"在线支付": "COLLECT", "交易付款": "COLLECT", "交易退款": "REFUND", "转账": "PAYOUT", "收费": "FEE"}
-"""Alipay's 业务类型 as our kinds; others keep their own word. A fee is no movement: its line has the amount 0."""
+"""Alipay's 业务类型 as our kinds; others keep their own word. A fee is no movement: its line has the amount 0.
+
+Alipay has one word for all that is paid to us: COLLECT stands for a CHARGE and a TOP_UP as well.
+"""
 FEE = "FEE"
 _OUR_NUMBER = re.compile(r"(?<![0-9a-f])([0-9a-f]{32})[_-]([0-9]{1,6})(?![0-9])")
 
@@ -83,14 +86,16 @@ def _line(row: Mapping[str, str], refunds: Mapping[tuple[str, int], list[str]]) 
     except (KeyError, ValueError) as error:
         raise NotABill(f"a line of the bill cannot be read: {error}") from error
     amount_fen = _amount(row, "收入金额（+元）") - abs(_amount(row, "支出金额（-元）"))
-    fee_fen = 0
+    fee_fen, original = 0, None
     if kind == FEE and amount_fen < 0:
         amount_fen, fee_fen = 0, -amount_fen
     if kind == "REFUND":
+        original = our_number(row["商户订单号"])
         waiting = refunds.get((row["商户订单号"], abs(amount_fen)))
         number = waiting.pop(0) if waiting else None
     at_ms = int(at.timestamp()) * 1000
-    return StatementLine(line_no, number, kind, amount_fen, fee_fen, at_ms, row.get("业务流水号") or None)
+    reference = row.get("业务流水号") or None
+    return StatementLine(line_no, number, kind, amount_fen, fee_fen, at_ms, reference, original_out_no=original)
 
 
 def _amount(row: Mapping[str, str], column: str) -> int:

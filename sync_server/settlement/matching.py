@@ -18,6 +18,8 @@ DAY_MS = 86_400_000
 FEE = "FEE"
 """The kind of a line that is nothing but a fee, for the movement whose number it has."""
 REFUND = "REFUND"
+PAID_IN = ("CHARGE", "COLLECT", "TOP_UP")
+"""What a line COLLECT may be of: not every provider tells apart how somebody paid us."""
 
 
 class Movement(NamedTuple):
@@ -130,7 +132,7 @@ def _ours(line: StatementLine, movement: Movement) -> Judged:
     """A movement's own line. Where our book has nothing yet, the whole amount is unexplained."""
     booked_fen = movement.amount_fen if movement.booked else 0
     differences = [*surprise(movement), *_amount_differences(line, movement)]
-    if line.kind != movement.kind:
+    if line.kind != movement.kind and not (line.kind == "COLLECT" and movement.kind in PAID_IN):
         differences.append(Difference.KIND_WRONG)
     if None not in {line.account_ref, movement.account_ref} and line.account_ref != movement.account_ref:
         differences.append(Difference.PARTY_WRONG)

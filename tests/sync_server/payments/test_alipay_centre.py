@@ -23,9 +23,11 @@ from sync_server.payments.provider import Unclear, day_of
 from sync_server.payments.providers import clients_of
 from sync_server.payments.sandbox_client import SandboxClient
 from sync_server.payments.tables import external_transfer, transfer_attempt
+from sync_server.settlement.statements_in import take_in
 from tests.sync_server.conftest import Clock
 from tests.sync_server.payments.alipay_gateway import SELLER, AlipayGateway
 from tests.sync_server.sandbox import Sandbox, World, money_flaws
+from tests.sync_server.settlement.telling import cases, judge
 
 DEALER, VENUE = "2088000000000011", "2088000000000022"
 
@@ -100,6 +102,10 @@ def test_a_ticket_is_charged_by_agreement_and_its_venue_paid(
         rows = connection.execute(joined).all()
     ours = {(row.out_no, row.amount_fen if row.kind == "CHARGE" else -row.amount_fen) for row in rows}
     assert {(line.out_no, line.amount_fen) for line in lines} == ours
+    with town.centre.write() as connection:
+        take_in(connection, "ALIPAY", day, lines, clock.now_ms)
+    judge(town)
+    assert cases(town) == {}
 
 
 def test_a_visitor_pays_and_alipay_tells(town: AlipayWorld, gateway: AlipayGateway, clock: Clock) -> None:

@@ -327,6 +327,16 @@ def test_a_bill_that_is_not_made_yet_is_asked_for_again(client: AlipayClient, cl
     assert [line.amount_fen for line in lines] == [5231]
 
 
+def test_a_refund_in_the_bill_names_what_it_gives_back(client: AlipayClient, clock: Clock) -> None:
+    for instruction in (charge(1), charge(2), refund(3, 500, original=2)):
+        assert isinstance(client.send(instruction), Succeeded)
+    day = day_of(clock.now_ms)
+    clock.pass_ms(2 * 24 * 3_600_000)
+    lines = client.statement(day)
+    assert not isinstance(lines, Unclear)
+    assert [line.original_out_no for line in lines] == [None, None, number(2)]
+
+
 @pytest.mark.parametrize("fault", [FaultKind.LOST_ANSWER, FaultKind.NONSENSE, FaultKind.SYSTEM_ERROR])
 def test_a_bill_that_is_not_to_be_had_is_unclear_not_empty(
     gateway: AlipayGateway, client: AlipayClient, clock: Clock, fault: FaultKind

@@ -102,6 +102,13 @@ def test_each_fault_is_told_by_its_name_and_no_other(difference: Difference) -> 
     assert sum(one.suspense_fen for one in outcome.judged) == books.suspense_fen
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_line_of_a_payment_fits_whatever_was_paid_in(kind: str) -> None:
+    one = movement(kind=kind)
+    fits = [] if kind in {"CHARGE", "COLLECT", "TOP_UP"} else [Difference.KIND_WRONG]
+    assert found(match([line_of(one, kind="COLLECT")], [one], always)) == fits
+
+
 def test_every_class_is_planted_somewhere_and_has_words() -> None:
     elsewhere = {Difference.LINE_CHANGED, Difference.VOIDED, Difference.CUT_OFF}  # by the tables, and below
     assert set(PLANTED) | elsewhere == set(Difference) == set(WORDS)
