@@ -40,7 +40,9 @@ def take_payments(centre: Centre) -> int:
         exclusive(connection, STEP)
         now_ms = centre.now_ms()
         tried = order.c.id.not_in([UUID(bytes=one) for one in setbacks.left_out(connection, STEP, now_ms)])
-        found = connection.execute(told.where(tried).order_by(order.c.id).limit(MAX_PER_STEP)).all()
+        some = told.where(tried).order_by(order.c.id).limit(MAX_PER_STEP)
+        found = connection.execute(some.with_for_update(of=order)).all()
+        lock_stock(connection, found)
 
         def act(connection: Connection, rows: Sequence[sa.Row[Any]]) -> None:
             for row in rows:

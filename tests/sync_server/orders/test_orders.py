@@ -25,7 +25,9 @@ from sync_server.orders.states import MACHINES, next_state
 from sync_server.orders.tables import holder, order, order_history, order_item, ticket
 from sync_server.payments import transfers
 from sync_server.payments.tables import external_transfer
+from tests.sync_server.beside import Beside
 from tests.sync_server.conftest import Clock
+from tests.sync_server.orders.test_closing import a_pass
 from tests.sync_server.sandbox import World, money_flaws
 
 HOUR_MS = 3_600_000
@@ -245,3 +247,26 @@ def test_an_item_ends_once(world: World) -> None:
     assert claim(won.index(1)) == 1  # the winner asks again
     with world.centre.write() as connection:
         assert claim_items(connection, [Claim(item, "REFUND", "requested", 1)], 1) == set()
+
+
+@pytest.mark.postgres
+def test_payments_are_taken_with_the_stock_of_all_locked_in_order(postgres_world: World, clock: Clock) -> None:
+    """Whoever has the lower stock row gets the higher one, too, though the first order is of that."""
+    world = postgres_world
+    buy = {world.single: world.buy, world.annual: lambda: a_pass(world)}
+    with world.centre.read() as connection:
+        lower, higher = connection.execute(sa.select(stock.c.id, stock.c.product_id).order_by(stock.c.id)).all()
+    first = buy[higher.product_id]()
+    clock.pass_ms(1)
+    last = buy[lower.product_id]()
+    with world.centre.write() as connection:
+        connection.execute(
+            external_transfer.update().values(state="SUCCEEDED", provider_ref=external_transfer.c.subject_key)
+        )
+    row = sa.select(stock.c.id).with_for_update(nowait=True)
+    with world.centre.write() as connection:
+        connection.execute(row.where(stock.c.id == lower.id))
+        later = Beside(world.centre, lambda: progress.take_payments(world.centre))
+        connection.execute(row.where(stock.c.id == higher.id))
+    later.finish()
+    assert {world.state(first), world.state(last)} == {"PAID", "ISSUING"}
