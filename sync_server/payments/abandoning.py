@@ -17,7 +17,7 @@ from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.payments import transfers
 from sync_server.payments.applying import has_extra
 from sync_server.payments.states import TRANSFER
-from sync_server.payments.tables import INCOMING, external_transfer
+from sync_server.payments.tables import external_transfer, pays_an_order
 from sync_server.people.permissions import Permission
 
 ABANDON = Act("transfer.abandon", Permission.TRANSFERS_ABANDON)
@@ -41,11 +41,10 @@ def confirm(connection: Connection, who: Person, approval_id: UUID, now_ms: int)
 
 
 def _check(connection: Connection, transfer_id: UUID) -> None:
-    query = sa.select(external_transfer.c.kind, external_transfer.c.state).where(external_transfer.c.id == transfer_id)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(sa.select(external_transfer).where(external_transfer.c.id == transfer_id)).one_or_none()
     if row is None:
         raise NotFoundError(f"no transfer has the id {transfer_id}")
-    if row.kind in INCOMING:
+    if pays_an_order(row.kind, row.subject_key):
         raise NotAllowedError("an order's payment is given up with its order: cancel the order, or let its time end")
     if row.kind == "REFUND" and not has_extra(connection, transfer_id):
         raise NotAllowedError("a refund is owed until it is made: resume it, or pay it by bank (transfer remit)")

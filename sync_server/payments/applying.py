@@ -18,7 +18,7 @@ from sync_server.ledger.accounts import Account
 from sync_server.payments.provider import Answer, Insufficient, NotKnown, Refused, Succeeded, Unclear, Waiting
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import OPEN, STOPPED, TRANSFER
-from sync_server.payments.tables import COMING_IN, INCOMING, external_transfer, transfer_attempt
+from sync_server.payments.tables import COMING_IN, external_transfer, pays_an_order, transfer_attempt
 from sync_server.payments.telling import tell
 
 ACTOR = "system:transfers"
@@ -142,7 +142,8 @@ def _succeeded_late(
         _book(connection, row, answer, now_ms)
         _alarm(connection, row, now_ms, f"attempt {attempt.n} was {attempt.state} and now succeeded")
         return "SUCCEEDED"
-    goes_back = row.state == "VOID" and row.kind in INCOMING and not has_extra(connection, row.id)
+    of_order = pays_an_order(row.kind, row.subject_key)
+    goes_back = row.state == "VOID" and of_order and not has_extra(connection, row.id)
     _set_attempt(connection, row.id, attempt.n, now_ms, state="EXTRA", provider_ref=reference)
     if not goes_back:
         _book_suspense(connection, row, attempt.out_no, answer, now_ms)

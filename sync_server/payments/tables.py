@@ -9,7 +9,9 @@ from sync_server.parties.tables import PROVIDERS
 from sync_server.payments.states import TRANSFER
 
 INCOMING = ("CHARGE", "COLLECT")
-"""An order's one payment."""
+"""An order's one payment; a CHARGE may be for a late entry, too."""
+LATE_ENTRY = "chargeback:"
+"""So begins the subject key of a CHARGE that is no order's: for a late entry that its distributor bears."""
 AT_THE_CASHIER = ("COLLECT", "TOP_UP")
 """Somebody pays at the provider's cashier, and begins anew when it failed: nobody does it for them."""
 COMING_IN = (*INCOMING, "TOP_UP", "FUND_SELL", "FUND_CLOSE", "SWEEP_IN")
@@ -22,6 +24,12 @@ TRANSFER_PROVIDERS = (*PROVIDERS, "OFFLINE")
 TRANSFER_STATES = tuple(TRANSFER.words)
 # EXTRA: succeeded after it was given up, beside another attempt or after its transfer had ended (P14, P18).
 ATTEMPT_STATES = ("SENT", "UNKNOWN", "SUCCEEDED", "DEFINITE_FAIL", "INSUFFICIENT", "EXTRA")
+
+
+def pays_an_order(kind: str, subject_key: str) -> bool:
+    """Whether a transfer of this kind and key is an order's one payment, which ends with its order."""
+    return kind in INCOMING and not subject_key.startswith(LATE_ENTRY)
+
 
 external_transfer = sa.Table(
     "external_transfer",

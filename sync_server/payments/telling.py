@@ -16,7 +16,7 @@ from sync_server.money import yuan
 from sync_server.notices.promising import Promise, promise
 from sync_server.parties.tables import party
 from sync_server.payments.lacking import suggestions
-from sync_server.payments.tables import external_transfer
+from sync_server.payments.tables import LATE_ENTRY, external_transfer
 
 LATE_AFTER_MS = 24 * 3_600_000  # money.md Q4: alarm_after
 MAX_LATE = 500  # looked at in one statement
@@ -30,6 +30,8 @@ PURPOSES = {
     "SWEEP_IN": "账户调拨",
 }
 """Kinds that the platform has to look after; the others are somebody else's to pay, who is told by their order."""
+BORNE = "退款后入园扣款"
+"""What a CHARGE is for that no order waits for."""
 PROVIDER_NAMES = {"ALIPAY": "支付宝", "HUIJINBAO": "汇金宝", "OFFLINE": "银行"}
 _FAILURES = {"PAYOUT": "payout_failed", "REFUND": "refund_failed"}
 
@@ -48,6 +50,11 @@ def tell(connection: Connection, row: sa.Row[Any], state: str, reason: str | Non
         if row.kind == "PAYOUT":
             values["payee"], cause = _name(connection, row.party_id), f"party:{row.party_id}"
         promise(connection, now_ms, Promise(_FAILURES[row.kind], f"transfer:{row.id}:failed", values, cause=cause))
+
+
+def looked_after() -> sa.ColumnElement[bool]:
+    """On `external_transfer`: the platform has to see to it that it gets through, nobody else waits for it."""
+    return sa.or_(external_transfer.c.kind.in_(PURPOSES), external_transfer.c.subject_key.startswith(LATE_ENTRY))
 
 
 def tell_late(centre: Centre) -> int:
@@ -69,7 +76,7 @@ def _late(now_ms: int, after: UUID) -> sa.Select[Any]:
         sa.select(external_transfer)
         .where(
             waits,
-            external_transfer.c.kind.in_(PURPOSES),
+            looked_after(),
             external_transfer.c.created_at_ms <= now_ms - LATE_AFTER_MS,
             external_transfer.c.id > after,
         )
@@ -80,7 +87,7 @@ def _late(now_ms: int, after: UUID) -> sa.Select[Any]:
 
 def _late_promise(row: sa.Row[Any]) -> Promise:
     values = {
-        "purpose": PURPOSES[row.kind],
+        "purpose": PURPOSES.get(row.kind, BORNE),
         "amount": yuan(row.amount_fen),
         "hours": LATE_AFTER_MS // 3_600_000,
         "reason": row.reason or "结果待确认",

@@ -11,7 +11,7 @@ from sync_server.db import exclusive
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
 from sync_server.parties.tables import PROVIDERS
 from sync_server.payments.states import OPEN as UNDER_WAY
-from sync_server.payments.tables import INCOMING, external_transfer, transfer_attempt
+from sync_server.payments.tables import INCOMING, LATE_ENTRY, external_transfer, pays_an_order, transfer_attempt
 from sync_server.settlement.case_states import OPEN
 from sync_server.settlement.differences import Difference
 from sync_server.settlement.matching import FEE
@@ -35,7 +35,7 @@ def find_cases(centre: Centre, step: str) -> int:
             for row in connection.execute(given_up.limit(MAX_PER_STEP))
         ]
         for row in connection.execute(extra.limit(MAX_PER_STEP)):
-            of_order = row.kind in INCOMING  # beside another that came too late
+            of_order = pays_an_order(row.kind, row.subject_key)  # beside another that came too late
             after_void = row.state == "VOID" and not of_order
             difference = Difference.PAID_AFTER_VOID if after_void else Difference.DOUBLE_PAID
             cases.append(NewCase(difference, row.provider, row.out_no, -row.amount_fen, in_suspense=True))
@@ -79,7 +79,7 @@ def _given_up() -> sa.Select[Any]:
     )
     return sa.select(external_transfer.c.provider, external_transfer.c.subject_key).where(
         external_transfer.c.state == "VOID",
-        external_transfer.c.kind.not_in(INCOMING),
+        sa.or_(external_transfer.c.kind.not_in(INCOMING), external_transfer.c.subject_key.startswith(LATE_ENTRY)),
         external_transfer.c.provider.in_(PROVIDERS),
         ~told,
     )
@@ -97,6 +97,7 @@ def _extra() -> sa.Select[Any]:
             external_transfer.c.provider,
             external_transfer.c.state,
             external_transfer.c.kind,
+            external_transfer.c.subject_key,
             posting.c.amount_fen,
         )
         .join(external_transfer, external_transfer.c.id == transfer_attempt.c.transfer_id)

@@ -29,6 +29,7 @@ from sync_server.parties.parties import party_by_org_number
 from sync_server.parties.tables import LATE_LIABILITIES, party
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
+from sync_server.payments.tables import LATE_ENTRY
 from sync_server.people.permissions import Permission
 from sync_server.redemptions.decisions import liability_of
 from sync_server.redemptions.tables import redemption
@@ -135,7 +136,7 @@ def late_rates(connection: Connection) -> list[LateRate]:
 
 
 def _charge(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:
-    key = f"chargeback:{row.redemption_id.hex()}"
+    key = f"{LATE_ENTRY}{row.redemption_id.hex()}"
     bears = (Account("5020"), -row.amount_fen)
     if row.funding == "PREPAID":
         sides = legs((Account("2010", row.distributor_id), row.amount_fen), bears)

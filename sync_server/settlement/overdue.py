@@ -17,7 +17,7 @@ from sync_server.notices.promising import Promise, promise
 from sync_server.orders.tables import order, order_history
 from sync_server.payments.states import TRANSFER
 from sync_server.payments.tables import external_transfer
-from sync_server.payments.telling import LATE_AFTER_MS, PURPOSES
+from sync_server.payments.telling import LATE_AFTER_MS, looked_after
 
 NOT_ISSUED_AFTER_MS = 20 * 3_600_000
 """The visitor was told that the money is back within 24 hours (money.md Q19)."""
@@ -67,7 +67,7 @@ def _late(now_ms: int) -> sa.Select[Any]:
         sa.select(
             transfer.kind, transfer.id, transfer.amount_fen, transfer.created_at_ms, transfer.state, transfer.reason
         )
-        .where(transfer.kind.in_(tuple(PURPOSES)), transfer.state.in_(UNDER_WAY))
+        .where(looked_after(), transfer.state.in_(UNDER_WAY))
         .where(transfer.created_at_ms <= now_ms - LATE_AFTER_MS)
         .order_by(transfer.created_at_ms)
     )

@@ -18,7 +18,12 @@ from sync_server.notices.tables import notice
 from sync_server.orders.progress import GIVE_UP_ISSUING_MS, issuing_failed
 from sync_server.orders.tables import ticket
 from sync_server.parties.tables import party
+from sync_server.payments import abandoning
+from sync_server.payments.applying import apply_notice
+from sync_server.payments.provider import Succeeded
 from sync_server.payments.tables import external_transfer
+from sync_server.payments.telling import tell_late
+from sync_server.payments.transfers import number_of as number_of_attempt
 from sync_server.redemptions import decisions
 from sync_server.settlement import overdue, refunding, unconfirmed
 from sync_server.settlement.charging_back import charge_back_late, late_rates, set_late_liability
@@ -77,6 +82,34 @@ def test_the_platform_the_distributor_or_the_venue_bears_it(world: World, clock:
     assert posted(world) == {**before, "1010": cash, "4020": before.get("4020", 0) - 30, **cost}
     assert world.sandbox.book.balances()["distributor"] == charged - back_fen
     assert_books_agree(world)
+
+
+def test_what_a_distributor_does_not_pay_is_told_and_two_persons_may_give_it_up(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    borne_by(world, "DISTRIBUTOR")
+    late = refunded_then_late(world, clock)
+    before = posted(world)
+    world.sandbox.play(FaultKind.REFUSED, "charge", times=999)
+    with world.centre.write() as connection:
+        decisions.honour(connection, two[0], late, "cut off", clock.now_ms)
+    for _ in range(2):
+        world.turn()
+    assert tell_late(world.centre) == 0
+    clock.pass_ms(DAY_MS)
+    with world.centre.read() as connection:
+        (waits,) = overdue.overdue(connection, clock.now_ms)
+    assert (waits.what, waits.amount_fen, waits.reason) == ("CHARGE", 5000, "played: failed")
+    assert (tell_late(world.centre), told(world)) == (1, ["charge"])
+    with world.centre.write() as connection:
+        request_id = abandoning.ask(connection, two[0], waits.id, "it never pays", clock.now_ms)
+        abandoning.confirm(connection, two[1], request_id, clock.now_ms)
+    with world.centre.read() as connection:
+        assert overdue.overdue(connection, clock.now_ms) == []
+    after = {**before, "1010": before["1010"] - 4970, "4020": before.get("4020", 0) - 30, "5020": 5000}
+    assert posted(world) == after  # the platform bears it
+    with world.centre.write() as connection:
+        apply_notice(connection, "ALIPAY", number_of_attempt(waits.id, 1), Succeeded("LATE", 5000), clock.now_ms)
+    assert posted(world) == {**after, "1010": after["1010"] + 5000, "1310": -5000}
 
 
 def test_a_prepaid_distributor_is_charged_once_its_balance_covers_it(world: World, clock: Clock) -> None:
