@@ -9,6 +9,7 @@ Exit codes: 0, 1 (a check failed), 2 (usage), 78 (configuration).
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -70,13 +71,23 @@ FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
 )
 
 
+TOLD = ("--reason", "--note")
+"""Options whose text others read later."""
+
+
 class _Commands(click.Group):
-    """Refuses at the edge what no table takes, whatever command it is for: NUL, and bytes that are no UTF-8."""
+    """Refuses at the edge, whatever command it is for, what no table takes (NUL, bytes that are no UTF-8), and a reason
+    that says nothing.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         for argument in args:
             if not can_be_kept(argument):
                 raise click.UsageError(f"no text can be kept that is not all characters: {argument!a}", ctx)
+        for option, value in pairwise([*args, ""]):
+            name, equals, attached = option.partition("=")
+            if name in TOLD and not (attached if equals else value).strip():
+                raise click.UsageError(f"{name} is empty: the log of what operators did is to say why", ctx)
         return super().parse_args(ctx, args)
 
 

@@ -30,7 +30,7 @@ class Holder:
 
     def flaw(self) -> str | None:
         """What is wrong with it, in words, or None."""
-        if not 0 < len(self.name) <= MAX_NAME or not self.name.isprintable():
+        if not self.name or len(self.name) > MAX_NAME or not self.name.isprintable():
             return f"the holder's name must have 1 to {MAX_NAME} printable characters"
         if self.id_number is not None and (flaw := flaw_of(self.id_number)) is not None:
             return flaw

@@ -26,6 +26,7 @@ from sync_server.orders import history, persons
 from sync_server.orders.holders import Holder, holder_row
 from sync_server.orders.refusals import AlreadyHeld, NotEligible, PriceChanged, Refusal, Unfit
 from sync_server.orders.tables import holder, order, order_item, ticket
+from sync_server.parties.parties import find_party
 from wire.credential import mask_phone
 
 MAX_TICKETS = 200  # per order
@@ -164,6 +165,8 @@ def _place(
 def _flaw(centre: Centre, connection: Connection, new: NewOrder, sold: sa.Row[Any]) -> Unfit | NotEligible | None:
     if sold.sale != "ON_SALE":
         return Unfit("this product is not on sale")
+    if new.distributor_id is not None and find_party(connection, new.distributor_id).kind != "DISTRIBUTOR":
+        return Unfit("whoever orders for others is a distributor: this party is none, and pays for no orders")
     if not takes_orders(connection, new.channel):
         return Unfit(f"no orders are taken through the channel {new.channel!r}")
     if new.sub_channel is not None and not 0 < len(new.sub_channel) <= MAX_SUB_CHANNEL:

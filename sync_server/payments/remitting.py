@@ -32,7 +32,7 @@ KINDS = ("PAYOUT", "REFUND")
 def ask(connection: Connection, who: Person, transfer_id: UUID, voucher: Voucher, reason: str, now_ms: int) -> UUID:
     """Ask that a transfer counts as paid by bank; the id of the request, which another person confirms."""
     _check(connection, transfer_id)
-    if (flaw := voucher.flaw()) is not None:
+    if (flaw := voucher.flaw(now_ms)) is not None:
         raise NotAllowedError(flaw)
     request_id = approvals.request(connection, who, REMIT, f"transfer:{transfer_id.hex}", reason, now_ms)
     row = {"id": request_id, "transfer_id": transfer_id, **asdict(voucher), "asked_at_ms": now_ms}

@@ -75,7 +75,7 @@ def ask(
 ) -> UUID:
     """Record what came in by bank; the id of the request, which another person confirms."""
     _check(connection, distributor_id, amount_fen)
-    if (flaw := voucher.flaw()) is not None:
+    if (flaw := voucher.flaw(now_ms)) is not None:
         raise NotAllowedError(flaw)
     top_up_id = new_id(now_ms)
     request_id = approvals.request(connection, who, RECORD, f"topup:{top_up_id.hex}", reason, now_ms)

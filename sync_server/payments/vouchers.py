@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 MAX_BANK_CHARACTERS = 100
 MAX_NUMBER_CHARACTERS = 64
+MAX_AGE = timedelta(days=366)
+FARTHEST_EAST = timedelta(hours=14)  # where a day begins first on earth
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -20,7 +22,7 @@ class Voucher:
     number: str
     file_sha256: str | None = None
 
-    def flaw(self) -> str | None:
+    def flaw(self, now_ms: int) -> str | None:
         """What is wrong with it, for the person who typed it."""
         for name, text, most in (
             ("bank", self.bank, MAX_BANK_CHARACTERS),
@@ -28,6 +30,9 @@ class Voucher:
         ):
             if not text.strip() or len(text) > most or not text.isprintable():
                 return f"the {name} needs 1 to {most} characters on one line"
+        latest = (datetime.fromtimestamp(now_ms / 1000, UTC) + FARTHEST_EAST).date()
+        if not latest - MAX_AGE <= self.paid_on <= latest:
+            return f"{self.paid_on} is in the future, or more than a year ago: give the day on which the bank was paid"
         if self.file_sha256 is not None and not _HASH.fullmatch(self.file_sha256):
             return "a file is named by its SHA-256: 64 hexadecimal digits"
         return None

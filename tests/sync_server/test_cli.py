@@ -18,3 +18,9 @@ def test_a_text_that_cannot_be_kept_is_wrong_usage(reason: str) -> None:
 def test_any_characters_are_kept() -> None:
     done = CliRunner().invoke(cli, ["--database", "no database", "gate", "revoke", "ab", "--reason", "着火了 🔥"])
     assert "characters" not in done.output
+
+
+@pytest.mark.parametrize("said", [["--reason", ""], ["--reason", "  "], ["--reason="], ["--note", "\t"]])
+def test_a_reason_that_says_nothing_is_wrong_usage(said: list[str]) -> None:
+    done = CliRunner().invoke(cli, ["gate", "revoke", "ab", *said])
+    assert (done.exit_code, "is empty" in done.stderr) == (2, True)

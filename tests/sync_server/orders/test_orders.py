@@ -23,6 +23,7 @@ from sync_server.orders.holders import Holder, holder_of
 from sync_server.orders.refusals import AlreadyHeld, Unfit
 from sync_server.orders.states import MACHINES, next_state
 from sync_server.orders.tables import holder, order, order_history, order_item, ticket
+from sync_server.parties.tables import party
 from sync_server.payments import transfers
 from sync_server.payments.tables import external_transfer
 from tests.sync_server.beside import Beside
@@ -114,6 +115,14 @@ def test_an_order_that_cannot_be_taken_leaves_nothing(world: World) -> None:
     assert place(world, replace(ANNUAL, holders=(replace(LI, name="李花"),))) == AlreadyHeld("李花")
     assert (count(world, order), count(world, ticket), count(world, holder)) == (1, 1, 1)
     assert reserved_and_sold(world) == [(0, 0)]
+
+
+def test_only_a_distributor_pays_for_others(world: World) -> None:
+    with world.centre.read() as connection:
+        venue = connection.scalars(sa.select(party.c.id).where(party.c.kind == "VENUE").limit(1)).one()
+    made = place(world, placing.NewOrder(1, 1, "其他", venue))
+    assert isinstance(made, Unfit), "else the venue's account is charged"
+    assert "distributor" in made.reason
 
 
 def test_what_is_wrong_with_an_order_is_said(world: World) -> None:

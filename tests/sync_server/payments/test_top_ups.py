@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -108,6 +108,15 @@ def test_a_bank_transfer_is_credited_by_the_word_of_two(world: World, two: tuple
     assert balances(world) == (Balance(-100_000, 0), NOTHING, Balance(100_000, 0))
     with pytest.raises(NotAllowedError, match="CONFIRMED"):
         confirm(world, two[1], request_id)
+
+
+@pytest.mark.parametrize("days", [3, -400])
+def test_a_day_on_which_nobody_can_have_paid_is_refused(clock: Clock, days: int) -> None:
+    today = datetime.fromtimestamp(clock() / 1000, UTC).date()
+    assert Voucher("bank", today, "1").flaw(clock()) is None
+    flaw = Voucher("bank", today + timedelta(days=days), "1").flaw(clock())
+    assert flaw is not None
+    assert "in the future, or more than a year ago" in flaw
 
 
 def test_a_voucher_is_credited_once(world: World, two: tuple[Person, Person]) -> None:
