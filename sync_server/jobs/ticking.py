@@ -110,7 +110,7 @@ def turn_job(centre: Centre, job: Job, worker: str) -> int:
             done += part
             if part == 0:
                 break
-    except Exception as error:
+    except Exception as error:  # whatever it was, the slot is to say so; it goes on to the caller
         with centre.write() as connection:
             slots.finish(
                 connection, job.name, slot_ms, tries, centre.now_ms(), done, f"{type(error).__name__}: {error}"
