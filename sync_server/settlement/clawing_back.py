@@ -48,9 +48,11 @@ def confirm(connection: Connection, who: Person, approval_id: UUID, now_ms: int)
     clawback_id = derived_id(item_id, f"clawback {item_id.hex}")
     owed = {"venue_id": row.venue_id, "owed_fen": row.net_fen}
     connection.execute(clawback.insert().values(id=clawback_id, item_id=item_id, **owed, agreed_at_ms=now_ms))
-    booked, wanted = [_owed_back(row, now_ms, who.actor)], [_refund(row, clawback_id)]
+    booked, wanted = [_owed_back(row, now_ms, who.actor)], []
     if row.funding == "PREPAID":
-        booked, wanted = [*booked, _credited(row, now_ms, who.actor)], []
+        booked.append(_credited(row, now_ms, who.actor))
+    else:
+        wanted.append(_refund(row, clawback_id))
     transfers.request(connection, wanted, who.actor, now_ms, posted=booked)
     detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), "amount_fen": row.share_fen}
     record(connection, now_ms, who.actor, "visit.refund", agreed.subject, detail)

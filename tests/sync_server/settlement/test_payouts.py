@@ -17,11 +17,13 @@ from sync_server.errors import NotAllowedError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
 from sync_server.orders.tables import ticket
+from sync_server.parties.parties import set_funding
 from sync_server.parties.tables import party
-from sync_server.payments import abandoning
+from sync_server.payments import abandoning, top_ups
 from sync_server.payments.applying import apply_notice
-from sync_server.payments.provider import Succeeded
+from sync_server.payments.provider import Succeeded, day_of
 from sync_server.payments.tables import external_transfer, transfer_attempt
+from sync_server.payments.vouchers import Voucher
 from sync_server.people.identifying import Person
 from sync_server.settlement import clawing_back
 from sync_server.settlement.clearing import clear_redemptions
@@ -233,6 +235,28 @@ def test_a_visit_refunded_afterwards_is_kept_back_of_the_next_payout(world: Worl
     assert paid(world) == 3 * 4970
     assert "1220" not in posted(world)
     assert_books_agree(world)
+
+
+def test_a_visit_of_a_prepaid_order_goes_back_to_the_balance_that_paid_for_it(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    voucher = Voucher("bank", day_of(clock.now_ms), "1")
+    with world.centre.write() as connection:
+        set_funding(connection, world.distributor, "PREPAID", False, "contract", "test", clock.now_ms)
+        asked = top_ups.ask(connection, two[0], world.distributor, 10_000, voucher, "paid in", clock.now_ms)
+        top_ups.confirm(connection, two[1], asked, clock.now_ms)
+    world.sandbox.book.top_up("platform", 10_000)  # what came in by bank, moved there
+    order_id = used(world)
+    world.turn()
+    assert posted(world)["2010"] == -(10_000 - 5231)
+    before = posted(world)
+    clawed_back(world, clock, order_id, two)
+    after = {**before, "2010": -(10_000 - 31), "1220": 4970, "4020": 0, "4030": 0}
+    assert posted(world) == {code: fen for code, fen in after.items() if fen}
+    world.turn()
+    assert states(world, order_id) == ["USED SETTLED clawback"]
+    with world.centre.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).where(external_transfer.c.kind == "REFUND")) == 0
+        assert money_flaws(connection) == []
 
 
 def test_what_is_clawed_back_of_an_order_that_goes_on_is_taken_of_its_deferred_margin(
