@@ -52,7 +52,7 @@ class Filling:
     """Orders as placing, paying, issuing and the gates leave them, a table at a time."""
 
     def __init__(self, centre: Centre) -> None:
-        self._centre, self._now_ms, self._seq = centre, centre.now_ms(), 0
+        self._centre, self._now_ms, self._seq = centre, centre.now_ms() - DAY_MS, 0
         self._device = enrol(centre, "bench").device
         with centre.read() as connection:
             sold = sa.select(product.c.id, stock.c.id.label("stock_id")).join(stock, stock.c.product_id == product.c.id)
@@ -82,6 +82,7 @@ class Filling:
         return new_id(self._now_ms)
 
     def _order(self, rows: Rows) -> None:
+        self._now_ms += 1  # as in life: a moment for each order, one for all of its items
         order_id, now_ms, price_fen = self._id(), self._now_ms, SHARE_FEN * TICKETS_AN_ORDER
         times = {"pay_deadline_ms": now_ms, "placed_at_ms": now_ms, "paid_at_ms": now_ms, "issued_at_ms": now_ms}
         named = {"id": order_id, "number": order_id.hex, "kind": "TICKET", "product_id": self._product}

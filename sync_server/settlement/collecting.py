@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.bulk import Value, insert_missing
+from sync_server.bulk import Value, append, insert_missing
 from sync_server.db import derived_id, exclusive
 from sync_server.ledger.book import Txn
 from sync_server.settlement.sealing import LOCK, Sealed, Sum, Venue, payout_number, seal, seal_open, venues_of
@@ -62,9 +62,9 @@ def collect(connection: Connection, owed: Sequence[Owed], booked: Sequence[Txn],
     venues = venues_of(connection, {one.venue_id for one in owed}, now_ms)
     alone = [one for one in owed if venues[one.venue_id].payout_mode == PER_REDEMPTION]
     own = {id(one): _own_payout_id(one) for one in alone}
-    sums = [Sum(own[id(one)], venues[one.venue_id], one.cleared.net_fen) for one in alone]
+    sums = [Sum(own[id(one)], payout_number(own[id(one)]), venues[one.venue_id], one.cleared.net_fen) for one in alone]
     sealed = seal(connection, sums, booked, now_ms)
-    insert_missing(connection, payout, [_row(*pair, now_ms) for pair in zip(sums, sealed, strict=True)])
+    append(connection, payout, [_row(*pair, now_ms) for pair in zip(sums, sealed, strict=True)])
     insert_missing(connection, payout_adjustment, [row for each in sealed for row in each.kept])
     shared: defaultdict[UUID, int] = defaultdict(int)
     for one in owed:
@@ -87,7 +87,7 @@ def closes_at_ms(payout_mode: str, zone: str, now_ms: int) -> int:
 
 def _row(one: Sum, sealed: Sealed, now_ms: int) -> dict[str, Value]:
     """Of a payout that was never open."""
-    named: dict[str, Value] = {"id": one.payout_id, "number": payout_number(one.payout_id), "venue_id": one.venue.id}
+    named: dict[str, Value] = {"id": one.payout_id, "number": one.number, "venue_id": one.venue.id}
     return {**named, "created_at_ms": now_ms, **sealed.changes}
 
 

@@ -37,18 +37,19 @@ def pay_again(connection: Connection, who: Person, number: str, reason: str, now
     row = _given_up(connection, number)
     venue = venues_of(connection, {row.venue_id}, now_ms)[row.venue_id]
     new_id = derived_id(row.id, f"payout again {row.id.hex}")
-    wanted = transfer_of(new_id, venue, row.total_fen)
+    new_number = payout_number(new_id)
+    wanted = transfer_of(new_id, new_number, venue, row.total_fen)
     transfer_id = transfers.request(connection, [wanted], who.actor, now_ms)[wanted.subject_key]
     columns = {"venue_id": row.venue_id, "state": "SEALED", "total_fen": row.total_fen, "transfer_id": transfer_id}
     times = {"created_at_ms": now_ms, "sealed_at_ms": now_ms}
-    connection.execute(payout.insert().values(id=new_id, number=payout_number(new_id), **columns, **times))
+    connection.execute(payout.insert().values(id=new_id, number=new_number, **columns, **times))
     for lines in (payout_line, payout_adjustment):
         connection.execute(lines.update().where(lines.c.payout_id == row.id).values(payout_id=new_id))
     old = payout.update().where(payout.c.id == row.id)
     connection.execute(old.values(state=PAYOUT.next(row.state, "replaced"), replaced_by=new_id, reason=text))
-    detail = {"reason": text, "new": payout_number(new_id), "account": venue.account.account_ref}
+    detail = {"reason": text, "new": new_number, "account": venue.account.account_ref}
     record(connection, now_ms, who.actor, "payout.again", f"payout:{number}", detail)
-    return payout_number(new_id)
+    return new_number
 
 
 def _given_up(connection: Connection, number: str) -> sa.Row[Any]:

@@ -188,10 +188,10 @@ class World:
         with self.centre.read() as connection:
             return list(connection.scalars(query))
 
-    def enter(self, item_id: UUID) -> bytes:
+    def enter(self, item_id: UUID, redemption_id: bytes | None = None) -> bytes:
         """A redemption that counts and the entries it comes from, as `redemptions.ingest` writes them."""
         now_ms = self.centre.now_ms()
-        redemption_id = new_id(now_ms).bytes
+        redemption_id = redemption_id or new_id(now_ms).bytes
         seq = int.from_bytes(redemption_id[8:], "big") >> 2
         journal = {"device_id": bytes(16), "incarnation": KEPT_HERE, "venue_id": self.venue, "occurred_at_ms": now_ms}
         row = {**journal, "id": redemption_id, "outcome": "CLAIMED", "item_id": item_id, "recorded_at_ms": now_ms}

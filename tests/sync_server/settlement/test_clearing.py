@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sync_server.catalog import fees
 from sync_server.centre import Centre
+from sync_server.payments.tables import external_transfer
 from sync_server.settlement import clearing, collecting
 from sync_server.settlement.item_status import statuses_of
 from sync_server.settlement.tables import payout, payout_line
@@ -59,6 +60,22 @@ def test_a_fee_that_eats_the_price_is_settled_without_a_transfer(world: World, c
         assert (row.state, row.total_fen, row.transfer_id) == ("PAID", 0, None)
         assert statuses_of(connection, order_id)[0].money == "SETTLED"
         assert money_flaws(connection) == []
+
+
+def test_payouts_of_one_moment_have_each_its_number(world: World) -> None:
+    """All items of an order are of one millisecond. The ids of these two's payouts end in the same eight digits."""
+    order_id = world.buy(2)
+    world.turn()
+    ids = bytes.fromhex("312a60882a8ff3a14ee5c1b800d6f7c8"), bytes.fromhex("fe611f7c345a4ac03c2f1364c9e48eaf")
+    for item, redemption_id in zip(world.items(order_id), ids, strict=True):
+        world.enter(item, redemption_id)
+    world.turn()
+    with world.centre.read() as connection:
+        rows = connection.execute(sa.select(payout.c.number, payout.c.state)).all()
+        titles = connection.scalars(sa.select(external_transfer.c.title).where(external_transfer.c.kind == "PAYOUT"))
+        assert sorted(titles) == sorted(f"结算单 {row.number}" for row in rows)
+        assert [row.state for row in rows] == ["PAID"] * 2
+        assert len({row.number[-8:] for row in rows}) == 1, "no longer what this test is about"
 
 
 def test_what_is_due_is_found_by_its_own_index(centre: Centre) -> None:
