@@ -34,6 +34,7 @@ import sync_server.payments.sweep_commands
 import sync_server.payments.top_up_commands
 import sync_server.people.commands
 import sync_server.redemptions.commands
+import sync_server.second_person.commands
 import sync_server.settlement.commands
 import sync_server.settlement.profit_commands
 import sync_server.settlement.recon_commands
@@ -65,6 +66,7 @@ FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
     sync_server.payments.top_up_commands.COMMANDS,
     sync_server.jobs.message_commands.COMMANDS,
     sync_server.payments.sweep_commands.COMMANDS,
+    sync_server.second_person.commands.COMMANDS,
     sync_server.checks.COMMANDS,
     sync_server.backups.COMMANDS,
     sync_server.exports.COMMANDS,

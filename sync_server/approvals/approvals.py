@@ -6,7 +6,7 @@ nobody confirmed for LIFE_MS is void.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -61,14 +61,16 @@ class Confirmed(NamedTuple):
     requested_by: UUID
 
 
-class Open(NamedTuple):
-    """A request that waits for a second person."""
+class Request(NamedTuple):
+    """What one person asked for."""
 
     id: UUID
     act: str
     subject: str
     reason: str
     requested_by: str
+    account: str
+    """帐号 of who asked."""
     requested_at_ms: int
     expires_at_ms: int
 
@@ -105,12 +107,12 @@ def request(connection: Connection, who: Person, act: Act, subject: str, reason:
     return approval_id
 
 
-def act_of(connection: Connection, approval_id: UUID) -> str:
-    """The name of the act that a request asks for."""
-    name: str | None = connection.scalar(sa.select(approval.c.act).where(approval.c.id == approval_id))
-    if name is None:
+def find(connection: Connection, approval_id: UUID) -> Request:
+    """What a request asks for, whatever became of it."""
+    row = connection.execute(_requests().where(approval.c.id == approval_id)).one_or_none()
+    if row is None:
         raise NotFoundError(f"there is no request {approval_id}")
-    return name
+    return Request(*row)
 
 
 def confirm(connection: Connection, who: Person, act: Act, approval_id: UUID, now_ms: int) -> Confirmed:
@@ -135,23 +137,24 @@ def withdraw(connection: Connection, who: Person, act: Act, approval_id: UUID, n
     _decide(connection, row, "withdraw", who, now_ms)
 
 
-def open_requests(connection: Connection, now_ms: int) -> list[Open]:
+def open_requests(connection: Connection, now_ms: int) -> list[Request]:
     """Those that can be confirmed now, the oldest first."""
-    rows = connection.execute(
-        sa.select(
-            approval.c.id,
-            approval.c.act,
-            approval.c.subject,
-            approval.c.reason,
-            operator.c.name,
-            approval.c.requested_at_ms,
-            approval.c.expires_at_ms,
-        )
-        .join(operator, operator.c.id == approval.c.requested_by)
-        .where(approval.c.state == "REQUESTED", approval.c.expires_at_ms > now_ms)
-        .order_by(approval.c.requested_at_ms, approval.c.id)
-    )
-    return [Open(*row) for row in rows]
+    waiting = _requests().where(approval.c.state == "REQUESTED", approval.c.expires_at_ms > now_ms)
+    rows = connection.execute(waiting.order_by(approval.c.requested_at_ms, approval.c.id))
+    return [Request(*row) for row in rows]
+
+
+def _requests() -> sa.Select[Any]:
+    return sa.select(
+        approval.c.id,
+        approval.c.act,
+        approval.c.subject,
+        approval.c.reason,
+        operator.c.name,
+        operator.c.account,
+        approval.c.requested_at_ms,
+        approval.c.expires_at_ms,
+    ).join(operator, operator.c.id == approval.c.requested_by)
 
 
 def _need(who: Person, act: Act) -> None:

@@ -14,7 +14,8 @@ from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.gates.journals import NOT_BEGUN
 from sync_server.gates.tables import device, incarnation
-from sync_server.gates.watermarks import Standing, silent, standing_of
+from sync_server.gates.watermarks import RETIRED_WAITS_MS, Standing, silent, standing_of, watermark_of
+from sync_server.money import yuan
 from sync_server.people.permissions import Permission
 
 RETIRE = Act("journal.retire", Permission.JOURNALS_RETIRE)
@@ -53,9 +54,18 @@ def confirm(connection: Connection, who: Person, approval_id: UUID, now_ms: int)
     return agreed.subject
 
 
-def withdraw(connection: Connection, who: Person, approval_id: UUID, now_ms: int) -> None:
-    """Take a request of these acts back."""
-    approvals.withdraw(connection, who, _act(connection, approval_id), approval_id, now_ms)
+def in_words(connection: Connection, asked: approvals.Request, now_ms: int) -> str:
+    """What is done once another person confirms."""
+    _, device_hex, incarnation_hex = asked.subject.split(":")
+    one = watermark_of(connection, bytes.fromhex(device_hex), bytes.fromhex(incarnation_hex), now_ms)
+    if one is None:
+        return "nothing: the gate is active no more, or has begun a journal since"
+    journal = f"journal {incarnation_hex[:8]} of" if incarnation_hex else "whatever was never sent by"
+    named = f"{journal} the gate {one.gate} ({device_hex[:8]}) at venue {one.venue}"
+    if asked.act == UNFREEZE.name:
+        return f"settled again: {named}, frozen because: {one.frozen_cause}"
+    waits = f"{yuan(one.waiting_fen)} yuan of {one.waiting_items} ended tickets wait for it now"
+    return f"after {RETIRED_WAITS_MS // 3_600_000} hours nobody waits any more for {named}; {waits}"
 
 
 def journal_named(connection: Connection, device_id: bytes, text: str) -> bytes:
@@ -118,7 +128,7 @@ def _silent(connection: Connection, device_id: bytes) -> Row[tuple[object, ...]]
 
 
 def _act(connection: Connection, approval_id: UUID) -> Act:
-    name = approvals.act_of(connection, approval_id)
+    name = approvals.find(connection, approval_id).act
     if name not in ACTS:
         raise NotAllowedError(f"the request {approval_id} is for {name}, which is no act on a journal")
     return ACTS[name]

@@ -1,14 +1,12 @@
-"""`sync-server gate journals | retire | unfreeze | requests | confirm | withdraw`: how the gates' journals stand."""
+"""`sync-server gate journals | retire | unfreeze`: how the gates' journals stand, and what two persons do about it."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
-from uuid import UUID
 
 import click
 
-from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act
 from sync_server.centre import Opener
 from sync_server.gates import journal_acts, registry
@@ -58,42 +56,6 @@ def unfreeze(opener: Opener, /, gate_id: str, journal: str, reason: str, **who: 
     _ask(opener, UNFREEZE, gate_id, journal, reason, who)
 
 
-@click.command()
-@click.pass_obj
-def requests(opener: Opener) -> None:
-    """One JSON line per request that waits for a second person."""
-    centre = opener()
-    with centre.read() as connection:
-        for one in approvals.open_requests(connection, centre.now_ms()):
-            click.echo(json.dumps({**one._asdict(), "id": str(one.id)}, ensure_ascii=False))
-
-
-@click.command()
-@click.argument("request_id", metavar="REQUEST", type=click.UUID)
-@by_operator
-@click.pass_obj
-def confirm(opener: Opener, /, request_id: UUID, **who: Any) -> None:
-    """Confirm what another person asked for: it is done at once."""
-    centre = opener()
-    person = person_of(centre, who)
-    with centre.write() as connection:
-        subject = journal_acts.confirm(connection, person, request_id, centre.now_ms())
-    click.echo(json.dumps({"request": str(request_id), "state": "confirmed", "subject": subject}))
-
-
-@click.command()
-@click.argument("request_id", metavar="REQUEST", type=click.UUID)
-@by_operator
-@click.pass_obj
-def withdraw(opener: Opener, /, request_id: UUID, **who: Any) -> None:
-    """Take a request back."""
-    centre = opener()
-    person = person_of(centre, who)
-    with centre.write() as connection:
-        journal_acts.withdraw(connection, person, request_id, centre.now_ms())
-    click.echo(json.dumps({"request": str(request_id), "state": "withdrawn"}))
-
-
 def _ask(opener: Opener, act: Act, gate_id: str, journal: str, reason: str, who: dict[str, Any]) -> None:
     centre = opener()
     person = person_of(centre, who)
@@ -104,5 +66,5 @@ def _ask(opener: Opener, act: Act, gate_id: str, journal: str, reason: str, who:
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "act": act.name, "journal": name.hex()}))
 
 
-COMMANDS = (journals, retire, unfreeze, requests, confirm, withdraw)
+COMMANDS = (journals, retire, unfreeze)
 """Of the group `gate`."""

@@ -99,6 +99,12 @@ def watermarks(connection: Connection, now_ms: int) -> list[Watermark]:
     return sorted(told, key=lambda one: (one.standing not in WAITED_FOR, -one.age_ms, one.device_id, one.incarnation))
 
 
+def watermark_of(connection: Connection, device_id: bytes, incarnation_id: bytes, now_ms: int) -> Watermark | None:
+    """One journal of a gate; None: it has no such journal (NOT_BEGUN: it has one, or is not active)."""
+    rows = [row for row in _rows(connection, device.c.id == device_id) if row.incarnation == incarnation_id]
+    return _told(connection, rows[0], now_ms) if rows else None
+
+
 def standing_of(row: Row[Any], now_ms: int) -> Standing:
     """Of a row of table `incarnation`. One that goes on beyond its closing statement is not closed."""
     if row.closed_seq is not None and row.through_seq >= row.closed_seq >= row.highest_seq:

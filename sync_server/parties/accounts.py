@@ -22,6 +22,11 @@ class SettlementAccount(NamedTuple):
     provider: str
     account_ref: str
 
+    @property
+    def masked(self) -> str:
+        """As people tell it from another one who need not know all of it."""
+        return f"{self.provider} …{self.account_ref[-4:]}"
+
 
 def account_of(connection: Connection, party_id: UUID, at_ms: int) -> SettlementAccount:
     """The account that a party's money goes to, and is charged from, at a moment."""
@@ -57,6 +62,14 @@ def write_down(
     """Keep what is asked for; nothing is used of it before it is confirmed."""
     row = {"id": change_id, "party_id": party_id, **account._asdict(), "asked_at_ms": now_ms}
     connection.execute(settlement_account.insert().values(row))
+
+
+def asked_for(connection: Connection, change_id: UUID) -> SettlementAccount:
+    """The account that a change is to."""
+    changed = settlement_account.c
+    return SettlementAccount(
+        *connection.execute(sa.select(changed.provider, changed.account_ref).where(changed.id == change_id)).one()
+    )
 
 
 def confirm(connection: Connection, change_id: UUID, now_ms: int) -> sa.Row[Any]:

@@ -95,6 +95,12 @@ def party_by_org_number(connection: Connection, org_number: str) -> Row[tuple[ob
     return found
 
 
+def party_words(connection: Connection, party_id: UUID) -> str:
+    """A party as people name it to one another."""
+    row = find_party(connection, party_id)
+    return f"{row.name_zh} ({row.org_number})"
+
+
 def venue_by_number(connection: Connection, number: int) -> UUID:
     """The id of the venue with this number."""
     found: UUID | None = connection.scalar(sa.select(venue.c.id).where(venue.c.number == number))

@@ -18,6 +18,7 @@ from sync_server.payments import transfers
 from sync_server.payments.applying import has_extra
 from sync_server.payments.states import TRANSFER
 from sync_server.payments.tables import external_transfer, pays_an_order
+from sync_server.payments.wording import transfer_words
 from sync_server.people.permissions import Permission
 
 ABANDON = Act("transfer.abandon", Permission.TRANSFERS_ABANDON)
@@ -38,6 +39,12 @@ def confirm(connection: Connection, who: Person, approval_id: UUID, now_ms: int)
     detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), "was": row.state}
     record(connection, now_ms, who.actor, "transfer.abandon", agreed.subject, detail)
     return transfer_id
+
+
+def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> str:
+    """What is done once another person confirms."""
+    transfer_id = UUID(hex=asked.subject.removeprefix("transfer:"))
+    return f"given up, so that nothing pays it any more: {transfer_words(connection, transfer_id)}"
 
 
 def _check(connection: Connection, transfer_id: UUID) -> None:

@@ -15,7 +15,8 @@ from sync_server.errors import NotAllowedError
 from sync_server.notices.promising import Promise, promise
 from sync_server.parties import accounts
 from sync_server.parties.accounts import SettlementAccount
-from sync_server.parties.parties import find_party
+from sync_server.parties.parties import find_party, party_words
+from sync_server.parties.tables import ACCOUNT_RESTS_MS
 from sync_server.people.permissions import Permission
 
 CHANGE = Act("party.account", Permission.ACCOUNTS_CHANGE)
@@ -54,9 +55,15 @@ def confirm(connection: Connection, who: Person, change_id: UUID, now_ms: int) -
     return row
 
 
-def withdraw(connection: Connection, who: Person, change_id: UUID, now_ms: int) -> None:
-    """Take a request back before it is confirmed."""
-    approvals.withdraw(connection, who, CHANGE, change_id, now_ms)
+def in_words(connection: Connection, asked: approvals.Request, now_ms: int) -> str:
+    """What is done once another person confirms."""
+    party_id = UUID(hex=asked.subject.removeprefix("party:"))
+    new = accounts.asked_for(connection, asked.id)
+    before = accounts.account_of(connection, party_id, now_ms)
+    return (
+        f"money of {party_words(connection, party_id)} goes to {new.masked} instead of {before.masked},"
+        f" from {ACCOUNT_RESTS_MS // 3_600_000} hours after it is confirmed"
+    )
 
 
 def stop(connection: Connection, who: Person, change_id: UUID, reason: str, now_ms: int) -> None:

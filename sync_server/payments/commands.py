@@ -1,4 +1,4 @@
-"""`sync-server transfer list | resume | abandon | remit | confirm`: money on its way, and what people decide of it."""
+"""`sync-server transfer list | resume | abandon | remit`: money on its way, and what people decide of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from uuid import UUID
 import click
 import sqlalchemy as sa
 
-from sync_server.approvals import approvals
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
 from sync_server.payments import abandoning, remitting, transfers
@@ -90,21 +89,6 @@ def remit(opener: Opener, /, transfer_id: UUID, reason: str, **options: Any) -> 
     with centre.write() as connection:
         request_id = remitting.ask(connection, person, transfer_id, paid, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "transfer": str(transfer_id)}))
-
-
-@transfer.command()
-@click.argument("request_id", metavar="REQUEST", type=click.UUID)
-@by_operator
-@click.pass_obj
-def confirm(opener: Opener, /, request_id: UUID, **who: Any) -> None:
-    """Confirm what another person asked for: the transfer is given up, or counts as paid by bank, at once."""
-    centre = opener()
-    person = person_of(centre, who)
-    with centre.write() as connection:
-        remitted = approvals.act_of(connection, request_id) == remitting.REMIT.name
-        act = remitting.confirm if remitted else abandoning.confirm
-        transfer_id = act(connection, person, request_id, centre.now_ms())
-    click.echo(json.dumps({"request": str(request_id), "state": "confirmed", "transfer": str(transfer_id)}))
 
 
 COMMANDS = (transfer,)

@@ -1,4 +1,4 @@
-"""`sync-server party contact | funding | accounts | account | confirm | withdraw | stop`: who is told, who pays how."""
+"""`sync-server party contact | funding | accounts | account | stop`: who is told, who pays how."""
 
 from __future__ import annotations
 
@@ -96,32 +96,6 @@ def account(opener: Opener, /, number: str, provider: str, account_ref: str, rea
         new = SettlementAccount(provider, account_ref)
         change_id = account_changes.ask(connection, person, one.id, new, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(change_id), "state": "requested", "party": number}))
-
-
-@party.command()
-@click.argument("request_id", metavar="REQUEST", type=click.UUID)
-@by_operator
-@click.pass_obj
-def confirm(opener: Opener, /, request_id: UUID, **who: Any) -> None:
-    """Confirm a change of account that another person asked for. Prints from when it is used."""
-    centre = opener()
-    person = person_of(centre, who)
-    with centre.write() as connection:
-        row = account_changes.confirm(connection, person, request_id, centre.now_ms())
-    click.echo(json.dumps({"request": str(request_id), "state": "confirmed", "used_from_ms": row.used_from_ms}))
-
-
-@party.command()
-@click.argument("request_id", metavar="REQUEST", type=click.UUID)
-@by_operator
-@click.pass_obj
-def withdraw(opener: Opener, /, request_id: UUID, **who: Any) -> None:
-    """Take a change of account back that nobody confirmed yet."""
-    centre = opener()
-    person = person_of(centre, who)
-    with centre.write() as connection:
-        account_changes.withdraw(connection, person, request_id, centre.now_ms())
-    click.echo(json.dumps({"request": str(request_id), "state": "withdrawn"}))
 
 
 @party.command()

@@ -23,6 +23,7 @@ from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import TRANSFER
 from sync_server.payments.tables import remittance, transfer_attempt
 from sync_server.payments.vouchers import Voucher
+from sync_server.payments.wording import transfer_words
 from sync_server.people.permissions import Permission
 
 REMIT = Act("transfer.remit", Permission.TRANSFERS_REMIT)
@@ -67,6 +68,13 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
     record(connection, now_ms, who.actor, "transfer.remit", agreed.subject, detail)
     transfer_id: UUID = row.id
     return transfer_id
+
+
+def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> str:
+    """What is done once another person confirms."""
+    told = connection.execute(sa.select(remittance).where(remittance.c.id == asked.id)).one()
+    paid = Voucher(told.bank, told.paid_on, told.number, told.file_sha256).words
+    return f"counts as paid by bank ({paid}): {transfer_words(connection, told.transfer_id)}"
 
 
 def _check(connection: Connection, transfer_id: UUID) -> sa.Row[Any]:

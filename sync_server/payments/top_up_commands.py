@@ -1,10 +1,9 @@
-"""`sync-server top-up cashier | record | confirm | withdraw | balance`: what distributors pay in, and what is left."""
+"""`sync-server top-up cashier | record | balance`: what distributors pay in, and what is left."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
-from uuid import UUID
 
 import click
 
@@ -61,32 +60,6 @@ def record(opener: Opener, /, number: str, amount_fen: int, reason: str, **optio
         party = party_by_org_number(connection, number)
         request_id = top_ups.ask(connection, person, party.id, amount_fen, voucher, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "amount_fen": amount_fen}))
-
-
-@top_up.command()
-@click.argument("request_id", metavar="REQUEST", type=click.UUID)
-@by_operator
-@click.pass_obj
-def confirm(opener: Opener, /, request_id: UUID, **who: Any) -> None:
-    """Confirm what another person recorded: it is the distributor's at once."""
-    centre = opener()
-    person = person_of(centre, who)
-    with centre.write() as connection:
-        top_ups.confirm(connection, person, request_id, centre.now_ms())
-    click.echo(json.dumps({"request": str(request_id), "state": "confirmed"}))
-
-
-@top_up.command()
-@click.argument("request_id", metavar="REQUEST", type=click.UUID)
-@by_operator
-@click.pass_obj
-def withdraw(opener: Opener, /, request_id: UUID, **who: Any) -> None:
-    """Take back what was recorded, before it is confirmed."""
-    centre = opener()
-    person = person_of(centre, who)
-    with centre.write() as connection:
-        top_ups.withdraw(connection, person, request_id, centre.now_ms())
-    click.echo(json.dumps({"request": str(request_id), "state": "withdrawn"}))
 
 
 @top_up.command()

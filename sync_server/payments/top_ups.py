@@ -19,8 +19,9 @@ from sync_server.db import exclusive, new_id
 from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
+from sync_server.money import yuan
 from sync_server.parties.accounts import account_of
-from sync_server.parties.parties import find_party
+from sync_server.parties.parties import find_party, party_words
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import STOPPED
@@ -109,9 +110,13 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
     return top_up_id
 
 
-def withdraw(connection: Connection, who: Person, request_id: UUID, now_ms: int) -> None:
-    """Take back what was recorded, before it is confirmed."""
-    approvals.withdraw(connection, who, RECORD, request_id, now_ms)
+def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> str:
+    """What is done once another person confirms."""
+    mine = bank_top_up.c.id == UUID(hex=asked.subject.removeprefix("topup:"))
+    row = connection.execute(sa.select(bank_top_up).where(mine)).one()
+    paid = Voucher(row.bank, row.paid_on, row.number, row.file_sha256).words
+    whose = party_words(connection, row.distributor_id)
+    return f"{yuan(row.amount_fen)} yuan, paid in by bank ({paid}), are added to the balance of {whose}"
 
 
 def close_top_ups(centre: Centre) -> int:

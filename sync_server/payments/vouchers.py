@@ -22,6 +22,12 @@ class Voucher:
     number: str
     file_sha256: str | None = None
 
+    @property
+    def words(self) -> str:
+        """For the second person, who has it before them."""
+        copy = "" if self.file_sha256 is None else f", its copy {self.file_sha256[:8]}…"
+        return f"{self.bank}, voucher {self.number} of {self.paid_on}{copy}"
+
     def flaw(self, now_ms: int) -> str | None:
         """What is wrong with it, for the person who typed it."""
         for name, text, most in (

@@ -19,9 +19,10 @@ from sync_server.db import derived_id
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
+from sync_server.money import yuan
 from sync_server.orders.closing import refund_account
 from sync_server.orders.tables import order, order_item, ticket
-from sync_server.parties.parties import venue_by_number
+from sync_server.parties.parties import party_words, venue_by_number
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import INCOMING, external_transfer, transfer_attempt
@@ -57,6 +58,22 @@ def confirm(connection: Connection, who: Person, approval_id: UUID, now_ms: int)
     detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), "amount_fen": row.share_fen}
     record(connection, now_ms, who.actor, "visit.refund", agreed.subject, detail)
     return item_id
+
+
+def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> str:
+    """What is done once another person confirms."""
+    item_id = UUID(hex=asked.subject.removeprefix("item:"))
+    paid = sa.select(order_item.c.venue_id, order_item.c.share_fen, payout_line.c.net_fen, ticket.c.number).select_from(
+        order_item.join(ticket).join(
+            payout_line, sa.and_(payout_line.c.item_id == order_item.c.id, payout_line.c.kind == "REDEEM")
+        )
+    )
+    row = connection.execute(paid.where(order_item.c.id == item_id)).one()
+    venue = party_words(connection, row.venue_id)
+    return (
+        f"{yuan(row.share_fen)} yuan go back to the buyer for the visit with ticket {row.number} to {venue},"
+        f" whose next payouts are {yuan(row.net_fen)} yuan less"
+    )
 
 
 def _item_named(connection: Connection, ticket_number: str, venue_id: UUID) -> UUID:

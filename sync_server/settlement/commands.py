@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from uuid import UUID
 
 import click
 import sqlalchemy as sa
@@ -75,19 +74,6 @@ def visit(opener: Opener, /, number: str, venue: int, reason: str, **who: Any) -
     with centre.write() as connection:
         request_id = clawing_back.ask(connection, person, number, venue, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "ticket": number, "venue": venue}))
-
-
-@refund.command(name="confirm-visit")
-@click.argument("request_id", metavar="REQUEST", type=click.UUID)
-@by_operator
-@click.pass_obj
-def confirm_visit(opener: Opener, /, request_id: UUID, **who: Any) -> None:
-    """Confirm what another person asked for: the buyer's money goes back, the venue's next payouts are less."""
-    centre = opener()
-    person = person_of(centre, who)
-    with centre.write() as connection:
-        item_id = clawing_back.confirm(connection, person, request_id, centre.now_ms())
-    click.echo(json.dumps({"request": str(request_id), "state": "confirmed", "item": item_id.hex}))
 
 
 @refund.command()

@@ -1,4 +1,4 @@
-"""`sync-server profit report | share | allocate | pay | confirm`: what combos earned, and who gets a share of it."""
+"""`sync-server profit report | export | share | allocate | pay`: what combos earned, and who gets a share of it."""
 
 from __future__ import annotations
 
@@ -124,19 +124,6 @@ def pay(
             centre.now_ms(),
         )
     click.echo(json.dumps({"request": str(asked), "state": "requested", "month": month, "partner": partner}))
-
-
-@profit.command()
-@click.argument("request_id", metavar="REQUEST", type=click.UUID)
-@by_operator
-@click.pass_obj
-def confirm(opener: Opener, /, request_id: UUID, **who: Any) -> None:
-    """Confirm what another person said was paid: it is booked at once."""
-    centre = opener()
-    person = person_of(centre, who)
-    with centre.write() as connection:
-        paid = profit_shares.confirm_payment(connection, person, request_id, centre.now_ms())
-    click.echo(json.dumps({"request": str(request_id), "state": "confirmed", "amount_fen": paid.amount_fen}))
 
 
 def _partner(connection: Connection, org_number: str) -> UUID:

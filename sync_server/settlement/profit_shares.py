@@ -16,9 +16,9 @@ from sync_server.audit.log import record
 from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger import book
-from sync_server.ledger.accounts import Account
-from sync_server.money import BASIS_POINTS, shares_of
-from sync_server.parties.parties import find_party
+from sync_server.ledger.accounts import CHART, Account
+from sync_server.money import BASIS_POINTS, shares_of, yuan
+from sync_server.parties.parties import find_party, party_words
 from sync_server.people.permissions import Permission
 from sync_server.settlement.months import SHUT_AFTER_MS
 from sync_server.settlement.profit import Month, profit_of
@@ -161,6 +161,16 @@ def confirm_payment(connection: Connection, who: Person, approval_id: UUID, now_
     detail = {"document": row.document, "paid_on": row.paid_on, "amount_fen": row.amount_fen, "from": row.paid_from}
     record(connection, now_ms, who.actor, "profit.pay", _key(row.month, row.partner_id), detail)
     return Share(row.partner_id, row.amount_fen)
+
+
+def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> str:
+    """What is done once another person confirms."""
+    row = connection.execute(sa.select(profit_payment).where(profit_payment.c.approval_id == asked.id)).one()
+    whose = party_words(connection, row.partner_id)
+    return (
+        f"{yuan(row.amount_fen)} yuan, the share of {whose} in the profit of {row.month}, count as paid on"
+        f" {row.paid_on} from {row.paid_from} {CHART[row.paid_from].english}, document {row.document}"
+    )
 
 
 def _shares(connection: Connection, month: str) -> list[Share]:

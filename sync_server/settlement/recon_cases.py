@@ -18,12 +18,13 @@ from sync_server.audit.log import record
 from sync_server.db import insert_new, new_id
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger import book
-from sync_server.ledger.accounts import Account
+from sync_server.ledger.accounts import CHART, Account
+from sync_server.money import yuan
 from sync_server.payments.providers import CLEARING
 from sync_server.people.permissions import Permission
 from sync_server.people.tables import operator
 from sync_server.settlement.case_states import CASE, OPEN
-from sync_server.settlement.differences import Difference
+from sync_server.settlement.differences import WORDS, Difference
 from sync_server.settlement.recon_tables import recon_case
 
 SUSPENSE = Account("1310")
@@ -97,11 +98,20 @@ def confirm_write_off(connection: Connection, who: Person, approval_id: UUID, no
     _, case_hex, to = agreed.subject.split(":")
     row = _locked(connection, who, UUID(hex=case_hex), "write_off")
     _check_write_off(row, to)
-    held = SUSPENSE if row.in_suspense else CLEARING[row.provider]
-    sides = book.legs((held, row.amount_fen), (Account(to), -row.amount_fen))
+    sides = book.legs((_held(row), row.amount_fen), (Account(to), -row.amount_fen))
     book.post(connection, [book.Txn(f"case:{row.id.hex}", sides, now_ms, who.actor)], now_ms)
     _settle(connection, who, row, "write_off", "WRITTEN_OFF", agreed.reason, now_ms)
     return row.id  # type: ignore[no-any-return]
+
+
+def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> str:
+    """What is done once another person confirms."""
+    _, case_hex, to = asked.subject.split(":")
+    row = connection.execute(sa.select(recon_case).where(recon_case.c.id == UUID(hex=case_hex))).one()
+    sides = [f"{one.code} {CHART[one.code].english}" for one in (_held(row), Account(to))]
+    debit, credit = sides if row.amount_fen > 0 else reversed(sides)
+    said = f"{row.difference} at {row.provider}, {row.subject}: {WORDS[Difference(row.difference)].english}"
+    return f"{yuan(abs(row.amount_fen))} yuan are booked, debit {debit}, credit {credit} ({said})"
 
 
 def explained(connection: Connection, row: sa.Row[Any], left_fen: int, now_ms: int) -> None:
@@ -112,6 +122,11 @@ def explained(connection: Connection, row: sa.Row[Any], left_fen: int, now_ms: i
         )
     else:
         _change(connection, row, "match", now_ms, settled_as="MATCHED", amount_fen=0)
+
+
+def _held(row: sa.Row[Any]) -> Account:
+    """Where what is unexplained stands."""
+    return SUSPENSE if row.in_suspense else CLEARING[row.provider]
 
 
 def _check_write_off(row: sa.Row[Any], to: str) -> None:

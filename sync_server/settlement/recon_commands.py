@@ -218,19 +218,6 @@ def write_off(opener: Opener, /, case_id: UUID, against: str, reason: str, **who
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "case": str(case_id)}))
 
 
-@case.command()
-@click.argument("request_id", metavar="REQUEST", type=click.UUID)
-@by_operator
-@click.pass_obj
-def confirm(opener: Opener, /, request_id: UUID, **who: Any) -> None:
-    """Confirm what another person asked for: it is booked at once."""
-    centre = opener()
-    person = person_of(centre, who)
-    with centre.write() as connection:
-        case_id = recon_cases.confirm_write_off(connection, person, request_id, centre.now_ms())
-    _resolved(case_id)
-
-
 def _resolved(*case_ids: UUID) -> None:
     for case_id in case_ids:
         click.echo(json.dumps({"case": str(case_id), "state": "RESOLVED"}))

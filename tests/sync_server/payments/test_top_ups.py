@@ -10,6 +10,7 @@ import pytest
 import requests
 import sqlalchemy as sa
 
+from sync_server.approvals import approvals
 from sync_server.approvals.tables import approval
 from sync_server.errors import NotAllowedError
 from sync_server.ledger.accounts import Account
@@ -130,7 +131,7 @@ def test_a_voucher_is_credited_once(world: World, two: tuple[Person, Person]) ->
 def test_what_was_taken_back_is_not_credited(world: World, clock: Clock, two: tuple[Person, Person]) -> None:
     request_id = ask(world, two[0])
     with world.centre.write() as connection:
-        top_ups.withdraw(connection, two[0], request_id, clock())
+        approvals.withdraw(connection, two[0], top_ups.RECORD, request_id, clock())
     with pytest.raises(NotAllowedError, match="WITHDRAWN"):
         confirm(world, two[1], request_id)
     assert balances(world) == (NOTHING, NOTHING, NOTHING)

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+import click
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
@@ -22,6 +23,7 @@ from sync_server.parties.parties import NewParty, add_party
 from sync_server.parties.tables import party, venue
 from sync_server.people.identifying import Person
 from sync_server.redemptions import decisions
+from sync_server.second_person.commands import request as request_commands
 from sync_server.settlement import clawing_back, profit_shares, refunding
 from sync_server.settlement.months import SHUT_AFTER_MS
 from sync_server.settlement.profit import PARTS, Month, OrderProfit, month_of, profit_of, total_of
@@ -283,9 +285,9 @@ def test_by_commands(centre: Centre, sandbox: Sandbox, clock: Clock) -> None:
     partners = Partners(combos)
     assert partners.ids
 
-    def run(*arguments: str, who: str | None = None) -> dict[str, Any]:
+    def run(*arguments: str, who: str | None = None, group: click.Command = COMMANDS[0]) -> dict[str, Any]:
         proof = ("--organisation", "1000", "--account", who, "--password-stdin") if who else ()
-        done = CliRunner().invoke(COMMANDS[0], (*arguments, *proof), obj=lambda: centre, input=PASSWORD + "\n")
+        done = CliRunner().invoke(group, (*arguments, *proof), obj=lambda: centre, input=PASSWORD + "\n")
         assert done.exit_code == 0, (done.output, done.exception)
         told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return told
@@ -297,5 +299,9 @@ def test_by_commands(centre: Centre, sandbox: Sandbox, clock: Clock) -> None:
     clock.pass_ms(31 * DAY_MS)
     assert run("allocate", "2026-10", who="qian") == {"month": "2026-10", "shares": {"4001": 444}}
     asked = run("pay", "2026-10", "4001", "--on", "2026-11-22", "--document", "7", who="qian")
-    assert run("confirm", asked["request"], who="sun")["amount_fen"] == 444
+    done = run("confirm", asked["request"], who="sun", group=request_commands)["done"]
+    assert done == (
+        "4.44 yuan, the share of 4001 (4001) in the profit of 2026-10, count as paid on 2026-11-22"
+        " from 1030 bank, off-line remittances, document 7"
+    )
     combos.close()
