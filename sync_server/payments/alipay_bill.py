@@ -1,4 +1,4 @@
-"""Alipay's bills of a day: CSV files in GBK, in a zip, with lines of `#` around the table.
+"""Alipay's bills of a day: CSV files in GBK, most often in a zip, with lines of `#` around the table.
 
 The bill of the account (signcustomer) has every change of the balance, fees as lines of their own; the bill of the
 trades (trade) alone says which of our refund numbers a refund had. Columns are found by their names: Alipay adds some.
@@ -25,6 +25,8 @@ KINDS = {"在线支付": "COLLECT", "交易付款": "COLLECT", "交易退款": "
 Alipay has one word for all that is paid to us: COLLECT stands for a CHARGE and a TOP_UP as well.
 """
 FEE = "FEE"
+COMMENT = b"#"
+LINE_NUMBER, REFUND_NUMBER = "账务流水号", "退款批次号/请求号"
 _OUR_NUMBER = re.compile(r"(?<![0-9a-f])([0-9a-f]{32})[_-]([0-9]{1,6})(?![0-9])")
 
 
@@ -32,10 +34,15 @@ class NotABill(ValueError):
     """The file is not what was asked for."""
 
 
-def read_bill(account_zip: bytes, trades_zip: bytes | None) -> tuple[StatementLine, ...]:
-    """The lines of a day's account bill, in order; `trades_zip`: the trades' bill, if there was any trade."""
-    refunds = _refund_numbers(_rows(trades_zip)) if trades_zip is not None else {}
-    return tuple(_line(row, refunds) for row in _rows(account_zip))
+def is_bill(file: bytes) -> bool:
+    """Whether it begins as a bill does, packed or not."""
+    return file.startswith((b"PK", COMMENT))
+
+
+def read_bill(account: bytes, trades: bytes | None) -> tuple[StatementLine, ...]:
+    """The lines of a day's account bill, in order; `trades`: the trades' bill, if there was any trade."""
+    refunds = _refund_numbers(_rows(trades, REFUND_NUMBER)) if trades is not None else {}
+    return tuple(_line(row, refunds) for row in _rows(account, LINE_NUMBER))
 
 
 def our_number(text: str) -> str | None:
@@ -44,23 +51,30 @@ def our_number(text: str) -> str | None:
     return None if found is None else f"{found[1]}-{found[2]}"
 
 
-def _rows(file: bytes) -> Iterator[dict[str, str]]:
-    """The table's rows by column name, of whichever file in the zip is the detailed one."""
+def _rows(file: bytes, needed: str) -> Iterator[dict[str, str]]:
+    """The table's rows by column name; the bill that was meant has the column `needed`."""
     try:
-        with zipfile.ZipFile(io.BytesIO(file)) as opened:
-            parts = [one for one in opened.infolist() if "汇总" not in _name_of(one) and _name_of(one).endswith(".csv")]
-            if len(parts) != 1 or parts[0].file_size > MAX_BILL_BYTES:
-                raise NotABill(f"a bill holds one table of at most {MAX_BILL_BYTES} bytes, this one has {len(parts)}")
-            text = opened.read(parts[0]).decode(ENCODING)
+        text = (file if file.startswith(COMMENT) else _unpacked(file)).decode(ENCODING)
     except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:
         raise NotABill(f"the bill cannot be unpacked: {error}") from error
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     table = csv.reader(lines)
     names = [name.strip() for name in next(table, [])]
+    if names and needed not in names:
+        raise NotABill(f"it has no column {needed}: is it another kind of bill?")
     for values in table:
         if len(values) < len(names):
             raise NotABill(f"a line of the bill has {len(values)} of {len(names)} columns")
         yield {name: value.strip() for name, value in zip(names, values, strict=False)}
+
+
+def _unpacked(file: bytes) -> bytes:
+    """Whichever file in the zip is the detailed one."""
+    with zipfile.ZipFile(io.BytesIO(file)) as opened:
+        parts = [one for one in opened.infolist() if "汇总" not in _name_of(one) and _name_of(one).endswith(".csv")]
+        if len(parts) != 1 or parts[0].file_size > MAX_BILL_BYTES:
+            raise NotABill(f"a bill holds one table of at most {MAX_BILL_BYTES} bytes, this one has {len(parts)}")
+        return opened.read(parts[0])
 
 
 def _name_of(part: zipfile.ZipInfo) -> str:
@@ -72,7 +86,7 @@ def _refund_numbers(rows: Iterator[dict[str, str]]) -> dict[tuple[str, int], lis
     """Our numbers of the day's refunds by payment and amount: those of one payment and amount are worth the same."""
     numbers: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
     for row in rows:
-        if row.get("业务类型") == "退款" and (number := our_number(row.get("退款批次号/请求号", ""))):
+        if row.get("业务类型") == "退款" and (number := our_number(row.get(REFUND_NUMBER, ""))):
             numbers[row.get("商户订单号", ""), abs(_amount(row, "订单金额（元）"))].append(number)
     return numbers
 
@@ -82,7 +96,7 @@ def _line(row: Mapping[str, str], refunds: Mapping[tuple[str, int], list[str]]) 
         at = datetime.strptime(row["发生时间"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=CALENDAR)
         kind = KINDS.get(row["业务类型"], row["业务类型"])
         number = our_number(row["商户订单号"]) or our_number(row.get("备注", ""))
-        line_no = row["账务流水号"]
+        line_no = row[LINE_NUMBER]
     except (KeyError, ValueError) as error:
         raise NotABill(f"a line of the bill cannot be read: {error}") from error
     amount_fen = _amount(row, "收入金额（+元）") - abs(_amount(row, "支出金额（-元）"))

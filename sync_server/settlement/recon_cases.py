@@ -35,7 +35,7 @@ MAX_NOTE_CHARACTERS = 500
 
 
 class NewCase(NamedTuple):
-    """A difference somebody has to look at; see `recon_tables.recon_case`."""
+    """A difference somebody has to look at; see `recon_tables.recon_case`. `note`: what it can tell by itself."""
 
     difference: Difference
     provider: str
@@ -43,6 +43,7 @@ class NewCase(NamedTuple):
     amount_fen: int = 0
     in_suspense: bool = False
     line_no: str | None = None
+    note: str | None = None
 
 
 def open_cases(connection: Connection, cases: Sequence[NewCase], now_ms: int) -> int:
@@ -67,9 +68,9 @@ def assign(connection: Connection, who: Person, case_id: UUID, account: str, now
 
 
 def explain(connection: Connection, who: Person, case_id: UUID, note: str, now_ms: int) -> None:
-    """Close a case in which no money is unexplained."""
+    """Close a case in which no money is unexplained, or one of a changed line: what it said first is true."""
     row = _locked(connection, who, case_id, "explain")
-    if row.amount_fen:
+    if row.amount_fen and row.difference != Difference.LINE_CHANGED:
         raise NotAllowedError(f"{row.amount_fen} fen of this case are unexplained: write them off, or offset them")
     _settle(connection, who, row, "explain", "EXPLAINED", note, now_ms)
 
@@ -150,7 +151,7 @@ def _settle(
     if not 0 < len(text) <= MAX_NOTE_CHARACTERS:
         raise NotAllowedError(f"a case is settled with a note of 1 to {MAX_NOTE_CHARACTERS} characters")
     _change(connection, row, event, now_ms, settled_as=settled_as, note=text, **more)
-    detail = {"as": settled_as, "note": text, "amount_fen": row.amount_fen}
+    detail = {"as": settled_as, "note": text, "amount_fen": row.amount_fen, "told": row.note}
     record(connection, now_ms, who.actor, "recon_case.resolve", f"recon_case:{row.id.hex}", detail)
 
 

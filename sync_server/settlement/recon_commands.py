@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 import click
-import msgspec
 import sqlalchemy as sa
 
 from sync_server.audit.log import COMMAND_LINE, record
@@ -27,29 +26,35 @@ from sync_server.settlement import recon_cases, reconciling, statements_in
 from sync_server.settlement.case_states import CASE
 from sync_server.settlement.differences import WORDS, Difference
 from sync_server.settlement.recon_tables import CASE_STATES, provider_fee, recon_case, statement_day, statement_line
+from sync_server.settlement.statement_files import read_file
 
 MAX_LISTED = 1_000
-MAX_FILE_BYTES = 512 * 1024 * 1024
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
 @click.option("--provider", type=click.Choice(PROVIDERS), required=True)
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), required=True, help="in the provider's calendar")
 @click.option(
-    "--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="a downloaded statement (JSON lines)"
+    "--file", type=FILE, help="a downloaded statement: JSON lines, or Alipay's bill of the account (账务明细)"
+)
+@click.option(
+    "--trades", type=FILE, help="beside Alipay's bill of the account: that day's bill of the trades (业务明细)"
 )
 @click.pass_obj
-def reconcile(opener: Opener, provider: str, day: datetime, file: Path | None) -> None:
+def reconcile(opener: Opener, provider: str, day: datetime, file: Path | None, trades: Path | None) -> None:
     """Take a day's statement of the provider in and judge it. Again: nothing happens twice."""
     centre = opener()
-    lines = _asked_for(centre, provider, day.date()) if file is None else read_file(file)
+    if file is None and trades is not None:
+        raise click.UsageError("--trades goes with --file, Alipay's bill of the account")
+    lines = _asked_for(centre, provider, day.date()) if file is None else read_file(provider, day.date(), file, trades)
     with centre.write() as connection:
-        new = statements_in.take_in(connection, provider, day.date(), lines, centre.now_ms())
-        detail = {"lines": len(lines), "new": new}
+        taken = statements_in.take_in(connection, provider, day.date(), lines, centre.now_ms())
+        detail = {"lines": len(lines), **taken._asdict()}
         record(connection, centre.now_ms(), COMMAND_LINE, "statement.taken_in", f"{provider}:{day.date()}", detail)
     while reconciling.reconcile(centre):
         pass
-    click.echo(json.dumps({"lines": len(lines), "new": new, **_summary(centre, provider, day.date())}))
+    click.echo(json.dumps({**detail, **_summary(centre, provider, day.date())}))
 
 
 def _asked_for(centre: Centre, provider: str, day: date) -> Sequence[StatementLine]:
@@ -59,19 +64,6 @@ def _asked_for(centre: Centre, provider: str, day: date) -> Sequence[StatementLi
         lines = Unclear("the settings name no such provider") if client is None else client.statement(day)
     if isinstance(lines, Unclear):
         raise NotAllowedError(f"{provider} gives no statement of {day}: {lines.reason}")
-    return lines
-
-
-def read_file(file: Path) -> list[StatementLine]:
-    """The lines of a statement file. NotAllowedError names the line that cannot be read."""
-    if file.stat().st_size > MAX_FILE_BYTES:
-        raise NotAllowedError(f"{file} is larger than {MAX_FILE_BYTES} bytes")
-    decoder, lines = msgspec.json.Decoder(StatementLine), []
-    for number, text in enumerate(file.read_bytes().splitlines(), start=1):
-        try:
-            lines.append(decoder.decode(text))
-        except msgspec.DecodeError as error:
-            raise NotAllowedError(f"line {number} of {file} cannot be read: {error}") from error
     return lines
 
 

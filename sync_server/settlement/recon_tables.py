@@ -13,6 +13,7 @@ from sync_server.settlement.differences import Difference
 CASE_STATES = tuple(CASE.words)
 ROLES = ("MOVEMENT", "FEE", "SUSPENSE", "CORRECTION")
 """What a transaction of the ledger is to a line: our movement; P13; P14; what of P14 was ours after all."""
+MAX_LINE_NO = 75
 SETTLED_AS = ("EXPLAINED", "OFFSET", "WRITTEN_OFF", "MATCHED")
 
 # A day whose statement is in; it ends once the next day's is in too and nothing of both is left to judge.
@@ -31,7 +32,8 @@ statement_line = sa.Table(
     "statement_line",
     metadata,
     word_column("provider", PROVIDERS, primary_key=True),
-    sa.Column("line_no", sa.String(64), primary_key=True),  # the provider's own number of the line
+    # The provider's own number of the line; one used again on another day has "@" and that day behind it.
+    sa.Column("line_no", sa.String(MAX_LINE_NO), primary_key=True),
     sa.Column("day", sa.String(10), nullable=False),  # the statement that it came with
     sa.Column("out_no", sa.String(64), index=True),  # our number, where the line has one
     sa.Column("provider_ref", sa.String(64)),
@@ -51,7 +53,7 @@ statement_match = sa.Table(
     metadata,
     link("txn_id", "ledger_txn.id", primary_key=True),
     sa.Column("provider", sa.String(32), nullable=False),
-    sa.Column("line_no", sa.String(64), nullable=False),
+    sa.Column("line_no", sa.String(MAX_LINE_NO), nullable=False),
     word_column("role", ROLES),
     sa.ForeignKeyConstraint(["provider", "line_no"], ["statement_line.provider", "statement_line.line_no"]),
     sa.Index("ix_statement_match_line", "provider", "line_no"),
@@ -64,9 +66,10 @@ recon_case = sa.Table(
     id_column(),
     word_column("difference", Difference),
     word_column("provider", PROVIDERS),
-    # "ALIPAY:<line number>", our number at the provider, or the ledger key of a movement or a transfer.
+    # "ALIPAY:<line number>" (LINE_CHANGED: and a digest of what changed), our number at the provider, or the ledger key
+    # of a movement or a transfer.
     sa.Column("subject", sa.String(100), nullable=False),
-    sa.Column("line_no", sa.String(64)),  # of the provider's line that it is about
+    sa.Column("line_no", sa.String(MAX_LINE_NO)),  # of the provider's line that it is about
     fen_column("amount_fen"),  # what the clearing account moved beyond our book; 0: no money is unexplained
     sa.Column("in_suspense", sa.Boolean(), nullable=False),  # 1310 holds it
     word_column("state", CASE_STATES),

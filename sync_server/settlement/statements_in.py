@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 import structlog
@@ -18,7 +20,7 @@ from sync_server.payments.provider import CALENDAR, StatementLine, Unclear, day_
 from sync_server.payments.providers import clients_of
 from sync_server.payments.tables import external_transfer
 from sync_server.settlement.differences import Difference
-from sync_server.settlement.recon_cases import NewCase, open_cases
+from sync_server.settlement.recon_cases import MAX_NOTE_CHARACTERS, NewCase, open_cases
 from sync_server.settlement.recon_tables import statement_day, statement_line
 
 MAX_LINES_PER_DAY = 1_000_000
@@ -26,6 +28,13 @@ MAX_DAYS_BACK = 31
 
 _log = structlog.get_logger("statements")
 _SAID = ("out_no", "provider_ref", "kind", "amount_fen", "fee_fen", "account_ref", "original_out_no", "at_ms")
+
+
+class Taken(NamedTuple):
+    """How many lines of a statement are new, and how many said something else when they came before."""
+
+    new: int
+    changed: int
 
 
 def fetch_statements(centre: Centre) -> int:
@@ -41,32 +50,45 @@ def fetch_statements(centre: Centre) -> int:
                 if isinstance(lines, Unclear):
                     _log.warning("no statement", provider=provider, day=str(day), reason=lines.reason)
                     break
-                with centre.write() as connection:
-                    take_in(connection, provider, day, lines, centre.now_ms())
+                try:
+                    with centre.write() as connection:
+                        take_in(connection, provider, day, lines, centre.now_ms())
+                except NotAllowedError as error:
+                    _log.warning("no statement", provider=provider, day=str(day), reason=str(error))
+                    break
                 done += 1
     return done
 
 
-def take_in(connection: Connection, provider: str, day: date, lines: Sequence[StatementLine], now_ms: int) -> int:
-    """Keep a day's statement; how many of its lines are new. Taken in again it changes nothing: what differs is a case.
+def take_in(connection: Connection, provider: str, day: date, lines: Sequence[StatementLine], now_ms: int) -> Taken:
+    """Keep a day's statement. Taken in again it changes nothing: what differs is a case.
 
-    NotAllowedError: the day is not over, or has more lines than anybody could mean.
+    A number that another day's statement used for something else is kept with this day behind it: what it says is
+    another movement.
+
+    NotAllowedError: the day is not over, has more lines than anybody could mean, or a number twice.
     """
     if day >= day_of(now_ms):
         raise NotAllowedError(f"the statement of {day} is complete only when the day is over")
     if len(lines) > MAX_LINES_PER_DAY:
         raise NotAllowedError(f"a statement of {len(lines)} lines is more than the {MAX_LINES_PER_DAY} of a day")
+    _refuse_twice(day, lines)
     from_ms, to_ms = bounds(day)
     this = {"provider": provider, "day": str(day), "from_ms": from_ms, "to_ms": to_ms, "taken_at_ms": now_ms}
     insert_new(statement_day, ["provider", "day"], [this], connection)
     rows = [_row(provider, day, line) for line in lines]
-    new = insert_missing(connection, statement_line, rows)
+    new, changes = insert_missing(connection, statement_line, rows), []
     if new < len(rows):
-        _tell_changes(connection, provider, rows, now_ms)
+        known = _known(connection, provider, rows)
+        again = [_with_its_day(row) for row in rows if _is_of_another_day(row, known[row["line_no"]])]
+        new += insert_missing(connection, statement_line, again)
+        known |= _known(connection, provider, again)
+        changes = [case for row in [*rows, *again] for case in _changes(row, known[row["line_no"]])]
+        open_cases(connection, changes, now_ms)
     if new:
         mine = sa.and_(statement_day.c.provider == provider, statement_day.c.day == str(day))
         connection.execute(statement_day.update().where(mine).values(ended_at_ms=None))
-    return new
+    return Taken(new, len(changes))
 
 
 def bounds(day: date) -> tuple[int, int]:
@@ -89,20 +111,53 @@ def _lacking(centre: Centre, provider: str) -> list[date]:
     return [day for day in days if day >= day_of(first_ms) and str(day) not in had]
 
 
+def _refuse_twice(day: date, lines: Iterable[StatementLine]) -> None:
+    twice = [number for number, times in Counter(line.line_no for line in lines).items() if times > 1]
+    if twice:
+        raise NotAllowedError(
+            f"the statement of {day} has the line {twice[0]!r} twice: each line has a number of its own"
+        )
+
+
 def _row(provider: str, day: date, line: StatementLine) -> dict[str, Any]:
     said = {name: getattr(line, name) for name in _SAID}
     return {**said, "provider": provider, "line_no": line.line_no, "day": str(day)}
 
 
-def _tell_changes(connection: Connection, provider: str, rows: Sequence[dict[str, Any]], now_ms: int) -> None:
-    """Lines that came before and said something else: what was said first stands, and somebody has to ask."""
-    told = {row["line_no"]: tuple(row[name] for name in _SAID) for row in rows}
-    columns = [statement_line.c[name] for name in _SAID]
-    changed = []
-    for numbers in batches(list(told), MAX_BIND_VALUES):
-        query = sa.select(statement_line.c.line_no, *columns).where(
-            statement_line.c.provider == provider, statement_line.c.line_no.in_(numbers)
-        )
-        changed += [row.line_no for row in connection.execute(query) if tuple(row[1:]) != told[row.line_no]]
-    cases = [NewCase(Difference.LINE_CHANGED, provider, f"{provider}:{number}", line_no=number) for number in changed]
-    open_cases(connection, cases, now_ms)
+def _with_its_day(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "line_no": f"{row['line_no']}@{row['day']}"}
+
+
+def _known(connection: Connection, provider: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, sa.Row[Any]]:
+    """The lines that stand under the numbers of these rows."""
+    columns = [statement_line.c[name] for name in ("line_no", "day", *_SAID)]
+    query = sa.select(*columns).where(statement_line.c.provider == provider)
+    known = {}
+    for numbers in batches([row["line_no"] for row in rows], MAX_BIND_VALUES):
+        for line in connection.execute(query.where(statement_line.c.line_no.in_(numbers))):
+            known[line.line_no] = line
+    return known
+
+
+def _is_of_another_day(row: Mapping[str, Any], line: sa.Row[Any]) -> bool:
+    """Whether the number stands for something else in another day's statement."""
+    return bool(line.day != row["day"]) and _differs(row, line)
+
+
+def _differs(row: Mapping[str, Any], line: sa.Row[Any]) -> bool:
+    return any(getattr(line, name) != row[name] for name in _SAID)
+
+
+def _changes(row: Mapping[str, Any], line: sa.Row[Any]) -> Iterator[NewCase]:
+    """A line of this day that said something else before: what was said first stands, and somebody has to ask.
+
+    What it says now is told once; the amount is what the provider's account moved beyond what it said first.
+    """
+    if line.day != row["day"] or not _differs(row, line):
+        return
+    differs = [name for name in _SAID if getattr(line, name) != row[name]]
+    note = "; ".join(f"{name}: {getattr(line, name)} -> {row[name]}" for name in differs)
+    beyond_fen = (row["amount_fen"] - row["fee_fen"]) - (line.amount_fen - line.fee_fen)
+    subject = f"{row['provider']}:{line.line_no}:{sha256(note.encode()).hexdigest()[:8]}"
+    note = note[:MAX_NOTE_CHARACTERS]
+    yield NewCase(Difference.LINE_CHANGED, row["provider"], subject, beyond_fen, line_no=line.line_no, note=note)

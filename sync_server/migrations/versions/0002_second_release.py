@@ -172,7 +172,7 @@ def upgrade() -> None:
     op.create_table(
         "statement_line",
         sa.Column("provider", sa.String(length=32), nullable=False),
-        sa.Column("line_no", sa.String(length=64), nullable=False),
+        sa.Column("line_no", sa.String(length=75), nullable=False),
         sa.Column("day", sa.String(length=10), nullable=False),
         sa.Column("out_no", sa.String(length=64), nullable=True),
         sa.Column("provider_ref", sa.String(length=64), nullable=True),
@@ -283,7 +283,7 @@ def upgrade() -> None:
         "statement_match",
         sa.Column("txn_id", sa.Uuid(), nullable=False),
         sa.Column("provider", sa.String(length=32), nullable=False),
-        sa.Column("line_no", sa.String(length=64), nullable=False),
+        sa.Column("line_no", sa.String(length=75), nullable=False),
         sa.Column("role", sa.String(length=32), nullable=False),
         sa.CheckConstraint(
             "role IN ('MOVEMENT', 'FEE', 'SUSPENSE', 'CORRECTION')", name=op.f("ck_statement_match_role_word_ee771d")
@@ -455,7 +455,7 @@ def upgrade() -> None:
         sa.Column("difference", sa.String(length=32), nullable=False),
         sa.Column("provider", sa.String(length=32), nullable=False),
         sa.Column("subject", sa.String(length=100), nullable=False),
-        sa.Column("line_no", sa.String(length=64), nullable=True),
+        sa.Column("line_no", sa.String(length=75), nullable=True),
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
         sa.Column("in_suspense", sa.Boolean(), nullable=False),
         sa.Column("state", sa.String(length=32), nullable=False),
@@ -965,8 +965,8 @@ def upgrade() -> None:
         batch_op.create_index("ix_entitlement_walk", ["venue_id", "pass_id"], unique=False)
 
     with op.batch_alter_table("entry", schema=None) as batch_op:
-        batch_op.drop_constraint(batch_op.f("fk_entry_device_id"), type_="foreignkey")
         batch_op.drop_constraint(batch_op.f("fk_entry_venue_id"), type_="foreignkey")
+        batch_op.drop_constraint(batch_op.f("fk_entry_device_id"), type_="foreignkey")
 
     with op.batch_alter_table("event_chain", schema=None) as batch_op:
         batch_op.create_check_constraint(batch_op.f("ck_event_chain_one"), "id = 1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 
@@ -131,6 +133,23 @@ def test_a_transfer_given_up_is_a_case_that_a_note_ends(
     assert cases(world) == {"VOIDED": ("RESOLVED", 0, False)}
     judge(world)
     assert len(cases(world)) == 1
+
+
+def test_of_a_changed_line_either_word_can_be_the_true_one(
+    world: World, clock: Clock, people: tuple[Person, Person]
+) -> None:
+    sell_and_pay(world)
+    lines = said(world, TODAY)
+    tell(world, clock, lines)
+    for beyond_fen in (1, 2):
+        tell(world, clock, [replace(lines[0], amount_fen=lines[0].amount_fen + beyond_fen), *lines[1:]])
+    before_fen = posted(world, "1010")
+    with world.centre.write() as connection:
+        one, two = connection.scalars(sa.select(recon_case.c.id).order_by(recon_case.c.amount_fen)).all()
+        recon_cases.explain(connection, people[0], one, "they took it back", clock.now_ms)
+        request = recon_cases.ask_write_off(connection, people[0], two, "5090", "they are right", clock.now_ms)
+        recon_cases.confirm_write_off(connection, people[1], request, clock.now_ms)
+    assert (posted(world, "1010") - before_fen, posted(world, "5090"), flaws(world)) == (2, -2, [])
 
 
 PLANTED = {
