@@ -86,6 +86,8 @@ ACTION_WORDS = {
     "visits.pool": _("年票分成入账"),
     "late.liability": _("更改迟到核销的承担方"),
     "visit.refund": _("游玩后退款"),
+    "debt.repay": _("登记归还欠款"),
+    "debt.write_off": _("核销欠款"),
     "key.create": _("生成密钥"),
     "key.start": _("启用密钥"),
     "key.revoke": _("吊销密钥"),

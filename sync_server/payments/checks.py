@@ -55,7 +55,8 @@ CHECKS = (
             OR p.subject <> 'transfer:' || REPLACE(CAST(t.id AS VARCHAR(36)), '-', '')
             OR NOT EXISTS (SELECT 1 FROM ledger_txn l JOIN posting g ON g.txn_id = l.id AND g.layer = 'posted'
                            JOIN ledger_account c ON c.id = g.account_id AND c.code = '1030'
-                           WHERE l.txn_key = t.subject_key AND g.amount_fen = -t.amount_fen))
+                           WHERE l.txn_key = t.subject_key AND g.amount_fen
+                               = CASE WHEN t.kind = 'CHARGE' THEN t.amount_fen ELSE -t.amount_fen END))
         UNION ALL
         SELECT 'transfer_attempt ' || a.out_no FROM transfer_attempt a
         JOIN external_transfer t ON t.id = a.transfer_id

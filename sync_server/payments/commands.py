@@ -82,7 +82,7 @@ def abandon(opener: Opener, /, transfer_id: UUID, reason: str, **who: Any) -> No
 @by_operator
 @click.pass_obj
 def remit(opener: Opener, /, transfer_id: UUID, reason: str, **options: Any) -> None:
-    """手动汇款: record that a payout or refund was paid by bank. Another person confirms."""
+    """手动汇款: record that a payout, refund or late entry was paid by bank. Another person confirms."""
     centre = opener()
     paid = voucher_of(options)
     person = person_of(centre, options)

@@ -1,4 +1,6 @@
-"""手动汇款: two persons record that a payout or refund was paid by bank, outside of this system (money.md §4).
+"""手动汇款: two persons record that a transfer was paid by bank, outside of this system (money.md §4).
+
+A payout, a refund, or what a distributor is charged for a late entry; an order's payment is made through its provider.
 
 Only where it is certain that the provider moved nothing. Should it turn out later that it did, that is money moved
 twice: suspense and an alarm, as for any attempt that succeeds after it was given up.
@@ -21,13 +23,12 @@ from sync_server.ledger import book
 from sync_server.payments.applying import has_extra, locked, set_transfer
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import TRANSFER
-from sync_server.payments.tables import remittance, transfer_attempt
+from sync_server.payments.tables import COMING_IN, LATE_ENTRY, remittance, transfer_attempt
 from sync_server.payments.vouchers import Voucher
 from sync_server.payments.wording import transfer_words
 from sync_server.people.permissions import Permission
 
 REMIT = Act("transfer.remit", Permission.TRANSFERS_REMIT)
-KINDS = ("PAYOUT", "REFUND")
 
 
 def ask(connection: Connection, who: Person, transfer_id: UUID, voucher: Voucher, reason: str, now_ms: int) -> UUID:
@@ -55,7 +56,8 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
     connection.execute(transfer_attempt.insert().values(**made, **times, provider_ref=told.number))
     set_transfer(connection, row.id, now_ms, state=state, attempts=n, provider_ref=told.number, reason=None)
     connection.execute(remittance.update().where(remittance.c.id == request_id).values(n=n))
-    by_bank = book.legs((CLEARING[row.provider], row.amount_fen), (CLEARING["OFFLINE"], -row.amount_fen))
+    out_fen = -row.amount_fen if row.kind in COMING_IN else row.amount_fen
+    by_bank = book.legs((CLEARING[row.provider], out_fen), (CLEARING["OFFLINE"], -out_fen))
     book.resolve(connection, row.subject_key, True, now_ms, who.actor, now_ms, by_bank)
     detail = {
         "reason": agreed.reason,
@@ -79,8 +81,9 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
 
 def _check(connection: Connection, transfer_id: UUID) -> sa.Row[Any]:
     row = locked(connection, transfer_id)
-    if row.kind not in KINDS:
-        raise NotAllowedError(f"transfer {transfer_id} is a {row.kind}: only payouts and refunds are paid by bank")
+    if row.kind not in ("PAYOUT", "REFUND") and not row.subject_key.startswith(LATE_ENTRY):
+        what = "payouts, refunds and charges for late entries"
+        raise NotAllowedError(f"transfer {transfer_id} is a {row.kind}: only {what} are paid by bank")
     if TRANSFER.next(row.state, "remitted") is None:
         raise NotAllowedError(
             f"transfer {transfer_id} is {row.state}: only one that the provider has certainly not made is paid by bank"

@@ -46,7 +46,7 @@ TRANSFER = Machine(
             ("INSUFFICIENT", "DEFINITE_FAIL"),
             "remitted",
             "SUCCEEDED",
-            "a payout or refund; two persons, with bank, day and voucher; no attempt succeeded after it was given up",
+            "a payout, refund or late entry; two persons, with a voucher; no attempt succeeded after it was given up",
             "the pending transaction is posted, on 1030",
             "an attempt with the provider OFFLINE",
         ),

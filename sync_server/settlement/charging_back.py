@@ -39,6 +39,7 @@ ACTOR = "system:settlement"
 STEP = "settlement.charge_back_late"
 MAX_PER_STEP = 200
 MAX_REASON_CHARACTERS = 200
+DUE = sa.text("charge_back.charged_at_ms IS NULL AND charge_back.given_up_at_ms IS NULL")  # as ix_charge_back_due says
 
 
 class LateRate(NamedTuple):
@@ -72,12 +73,14 @@ def charge_back(connection: Connection, honoured: Sequence[sa.Row[Any]], now_ms:
 
 
 def charge_back_late(centre: Centre) -> int:
-    """Worker step: charge distributors what they bear; how many entries. What a balance lacks waits for its top-up."""
-    due = sa.text("charge_back.charged_at_ms IS NULL")  # as ix_charge_back_due says
+    """Worker step: charge distributors what they bear; how many entries.
+
+    What a balance lacks waits for its top-up, or until two persons give it up (`settlement.debts`).
+    """
     waiting = sa.select(tables.charge_back, party.c.funding).join(
         party, party.c.id == tables.charge_back.c.distributor_id
     )
-    waiting = waiting.where(due).order_by(tables.charge_back.c.honoured_at_ms)
+    waiting = waiting.where(DUE).order_by(tables.charge_back.c.honoured_at_ms)
     if not centre.finds(waiting):
         return 0
     with centre.write() as connection:

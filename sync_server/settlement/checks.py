@@ -226,12 +226,36 @@ CHECKS = (
     ),
     Invariant(
         "I10",
-        "a venue owes what was clawed back and not kept yet",
+        "a venue owes what was clawed back and neither kept nor ended yet",
         """
         SELECT 'ledger_account ' || a.name FROM ledger_account a
-        LEFT JOIN (SELECT venue_id, SUM(owed_fen - netted_fen) AS fen FROM clawback GROUP BY venue_id) c
+        LEFT JOIN (SELECT venue_id, SUM(owed_fen - netted_fen - ended_fen) AS fen FROM clawback GROUP BY venue_id) c
                ON c.venue_id = a.owner_id
         WHERE a.code = '1220' AND a.debits_posted_fen - a.credits_posted_fen <> COALESCE(c.fen, 0)
+        """,
+    ),
+    Invariant(
+        "I10",
+        "what a party owed ended by the word of two persons, and what a venue owed is booked as paid by bank or lost",
+        """
+        SELECT 'debt_end ' || CAST(e.id AS VARCHAR(36)) FROM debt_end e
+        JOIN party v ON v.id = e.party_id
+        LEFT JOIN approval a ON a.id = e.id AND a.subject = 'party\\:' || REPLACE(CAST(v.id AS VARCHAR(36)), '-', '')
+             AND a.act = CASE WHEN e.bank IS NULL THEN 'debt.write_off' ELSE 'debt.repay' END
+        LEFT JOIN ledger_txn l ON l.txn_key = CASE WHEN e.bank IS NULL THEN 'writeoff\\:' ELSE 'repaid\\:' END
+             || REPLACE(CAST(e.id AS VARCHAR(36)), '-', '')
+        LEFT JOIN ledger_account r ON r.code = '1220' AND r.owner_id = v.id
+        LEFT JOIN posting g ON g.txn_id = l.id AND g.account_id = r.id AND g.layer = 'posted'
+        WHERE a.id IS NULL OR (a.state = 'CONFIRMED') <> (e.booked_at_ms IS NOT NULL)
+           OR COALESCE(g.amount_fen, 0)
+              <> CASE WHEN v.kind = 'VENUE' AND e.booked_at_ms IS NOT NULL THEN -e.amount_fen ELSE 0 END
+        UNION ALL
+        SELECT 'party ' || v.org_number FROM party v
+        WHERE (SELECT COALESCE(SUM(c.ended_fen), 0) FROM clawback c WHERE c.venue_id = v.id)
+            + (SELECT COALESCE(SUM(b.amount_fen), 0) FROM charge_back b
+               WHERE b.distributor_id = v.id AND b.given_up_at_ms IS NOT NULL)
+           <> (SELECT COALESCE(SUM(e.amount_fen), 0) FROM debt_end e
+               WHERE e.party_id = v.id AND e.booked_at_ms IS NOT NULL)
         """,
     ),
     Invariant(

@@ -17,6 +17,7 @@ from sync_server.people.asking import by_operator, person_of
 from sync_server.people.identifying import Person
 from sync_server.people.permissions import Permission
 from sync_server.settlement import charging_back, clawing_back, pass_refunds, refunding, unconfirmed
+from sync_server.settlement.debt_commands import debt
 from sync_server.settlement.overdue import overdue
 from sync_server.settlement.payout_commands import payout
 from sync_server.settlement.visit_commands import visits
@@ -137,4 +138,4 @@ def _allowed(centre: Centre, who: dict[str, Any]) -> Person:
     return person
 
 
-COMMANDS = (refund, payout, visits, overdue_)
+COMMANDS = (refund, payout, visits, debt, overdue_)

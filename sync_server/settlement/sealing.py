@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,8 @@ from sync_server.parties.tables import party, venue
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
 from sync_server.settlement.payout_states import PAYOUT
-from sync_server.settlement.tables import clawback, payout, payout_adjustment
+from sync_server.settlement.tables import payout, payout_adjustment
+from sync_server.settlement.venue_debts import Part, note_netted, open_debts, take
 
 ACTOR = "system:settlement"
 LOCK = "settlement.payouts"
@@ -64,7 +64,7 @@ def seal(connection: Connection, sums: Sequence[Sum], booked: Sequence[Txn], now
     `booked` belongs to the same act (all accounts are locked in one order). The caller holds LOCK.
     """
     parts = _net(connection, sums)
-    kept = {one.payout_id: sum(part_fen for _, part_fen in parts[one.payout_id]) for one in sums}
+    kept = {one.payout_id: sum(part.fen for part in parts[one.payout_id]) for one in sums}
     netted = [_netting(one, kept[one.payout_id], now_ms) for one in sums if kept[one.payout_id]]
     left = {one.payout_id: one.total_fen - kept[one.payout_id] for one in sums}
     wanted = [
@@ -76,7 +76,7 @@ def seal(connection: Connection, sums: Sequence[Sum], booked: Sequence[Txn], now
         Sealed(
             one.payout_id,
             _columns(left[one.payout_id], by_payout.get(one.payout_id), now_ms),
-            [_clawed_back(one.payout_id, *part) for part in parts[one.payout_id]],
+            [_clawed_back(one.payout_id, part) for part in parts[one.payout_id]],
         )
         for one in sums
     ]
@@ -151,35 +151,18 @@ def _columns(total_fen: int, transfer_id: UUID | None, now_ms: int) -> dict[str,
     }
 
 
-def _net(connection: Connection, sums: Sequence[Sum]) -> Mapping[UUID, Sequence[tuple[UUID, int]]]:
-    """The items clawed back of each payout and how much of each: the oldest first, no more than the payout has."""
-    is_open = sa.text("clawback.netted_fen < clawback.owed_fen")  # as ix_clawback_open says
-    query = sa.select(clawback).where(is_open, clawback.c.venue_id.in_({one.venue.id for one in sums}))
-    waiting: defaultdict[UUID, deque[tuple[UUID, int]]] = defaultdict(deque)
-    for row in connection.execute(query.order_by(clawback.c.agreed_at_ms, clawback.c.item_id).with_for_update()):
-        waiting[row.venue_id].append((row.item_id, row.owed_fen - row.netted_fen))
-    parts: defaultdict[UUID, list[tuple[UUID, int]]] = defaultdict(list)
-    netted: Counter[UUID] = Counter()
-    for one in sums:
-        queue, left_fen = waiting[one.venue.id], one.total_fen
-        while queue and left_fen:
-            item_id, owed_fen = queue.popleft()
-            part_fen = min(owed_fen, left_fen)
-            parts[one.payout_id].append((item_id, part_fen))
-            netted[item_id] += part_fen
-            left_fen -= part_fen
-            if part_fen < owed_fen:
-                queue.appendleft((item_id, owed_fen - part_fen))
-    for item_id, fen in netted.items():
-        mine = clawback.update().where(clawback.c.item_id == item_id)
-        connection.execute(mine.values(netted_fen=clawback.c.netted_fen + fen))
+def _net(connection: Connection, sums: Sequence[Sum]) -> Mapping[UUID, Sequence[Part]]:
+    """What each payout keeps back of what its venue owes: no more than it has, the oldest debt first."""
+    debts = open_debts(connection, {one.venue.id for one in sums})
+    parts = {one.payout_id: take(debts[one.venue.id], one.total_fen) for one in sums}
+    note_netted(connection, [part for some in parts.values() for part in some])
     return parts
 
 
-def _clawed_back(payout_id: UUID, item_id: UUID, part_fen: int) -> dict[str, Value]:
-    adjustment_id = derived_id(payout_id, f"clawback of {item_id.hex} in {payout_id.hex}")
-    amounts = {"gross_fen": -part_fen, "fee_fen": 0, "net_fen": -part_fen}
-    return {"id": adjustment_id, "kind": "CLAWBACK", "item_id": item_id, "payout_id": payout_id, **amounts}
+def _clawed_back(payout_id: UUID, part: Part) -> dict[str, Value]:
+    adjustment_id = derived_id(payout_id, f"clawback of {part.item_id.hex} in {payout_id.hex}")
+    amounts = {"gross_fen": -part.fen, "fee_fen": 0, "net_fen": -part.fen}
+    return {"id": adjustment_id, "kind": "CLAWBACK", "item_id": part.item_id, "payout_id": payout_id, **amounts}
 
 
 def _netting(one: Sum, kept_fen: int, now_ms: int) -> Txn:

@@ -28,6 +28,8 @@ SUBJECTS = {
     "expire": "应退票款",
     "clawback": "退回已游玩票款",
     "netting": "抵扣",
+    "repaid": "归还欠款",
+    "writeoff": "核销欠款",
     "refund": "退款",
     "payout": "打款",
     "pass": "年票",

@@ -92,9 +92,10 @@ clawback = sa.Table(
     link("venue_id", "venue.id"),
     fen_column("owed_fen"),  # what the venue had got for it
     fen_column("netted_fen", server_default="0"),  # kept back of its payouts since
+    fen_column("ended_fen", server_default="0"),  # paid by bank or written off since
     ms_column("agreed_at_ms"),
-    sa.CheckConstraint("netted_fen BETWEEN 0 AND owed_fen", name="netted"),
-    partial_index("ix_clawback_open", "venue_id", "agreed_at_ms", where="netted_fen < owed_fen"),
+    sa.CheckConstraint("netted_fen >= 0 AND ended_fen >= 0 AND netted_fen + ended_fen <= owed_fen", name="owed"),
+    partial_index("ix_clawback_open", "venue_id", "agreed_at_ms", where="netted_fen + ended_fen < owed_fen"),
 )
 
 # Honoured entries that came after a refund and that the distributor bears (late_liability): what it is charged.
@@ -106,8 +107,28 @@ charge_back = sa.Table(
     fen_column("amount_fen"),
     ms_column("honoured_at_ms"),
     ms_column("charged_at_ms", nullable=True),
+    ms_column("given_up_at_ms", nullable=True),  # by two persons; what was charged is given up as a transfer
     sa.CheckConstraint("amount_fen > 0", name="amount"),
-    partial_index("ix_charge_back_due", "honoured_at_ms", where="charged_at_ms IS NULL"),
+    sa.CheckConstraint("charged_at_ms IS NULL OR given_up_at_ms IS NULL", name="ended"),
+    partial_index("ix_charge_back_due", "honoured_at_ms", where="charged_at_ms IS NULL AND given_up_at_ms IS NULL"),
+)
+
+# An end of what a party owes that two persons asked for and confirmed: paid by bank, or without a voucher given up.
+debt_end = sa.Table(
+    "debt_end",
+    metadata,
+    id_column(),  # of the request that two persons make of it
+    link("party_id", "party.id", index=True),
+    fen_column("amount_fen"),
+    sa.Column("bank", sa.String(100)),
+    sa.Column("paid_on", sa.Date()),  # as the voucher says
+    sa.Column("number", sa.String(64)),  # of the voucher
+    sa.Column("file_sha256", sa.String(64)),
+    ms_column("asked_at_ms"),
+    ms_column("booked_at_ms", nullable=True),
+    sa.CheckConstraint("amount_fen > 0", name="amount"),
+    sa.CheckConstraint("(bank IS NULL) = (number IS NULL) AND (bank IS NULL) = (paid_on IS NULL)", name="voucher"),
+    partial_unique("uq_debt_end_voucher", "bank", "number", where="booked_at_ms IS NOT NULL"),
 )
 
 # What a person gave the venues of an annual pass for a month's visits (POOL); booked once.

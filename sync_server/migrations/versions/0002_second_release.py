@@ -230,6 +230,34 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "debt_end",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("party_id", sa.Uuid(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("bank", sa.String(length=100), nullable=True),
+        sa.Column("paid_on", sa.Date(), nullable=True),
+        sa.Column("number", sa.String(length=64), nullable=True),
+        sa.Column("file_sha256", sa.String(length=64), nullable=True),
+        sa.Column("asked_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("booked_at_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "(bank IS NULL) = (number IS NULL) AND (bank IS NULL) = (paid_on IS NULL)", name=op.f("ck_debt_end_voucher")
+        ),
+        sa.CheckConstraint("amount_fen > 0", name=op.f("ck_debt_end_amount")),
+        sa.ForeignKeyConstraint(["party_id"], ["party.id"], name=op.f("fk_debt_end_party_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_debt_end")),
+    )
+    with op.batch_alter_table("debt_end", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_debt_end_party_id"), ["party_id"], unique=False)
+        batch_op.create_index(
+            "uq_debt_end_voucher",
+            ["bank", "number"],
+            unique=True,
+            sqlite_where=sa.text("booked_at_ms IS NOT NULL"),
+            postgresql_where=sa.text("booked_at_ms IS NOT NULL"),
+        )
+
+    op.create_table(
         "listed_person",
         sa.Column("list_id", sa.Uuid(), nullable=False),
         sa.Column("person_index", sa.LargeBinary(length=16), nullable=False),
@@ -733,8 +761,11 @@ def upgrade() -> None:
         sa.Column("venue_id", sa.Uuid(), nullable=False),
         sa.Column("owed_fen", sa.BigInteger(), nullable=False),
         sa.Column("netted_fen", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("ended_fen", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("agreed_at_ms", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("netted_fen BETWEEN 0 AND owed_fen", name=op.f("ck_clawback_netted")),
+        sa.CheckConstraint(
+            "netted_fen >= 0 AND ended_fen >= 0 AND netted_fen + ended_fen <= owed_fen", name=op.f("ck_clawback_owed")
+        ),
         sa.ForeignKeyConstraint(["item_id"], ["order_item.id"], name=op.f("fk_clawback_item_id")),
         sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_clawback_venue_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_clawback")),
@@ -745,8 +776,8 @@ def upgrade() -> None:
             "ix_clawback_open",
             ["venue_id", "agreed_at_ms"],
             unique=False,
-            sqlite_where=sa.text("netted_fen < owed_fen"),
-            postgresql_where=sa.text("netted_fen < owed_fen"),
+            sqlite_where=sa.text("netted_fen + ended_fen < owed_fen"),
+            postgresql_where=sa.text("netted_fen + ended_fen < owed_fen"),
         )
 
     op.create_table(
@@ -896,7 +927,9 @@ def upgrade() -> None:
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
         sa.Column("honoured_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("charged_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("given_up_at_ms", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("amount_fen > 0", name=op.f("ck_charge_back_amount")),
+        sa.CheckConstraint("charged_at_ms IS NULL OR given_up_at_ms IS NULL", name=op.f("ck_charge_back_ended")),
         sa.ForeignKeyConstraint(["distributor_id"], ["party.id"], name=op.f("fk_charge_back_distributor_id")),
         sa.ForeignKeyConstraint(["redemption_id"], ["redemption.id"], name=op.f("fk_charge_back_redemption_id")),
         sa.PrimaryKeyConstraint("redemption_id", name=op.f("pk_charge_back")),
@@ -906,8 +939,8 @@ def upgrade() -> None:
             "ix_charge_back_due",
             ["honoured_at_ms"],
             unique=False,
-            sqlite_where=sa.text("charged_at_ms IS NULL"),
-            postgresql_where=sa.text("charged_at_ms IS NULL"),
+            sqlite_where=sa.text("charged_at_ms IS NULL AND given_up_at_ms IS NULL"),
+            postgresql_where=sa.text("charged_at_ms IS NULL AND given_up_at_ms IS NULL"),
         )
 
     op.create_table(

@@ -109,7 +109,7 @@ def test_nothing_whose_outcome_is_open_or_that_was_paid_is_paid_by_bank(
         charge = connection.scalars(
             sa.select(external_transfer.c.id).where(external_transfer.c.subject_id == order_id)
         ).one()
-    with pytest.raises(NotAllowedError, match="only payouts and refunds"):
+    with pytest.raises(NotAllowedError, match="only payouts, refunds and charges for late"):
         ask(world, two[0], charge)
 
 

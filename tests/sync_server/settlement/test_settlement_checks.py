@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sync_server.checks import flaws_of
+from sync_server.db import new_id
 from sync_server.ledger.tables import ledger_account
 from sync_server.redemptions.tables import redemption
 from sync_server.settlement.paying_again import pay_again
 from sync_server.settlement.tables import (
     charge_back,
     clawback,
+    debt_end,
     income_month,
     payout,
     payout_adjustment,
@@ -46,6 +48,7 @@ def test_each_planted_flaw_is_named(world: World, clock: Clock) -> None:
     now = {"booked_by": "nobody", "booked_at_ms": 0}
     pooled = {"product_id": world.annual, "month": "2026-09", "amount_fen": 100, "visits": 1}
     borne = {"distributor_id": world.distributor, "amount_fen": 5000, "honoured_at_ms": 0}
+    owed = {"party_id": world.venue, "amount_fen": 5, "asked_at_ms": 0}
     receivable = ledger_account.update().where(ledger_account.c.code == "1220")
     replaced = payout.update().where(payout.c.state == "REPLACED")
     planted: list[tuple[str, sa.sql.dml.UpdateBase]] = [
@@ -55,10 +58,12 @@ def test_each_planted_flaw_is_named(world: World, clock: Clock) -> None:
         ("payable was debited", clawback.update().values(netted_fen=1)),
         ("claw-back kept", clawback.update().values(netted_fen=1)),
         ("claw-back kept", clawback.update().values(owed_fen=clawback.c.owed_fen + 1)),
-        ("clawed back and not kept", receivable.values(debits_posted_fen=9_999)),
+        ("neither kept nor ended", receivable.values(debits_posted_fen=9_999)),
         ("pool holds", visit_pool.insert().values(**pooled, **now)),
         ("defers nothing", income_month.insert().values(month="2030-01", end_minute=9_999_999, done_at_ms=1)),
         ("distributor bears", charge_back.insert().values(redemption_id=a_line, **borne)),
+        ("what a party owed ended", debt_end.insert().values(id=new_id(0), **owed)),
+        ("what a party owed ended", charge_back.insert().values(redemption_id=a_line, **borne, given_up_at_ms=1)),
         ("marked as cleared", redemption.update().values(cleared_at_ms=None)),
     ]  # fmt: skip
     with world.centre.write() as connection:

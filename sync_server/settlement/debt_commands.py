@@ -1,0 +1,61 @@
+"""`sync-server debt list | repaid | write-off`: what parties owe, and how two persons end it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from sync_server.centre import Opener
+from sync_server.payments.voucher_options import by_voucher, voucher_of
+from sync_server.people.asking import by_operator, person_of
+from sync_server.settlement import debts
+
+ORGANISATION = click.argument("number", metavar="ORGANISATION")
+REASON = click.option("--reason", required=True, help="what the other person and the log of operators are told")
+
+
+@click.group()
+def debt() -> None:
+    """欠款: what venues owe for visits refunded at their cost, and prepaid distributors for late entries."""
+
+
+@debt.command(name="list")
+@click.pass_obj
+def list_(opener: Opener) -> None:
+    """Who owes something, the oldest first. A JSON line each."""
+    with opener().read() as connection:
+        for one in debts.debts(connection):
+            click.echo(json.dumps(one._asdict(), ensure_ascii=False))
+
+
+@debt.command()
+@ORGANISATION
+@click.argument("amount_fen", metavar="FEN", type=click.IntRange(min=1))
+@by_voucher
+@REASON
+@by_operator
+@click.pass_obj
+def repaid(opener: Opener, /, number: str, amount_fen: int, reason: str, **options: Any) -> None:
+    """Record that a venue paid by bank what it owes, or a part of it. Another person confirms."""
+    centre = opener()
+    voucher = voucher_of(options)
+    person = person_of(centre, options)
+    with centre.write() as connection:
+        request_id = debts.ask_repaid(connection, person, number, amount_fen, voucher, reason, centre.now_ms())
+    click.echo(json.dumps({"request": str(request_id), "state": "requested", "amount_fen": amount_fen}))
+
+
+@debt.command(name="write-off")
+@ORGANISATION
+@REASON
+@by_operator
+@click.pass_obj
+def write_off(opener: Opener, /, number: str, reason: str, **who: Any) -> None:
+    """Ask that all that a party owes now is given up: it is the platform's loss. Another person confirms."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        request_id, amount_fen = debts.ask_write_off(connection, person, number, reason, centre.now_ms())
+    click.echo(json.dumps({"request": str(request_id), "state": "requested", "amount_fen": amount_fen}))

@@ -1,0 +1,180 @@
+"""What parties owe the platform 欠款 and nothing else brings in: listed, and ended by two persons.
+
+A venue owes what was clawed back of it, which its payouts keep back. Where it has none any more, what it paid by bank
+is booked against it (Dr 1030), or the rest is written off (Dr 5090), Cr 1220. A prepaid distributor owes late entries
+that its balance does not cover: a top-up brings them in, or they are given up, and 5020 keeps their cost. (One that is
+charged at its provider has a transfer for each: `transfer remit`, `transfer abandon`.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.approvals import approvals
+from sync_server.approvals.approvals import Act, Person
+from sync_server.audit.log import record
+from sync_server.db import exclusive
+from sync_server.errors import NotAllowedError
+from sync_server.ledger import book
+from sync_server.ledger.accounts import Account
+from sync_server.money import yuan
+from sync_server.parties.parties import party_by_org_number, party_words
+from sync_server.parties.tables import party
+from sync_server.payments.vouchers import Voucher
+from sync_server.people.permissions import Permission
+from sync_server.settlement import charging_back, venue_debts
+from sync_server.settlement.tables import charge_back, clawback, debt_end
+
+REPAY = Act("debt.repay", Permission.TRANSFERS_REMIT)
+WRITE_OFF = Act("debt.write_off", Permission.RECON_WRITE_OFF)
+BANK, LOSS = Account("1030"), Account("5090")
+MAX_LISTED = 1_000
+
+
+class Debt(NamedTuple):
+    """What a party owes in all, and since when some of it; `kind` is the party's."""
+
+    party: str
+    name_zh: str
+    kind: str
+    amount_fen: int
+    since_ms: int
+
+
+def debts(connection: Connection) -> list[Debt]:
+    """Who owes something, the oldest debt first."""
+    left_fen = clawback.c.owed_fen - clawback.c.netted_fen - clawback.c.ended_fen
+    parts = [
+        (clawback.c.venue_id, left_fen, clawback.c.agreed_at_ms, venue_debts.OPEN),
+        (charge_back.c.distributor_id, charge_back.c.amount_fen, charge_back.c.honoured_at_ms, charging_back.DUE),
+    ]
+    found = []
+    for whose, fen, since_ms, is_open in parts:
+        owed_fen, oldest_ms = sa.cast(sa.func.sum(fen), sa.BigInteger), sa.func.min(since_ms)
+        query = (
+            sa.select(party.c.org_number, party.c.name_zh, party.c.kind, owed_fen, oldest_ms)
+            .join(party, party.c.id == whose)
+            .where(is_open)
+            .group_by(party.c.org_number, party.c.name_zh, party.c.kind)
+            .order_by(oldest_ms, party.c.org_number)
+            .limit(MAX_LISTED)
+        )
+        found += [Debt(*row) for row in connection.execute(query)]
+    return sorted(found, key=lambda one: (one.since_ms, one.party))
+
+
+def ask_repaid(
+    connection: Connection, who: Person, org_number: str, amount_fen: int, voucher: Voucher, reason: str, now_ms: int
+) -> UUID:
+    """Record that a venue paid by bank what it owes, or a part; the id of the request, which another one confirms."""
+    row = party_by_org_number(connection, org_number)
+    if row.kind != "VENUE":
+        raise NotAllowedError(
+            f"{org_number} is no venue: what a distributor pays in by bank is a top-up (top-up record)"
+        )
+    if (flaw := voucher.flaw(now_ms)) is not None:
+        raise NotAllowedError(flaw)
+    _refuse_used(connection, voucher.bank, voucher.number)
+    return _ask(connection, who, REPAY, row, amount_fen, reason, now_ms, **asdict(voucher))
+
+
+def ask_write_off(connection: Connection, who: Person, org_number: str, reason: str, now_ms: int) -> tuple[UUID, int]:
+    """Ask that all that a party owes now is given up; the request, which another person confirms, and how much."""
+    row = party_by_org_number(connection, org_number)
+    owed_fen = _owed_fen(connection, row)
+    return _ask(connection, who, WRITE_OFF, row, owed_fen, reason, now_ms), owed_fen
+
+
+def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) -> int:
+    """Confirm another person's request and book it at once; how much."""
+    act = REPAY if approvals.find(connection, request_id).act == REPAY.name else WRITE_OFF
+    agreed = approvals.confirm(connection, who, act, request_id, now_ms)
+    asked = connection.execute(sa.select(debt_end).where(debt_end.c.id == request_id)).one()
+    row = connection.execute(sa.select(party).where(party.c.id == asked.party_id)).one()
+    if row.kind == "DISTRIBUTOR":
+        _give_up_late_entries(connection, row, asked.amount_fen, now_ms)
+    else:
+        if act is REPAY:
+            _refuse_used(connection, asked.bank, asked.number)
+        _end_venue_debt(connection, row, asked, act, who.actor, now_ms)
+    connection.execute(debt_end.update().where(debt_end.c.id == request_id).values(booked_at_ms=now_ms))
+    detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), "amount_fen": asked.amount_fen}
+    if act is REPAY:
+        detail |= {"bank": asked.bank, "paid_on": asked.paid_on.isoformat(), "voucher": asked.number}
+    record(connection, now_ms, who.actor, act.name, agreed.subject, detail)
+    amount_fen: int = asked.amount_fen
+    return amount_fen
+
+
+def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> str:
+    """What is done once another person confirms."""
+    row = connection.execute(sa.select(debt_end).where(debt_end.c.id == asked.id)).one()
+    owed = f"{yuan(row.amount_fen)} yuan that {party_words(connection, row.party_id)} owes"
+    if asked.act == REPAY.name:
+        return f"{owed} count as paid by bank ({Voucher(row.bank, row.paid_on, row.number, row.file_sha256).words})"
+    return f"{owed} are given up: they are the platform's loss"
+
+
+def _ask(
+    connection: Connection,
+    who: Person,
+    act: Act,
+    row: sa.Row[Any],
+    amount_fen: int,
+    reason: str,
+    now_ms: int,
+    **voucher: object,
+) -> UUID:
+    owed_fen = _owed_fen(connection, row)
+    if not 0 < amount_fen <= owed_fen:
+        raise NotAllowedError(f"party {row.org_number} owes {owed_fen} fen; see `debt list`")
+    request_id = approvals.request(connection, who, act, f"party:{row.id.hex}", reason, now_ms)
+    asked = {"id": request_id, "party_id": row.id, "amount_fen": amount_fen, "asked_at_ms": now_ms, **voucher}
+    connection.execute(debt_end.insert().values(asked))
+    return request_id
+
+
+def _owed_fen(connection: Connection, row: sa.Row[Any]) -> int:
+    """What a party owes now, which nobody changes until the transaction ends."""
+    if row.kind == "DISTRIBUTOR":
+        exclusive(connection, charging_back.STEP)
+        mine = charge_back.c.distributor_id == row.id
+        owed = sa.select(sa.func.coalesce(sa.func.sum(charge_back.c.amount_fen), 0)).where(charging_back.DUE, mine)
+        return int(connection.execute(owed).scalar_one())
+    return sum(part.fen for part in venue_debts.open_debts(connection, [row.id])[row.id])
+
+
+def _give_up_late_entries(connection: Connection, row: sa.Row[Any], amount_fen: int, now_ms: int) -> None:
+    """Nothing is posted: 5020 has their cost since they were honoured."""
+    _refuse_changed(row, amount_fen, _owed_fen(connection, row))
+    mine = charge_back.update().where(charging_back.DUE, charge_back.c.distributor_id == row.id)
+    connection.execute(mine.values(given_up_at_ms=now_ms))
+
+
+def _end_venue_debt(
+    connection: Connection, row: sa.Row[Any], asked: sa.Row[Any], act: Act, actor: str, now_ms: int
+) -> None:
+    waiting = venue_debts.open_debts(connection, [row.id])[row.id]
+    parts = venue_debts.take(waiting, asked.amount_fen)
+    _refuse_changed(row, asked.amount_fen, sum(part.fen for part in parts))
+    venue_debts.note_ended(connection, parts)
+    key, against = (f"repaid:{asked.id.hex}", BANK) if act is REPAY else (f"writeoff:{asked.id.hex}", LOSS)
+    sides = book.legs((against, asked.amount_fen), (Account("1220", row.id), -asked.amount_fen))
+    book.post(connection, [book.Txn(key, sides, now_ms, actor)], now_ms)
+
+
+def _refuse_changed(row: sa.Row[Any], asked_fen: int, owed_fen: int) -> None:
+    if owed_fen != asked_fen:
+        raise NotAllowedError(f"{asked_fen} fen were asked for, and party {row.org_number} owes {owed_fen}: ask anew")
+
+
+def _refuse_used(connection: Connection, bank: str, number: str) -> None:
+    """A voucher of the bank stands for one payment."""
+    same = sa.and_(debt_end.c.bank == bank, debt_end.c.number == number, debt_end.c.booked_at_ms.is_not(None))
+    if connection.scalar(sa.select(debt_end.c.id).where(same)) is not None:
+        raise NotAllowedError(f"the voucher {number} of {bank} is booked already")

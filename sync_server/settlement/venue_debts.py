@@ -1,0 +1,60 @@
+"""What venues owe for visits that were refunded at their cost (1220), and how it is taken: the oldest first (P16)."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sync_server.settlement.tables import clawback
+
+OPEN = sa.text("clawback.netted_fen + clawback.ended_fen < clawback.owed_fen")  # as ix_clawback_open says
+
+
+class Part(NamedTuple):
+    """So much of what is owed for an item."""
+
+    item_id: UUID
+    fen: int
+
+
+def open_debts(connection: Connection, venue_ids: Collection[UUID]) -> defaultdict[UUID, deque[Part]]:
+    """What each venue still owes, the oldest first; locked."""
+    mine = sa.select(clawback).where(OPEN, clawback.c.venue_id.in_(venue_ids))
+    debts: defaultdict[UUID, deque[Part]] = defaultdict(deque)
+    for row in connection.execute(mine.order_by(clawback.c.agreed_at_ms, clawback.c.item_id).with_for_update()):
+        debts[row.venue_id].append(Part(row.item_id, row.owed_fen - row.netted_fen - row.ended_fen))
+    return debts
+
+
+def take(debts: deque[Part], fen: int) -> list[Part]:
+    """Take up to so much out of a venue's debts; what was taken of each."""
+    taken = []
+    while debts and fen:
+        owed = debts.popleft()
+        part = Part(owed.item_id, min(owed.fen, fen))
+        taken.append(part)
+        fen -= part.fen
+        if part.fen < owed.fen:
+            debts.appendleft(Part(owed.item_id, owed.fen - part.fen))
+    return taken
+
+
+def note_netted(connection: Connection, parts: Sequence[Part]) -> None:
+    """These were kept back of payouts."""
+    _add(connection, clawback.c.netted_fen, parts)
+
+
+def note_ended(connection: Connection, parts: Sequence[Part]) -> None:
+    """These ended by the word of two persons (`settlement.debts`)."""
+    _add(connection, clawback.c.ended_fen, parts)
+
+
+def _add(connection: Connection, column: sa.Column[int], parts: Sequence[Part]) -> None:
+    for part in parts:
+        mine = clawback.update().where(clawback.c.item_id == part.item_id)
+        connection.execute(mine.values({column: column + part.fen}))

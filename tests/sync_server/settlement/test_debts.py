@@ -1,0 +1,203 @@
+"""What parties owe and nothing brings in: paid by bank or given up, by two persons, to the fen and once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from sandbox_provider.faults import FaultKind
+from sync_server import setbacks
+from sync_server.approvals import approvals
+from sync_server.errors import NotAllowedError
+from sync_server.ledger.accounts import Account
+from sync_server.ledger.balances import balance
+from sync_server.parties.tables import party
+from sync_server.payments import remitting
+from sync_server.payments.tables import external_transfer
+from sync_server.payments.vouchers import Voucher
+from sync_server.people.identifying import Person
+from sync_server.redemptions import decisions
+from sync_server.second_person import deeds
+from sync_server.settlement import debts
+from sync_server.settlement.charging_back import charge_back_late
+from sync_server.settlement.tables import clawback, debt_end
+from tests.sync_server.conftest import Clock
+from tests.sync_server.operators import employ, two_of_finance
+from tests.sync_server.sandbox import World, money_flaws
+from tests.sync_server.settlement.test_expiring import HOUR_MS, assert_books_agree, posted
+from tests.sync_server.settlement.test_late_entries import borne_by, refunded_then_late
+from tests.sync_server.settlement.test_payouts import clawed_back, paid, used
+
+VOUCHER = Voucher("工商银行开封支行", date(2026, 9, 21), "20260921-0007")
+
+
+def two_visits_refunded(world: World, clock: Clock, two: tuple[Person, Person]) -> None:
+    """The venue owes 4970 fen for each of two visits."""
+    world.buy(3)  # so that there is money to give back
+    order_id = used(world, 2)
+    world.turn()
+    for nth in range(2):
+        clock.pass_ms(1)
+        clawed_back(world, clock, order_id, two, nth)
+    world.turn()
+
+
+def repaid(world: World, who: Person, amount_fen: int, voucher: Voucher = VOUCHER) -> UUID:
+    with world.centre.write() as connection:
+        return debts.ask_repaid(connection, who, "2001", amount_fen, voucher, "closed down", world.centre.now_ms())
+
+
+def write_off(world: World, who: Person, org_number: str) -> UUID:
+    with world.centre.write() as connection:
+        request_id, _ = debts.ask_write_off(connection, who, org_number, "closed down", world.centre.now_ms())
+        return request_id
+
+
+def confirm(world: World, who: Person, request_id: UUID) -> int:
+    with world.centre.write() as connection:
+        return debts.confirm(connection, who, request_id, world.centre.now_ms())
+
+
+def owed(world: World) -> list[tuple[str, int]]:
+    with world.centre.read() as connection:
+        return [(one.party, one.amount_fen) for one in debts.debts(connection)]
+
+
+def test_what_a_venue_paid_by_bank_ends_its_oldest_debts_and_the_rest_is_kept_back(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    two_visits_refunded(world, clock, two)
+    before = posted(world)
+    assert owed(world) == [("2001", 9940)]
+    request_id = repaid(world, two[0], 6000)
+    with world.centre.read() as connection:
+        (told,) = deeds.waiting(connection, clock.now_ms)
+    paid_by = "工商银行开封支行, voucher 20260921-0007 of 2026-09-21"
+    assert told.does == f"60.00 yuan that 汴河 (2001) owes count as paid by bank ({paid_by})"
+    with pytest.raises(NotAllowedError, match="two persons"):
+        confirm(world, two[0], request_id)
+    assert posted(world) == before
+    assert confirm(world, two[1], request_id) == 6000
+    assert posted(world) == {**before, "1030": 6000, "1220": 3940}
+    with world.centre.read() as connection:
+        ended = sa.select(clawback.c.ended_fen).order_by(clawback.c.agreed_at_ms)
+        assert connection.scalars(ended).all() == [4970, 1030]
+    assert_books_agree(world)
+    with pytest.raises(NotAllowedError, match="is CONFIRMED"):
+        confirm(world, two[1], request_id)
+    with pytest.raises(NotAllowedError, match="booked already"):
+        repaid(world, two[0], 100)
+    before_fen = paid(world)
+    used(world)
+    world.turn()
+    assert paid(world) == before_fen + 4970 - 3940  # no more is kept back than is still owed
+    assert (owed(world), "1220" in posted(world)) == ([], False)
+    assert_books_agree(world)
+
+
+def test_what_a_venue_never_pays_is_written_off_and_no_payout_keeps_it_back(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    two_visits_refunded(world, clock, two)
+    before, before_fen = posted(world), paid(world)
+    assert confirm(world, two[1], write_off(world, two[0], "2001")) == 9940
+    del before["1220"]
+    assert (posted(world), owed(world)) == ({**before, "5090": 9940}, [])
+    assert_books_agree(world)
+    used(world)
+    world.turn()
+    assert paid(world) == before_fen + 4970
+    assert_books_agree(world)
+
+
+def test_what_was_kept_back_meanwhile_is_not_ended_twice(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    two_visits_refunded(world, clock, two)
+    request_id = write_off(world, two[0], "2001")
+    used(world)
+    world.turn()
+    with pytest.raises(NotAllowedError, match="9940 fen were asked for, and party 2001 owes 4970"):
+        confirm(world, two[1], request_id)
+    with world.centre.write() as connection:
+        approvals.withdraw(connection, two[0], debts.WRITE_OFF, request_id, clock.now_ms)
+    assert confirm(world, two[1], write_off(world, two[0], "2001")) == 4970
+    assert owed(world) == []
+    assert_books_agree(world)
+
+
+def test_what_is_not_owed_or_not_allowed_is_refused_when_it_is_asked(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    outsider = employ(world.centre, "zhao", "operations")
+    two_visits_refunded(world, clock, two)
+    for who, amount_fen, voucher, match in (
+        (two[0], 9941, VOUCHER, "owes 9940 fen"),
+        (two[0], 0, VOUCHER, "owes 9940 fen"),
+        (two[0], 100, replace(VOUCHER, number=" "), "voucher number"),
+        (outsider, 100, VOUCHER, "permission"),
+    ):
+        with pytest.raises(NotAllowedError, match=match):
+            repaid(world, who, amount_fen, voucher)
+    with pytest.raises(NotAllowedError, match="party 3001 owes 0 fen"):
+        write_off(world, two[0], "3001")
+    with pytest.raises(NotAllowedError, match="permission"):
+        write_off(world, outsider, "2001")
+    with pytest.raises(NotAllowedError, match="top-up record"), world.centre.write() as connection:
+        debts.ask_repaid(connection, two[0], "3001", 100, VOUCHER, "closed down", clock.now_ms)
+
+
+def late_entry(world: World, clock: Clock, who: Person, funding: str) -> dict[str, int]:
+    """An honoured entry that a distributor bears, which cannot be charged; the books before it."""
+    borne_by(world, "DISTRIBUTOR")
+    late = refunded_then_late(world, clock)
+    before = posted(world)
+    world.sandbox.play(FaultKind.REFUSED, "charge", times=999)
+    with world.centre.write() as connection:
+        connection.execute(party.update().where(party.c.id == world.distributor).values(funding=funding))
+        decisions.honour(connection, who, late, "cut off", clock.now_ms)
+    for _ in range(2):
+        world.turn()
+    return {**before, "1010": before["1010"] - 4970, "4020": before.get("4020", 0) - 30, "5020": 5000}
+
+
+def test_a_late_entry_that_no_balance_covers_is_given_up_and_the_platform_bears_it(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    after = late_entry(world, clock, two[0], "PREPAID")
+    assert owed(world) == [("3001", 5000)]
+    assert confirm(world, two[1], write_off(world, two[0], "3001")) == 5000
+    with world.centre.write() as connection:
+        connection.execute(setbacks.setback.delete())  # what is given up is not found again
+    clock.pass_ms(2 * HOUR_MS)
+    assert (charge_back_late(world.centre), owed(world), posted(world)) == (0, [], after)
+    assert_books_agree(world)
+
+
+def test_a_late_entry_that_a_distributor_pays_by_bank_is_booked_there(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    after = late_entry(world, clock, two[0], "DIRECT_DEBIT")
+    assert owed(world) == []  # it has a transfer
+    with world.centre.write() as connection:
+        charge = sa.select(external_transfer.c.id).where(external_transfer.c.subject_key.startswith("chargeback:"))
+        transfer_id = connection.scalars(charge).one()
+        request_id = remitting.ask(connection, two[0], transfer_id, VOUCHER, "by bank", clock.now_ms)
+        remitting.confirm(connection, two[1], request_id, clock.now_ms)
+    clock.pass_ms(HOUR_MS)
+    world.turn()
+    del after["5020"]
+    assert posted(world) == {**after, "1030": 5000}
+    with world.centre.read() as connection:
+        assert money_flaws(connection) == []
+        assert balance(connection, Account("5020")).pending_fen == 0
+
+
+def test_a_voucher_that_was_booked_meanwhile_is_not_booked_again(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    two_visits_refunded(world, clock, two)
+    request_id = repaid(world, two[0], 100)
+    booked = {"bank": VOUCHER.bank, "number": VOUCHER.number, "paid_on": VOUCHER.paid_on, "booked_at_ms": 1}
+    with world.centre.write() as connection:
+        other = {"id": world.centre.new_id(), "party_id": world.distributor, "amount_fen": 1, "asked_at_ms": 0}
+        connection.execute(debt_end.insert().values(**other, **booked))
+    with pytest.raises(NotAllowedError, match="booked already"):
+        confirm(world, two[1], request_id)
