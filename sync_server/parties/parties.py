@@ -11,6 +11,8 @@ from sqlalchemy.engine import Connection, Row
 from sync_server.audit.log import record
 from sync_server.db import insert_new, new_id
 from sync_server.errors import NotAllowedError, NotFoundError
+from sync_server.ledger.accounts import Account
+from sync_server.ledger.balances import balance
 from sync_server.parties.tables import number_series, party, venue
 
 MAX_NUMBER = 65_535  # u16 on the wire
@@ -59,10 +61,20 @@ def set_funding(
     actor: str,
     now_ms: int,
 ) -> None:
-    """How a distributor pays for the orders it places from now on, and whether held ones go on after a top-up."""
+    """How a distributor pays for the orders it places from now on, and whether held ones go on after a top-up.
+
+    NotAllowedError: what it paid in would be left over.
+    """
     row = find_party(connection, party_id)
     if row.kind != "DISTRIBUTOR":
         raise NotAllowedError(f"party {row.org_number} is no distributor: it pays for no orders")
+    held = balance(connection, Account("2010", party_id))
+    if funding != "PREPAID" and held != (0, 0):
+        held_fen, coming_fen = -held.posted_fen, -held.pending_fen
+        raise NotAllowedError(
+            f"{row.org_number} has {held_fen} fen of what it paid in, and {coming_fen} are on their way: pay them back "
+            "by bank first (top-up pay-back), or let its orders use them up"
+        )
     changed = {"funding": funding, "goes_on_after_top_up": goes_on_after_top_up}
     connection.execute(party.update().where(party.c.id == party_id).values(changed))
     detail = {"reason": reason, "before": row.funding, **changed}

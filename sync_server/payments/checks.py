@@ -100,12 +100,13 @@ CHECKS = (
     ),
     Invariant(
         "I12",
-        "what a distributor paid in by bank is credited once, whole, and by the word of two persons",
+        "what a distributor paid in by bank, or got back, is booked once, whole, and by the word of two persons",
         """
         SELECT 'bank_top_up ' || CAST(b.id AS VARCHAR(36)) FROM bank_top_up b
         LEFT JOIN approval p ON p.act = 'top_up.record'
-              AND p.subject = 'topup\\:' || REPLACE(CAST(b.id AS VARCHAR(36)), '-', '')
-        LEFT JOIN ledger_txn l ON l.txn_key = 'topup\\:' || REPLACE(CAST(b.id AS VARCHAR(36)), '-', '')
+              AND p.subject = CASE WHEN b.amount_fen > 0 THEN 'topup\\:' ELSE 'paidback\\:' END
+                              || REPLACE(CAST(b.id AS VARCHAR(36)), '-', '')
+        LEFT JOIN ledger_txn l ON l.txn_key = p.subject
         LEFT JOIN ledger_account a ON a.code = '2010' AND a.owner_id = b.distributor_id
         LEFT JOIN posting g ON g.txn_id = l.id AND g.account_id = a.id AND g.layer = 'posted'
         WHERE p.id IS NULL OR (b.booked_at_ms IS NOT NULL) <> (p.state = 'CONFIRMED')

@@ -77,7 +77,7 @@ transfer_attempt = sa.Table(
     partial_index("ix_transfer_attempt_extra", "transfer_id", where="state = 'EXTRA'"),
 )
 
-# 充值 by bank: booked once a second person confirmed it; what is paid at the cashier is a TOP_UP alone.
+# 充值 by bank, below 0 what went back: booked once a second person confirmed it. Paid at the cashier it is a TOP_UP.
 bank_top_up = sa.Table(
     "bank_top_up",
     metadata,
@@ -90,7 +90,7 @@ bank_top_up = sa.Table(
     sa.Column("file_sha256", sa.String(64)),
     ms_column("asked_at_ms"),
     ms_column("booked_at_ms", nullable=True),
-    sa.CheckConstraint("amount_fen > 0", name="amount"),
+    sa.CheckConstraint("amount_fen <> 0", name="amount"),
     partial_unique("uq_bank_top_up_voucher", "bank", "number", where="booked_at_ms IS NOT NULL"),
 )
 

@@ -1,4 +1,7 @@
-"""充值: a distributor pays in, at its provider's cashier or by a bank transfer that two persons record (P1)."""
+"""充值: a distributor pays in, at its provider's cashier or by a bank transfer that two persons record (P1).
+
+What it does not need any more goes back the same way 退还预存款: by a bank transfer, recorded as one below 0.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from sync_server.db import exclusive, new_id
 from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
+from sync_server.ledger.balances import balance
 from sync_server.money import yuan
 from sync_server.parties.accounts import account_of
 from sync_server.parties.parties import find_party, party_words
@@ -74,21 +78,25 @@ def ask(
     reason: str,
     now_ms: int,
 ) -> UUID:
-    """Record what came in by bank; the id of the request, which another person confirms."""
-    _check(connection, distributor_id, amount_fen)
+    """Record what came in by bank, or below 0 what went back; the id of the request, which another person confirms."""
+    _check(connection, distributor_id, abs(amount_fen))
+    held_fen = -balance(connection, Account("2010", distributor_id)).posted_fen
+    if held_fen + amount_fen < min(held_fen, 0):
+        raise NotAllowedError(f"its balance is {held_fen} fen: no more than that goes back")
     if (flaw := voucher.flaw(now_ms)) is not None:
         raise NotAllowedError(flaw)
     top_up_id = new_id(now_ms)
-    request_id = approvals.request(connection, who, RECORD, f"topup:{top_up_id.hex}", reason, now_ms)
+    subject = f"{'topup' if amount_fen > 0 else 'paidback'}:{top_up_id.hex}"
+    request_id = approvals.request(connection, who, RECORD, subject, reason, now_ms)
     row = {"id": top_up_id, "distributor_id": distributor_id, "amount_fen": amount_fen, **asdict(voucher)}
     connection.execute(bank_top_up.insert().values(**row, asked_at_ms=now_ms))
     return request_id
 
 
 def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) -> UUID:
-    """Confirm what another person recorded: it is the distributor's at once; the top-up's id."""
+    """Confirm what another person recorded: it is the distributor's, or no more, at once; the top-up's id."""
     agreed = approvals.confirm(connection, who, RECORD, request_id, now_ms)
-    mine = bank_top_up.c.id == UUID(hex=agreed.subject.removeprefix("topup:"))
+    mine = bank_top_up.c.id == UUID(hex=agreed.subject.partition(":")[2])
     row = connection.execute(sa.select(bank_top_up).where(mine)).one()
     same = sa.and_(bank_top_up.c.bank == row.bank, bank_top_up.c.number == row.number)
     if connection.scalar(sa.select(bank_top_up.c.id).where(same, bank_top_up.c.booked_at_ms.is_not(None))) is not None:
@@ -112,10 +120,12 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
 
 def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> str:
     """What is done once another person confirms."""
-    mine = bank_top_up.c.id == UUID(hex=asked.subject.removeprefix("topup:"))
+    mine = bank_top_up.c.id == UUID(hex=asked.subject.partition(":")[2])
     row = connection.execute(sa.select(bank_top_up).where(mine)).one()
     paid = Voucher(row.bank, row.paid_on, row.number, row.file_sha256).words
     whose = party_words(connection, row.distributor_id)
+    if row.amount_fen < 0:
+        return f"{yuan(-row.amount_fen)} yuan, paid back by bank ({paid}), are taken from the balance of {whose}"
     return f"{yuan(row.amount_fen)} yuan, paid in by bank ({paid}), are added to the balance of {whose}"
 
 

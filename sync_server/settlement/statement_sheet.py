@@ -21,6 +21,7 @@ SUBJECTS = {
     "charge": "扣款",
     "late": "订单关闭后到账",
     "topup": "充值",
+    "paidback": "退还预存款",
     "redeem": "核销",
     "honour": "认可核销",
     "visit": "年票入园",

@@ -215,7 +215,7 @@ def upgrade() -> None:
         sa.Column("file_sha256", sa.String(length=64), nullable=True),
         sa.Column("asked_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("booked_at_ms", sa.BigInteger(), nullable=True),
-        sa.CheckConstraint("amount_fen > 0", name=op.f("ck_bank_top_up_amount")),
+        sa.CheckConstraint("amount_fen <> 0", name=op.f("ck_bank_top_up_amount")),
         sa.ForeignKeyConstraint(["distributor_id"], ["party.id"], name=op.f("fk_bank_top_up_distributor_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bank_top_up")),
     )

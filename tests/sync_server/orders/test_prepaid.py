@@ -259,7 +259,7 @@ def test_the_application_machine(state: str) -> None:
 
 
 def test_what_nobody_used_is_the_distributors_again_at_once(prepaid: World, clock: Clock) -> None:
-    pay_in(prepaid, 20_000)
+    pay_in(prepaid, 10_462)
     order_id = prepaid.buy(2)
     prepaid.turn()
     set_prepaid(prepaid, "DIRECT_DEBIT")  # how this order was paid stands
@@ -268,7 +268,7 @@ def test_what_nobody_used_is_the_distributors_again_at_once(prepaid: World, cloc
     with prepaid.centre.read() as connection:
         assert [status.state for status in statuses_of(connection, order_id)] == ["EXPIRED REFUNDED"] * 2
     assert prepaid.state(order_id) == "CLOSED_REFUNDED"
-    assert posted(prepaid) == {"1030": 20_000, "2010": 62 - 20_000, "4010": -62}  # the fee is not given back
+    assert posted(prepaid) == {"1030": 10_462, "2010": 62 - 10_462, "4010": -62}  # the fee is not given back
     assert transfers_made(prepaid) == 0
 
 

@@ -12,16 +12,17 @@ import sqlalchemy as sa
 
 from sync_server.approvals import approvals
 from sync_server.approvals.tables import approval
-from sync_server.errors import NotAllowedError
+from sync_server.errors import NotAllowedError, OverdrawnError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import Balance, balance
-from sync_server.parties.parties import NewParty, add_party
+from sync_server.parties.parties import NewParty, add_party, set_funding
 from sync_server.payments import top_ups, transfers
 from sync_server.payments.tables import bank_top_up, external_transfer
 from sync_server.payments.vouchers import Voucher
 from sync_server.people.identifying import Person
+from sync_server.second_person import deeds
 from tests.sync_server.conftest import Clock
-from tests.sync_server.operators import employ
+from tests.sync_server.operators import employ, two_of_finance
 from tests.sync_server.sandbox import World, money_flaws
 
 VOUCHER = Voucher("工商银行开封支行", date(2026, 9, 21), "20260921-0007")
@@ -161,3 +162,57 @@ def test_a_planted_flaw_is_named(world: World, two: tuple[Person, Person], plant
     with world.centre.write() as connection:
         connection.execute(planted)
         assert [flaw for flaw in money_flaws(connection) if flaw.startswith("I12 (what a distributor paid in by bank")]
+
+
+def test_what_is_left_of_a_balance_goes_back_by_bank_and_no_more(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    confirm(world, two[1], ask(world, two[0]))
+    back = replace(VOUCHER, number="20260921-0008")
+    for amount_fen, says in ((-100_001, "its balance is 100000 fen"), (-top_ups.MAX_TOP_UP_FEN - 1, "1 to")):
+        with pytest.raises(NotAllowedError, match=says):
+            ask(world, two[0], amount_fen, back)
+    request_id = ask(world, two[0], -94_769, back)
+    with pytest.raises(NotAllowedError, match="two persons"):
+        confirm(world, two[0], request_id)
+    assert balances(world)[0] == Balance(-100_000, 0)
+    with world.centre.read() as connection:
+        (told,) = deeds.waiting(connection, clock())
+    said = "947.69 yuan, paid back by bank (工商银行开封支行, voucher 20260921-0008 of 2026-09-21"
+    assert told.does.startswith(said) and told.does.endswith("are taken from the balance of 旅行社 (3001)")
+    confirm(world, two[1], request_id)
+    assert balances(world) == (Balance(-5_231, 0), NOTHING, Balance(5_231, 0))
+
+
+def test_what_was_used_meanwhile_does_not_go_back(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    with world.centre.write() as connection:
+        set_funding(connection, world.distributor, "PREPAID", False, "contract", "test", clock())
+    confirm(world, two[1], ask(world, two[0]))
+    request_id = ask(world, two[0], -100_000, replace(VOUCHER, number="20260921-0008"))
+    world.buy()
+    with pytest.raises(OverdrawnError, match="lacks 5231 fen"):
+        confirm(world, two[1], request_id)
+    assert balances(world)[0] == Balance(-94_769, 0)
+
+
+def test_nobody_stops_paying_in_before_while_something_is_left(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+
+    def pay_by(funding: str) -> None:
+        with world.centre.write() as connection:
+            set_funding(connection, world.distributor, funding, False, "contract", "test", clock())
+
+    pay_by("PREPAID")
+    confirm(world, two[1], ask(world, two[0]))
+    pay_by("PREPAID")
+    with pytest.raises(NotAllowedError, match="3001 has 100000 fen of what it paid in, and 0 are on their way"):
+        pay_by("DIRECT_DEBIT")
+    confirm(world, two[1], ask(world, two[0], -100_000, replace(VOUCHER, number="20260921-0008")))
+    at_the_cashier(world, 700)
+    with pytest.raises(NotAllowedError, match="3001 has 0 fen of what it paid in, and 700 are on their way"):
+        pay_by("DIRECT_DEBIT")
+    clock.pass_ms(top_ups.CASHIER_OPEN_MS)
+    for _ in range(2):
+        world.turn()
+        clock.pass_ms(3_600_000)
+    pay_by("DIRECT_DEBIT")
