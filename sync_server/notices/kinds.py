@@ -87,6 +87,13 @@ KINDS: Mapping[str, Kind] = {
         "${purpose}${amount}元已${hours}小时未完成：${reason}。请人工处理。",
         ("finance", "platform_admin"),
     ),
+    "recon_case": Kind(
+        "对账差异",
+        "difference from a provider's statement",
+        To.ROLES,
+        "对账发现差异“${difference}”：${provider}，${amount}元。请登录系统处理。",
+        ("finance",),
+    ),
     "gate_offline": Kind(
         "闸机离线",
         "gate off-line",

@@ -2,16 +2,18 @@
 
 A line and a movement belong together when they have the same number `out_no`, whatever day each of them is dated: that
 is what lets a movement near midnight stand in one day's statement and in the other day's book.
+
+A line is nobody's of ours, a fee alone, a movement's own line, or a second one of the same movement. What no line was
+of is lacking.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from sync_server.payments.provider import StatementLine
 from sync_server.payments.states import OPEN, STOPPED
-from sync_server.payments.tables import INCOMING
 from sync_server.settlement.differences import Difference
 
 DAY_MS = 86_400_000
@@ -25,9 +27,10 @@ PAID_IN = ("CHARGE", "COLLECT", "TOP_UP")
 class Movement(NamedTuple):
     """One attempt of ours, as our clearing account sees it (`amount_fen` above 0 comes in).
 
-    `state` is the attempt's; `void`: its transfer was given up; `booked`: the ledger has it as moved. `agreed_fee_fen`
-    None: nothing was agreed. `known_at_ms` is when we learnt what became of it. `taken`: a line before these has this
-    number; `billed`: its fee stands in a line of its own.
+    `state` is the attempt's; `void`: its transfer was given up; `of_order`: it pays an order, which gives back what
+    comes too late; `booked`: the ledger has it as moved. `known_at_ms` is when we learnt what became of it.
+    `agreed_fee_fen` None: nothing was agreed. `has_line`: a line before these is its own; `has_fee_line`: its fee
+    stands in a line apart.
     """
 
     out_no: str
@@ -38,10 +41,11 @@ class Movement(NamedTuple):
     sent_at_ms: int
     known_at_ms: int
     void: bool = False
+    of_order: bool = False
     agreed_fee_fen: int | None = None
     account_ref: str | None = None
-    taken: bool = False
-    billed: bool = False
+    has_line: bool = False
+    has_fee_line: bool = False
 
 
 class Judged(NamedTuple):
@@ -82,87 +86,96 @@ def match(
     `ended` says of a moment whether the statements of its day and of the next one are in: only then is a movement
     missing. `payments` are further numbers under which somebody paid us.
     """
-    by_number = {movement.out_no: movement for movement in movements}
-    seen = {number for number, movement in by_number.items() if movement.taken}
+    ours = {movement.out_no: movement for movement in movements}
+    lined = {number for number, movement in ours.items() if movement.has_line}
     judged = []
     for line in lines:
-        movement = by_number.get(line.out_no) if line.out_no is not None else None
+        movement = ours.get(line.out_no) if line.out_no is not None else None
         if movement is None:
-            judged.append(_foreign(line, by_number, payments))
+            judged.append(_nobodys(line, given_back=line.original_out_no in payments or line.original_out_no in ours))
         elif line.kind == FEE:
             judged.append(_fee_alone(line, movement))
-        elif line.out_no in seen:
-            judged.append(Judged(line, False, (Difference.DOUBLE_LINE,), line.fee_fen, line.amount_fen))
+        elif movement.out_no not in lined:
+            judged.append(_own(line, movement))
+            lined.add(movement.out_no)
         else:
-            seen.add(movement.out_no)
-            judged.append(_ours(line, movement))
-    lacking = [one for number, movement in by_number.items() if number not in seen for one in _lacking(movement, ended)]
-    return Outcome(judged, lacking)
+            judged.append(Judged(line, False, (Difference.DOUBLE_LINE,), line.fee_fen, line.amount_fen))
+    unlined = [(movement, _lack(movement, ended)) for number, movement in ours.items() if number not in lined]
+    return Outcome(judged, [Lacking(movement, lack) for movement, lack in unlined if lack is not None])
 
 
-def surprise(movement: Movement) -> Iterator[Difference]:
+def news(movement: Movement) -> Difference | None:
     """What a line of this movement tells that our book does not know."""
+    after_void = Difference.PAID_LATE if movement.of_order else Difference.PAID_AFTER_VOID
     if movement.state == "EXTRA":
-        yield _given_up(movement) if movement.void else Difference.DOUBLE_PAID
-    elif movement.booked:
-        return
-    elif movement.state in OPEN:
-        yield Difference.PAID_UNKNOWN
-    elif movement.state in STOPPED:
-        yield _given_up(movement) if movement.void else Difference.PAID_AFTER_FAILURE
-    else:
-        yield Difference.MISSING_HERE
+        return after_void if movement.void else Difference.DOUBLE_PAID
+    if movement.booked:
+        return None
+    if movement.state in OPEN:
+        return Difference.PAID_UNKNOWN
+    if movement.state in STOPPED:
+        return after_void if movement.void else Difference.PAID_AFTER_FAILURE
+    return Difference.MISSING_HERE
 
 
-def _foreign(line: StatementLine, movements: Mapping[str, Movement], payments: Collection[str]) -> Judged:
-    """Not our number. A refund is told by what it gives back."""
+def _nobodys(line: StatementLine, *, given_back: bool) -> Judged:
+    """Not our number. A refund is told by whether what it gives back is a payment of ours."""
     difference = Difference.FEE_UNEXPECTED if line.kind == FEE else Difference.FOREIGN
     if line.kind == REFUND:
-        paid = line.original_out_no in payments or line.original_out_no in movements
-        difference = Difference.REFUND_OUTSIDE if paid else Difference.REFUND_WITHOUT_ORIGINAL
+        difference = Difference.REFUND_OUTSIDE if given_back else Difference.REFUND_WITHOUT_ORIGINAL
     return Judged(line, False, (difference,), line.fee_fen, line.amount_fen)
 
 
 def _fee_alone(line: StatementLine, movement: Movement) -> Judged:
     fee_fen = line.fee_fen - line.amount_fen
-    return Judged(line, False, tuple(_fee_differences(fee_fen, movement)), fee_fen, 0)
+    difference = _other_fee(fee_fen, movement)
+    return Judged(line, False, () if difference is None else (difference,), fee_fen, 0)
 
 
-def _ours(line: StatementLine, movement: Movement) -> Judged:
+def _own(line: StatementLine, movement: Movement) -> Judged:
     """A movement's own line. Where our book has nothing yet, the whole amount is unexplained."""
+    found = (
+        news(movement),
+        _other_amount(line, movement),
+        _other_kind(line, movement),
+        _other_party(line, movement),
+        _other_fee(line.fee_fen, movement) if line.fee_fen or not movement.has_fee_line else None,
+        _other_date(line, movement),
+    )
     booked_fen = movement.amount_fen if movement.booked else 0
-    differences = [*surprise(movement), *_amount_differences(line, movement)]
-    if line.kind != movement.kind and not (line.kind == "COLLECT" and movement.kind in PAID_IN):
-        differences.append(Difference.KIND_WRONG)
-    if None not in {line.account_ref, movement.account_ref} and line.account_ref != movement.account_ref:
-        differences.append(Difference.PARTY_WRONG)
-    if line.fee_fen or not movement.billed:
-        differences += _fee_differences(line.fee_fen, movement)
-    if not movement.sent_at_ms - DAY_MS <= line.at_ms <= movement.known_at_ms + DAY_MS:
-        differences.append(Difference.DATE_OFF)
-    return Judged(line, True, tuple(differences), line.fee_fen, line.amount_fen - booked_fen)
+    differences = tuple(each for each in found if each is not None)
+    return Judged(line, True, differences, line.fee_fen, line.amount_fen - booked_fen)
 
 
-def _given_up(movement: Movement) -> Difference:
-    return Difference.PAID_LATE if movement.kind in INCOMING else Difference.PAID_AFTER_VOID
+def _other_amount(line: StatementLine, movement: Movement) -> Difference | None:
+    if line.amount_fen == movement.amount_fen:
+        return None
+    return Difference.SIGN_WRONG if line.amount_fen == -movement.amount_fen else Difference.AMOUNT_OFF
 
 
-def _amount_differences(line: StatementLine, movement: Movement) -> Iterator[Difference]:
-    if line.amount_fen == -movement.amount_fen:
-        yield Difference.SIGN_WRONG
-    elif line.amount_fen != movement.amount_fen:
-        yield Difference.AMOUNT_OFF
+def _other_kind(line: StatementLine, movement: Movement) -> Difference | None:
+    fits = line.kind == movement.kind or (line.kind == "COLLECT" and movement.kind in PAID_IN)
+    return None if fits else Difference.KIND_WRONG
 
 
-def _fee_differences(fee_fen: int, movement: Movement) -> Iterator[Difference]:
-    agreed_fen = movement.agreed_fee_fen
-    if agreed_fen is not None and fee_fen != agreed_fen:
-        yield Difference.FEE_OFF if agreed_fen else Difference.FEE_UNEXPECTED
+def _other_party(line: StatementLine, movement: Movement) -> Difference | None:
+    both_tell = line.account_ref is not None and movement.account_ref is not None
+    return Difference.PARTY_WRONG if both_tell and line.account_ref != movement.account_ref else None
 
 
-def _lacking(movement: Movement, ended: Callable[[int], bool]) -> Iterator[Lacking]:
+def _other_fee(fee_fen: int, movement: Movement) -> Difference | None:
+    if movement.agreed_fee_fen is None or fee_fen == movement.agreed_fee_fen:
+        return None
+    return Difference.FEE_OFF if movement.agreed_fee_fen else Difference.FEE_UNEXPECTED
+
+
+def _other_date(line: StatementLine, movement: Movement) -> Difference | None:
+    fits = movement.sent_at_ms - DAY_MS <= line.at_ms <= movement.known_at_ms + DAY_MS
+    return None if fits else Difference.DATE_OFF
+
+
+def _lack(movement: Movement, ended: Callable[[int], bool]) -> Difference | None:
+    """What it means that a movement has no line."""
     if movement.booked:
-        missing = ended(movement.known_at_ms)
-        yield Lacking(movement, Difference.MISSING_THERE if missing else Difference.CUT_OFF)
-    elif movement.state in OPEN and ended(movement.sent_at_ms):
-        yield Lacking(movement, Difference.STILL_OPEN)
+        return Difference.MISSING_THERE if ended(movement.known_at_ms) else Difference.CUT_OFF
+    return Difference.STILL_OPEN if movement.state in OPEN and ended(movement.sent_at_ms) else None

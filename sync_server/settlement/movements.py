@@ -13,7 +13,7 @@ from sync_server.db import MAX_BIND_VALUES, batches
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
 from sync_server.money import fee_of
 from sync_server.payments.providers import CLEARING
-from sync_server.payments.tables import COMING_IN, INCOMING, external_transfer, transfer_attempt
+from sync_server.payments.tables import COMING_IN, external_transfer, pays_an_order, transfer_attempt
 from sync_server.settlement.matching import FEE, Movement
 from sync_server.settlement.recon_tables import provider_fee, recon_case, statement_day, statement_line, statement_match
 
@@ -112,7 +112,7 @@ def _with_book(connection: Connection, provider: str, attempts: Sequence[sa.Row[
     booked = dict(_booked(connection, provider, sorted({key for some in places.values() for key in some})))
     keys = {number: next((key for key in some if key in booked), some[-1]) for number, some in places.items()}
     numbers = sorted(keys)
-    taken, billed = _lines_of(connection, numbers)
+    lined, fee_lined = _lines_of(connection, numbers)
     fees = _Fees(connection, provider)
     ours = {}
     for row in attempts:
@@ -127,10 +127,11 @@ def _with_book(connection: Connection, provider: str, attempts: Sequence[sa.Row[
             sent_at_ms=row.sent_at_ms,
             known_at_ms=row.changed_at_ms,
             void=row.transfer_state == "VOID",
+            of_order=pays_an_order(row.kind, row.subject_key),
             agreed_fee_fen=fees.agreed(row.kind, row.amount_fen, row.sent_at_ms),
             account_ref=row.account_ref if row.kind in WITH_AN_ACCOUNT else None,
-            taken=row.out_no in taken,
-            billed=row.out_no in billed,
+            has_line=row.out_no in lined,
+            has_fee_line=row.out_no in fee_lined,
         )
         ours[row.out_no] = Ours(movement, keys[row.out_no], None if txn is None else txn[0])
     return ours
@@ -141,7 +142,7 @@ def _ledger_keys(row: sa.Row[Any]) -> tuple[str, ...]:
     if row.state != "EXTRA":
         return (str(row.subject_key),)
     suspense = f"double:{row.out_no}"
-    late = row.kind in INCOMING and row.transfer_state == "VOID"
+    late = row.transfer_state == "VOID" and pays_an_order(row.kind, row.subject_key)
     return (suspense, f"late:{row.subject_key.split(':')[1]}") if late else (suspense,)
 
 
@@ -164,14 +165,14 @@ def _booked(connection: Connection, provider: str, keys: Sequence[str]) -> Itera
 
 def _lines_of(connection: Connection, numbers: Sequence[str]) -> tuple[set[str], set[str]]:
     """Which numbers have a line that was judged, and which a line that is their fee."""
-    taken: set[str] = set()
-    billed: set[str] = set()
+    lined: set[str] = set()
+    fee_lined: set[str] = set()
     line = statement_line.c
     for some in batches(numbers, MAX_BIND_VALUES):
         query = sa.select(line.out_no, line.kind).where(line.out_no.in_(some))
         for number, kind in connection.execute(query.where((line.kind == FEE) | line.settled_at_ms.is_not(None))):
-            (billed if kind == FEE else taken).add(number)
-    return taken, billed
+            (fee_lined if kind == FEE else lined).add(number)
+    return lined, fee_lined
 
 
 class _Fees:

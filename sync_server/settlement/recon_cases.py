@@ -5,7 +5,7 @@ What a case says is unexplained is in suspense (1310), or is a movement of our b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -15,12 +15,14 @@ from sqlalchemy.engine import Connection
 from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person
 from sync_server.audit.log import record
-from sync_server.db import insert_new, new_id
+from sync_server.db import MAX_BIND_VALUES, batches, insert_new, new_id
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import CHART, Account
 from sync_server.money import yuan
+from sync_server.notices.promising import Promise, promise
 from sync_server.payments.providers import CLEARING
+from sync_server.payments.telling import PROVIDER_NAMES
 from sync_server.people.permissions import Permission
 from sync_server.people.tables import operator
 from sync_server.settlement.case_states import CASE, OPEN
@@ -47,12 +49,15 @@ class NewCase(NamedTuple):
 
 
 def open_cases(connection: Connection, cases: Sequence[NewCase], now_ms: int) -> int:
-    """Open those that are not known yet; how many were new."""
+    """Open those that are not known yet, and promise to tell of them; how many were new."""
     rows = [
         {**case._asdict(), "id": new_id(now_ms), "state": "OPEN", "opened_at_ms": now_ms, "changed_at_ms": now_ms}
         for case in cases
     ]
-    return insert_new(recon_case, ["difference", "subject"], rows, connection)
+    new = insert_new(recon_case, ["difference", "subject"], rows, connection)
+    if new:
+        promise(connection, now_ms, *_promises(connection, [row["id"] for row in rows]))
+    return new
 
 
 def assign(connection: Connection, who: Person, case_id: UUID, account: str, now_ms: int) -> None:
@@ -128,6 +133,20 @@ def explained(connection: Connection, row: sa.Row[Any], left_fen: int, now_ms: i
 def _held(row: sa.Row[Any]) -> Account:
     """Where what is unexplained stands."""
     return SUSPENSE if row.in_suspense else CLEARING[row.provider]
+
+
+def _promises(connection: Connection, ids: Sequence[UUID]) -> Iterator[Promise]:
+    """Of those of these cases that were opened; many of one difference at a provider are told together."""
+    columns = [recon_case.c[name] for name in ("id", "difference", "provider", "amount_fen")]
+    for some in batches(ids, MAX_BIND_VALUES):
+        for row in connection.execute(sa.select(*columns).where(recon_case.c.id.in_(some))):
+            words = {
+                "difference": WORDS[Difference(row.difference)].chinese,
+                "provider": PROVIDER_NAMES[row.provider],
+                "amount": yuan(row.amount_fen),
+            }
+            key, cause = f"recon_case:{row.id.hex}", f"{row.difference}:{row.provider}"
+            yield Promise("recon_case", key, words, cause=cause)
 
 
 def _check_write_off(row: sa.Row[Any], to: str) -> None:

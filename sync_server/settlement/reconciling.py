@@ -26,7 +26,7 @@ from sync_server.payments.tables import transfer_attempt
 from sync_server.settlement import movements
 from sync_server.settlement.case_finding import end_answered_cases, find_cases, match_later
 from sync_server.settlement.differences import NO_FAULT, Difference
-from sync_server.settlement.matching import FEE, Judged, match, surprise
+from sync_server.settlement.matching import FEE, Judged, match, news
 from sync_server.settlement.movements import Ours
 from sync_server.settlement.recon_cases import NewCase, open_cases
 from sync_server.settlement.recon_tables import statement_day, statement_line
@@ -128,7 +128,7 @@ def _learn(
         ours = found.get(line.out_no or "")
         if ours is None or ours.movement.state == "EXTRA" or line.kind == FEE:
             continue
-        told = next(surprise(ours.movement), None)
+        told = news(ours.movement)
         beyond_fen = line.amount_fen - ours.movement.amount_fen
         if told is None or told is Difference.MISSING_HERE or (beyond_fen and line.kind != "FUND_CLOSE"):
             continue

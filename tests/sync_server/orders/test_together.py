@@ -23,6 +23,9 @@ from sync_server.orders.tables import order, order_history, person_product
 from sync_server.payments.applying import apply_notice
 from sync_server.payments.provider import StatementLine, Succeeded
 from sync_server.payments.tables import external_transfer, transfer_attempt
+from sync_server.settlement.differences import Difference
+from sync_server.settlement.matching import news
+from sync_server.settlement.movements import by_number
 from sync_server.settlement.pass_refunds import refund_pass
 from tests.sync_server.conftest import Clock
 from tests.sync_server.orders.test_closing import HALF_HOUR_MS, cashier, reserved_and_sold
@@ -190,6 +193,8 @@ def test_a_second_payment_that_comes_too_late_is_suspense(world: World, clock: C
     assert posted(world) == {"1010": 2 * 59400, "1310": -59400, "2320": -59400}
     with world.centre.read() as connection:
         assert money_flaws(connection) == []
+        late = by_number(connection, "ALIPAY", [first])[first]
+    assert news(late.movement) is Difference.PAID_LATE
 
 
 def test_a_payment_that_failed_is_made_again_for_all(world: World, clock: Clock) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from sync_server.centre import Centre
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
+from sync_server.notices.tables import notice
 from sync_server.payments.provider import StatementLine, day_of
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.settlement import reconciling
@@ -66,6 +68,13 @@ def cases(world: World) -> dict[str, tuple[str, int, bool]]:
     found = {row.difference: (row.state, row.amount_fen, row.in_suspense) for row in rows}
     assert len(found) == len(rows)
     return found
+
+
+def told_of(world: World, kind: str) -> list[dict[str, str]]:
+    """The variables of what was promised of this kind."""
+    with world.centre.read() as connection:
+        found = connection.scalars(sa.select(notice.c.variables).where(notice.c.kind == kind).order_by(notice.c.id))
+        return [json.loads(variables) for variables in found]
 
 
 def case_id(world: World, difference: Difference) -> Any:

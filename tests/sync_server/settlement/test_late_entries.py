@@ -27,6 +27,9 @@ from sync_server.payments.transfers import number_of as number_of_attempt
 from sync_server.redemptions import decisions
 from sync_server.settlement import overdue, refunding, unconfirmed
 from sync_server.settlement.charging_back import charge_back_late, late_rates, set_late_liability
+from sync_server.settlement.differences import Difference
+from sync_server.settlement.matching import news
+from sync_server.settlement.movements import by_number
 from sync_server.settlement.overdue import tell_not_issued
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ, two_of_finance
@@ -110,6 +113,9 @@ def test_what_a_distributor_does_not_pay_is_told_and_two_persons_may_give_it_up(
     with world.centre.write() as connection:
         apply_notice(connection, "ALIPAY", number_of_attempt(waits.id, 1), Succeeded("LATE", 5000), clock.now_ms)
     assert posted(world) == {**after, "1010": after["1010"] + 5000, "1310": -5000}
+    with world.centre.read() as connection:
+        (ours,) = by_number(connection, "ALIPAY", [number_of_attempt(waits.id, 1)]).values()
+    assert news(ours.movement) is Difference.PAID_AFTER_VOID  # nobody gives it back
 
 
 def test_a_prepaid_distributor_is_charged_once_its_balance_covers_it(world: World, clock: Clock) -> None:

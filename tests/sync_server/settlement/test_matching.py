@@ -79,7 +79,7 @@ PLANTED: dict[Difference, Callable[[], Books]] = {
         [StatementLine("X", "a-1", "PAYOUT", -100, 0, NOON_MS)],
         -100,
     ),
-    Difference.PAID_LATE: lambda: Books([movement(state="EXTRA", void=True)], [line_of(A)]),
+    Difference.PAID_LATE: lambda: Books([movement(state="EXTRA", void=True, of_order=True)], [line_of(A)]),
     Difference.DOUBLE_PAID: lambda: Books([movement(state="EXTRA")], [line_of(A)]),
     Difference.MISSING_HERE: lambda: Books([movement(booked=False)], [line_of(A)], 5231),
     Difference.SIGN_WRONG: lambda: Books([A], [line_of(A, amount_fen=-5231)], -10462),
@@ -109,6 +109,14 @@ def test_a_line_of_a_payment_fits_whatever_was_paid_in(kind: str) -> None:
     assert found(match([line_of(one, kind="COLLECT")], [one], always)) == fits
 
 
+@pytest.mark.parametrize("state", ["EXTRA", "INSUFFICIENT"])
+def test_only_what_pays_an_order_comes_too_late_for_it(state: str) -> None:
+    """A charge for a late entry that two persons gave up is given back by nobody."""
+    for of_order, difference in ((True, Difference.PAID_LATE), (False, Difference.PAID_AFTER_VOID)):
+        one = movement(state=state, booked=state == "EXTRA", void=True, of_order=of_order)
+        assert found(match([line_of(one)], [one], always)) == [difference]
+
+
 def test_every_class_is_planted_somewhere_and_has_words() -> None:
     elsewhere = {Difference.LINE_CHANGED, Difference.VOIDED, Difference.CUT_OFF}  # by the tables, and below
     assert set(PLANTED) | elsewhere == set(Difference) == set(WORDS)
@@ -133,10 +141,10 @@ def test_what_is_not_in_the_statement_yet_is_no_fault_before_the_next_days() -> 
 
 def test_a_fee_in_a_line_of_its_own_is_its_movements() -> None:
     own = StatementLine("F", "a-1", "FEE", -31, 0, NOON_MS)
-    outcome = match([line_of(A, fee_fen=0), own], [movement(billed=True)], always)
+    outcome = match([line_of(A, fee_fen=0), own], [movement(has_fee_line=True)], always)
     assert found(outcome) == []
     assert [(one.fee_fen, one.suspense_fen, one.mine) for one in outcome.judged] == [(0, 0, True), (31, 0, False)]
-    assert found(match([replace(own, amount_fen=-30)], [movement(taken=True)], always)) == [Difference.FEE_OFF]
+    assert found(match([replace(own, amount_fen=-30)], [movement(has_line=True)], always)) == [Difference.FEE_OFF]
     nobodys = match([replace(own, out_no=None)], [], always)
     assert (found(nobodys), nobodys.judged[0].suspense_fen) == ([Difference.FEE_UNEXPECTED], -31)
 
@@ -146,7 +154,7 @@ def test_without_an_agreement_no_fee_is_judged() -> None:
 
 
 def test_a_line_of_a_movement_that_has_one_already_is_double() -> None:
-    assert found(match([line_of(A)], [movement(taken=True)], always)) == [Difference.DOUBLE_LINE]
+    assert found(match([line_of(A)], [movement(has_line=True)], always)) == [Difference.DOUBLE_LINE]
 
 
 def found(outcome: Outcome) -> list[Difference]:

@@ -45,6 +45,7 @@ from tests.sync_server.settlement.telling import (
     said,
     sell_and_pay,
     tell,
+    told_of,
 )
 
 
@@ -130,6 +131,8 @@ def test_an_attempt_that_moved_beside_another_is_in_suspense_once(world: World, 
     assert cases(world) == {"DOUBLE_PAID": ("OPEN", -4970, True)}
     assert posted(world, "1310") == 4970
     assert flaws(world) == []
+    told = {"difference": "重复付款", "provider": "支付宝", "amount": "-49.70"}
+    assert told_of(world, "recon_case") == [told]
 
 
 def test_what_the_provider_does_not_have_is_missing_after_the_next_day_and_found_again_later(
