@@ -108,6 +108,8 @@ def _line(row: Mapping[str, str], refunds: Mapping[tuple[str, int], list[str]]) 
         waiting = refunds.get((row["商户订单号"], abs(amount_fen)))
         number = waiting.pop(0) if waiting else None
     at_ms = int(at.timestamp()) * 1000
+    if kind == "PAYOUT" and amount_fen > 0:  # one word for both ways
+        kind = "SWEEP_IN" if number else row["业务类型"]
     reference = row.get("业务流水号") or None
     return StatementLine(line_no, number, kind, amount_fen, fee_fen, at_ms, reference, original_out_no=original)
 

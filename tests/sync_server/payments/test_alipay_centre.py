@@ -18,6 +18,8 @@ from sync_server.errors import ConfigurationError
 from sync_server.orders import paying, placing
 from sync_server.orders.holders import Holder
 from sync_server.parties.tables import party
+from sync_server.payments import sweeps, transfers
+from sync_server.payments.alipay_bill import read_bill
 from sync_server.payments.alipay_client import AlipayClient
 from sync_server.payments.provider import Unclear, day_of
 from sync_server.payments.providers import clients_of
@@ -25,9 +27,10 @@ from sync_server.payments.sandbox_client import SandboxClient
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.settlement.statements_in import take_in
 from tests.sync_server.conftest import Clock
+from tests.sync_server.operators import employ
 from tests.sync_server.payments.alipay_gateway import SELLER, AlipayGateway
 from tests.sync_server.sandbox import Sandbox, World, money_flaws
-from tests.sync_server.settlement.telling import cases, judge
+from tests.sync_server.settlement.telling import cases, judge, posted
 
 DEALER, VENUE = "2088000000000011", "2088000000000022"
 
@@ -106,6 +109,33 @@ def test_a_ticket_is_charged_by_agreement_and_its_venue_paid(
         take_in(connection, "ALIPAY", day, lines, clock.now_ms)
     judge(town)
     assert cases(town) == {}
+
+
+def test_what_was_sent_to_alipay_has_arrived_when_its_bill_says_so(town: AlipayWorld, clock: Clock) -> None:
+    """Alipay answers nothing about an arrival: reconciliation alone ends it."""
+    town.sandbox.huijinbao.book.top_up("platform", 3000)
+    cashier = employ(town.centre, "cashier", "finance", "2001")
+    with town.centre.write() as connection:
+        sweeps.ask(connection, cashier, "HUIJINBAO", "ALIPAY", 3000, "refunds", clock.now_ms)
+    for _ in range(2):
+        transfers.move_due(town.centre, town.clients)
+        sweeps.follow_sweeps(town.centre)
+        clock.pass_ms(3_600_000)
+    query = sa.select(external_transfer.c.state, transfer_attempt.c.out_no).join(transfer_attempt)
+    with town.centre.read() as connection:
+        arrival = connection.execute(query.where(external_transfer.c.kind == "SWEEP_IN")).one()
+    assert arrival.state == "SENT"
+    day = day_of(clock.now_ms)
+    table = "账务流水号,商户订单号,发生时间,收入金额（+元）,支出金额（-元）,业务类型,备注\n"
+    bill = f"#\n{table}7,,{day} 12:00:00,30.00,,转账,{arrival.out_no.replace('-', '_')}\n"
+    clock.pass_ms(2 * 24 * 3_600_000)
+    with town.centre.write() as connection:
+        take_in(connection, "ALIPAY", day, read_bill(bill.encode("gbk"), None), clock.now_ms)
+    judge(town)
+    assert cases(town) == {}
+    assert [posted(town, code) for code in ("1010", "1020", "1090", "1310")] == [3000, -3000, 0, 0]
+    with town.centre.read() as connection:
+        assert connection.scalars(sa.select(external_transfer.c.state)).all() == ["SUCCEEDED"] * 2
 
 
 def test_a_visitor_pays_and_alipay_tells(town: AlipayWorld, gateway: AlipayGateway, clock: Clock) -> None:

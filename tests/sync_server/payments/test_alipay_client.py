@@ -378,9 +378,10 @@ def test_a_file_that_is_no_bill_is_refused_whole(file: bytes) -> None:
 
 def test_an_arrival_is_known_by_our_number_in_its_remark() -> None:
     arrived = f"9,8,,2026-09-21 10:00:00,+30.00,,转账,调拨 {number(7)}\n"
-    odd = "10,9,,2026-09-21 10:00:01,0.31,,退费,\n"
-    first, second = read_bill(zipped(HEAD + arrived + odd), None)
-    assert (first.out_no, first.amount_fen, first.fee_fen) == (number(7), 3000, 0)
+    odd = "10,9,,2026-09-21 10:00:01,0.31,,退费,\n11,9,,2026-09-21 10:00:02,1.00,,转账,\n"
+    first, second, third = read_bill(zipped(HEAD + arrived + odd), None)
+    assert (first.out_no, first.kind, first.amount_fen, first.fee_fen) == (number(7), "SWEEP_IN", 3000, 0)
+    assert (third.out_no, third.kind) == (None, "转账")
     assert (second.out_no, second.amount_fen, second.kind) == (None, 31, "退费")
     assert our_number("0" * 33 + "_1") is None
 
