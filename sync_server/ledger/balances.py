@@ -41,6 +41,13 @@ def balance(connection: Connection, account: Account) -> Balance:
     return Balance(0, 0) if row is None else Balance(*row)
 
 
+def free_fen(connection: Connection, account: Account) -> int:
+    """What is there of an account of ours, less what is on its way out of it or waits to go."""
+    totals = ledger_account.c
+    free = totals.debits_posted_fen - totals.credits_posted_fen - totals.credits_pending_fen
+    return connection.scalar(sa.select(free).where(totals.name == account.name)) or 0
+
+
 def trial_balance(connection: Connection) -> list[TrialLine]:
     """By code; the balances of all lines sum to 0."""
     totals = ledger_account.c

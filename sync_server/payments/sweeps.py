@@ -17,6 +17,7 @@ from sync_server.centre import Centre
 from sync_server.db import derived_id, exclusive, new_id
 from sync_server.errors import NotAllowedError
 from sync_server.ledger.accounts import Account
+from sync_server.ledger.balances import free_fen
 from sync_server.ledger.book import legs
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
@@ -33,9 +34,15 @@ def ask(
 ) -> UUID:
     """Send money from our account at `source` to that at `target`, in the caller's transaction; the sweep's id."""
     if not who.may(Permission.MONEY_SWEEP):
-        raise NotAllowedError(f"{who.actor} may not move money between the platform's own accounts")
+        raise NotAllowedError(f"a sweep needs the permission {Permission.MONEY_SWEEP}, which you do not have")
     if source == target or amount_fen <= 0:
         raise NotAllowedError("a sweep takes more than 0 fen from one provider to another")
+    exclusive(connection, "payments.sweeps")
+    there_fen = max(0, free_fen(connection, CLEARING[source]))
+    if amount_fen > there_fen:
+        raise NotAllowedError(
+            f"{there_fen} fen are free at {source}, by our book and without what waits to be paid out: not {amount_fen}"
+        )
     sweep_id = new_id(now_ms)
     wanted = transfers.Request(
         kind="SWEEP_OUT",

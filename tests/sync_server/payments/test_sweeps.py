@@ -9,9 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from sandbox_provider.faults import Fault, FaultKind
+from sync_server.db import new_id
 from sync_server.errors import NotAllowedError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
+from sync_server.ledger.book import legs
 from sync_server.notices.tables import notice
 from sync_server.payments import sweeps, transfers
 from sync_server.payments.lacking import Suggestion, suggestions
@@ -88,8 +90,20 @@ def test_a_sweep_that_goes_wrong_on_the_way_arrives_once(
     assert booked(world) == (2231, 0, 3000)
 
 
-def test_a_sweep_of_more_than_there_is_waits_and_moves_nothing(world: World, cashier: Person) -> None:
-    sweep(world, cashier, 5232)
+def test_a_sweep_of_more_than_is_there_is_refused_with_what_is(world: World, cashier: Person) -> None:
+    sweep(world, cashier, 3000)
+    with pytest.raises(NotAllowedError, match="2231 fen are free at ALIPAY"):
+        sweep(world, cashier, 2232)
+    sweep(world, cashier, 2231)
+    turn(world)
+    assert booked(world) == (0, 0, 5231)
+    with world.centre.write() as connection, pytest.raises(NotAllowedError, match="0 fen are free at ALIPAY"):
+        sweeps.ask(connection, cashier, "ALIPAY", "HUIJINBAO", 1, "?", world.centre.now_ms())
+
+
+def test_a_sweep_that_the_provider_has_no_money_for_waits_and_moves_nothing(world: World, cashier: Person) -> None:
+    world.sandbox.play(FaultKind.INSUFFICIENT, "sweep_out")
+    sweep(world, cashier)
     turn(world)
     assert booked(world) == (5231, 0, 0)
     with world.centre.read() as connection:
@@ -98,7 +112,7 @@ def test_a_sweep_of_more_than_there_is_waits_and_moves_nothing(world: World, cas
 
 
 def test_who_may_not_move_money_does_not(world: World, cashier: Person) -> None:
-    with pytest.raises(NotAllowedError, match="may not"):
+    with pytest.raises(NotAllowedError, match=r"money\.sweep"):
         sweep(world, Person(cashier.id, frozenset()))
     with world.centre.write() as connection, pytest.raises(NotAllowedError, match="from one provider to another"):
         sweeps.ask(connection, cashier, "ALIPAY", "ALIPAY", 1, "?", world.centre.now_ms())
@@ -107,8 +121,20 @@ def test_who_may_not_move_money_does_not(world: World, cashier: Person) -> None:
 def test_what_lacks_money_suggests_a_sweep(world: World, cashier: Person) -> None:
     with world.centre.read() as connection:
         assert suggestions(connection) == []
+    order_id = new_id(world.centre.now_ms())
+    fund_buy = transfers.Request(
+        kind="FUND_BUY",
+        subject_key=f"fundbuy:{order_id.hex}",
+        subject_id=order_id,
+        provider="HUIJINBAO",
+        party_id=None,
+        account_ref=order_id.hex,
+        amount_fen=4000,
+        title="理财",
+        legs=legs((Account("1110", order_id), 4000), (Account("1020"), -4000)),
+    )
     with world.centre.write() as connection:
-        sweeps.ask(connection, cashier, "HUIJINBAO", "ALIPAY", 4000, "test", world.centre.now_ms())
+        transfers.request(connection, [fund_buy], "test", world.centre.now_ms())
     turn(world)
     with world.centre.read() as connection:
         assert suggestions(connection) == [Suggestion("ALIPAY", "HUIJINBAO", 4000, 4000)]
@@ -116,8 +142,11 @@ def test_what_lacks_money_suggests_a_sweep(world: World, cashier: Person) -> Non
     assert [msgspec.json.decode(one)["advice"] for one in told] == ["从支付宝调拨40.00元"]
     sweep(world, cashier, 1000)
     turn(world)
+    world.sandbox.play(FaultKind.INSUFFICIENT, "sweep_out")
+    sweep(world, cashier, 4000)
+    turn(world)
     with world.centre.read() as connection:
-        assert suggestions(connection) == [Suggestion("ALIPAY", "HUIJINBAO", 3000, 3000)]
+        assert suggestions(connection) == [Suggestion("ALIPAY", "HUIJINBAO", 3000, 231)], "no sweep for a sweep"
 
 
 PLANTED = [

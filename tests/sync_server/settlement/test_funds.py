@@ -177,9 +177,11 @@ def test_a_combo_paid_through_alipay_waits_for_a_sweep_and_nobody_else_does(
         assert combos.state(order_id) == "COMPLETED"
         assert combos.posted() == {"1010": 66 + 48 + 800, "2120": -800, "4010": -66, "4020": -48}
         left = {"1010": 66 + 48 + 800, "4010": -66, "4020": -48, "4030": -800}
-        combos.bring_capital(20_000)  # what was paid out meanwhile is lacking for the sweep
+        sandbox.book.top_up("platform", 20_000)  # what was paid out meanwhile is lacking for the sweep
+        capital = book.Txn("capital", book.legs((Account("1010"), 20_000), (Account("1030"), -20_000)), clock(), "test")
         cashier = employ(any_centre, "cashier", "finance")
         with combos.centre.write() as connection:
+            book.post(connection, [capital], clock())
             sweeps.ask(connection, cashier, "ALIPAY", "HUIJINBAO", 11_000, "combos", clock.now_ms)
         transfers.move_due(combos.centre, combos.clients)
         sweeps.follow_sweeps(combos.centre)
@@ -187,7 +189,7 @@ def test_a_combo_paid_through_alipay_waits_for_a_sweep_and_nobody_else_does(
         resume_all(combos)
         turns(combos)
         assert combos.balance("1110", order_id) == 0
-        assert combos.posted() == left | {"1010": left["1010"] - 11_000, "1020": 11_000}
+        assert combos.posted() == left | {"1010": left["1010"] + 20_000 - 11_000, "1020": 11_000, "1030": -20_000}
         combos.assert_books_agree()
 
 
