@@ -19,6 +19,13 @@ def fee_of(amount_fen: int, bps: int, min_fen: int = 0, max_fen: int | None = No
     return fee_fen if max_fen is None else min(fee_fen, max_fen)
 
 
+def bounds_flaw(min_fen: int, max_fen: int | None) -> str | None:
+    """What is wrong with the bounds of a fee, for the person who typed them."""
+    if max_fen is not None and min_fen > max_fen:
+        return f"a fee of at least {min_fen} fen cannot be {max_fen} fen at most"
+    return None
+
+
 def shares_of(total_fen: int, weights: Sequence[int]) -> list[int]:
     """Split a total by weights so that the parts sum to it: largest remainder, the earlier of equals first.
 

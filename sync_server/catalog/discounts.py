@@ -50,6 +50,8 @@ def add_discount(connection: Connection, sold: sa.Row[Any], new: NewDiscount, no
         raise NotAllowedError(f"product {sold.number} is a {sold.kind}: only annual passes have discounts")
     if new.price_fen <= 0:
         raise NotAllowedError(f"a pass costs 1 fen at least, not {new.price_fen}")
+    if new.price_fen >= sold.dist_price_fen:
+        raise NotAllowedError(f"{new.price_fen} fen are no discount: everybody pays {sold.dist_price_fen} fen")
     needs = {"RESIDENT": new.areas, "SENIOR": new.min_age, "LISTED": new.person_list_id, "PROMOTION": new.until_ms}
     if [kind for kind, value in needs.items() if value] != [new.kind]:
         raise NotAllowedError("a discount is for residents, seniors, a list of people, or a while: one of them")

@@ -10,7 +10,8 @@ from sqlalchemy.engine import Connection
 
 from sync_server.catalog.tables import fee_rule, product
 from sync_server.db import new_id
-from sync_server.money import fee_of
+from sync_server.errors import NotAllowedError
+from sync_server.money import bounds_flaw, fee_of
 from sync_server.parties.tables import party
 
 
@@ -27,6 +28,8 @@ def add_fee_rule(
     valid_from_ms: int | None = None,
 ) -> UUID:
     """Set the rate of a party from a moment on (now unless given), for one product or for all that have none."""
+    if (flaw := bounds_flaw(min_fen, max_fen)) is not None:
+        raise NotAllowedError(flaw)
     rule_id = new_id(now_ms)
     connection.execute(
         fee_rule.insert().values(

@@ -18,16 +18,15 @@ from sync_server.catalog.discounts import Price, price_for
 from sync_server.catalog.stock import OutOfStock, Taken, reserve
 from sync_server.catalog.terms import may_buy, terms_of
 from sync_server.centre import Centre
-from sync_server.crypto import blind_index, seal
 from sync_server.db import new_id
 from sync_server.id_numbers import person_index
 from sync_server.money import shares_of
+from sync_server.notices.phones import keep_phone, normal_phone
 from sync_server.orders import history, persons
 from sync_server.orders.holders import Holder, holder_row
 from sync_server.orders.refusals import AlreadyHeld, NotEligible, PriceChanged, Refusal, Unfit
 from sync_server.orders.tables import holder, order, order_item, ticket
 from sync_server.parties.parties import find_party
-from wire.credential import mask_phone
 
 MAX_TICKETS = 200  # per order
 MAX_TOGETHER = 6
@@ -181,6 +180,11 @@ def _flaw(centre: Centre, connection: Connection, new: NewOrder, sold: sa.Row[An
         return Unfit(flaw)
     if (flaw := next((flaw for who in new.holders if (flaw := who.flaw()) is not None), None)) is not None:
         return Unfit(flaw)
+    if new.buyer_phone is not None:
+        try:
+            normal_phone(new.buyer_phone)
+        except ValueError as error:
+            return Unfit(f"the buyer's phone: {error}")
     if sold.kind == "PASS":
         terms = terms_of(sold)
         for who in new.holders:
@@ -222,10 +226,11 @@ def _take_person(centre: Centre, connection: Connection, sold: sa.Row[Any], orde
 def _buyer(centre: Centre, order_id: UUID, phone: str | None) -> dict[str, Any]:
     if phone is None:
         return {}
+    kept = keep_phone(centre.secrets, "order.buyer_phone", order_id, normal_phone(phone))
     return {
-        "buyer_phone_sealed": seal(centre.secrets, "order.buyer_phone", order_id.bytes, phone),
-        "buyer_phone_index": blind_index(centre.secrets, "phone", phone),
-        "buyer_phone_masked": mask_phone(phone),
+        "buyer_phone_sealed": kept.sealed,
+        "buyer_phone_index": kept.blind,
+        "buyer_phone_masked": kept.masked,
     }
 
 

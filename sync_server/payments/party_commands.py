@@ -1,4 +1,4 @@
-"""`sync-server party contact | funding | accounts | account | stop`: who is told, who pays how."""
+"""`sync-server party list | contact | funding | accounts | account | stop`: who is told, who pays how."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import click
+import sqlalchemy as sa
 
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
@@ -14,7 +15,8 @@ from sync_server.errors import NotAllowedError
 from sync_server.parties import accounts, contacts
 from sync_server.parties.accounts import SettlementAccount
 from sync_server.parties.parties import party_by_org_number, set_funding
-from sync_server.parties.tables import FUNDINGS, PROVIDERS
+from sync_server.parties.tables import FUNDINGS, PARTY_KINDS, PROVIDERS
+from sync_server.parties.tables import party as table
 from sync_server.payments import account_changes
 from sync_server.people.asking import by_operator, person_of
 from sync_server.people.permissions import Permission
@@ -27,14 +29,34 @@ def party() -> None:
     """Parties, by their organisation numbers (机构号)."""
 
 
+@party.command(name="list")
+@click.option("--kind", type=click.Choice(PARTY_KINDS), help="only these")
+@click.pass_obj
+def list_(opener: Opener, kind: str | None) -> None:
+    """One JSON line per party: how it pays or is paid, its account and its contact with their ends alone."""
+    centre = opener()
+    with centre.read() as connection:
+        rows = connection.execute(sa.select(table).order_by(table.c.org_number)).all()
+        used = accounts.accounts_of(connection, [row.id for row in rows], centre.now_ms())
+    for row in rows:
+        if kind in (None, row.kind):
+            line = {"party": row.org_number, "kind": row.kind, "name_zh": row.name_zh, "name_en": row.name_en}
+            line |= {"account": used[row.id].masked, "contact_phone": row.contact_phone_masked}
+            click.echo(json.dumps(line | _terms(row), ensure_ascii=False))
+
+
 @party.command()
 @click.argument("number", metavar="ORGANISATION")
 @click.argument("funding", type=click.Choice(FUNDINGS))
-@click.option("--on-top-up", is_flag=True, help="its held orders go on by themselves once the balance covers them")
+@click.option(
+    "--on-top-up/--not-on-top-up",
+    default=None,
+    help="whether its held orders go on by themselves once the balance covers them; else as before",
+)
 @click.option("--reason", required=True, help="for the log of what operators did")
 @by_operator
 @click.pass_obj
-def funding(opener: Opener, /, number: str, funding: str, *, on_top_up: bool, reason: str, **who: Any) -> None:
+def funding(opener: Opener, /, number: str, funding: str, *, on_top_up: bool | None, reason: str, **who: Any) -> None:
     """How a distributor pays for the orders it places from now on: charged at its provider, or from what it paid in."""
     centre = opener()
     person = person_of(centre, who)
@@ -42,8 +64,9 @@ def funding(opener: Opener, /, number: str, funding: str, *, on_top_up: bool, re
         raise NotAllowedError(f"this needs the permission {Permission.FUNDING_SET}, which you do not have")
     with centre.write() as connection:
         one = party_by_org_number(connection, number)
-        set_funding(connection, one.id, funding, on_top_up, reason, person.actor, centre.now_ms())
-    click.echo(json.dumps({"party": number, "funding": funding, "goes_on_after_top_up": on_top_up}))
+        goes_on = one.goes_on_after_top_up if on_top_up is None else on_top_up
+        set_funding(connection, one.id, funding, goes_on, reason, person.actor, centre.now_ms())
+    click.echo(json.dumps({"party": number, "funding": funding, "goes_on_after_top_up": goes_on}))
 
 
 @party.command()
@@ -110,6 +133,15 @@ def stop(opener: Opener, /, request_id: UUID, reason: str, **who: Any) -> None:
     with centre.write() as connection:
         account_changes.stop(connection, person, request_id, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "stopped"}))
+
+
+def _terms(row: sa.Row[Any]) -> dict[str, Any]:
+    """What is agreed with a party of its kind."""
+    names = {
+        "DISTRIBUTOR": ("funding", "goes_on_after_top_up", "late_liability"),
+        "VENUE": ("payout_mode",),
+    }
+    return {name: row._mapping[name] for name in names.get(row.kind, ())}
 
 
 COMMANDS = (party,)

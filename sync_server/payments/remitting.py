@@ -36,6 +36,7 @@ def ask(connection: Connection, who: Person, transfer_id: UUID, voucher: Voucher
     _check(connection, transfer_id)
     if (flaw := voucher.flaw(now_ms)) is not None:
         raise NotAllowedError(flaw)
+    _check_new(connection, voucher.bank, voucher.number)
     request_id = approvals.request(connection, who, REMIT, f"transfer:{transfer_id.hex}", reason, now_ms)
     row = {"id": request_id, "transfer_id": transfer_id, **asdict(voucher), "asked_at_ms": now_ms}
     connection.execute(remittance.insert().values(row))
@@ -47,9 +48,7 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
     agreed = approvals.confirm(connection, who, REMIT, request_id, now_ms)
     told = connection.execute(sa.select(remittance).where(remittance.c.id == request_id)).one()
     row = _check(connection, told.transfer_id)
-    same = sa.and_(remittance.c.bank == told.bank, remittance.c.number == told.number, remittance.c.n.is_not(None))
-    if connection.scalar(sa.select(remittance.c.id).where(same)) is not None:
-        raise NotAllowedError(f"the voucher {told.number} of {told.bank} stands for another payment already")
+    _check_new(connection, told.bank, told.number)
     state, n = TRANSFER.next(row.state, "remitted"), row.attempts + 1
     made = {"transfer_id": row.id, "n": n, "out_no": f"{row.id.hex}-{n}", "state": state, "provider": "OFFLINE"}
     times = {"sent_at_ms": now_ms, "changed_at_ms": now_ms}
@@ -77,6 +76,13 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
     told = connection.execute(sa.select(remittance).where(remittance.c.id == asked.id)).one()
     paid = Voucher(told.bank, told.paid_on, told.number, told.file_sha256).words
     return f"counts as paid by bank ({paid}): {transfer_words(connection, told.transfer_id)}"
+
+
+def _check_new(connection: Connection, bank: str, number: str) -> None:
+    """A voucher pays for one thing."""
+    same = sa.and_(remittance.c.bank == bank, remittance.c.number == number, remittance.c.n.is_not(None))
+    if connection.scalar(sa.select(remittance.c.id).where(same)) is not None:
+        raise NotAllowedError(f"the voucher {number} of {bank} stands for another payment already")
 
 
 def _check(connection: Connection, transfer_id: UUID) -> sa.Row[Any]:

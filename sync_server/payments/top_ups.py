@@ -85,6 +85,7 @@ def ask(
         raise NotAllowedError(f"its balance is {held_fen} fen: no more than that goes back")
     if (flaw := voucher.flaw(now_ms)) is not None:
         raise NotAllowedError(flaw)
+    _check_new(connection, voucher.bank, voucher.number)
     top_up_id = new_id(now_ms)
     subject = f"{'topup' if amount_fen > 0 else 'paidback'}:{top_up_id.hex}"
     request_id = approvals.request(connection, who, RECORD, subject, reason, now_ms)
@@ -98,9 +99,7 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
     agreed = approvals.confirm(connection, who, RECORD, request_id, now_ms)
     mine = bank_top_up.c.id == UUID(hex=agreed.subject.partition(":")[2])
     row = connection.execute(sa.select(bank_top_up).where(mine)).one()
-    same = sa.and_(bank_top_up.c.bank == row.bank, bank_top_up.c.number == row.number)
-    if connection.scalar(sa.select(bank_top_up.c.id).where(same, bank_top_up.c.booked_at_ms.is_not(None))) is not None:
-        raise NotAllowedError(f"the voucher {row.number} of {row.bank} is booked already")
+    _check_new(connection, row.bank, row.number)
     connection.execute(bank_top_up.update().where(mine).values(booked_at_ms=now_ms))
     sides = _legs(CLEARING["OFFLINE"], row.distributor_id, row.amount_fen)
     book.post(connection, [book.Txn(agreed.subject, sides, now_ms, who.actor)], now_ms)
@@ -161,6 +160,13 @@ def _check(connection: Connection, distributor_id: UUID, amount_fen: int) -> Non
         raise NotAllowedError(f"party {row.org_number} is no distributor: it pays nothing in")
     if not 0 < amount_fen <= MAX_TOP_UP_FEN:
         raise NotAllowedError(f"a top-up is 1 to {MAX_TOP_UP_FEN} fen, not {amount_fen}")
+
+
+def _check_new(connection: Connection, bank: str, number: str) -> None:
+    """A voucher is money once."""
+    same = sa.and_(bank_top_up.c.bank == bank, bank_top_up.c.number == number)
+    if connection.scalar(sa.select(bank_top_up.c.id).where(same, bank_top_up.c.booked_at_ms.is_not(None))) is not None:
+        raise NotAllowedError(f"the voucher {number} of {bank} is booked already")
 
 
 def _legs(clearing: Account, distributor_id: UUID, amount_fen: int) -> tuple[book.Leg, ...]:

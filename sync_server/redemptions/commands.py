@@ -10,6 +10,7 @@ import click
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
 from sync_server.errors import NotAllowedError
+from sync_server.parties.parties import venue_by_number
 from sync_server.people.asking import by_operator, person_of
 from sync_server.redemptions import decisions, inboxes
 from sync_server.redemptions.inboxes import Inbox, Side, Wanted
@@ -35,6 +36,8 @@ def list_(
     decided = {"open": False, "decided": True, "all": None}[state]
     wanted = Wanted(None if which is None else Inbox(which), decided, venue_number, _cursor(before), limit)
     with opener().read() as connection:
+        if venue_number is not None:
+            venue_by_number(connection, venue_number)
         page = inboxes.look(connection, wanted)
     for row in page.rows:
         click.echo(json.dumps(_told(row), ensure_ascii=False))

@@ -9,6 +9,7 @@ import click
 import sqlalchemy as sa
 
 from sync_server.centre import Opener
+from sync_server.parties.parties import venue_by_number
 from sync_server.parties.tables import PAYOUT_MODES, venue
 from sync_server.payments.tables import external_transfer
 from sync_server.people.asking import by_operator, person_of
@@ -39,9 +40,9 @@ def list_(opener: Opener, state: str | None, venue_number: int | None) -> None:
     )
     if state is not None:
         query = query.where(table.c.state == state)
-    if venue_number is not None:
-        query = query.where(venue.c.number == venue_number)
     with opener().read() as connection:
+        if venue_number is not None:
+            query = query.where(table.c.venue_id == venue_by_number(connection, venue_number))
         for row in connection.execute(query):
             line = {
                 "number": row.number,

@@ -41,6 +41,8 @@ def report(opener: Opener, month: str, product: int | None) -> None:
     """What each combo order earned in a month, in fen: one JSON object a line, the totals last."""
     centre = opener()
     with centre.read() as connection:
+        if product is not None:
+            find_product(connection, product)
         rows = profit_of(connection, month_of(month, centre.settings.zone))
     rows = [row for row in rows if product in (None, row.product_number)]
     for row in rows:

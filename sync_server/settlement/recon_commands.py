@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sync_server.audit.log import COMMAND_LINE, record
 from sync_server.centre import Centre, Opener
 from sync_server.errors import NotAllowedError
+from sync_server.money import bounds_flaw
 from sync_server.parties.tables import PROVIDERS
 from sync_server.payments.provider import StatementLine, Unclear
 from sync_server.payments.providers import clients_of
@@ -88,7 +89,22 @@ def _summary(centre: Centre, provider: str, day: date) -> dict[str, Any]:
     return {"judged": judged, "waiting": lines - judged, "ended": ended_at_ms is not None, "cases": differences}
 
 
-@click.command(name="provider-fee")
+@click.group(name="provider-fee")
+def provider_fees() -> None:
+    """What was agreed with the providers about their fees."""
+
+
+@provider_fees.command(name="list")
+@click.pass_obj
+def list_fees(opener: Opener) -> None:
+    """One JSON line per rate, the newest of a provider and kind last: it is in force."""
+    rates = sa.select(provider_fee).order_by(provider_fee.c.provider, provider_fee.c.kind, provider_fee.c.valid_from_ms)
+    with opener().read() as connection:
+        for row in connection.execute(rates):
+            click.echo(json.dumps(dict(row._mapping)))
+
+
+@provider_fees.command(name="add")
 @click.option("--provider", type=click.Choice(PROVIDERS), required=True)
 @click.option("--kind", type=click.Choice(TRANSFER_KINDS), required=True)
 @click.option("--bps", type=click.IntRange(0, 10_000), required=True, help="basis points of the amount; 0: no fee")
@@ -102,6 +118,8 @@ def fee(opener: Opener, /, provider: str, kind: str, bps: int, min_fen: int, max
     person = person_of(centre, who)
     if not person.may(Permission.RECON_WORK):
         raise NotAllowedError(f"this needs the permission {Permission.RECON_WORK}, which you do not have")
+    if (flaw := bounds_flaw(min_fen, max_fen)) is not None:
+        raise NotAllowedError(flaw)
     now_ms = centre.now_ms()
     rule = {"provider": provider, "kind": kind, "bps": bps, "min_fen": min_fen, "max_fen": max_fen}
     with centre.write() as connection:
@@ -215,4 +233,4 @@ def _resolved(*case_ids: UUID) -> None:
         click.echo(json.dumps({"case": str(case_id), "state": "RESOLVED"}))
 
 
-COMMANDS = (reconcile, fee, case)
+COMMANDS = (reconcile, provider_fees, case)

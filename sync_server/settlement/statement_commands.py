@@ -52,9 +52,9 @@ def make(opener: Opener, /, org_number: str, from_day: datetime, to_day: datetim
 def list_(opener: Opener, org_number: str | None) -> None:
     """The newest statements, one JSON object a line."""
     query = sa.select(statement, party.c.org_number).join(party, party.c.id == statement.c.party_id)
-    if org_number is not None:
-        query = query.where(party.c.org_number == org_number)
     with opener().read() as connection:
+        if org_number is not None:
+            query = query.where(statement.c.party_id == party_by_org_number(connection, org_number).id)
         for row in connection.execute(query.order_by(statement.c.id.desc()).limit(MAX_LISTED)):
             _tell(row, row.org_number)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
+from sync_server.centre import Centre
 from sync_server.cli import cli
+from sync_server.errors import NotFoundError
 
 
 @pytest.mark.parametrize("reason", ["it burnt\0", "it burnt \udcff", "\ud83d"])
@@ -24,3 +26,24 @@ def test_any_characters_are_kept() -> None:
 def test_a_reason_that_says_nothing_is_wrong_usage(said: list[str]) -> None:
     done = CliRunner().invoke(cli, ["gate", "revoke", "ab", *said])
     assert (done.exit_code, "is empty" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("payout", "list", "--venue", "99"),
+        ("inbox", "list", "--venue", "99"),
+        ("statement", "list", "--party", "9999"),
+        ("profit", "report", "2026-10", "--product", "99"),
+        ("fee", "list", "--party", "9999"),
+        ("top-up", "balance", "9999"),
+        ("refund", "waiting", "9999"),
+        ("product", "discount", "list", "99"),
+    ],
+)
+def test_a_list_of_something_that_is_not_there_is_an_error_that_names_it(
+    centre: Centre, asked: tuple[str, ...]
+) -> None:
+    done = CliRunner().invoke(cli.commands[asked[0]], asked[1:], obj=lambda: centre)
+    assert isinstance(done.exception, NotFoundError), done.output
+    assert "99" in str(done.exception)

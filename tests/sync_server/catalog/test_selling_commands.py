@@ -67,6 +67,9 @@ def test_discounts_are_added_listed_and_ended(town: Town) -> None:
     assert [row["kind"] for row in said(town, product, "discount", "list", "1")] == ["PROMOTION"]
     nothing = run(town, product, "discount", "add", "1", "--price-fen", "9900")
     assert isinstance(nothing.exception, NotAllowedError)
+    for no_less in ("19800", "19801"):
+        dearer = run(town, product, "discount", "add", "1", "--price-fen", no_less, "--senior", "70")
+        assert "everybody pays 19800 fen" in str(dearer.exception)
 
 
 def test_channels_are_seeded_added_and_closed(town: Town) -> None:
@@ -96,3 +99,5 @@ def test_fee_rates_are_added_and_listed(town: Town) -> None:
         "valid_from_ms": 0,
     }  # fmt: skip
     assert run(town, fee, "add", "2001", "PAYOUT", "10001").exit_code == 2
+    bounds = ("--min-fen", "6", "--max-fen", "5")
+    assert "at least 6 fen" in str(run(town, fee, "add", "2001", "PAYOUT", "60", *bounds).exception)

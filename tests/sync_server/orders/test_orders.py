@@ -139,6 +139,7 @@ def test_what_is_wrong_with_an_order_is_said(world: World) -> None:
         ({"holders": (replace(LI, id_number="A" * 30),)}, "letters and digits"),
         ({"holders": (replace(LI, phone="+"),)}, "6 to 15 digits"),
         ({"holders": (replace(LI, name=""),)}, "printable"),
+        ({"buyer_phone": "abc"}, "the buyer's phone"),
         ({"holders": (replace(LI, name="李\n花"),)}, "printable"),
     ]
     for change, says in cases:

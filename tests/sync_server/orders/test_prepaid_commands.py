@@ -51,7 +51,13 @@ def pay_in(run: Run, amount_fen: int, voucher: str) -> None:
 
 
 def test_from_the_first_top_up_to_the_issued_order(run: Run, clock: Clock) -> None:
-    run("party", "funding", "3001", "PREPAID", "--reason", "contract 7", by="qian")
+    run("party", "funding", "3001", "PREPAID", "--on-top-up", "--reason", "contract 6", by="qian")
+    told = run("party", "funding", "3001", "PREPAID", "--reason", "contract 7", by="qian")
+    assert told["goes_on_after_top_up"] is True, "what is not named stays as it was"
+    run("party", "funding", "3001", "PREPAID", "--not-on-top-up", "--reason", "contract 7", by="qian")
+    one = run("party", "list", "--kind", "DISTRIBUTOR")
+    assert (one["party"], one["funding"], one["goes_on_after_top_up"]) == ("3001", "PREPAID", False)
+    assert (one["account"], one["late_liability"]) == ("ALIPAY …3001", "PLATFORM")
     pay_in(run, 6_000, "V1")
     assert run("top-up", "balance", "3001") == {"party": "3001", "balance_fen": 6_000, "coming_fen": 0}
     first = run("order", "place", "--product", "2", "--distributor", "3001")

@@ -126,6 +126,8 @@ def test_a_voucher_is_credited_once(world: World, two: tuple[Person, Person]) ->
     confirm(world, two[1], first)
     with pytest.raises(NotAllowedError, match="booked already"):
         confirm(world, two[1], second)
+    with pytest.raises(NotAllowedError, match="booked already"):
+        ask(world, two[0])
     assert balances(world)[0] == Balance(-100_000, 0)
 
 

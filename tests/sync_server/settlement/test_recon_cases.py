@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner, Result
 
 from sandbox_provider.faults import FaultKind
 from sync_server.approvals.tables import approval
@@ -17,7 +19,7 @@ from sync_server.payments import abandoning
 from sync_server.payments.provider import StatementLine
 from sync_server.payments.tables import external_transfer
 from sync_server.people.identifying import Person
-from sync_server.settlement import recon_cases
+from sync_server.settlement import recon_cases, recon_commands
 from sync_server.settlement.differences import Difference
 from sync_server.settlement.recon_tables import (
     recon_case,
@@ -25,7 +27,7 @@ from sync_server.settlement.recon_tables import (
     statement_match,
 )
 from tests.sync_server.conftest import START_MS, Clock
-from tests.sync_server.operators import employ
+from tests.sync_server.operators import PASSWORD, employ
 from tests.sync_server.sandbox import World
 from tests.sync_server.settlement.telling import (
     TODAY,
@@ -47,6 +49,21 @@ def people(world: World) -> tuple[Person, Person]:
         platform = NewParty("PLATFORM", "1000", "平台", "Platform", "platform")
         add_party(connection, platform, "Asia/Shanghai", world.centre.now_ms())
     return employ(world.centre, "qian", "finance"), employ(world.centre, "wen", "finance")
+
+
+def test_a_provider_fee_is_agreed_and_listed(world: World, people: tuple[Person, Person]) -> None:
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(
+            recon_commands.provider_fees, arguments, obj=lambda: world.centre, input=f"{PASSWORD}\n"
+        )
+
+    rate = ("add", "--provider", "ALIPAY", "--kind", "CHARGE", "--bps", "60", "--min-fen", "10")
+    who = ("--organisation", "1000", "--account", "qian", "--password-stdin")
+    assert "at least 10 fen" in str(run(*rate, "--max-fen", "9", *who).exception)
+    assert run("list").stdout == ""
+    agreed = json.loads(run(*rate, "--max-fen", "10", *who).stdout)
+    assert (agreed["bps"], agreed["max_fen"]) == (60, 10)
+    assert json.loads(run("list").stdout) == agreed
 
 
 def test_a_line_that_nobody_knows_waits_in_suspense_until_two_persons_write_it_off(
