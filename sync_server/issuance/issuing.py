@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from stdnum import luhn
 
+from sync_server import setbacks
 from sync_server.catalog.tables import product, product_item
 from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError
@@ -27,30 +28,32 @@ from wire import moments
 from wire.token import PASS_ID_BYTES, Claims, Scope, evidence_of, sign_token
 
 ACTOR = "system:issuance"
+STEP = "issuance.issue_paid_orders"
 NUMBER_DIGITS = 16
 HOUR_MS = 3_600_000
 
 
-class IssuanceError(ExceptionGroup):
-    """Orders that could not be issued; the others were. They are tried again with the next step."""
-
-
 def issue_paid_orders(centre: Centre) -> int:
-    """Worker step: every paid order without passes gets them, one transaction per order; how many were issued."""
+    """Worker step: every paid order without passes gets them, one transaction per order; how many were issued.
+
+    One that cannot be issued is put aside and holds up no other.
+    """
     with centre.read() as connection:
-        waiting = [row.id for row in orders_to_issue(connection)]
-    failures: list[Exception] = []
-    issued = 0
-    for order_id in waiting:
-        try:
-            issued += issue_order(centre, order_id)
-        except Exception as error:  # one bad order must not hold up the others; all are raised below
-            failures.append(error)
-            with centre.write() as connection:
-                issuing_failed(connection, order_id, str(error)[:200], centre.now_ms(), ACTOR)
-    if failures:
-        raise IssuanceError(f"{len(failures)} of {len(waiting)} paid orders could not be issued", failures)
-    return issued
+        left_out = [UUID(bytes=one) for one in setbacks.left_out(connection, STEP, centre.now_ms())]
+        waiting = [row.id for row in orders_to_issue(connection, left_out)]
+    return sum(_try(centre, order_id) for order_id in waiting)
+
+
+def _try(centre: Centre, order_id: UUID) -> bool:
+    try:
+        return issue_order(centre, order_id)
+    except Exception as error:  # whatever it was, the others are to be issued; it is told with the order
+        with centre.write() as connection:
+            now_ms = centre.now_ms()
+            setbacks.put_aside(connection, STEP, order_id.bytes, error, now_ms)
+            if issuing_failed(connection, order_id, str(error)[:200], now_ms, ACTOR):
+                setbacks.forget(connection, STEP, [order_id.bytes])
+        return False
 
 
 def issue_order(centre: Centre, order_id: UUID, token_bytes: Callable[[int], bytes] = secrets.token_bytes) -> bool:
@@ -75,6 +78,7 @@ def issue_order(centre: Centre, order_id: UUID, token_bytes: Callable[[int], byt
         for table in (issued_pass, pass_token, entitlement):
             connection.execute(table.insert(), rows[table.name])
         mark_issued(connection, order_id, not_before, not_after, now_ms, ACTOR)
+        setbacks.forget(connection, STEP, [order_id.bytes])
     return True
 
 

@@ -24,6 +24,7 @@ from sync_server import slots
 from sync_server.centre import Centre
 from sync_server.clock import now_ms as wall_clock_ms
 from sync_server.gates.registry import forget_old_nonces
+from sync_server.jobs.long_setbacks import forget_ended_setbacks, tell_long_setbacks
 from sync_server.jobs.low_stock import tell_low_stock
 from sync_server.jobs.messages import forget_old_messages
 from sync_server.payments.telling import tell_late
@@ -66,6 +67,8 @@ JOBS: tuple[Job, ...] = (
     Job("reconcile", "*/5 * * * *", reconcile),
     Job("earn_income", "10 * * * *", earn_income),
     Job("tell_not_issued", "20 * * * *", tell_not_issued),
+    Job("tell_long_setbacks", "30 * * * *", tell_long_setbacks),
+    Job("forget_ended_setbacks", "45 4 * * *", forget_ended_setbacks),
     Job("forget_old_slots", "35 4 * * *", forget_old_slots),
 )
 

@@ -94,6 +94,13 @@ KINDS: Mapping[str, Kind] = {
         "对账发现差异“${difference}”：${provider}，${amount}元。请登录系统处理。",
         ("finance",),
     ),
+    "setback": Kind(
+        "任务反复失败",
+        "work that fails again and again",
+        To.ROLES,
+        "后台任务${step}有一项已${hours}小时未能完成（${error}），请查看并处理。",
+        ("finance", "platform_admin"),
+    ),
     "gate_offline": Kind(
         "闸机离线",
         "gate off-line",

@@ -52,10 +52,10 @@ def take_payments(centre: Centre) -> int:
         return setbacks.act_on(connection, STEP, found, lambda row: bytes(row.id.bytes), act, now_ms)
 
 
-def orders_to_issue(connection: Connection, limit: int = MAX_PER_STEP) -> Sequence[sa.Row[Any]]:
-    """Paid orders without their passes, oldest first."""
-    query = sa.select(order).where(order.c.state.in_(AWAITING_ISSUE)).order_by(order.c.paid_at_ms, order.c.id)
-    return connection.execute(query.limit(limit)).all()
+def orders_to_issue(connection: Connection, left_out: Sequence[UUID] = ()) -> Sequence[sa.Row[Any]]:
+    """Paid orders without their passes, oldest first, but for those `left_out`."""
+    query = sa.select(order).where(order.c.state.in_(AWAITING_ISSUE), order.c.id.not_in(left_out))
+    return connection.execute(query.order_by(order.c.paid_at_ms, order.c.id).limit(MAX_PER_STEP)).all()
 
 
 def mark_issued(

@@ -15,6 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server import setbacks
 from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person
 from sync_server.audit.log import record
@@ -153,7 +154,8 @@ def _give_up_late_entries(connection: Connection, row: sa.Row[Any], amount_fen: 
     """Nothing is posted: 5020 has their cost since they were honoured."""
     _refuse_changed(row, amount_fen, _owed_fen(connection, row))
     mine = charge_back.update().where(charging_back.DUE, charge_back.c.distributor_id == row.id)
-    connection.execute(mine.values(given_up_at_ms=now_ms))
+    ended = connection.scalars(mine.values(given_up_at_ms=now_ms).returning(charge_back.c.redemption_id)).all()
+    setbacks.forget(connection, charging_back.STEP, ended)
 
 
 def _end_venue_debt(

@@ -59,8 +59,8 @@ def upgrade() -> None:
         sa.Column("summary_id", sa.Uuid(), nullable=True),
         sa.Column("again_id", sa.Uuid(), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('insufficient_balance', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'recon_case', 'gate_offline', 'low_stock', 'account_changed', 'issued', 'refunded', 'sign_in_code', 'summary')",
-            name=op.f("ck_message_kind_word_839c4c"),
+            "kind IN ('insufficient_balance', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'recon_case', 'setback', 'gate_offline', 'low_stock', 'account_changed', 'issued', 'refunded', 'sign_in_code', 'summary')",
+            name=op.f("ck_message_kind_word_746cb2"),
         ),
         sa.CheckConstraint(
             "state IN ('WAITING', 'SENDING', 'SENT', 'DELIVERED', 'FAILED', 'SUPPRESSED')",
@@ -101,8 +101,8 @@ def upgrade() -> None:
         sa.Column("addressed_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("recipients", sa.Integer(), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('insufficient_balance', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'recon_case', 'gate_offline', 'low_stock', 'account_changed', 'issued', 'refunded', 'sign_in_code', 'summary')",
-            name=op.f("ck_notice_kind_word_839c4c"),
+            "kind IN ('insufficient_balance', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'recon_case', 'setback', 'gate_offline', 'low_stock', 'account_changed', 'issued', 'refunded', 'sign_in_code', 'summary')",
+            name=op.f("ck_notice_kind_word_746cb2"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notice")),
         sa.UniqueConstraint("kind", "key", name=op.f("uq_notice_kind_key")),
@@ -156,6 +156,7 @@ def upgrade() -> None:
         sa.Column("times", sa.Integer(), nullable=False),
         sa.Column("first_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("again_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("told_at_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("step", "subject", name=op.f("pk_setback")),
     )
     op.create_table(
@@ -998,8 +999,8 @@ def upgrade() -> None:
         batch_op.create_index("ix_entitlement_walk", ["venue_id", "pass_id"], unique=False)
 
     with op.batch_alter_table("entry", schema=None) as batch_op:
-        batch_op.drop_constraint(batch_op.f("fk_entry_venue_id"), type_="foreignkey")
         batch_op.drop_constraint(batch_op.f("fk_entry_device_id"), type_="foreignkey")
+        batch_op.drop_constraint(batch_op.f("fk_entry_venue_id"), type_="foreignkey")
 
     with op.batch_alter_table("event_chain", schema=None) as batch_op:
         batch_op.create_check_constraint(batch_op.f("ck_event_chain_one"), "id = 1")

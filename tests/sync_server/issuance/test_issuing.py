@@ -13,10 +13,11 @@ import sqlalchemy as sa
 import zxingcpp
 from stdnum import luhn
 
+from sync_server import setbacks
 from sync_server.catalog.tables import product
 from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError, NotFoundError
-from sync_server.issuance.issuing import IssuanceError, issue_paid_orders, new_number
+from sync_server.issuance.issuing import STEP, issue_paid_orders, new_number
 from sync_server.issuance.pass_states import MOVES
 from sync_server.issuance.passes import change_status, find_pass, token_of
 from sync_server.issuance.qr import qr_svg
@@ -122,13 +123,20 @@ def test_one_order_that_cannot_be_issued_holds_up_no_other(town: Town) -> None:
             paying.pay(connection, placed.order_id, "test", centre.now_ms())
     transfers.move_due(centre, {"ALIPAY": OpenHanded()})
     take_payments(centre)
-    with pytest.raises(IssuanceError, match="1 of 2") as failed:
-        issue_paid_orders(centre)
-    assert "validity is too short" in str(failed.value.exceptions[0])
+    assert issue_paid_orders(centre) == 1
     with centre.read() as connection:
+        (waits,) = setbacks.listed(connection)
+        assert (waits.step, "validity is too short" in waits.reason) == (STEP, True)
         states = sorted(connection.execute(sa.select(order.c.state)).scalars())
         assert states == ["ISSUED", "ISSUING"]
         assert connection.scalar(sa.select(sa.func.count()).select_from(issued_pass)) == 1
+    with centre.write() as connection:
+        connection.execute(product.update().values(activation_delay_h=0))
+    assert issue_paid_orders(centre) == 0  # it waits
+    town.clock.pass_ms(setbacks.FIRST_PAUSE_MS)
+    assert issue_paid_orders(centre) == 1
+    with centre.read() as connection:
+        assert setbacks.listed(connection) == []
 
 
 def test_status_moves_only_as_the_table_says(town: Town) -> None:

@@ -20,7 +20,6 @@ from sync_server.catalog.tables import product
 from sync_server.errors import NotAllowedError
 from sync_server.feed.tables import feed
 from sync_server.issuance.credentials import bind_id_numbers
-from sync_server.issuance.issuing import IssuanceError
 from sync_server.issuance.tables import issued_pass, pass_token
 from sync_server.jobs.worker import LIST_STEPS, STEPS, move_transfers
 from sync_server.orders import applying, closing, paying, placing
@@ -367,6 +366,5 @@ class Flows(RuleBasedStateMachine):
         transfers.move_due(self.centre, self.scene.clients)
         for step in (*STEPS, *LIST_STEPS):
             if step not in NOT_HERE:
-                with suppress(IssuanceError):
-                    step(self.centre)
+                step(self.centre)
         transfers.move_due(self.centre, self.scene.clients)
