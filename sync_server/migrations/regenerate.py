@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from alembic import command
+from alembic.operations.ops import DropConstraintOp, MigrationScript, ModifyTableOps
 
 from sync_server import db, schema
 
@@ -28,7 +29,9 @@ def regenerate() -> Path:
         with db.write(engine) as connection:
             config = schema.alembic_config(connection)
             command.upgrade(config, "head")
-            command.revision(config, message=MESSAGE, rev_id=schema.HEAD, autogenerate=True)
+            command.revision(
+                config, MESSAGE, autogenerate=True, rev_id=schema.HEAD, process_revision_directives=in_one_order
+            )
         engine.dispose()
     (made,) = VERSIONS.glob(f"{schema.HEAD}_*.py")
     lines = [line for line in made.read_text(encoding="utf-8").splitlines() if "Alembic" not in line]
@@ -36,6 +39,20 @@ def regenerate() -> Path:
     for work in (("format", "--quiet"), ("check", "--fix", "--quiet")):
         subprocess.run([sys.executable, "-m", "ruff", *work, str(made)], check=True)
     return made
+
+
+def in_one_order(_context: object, _revision: object, scripts: list[MigrationScript]) -> None:
+    """Alembic drops the foreign keys of a table in the order of a set, which is another one each time."""
+    for script in scripts:
+        assert script.upgrade_ops is not None
+        for change in script.upgrade_ops.ops:
+            if isinstance(change, ModifyTableOps):
+                dropped = iter(sorted((op for op in change.ops if isinstance(op, DropConstraintOp)), key=_name))
+                change.ops = [next(dropped) if isinstance(op, DropConstraintOp) else op for op in change.ops]
+
+
+def _name(dropped: DropConstraintOp) -> str:
+    return str(dropped.constraint_name)
 
 
 if __name__ == "__main__":

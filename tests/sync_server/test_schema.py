@@ -9,9 +9,11 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.operations.ops import DowngradeOps, DropConstraintOp, MigrationScript, ModifyTableOps, UpgradeOps
 
 from sync_server import db, schema
 from sync_server.errors import ConfigurationError
+from sync_server.migrations.regenerate import in_one_order
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -57,6 +59,18 @@ def test_guards_that_a_rebuilt_table_lost_are_named_and_written_again(engine: sa
     schema.migrate(engine)
     with db.read(engine) as connection:
         assert db.guard_flaws(connection) == ["index uq_transfer_attempt_open of transfer_attempt is missing"]
+
+
+@pytest.mark.parametrize(
+    "found", [("fk_entry_device_id", "fk_entry_venue_id"), ("fk_entry_venue_id", "fk_entry_device_id")]
+)
+def test_a_migration_that_is_written_again_drops_foreign_keys_in_the_same_order(found: tuple[str, str]) -> None:
+    changed = ModifyTableOps("entry", [DropConstraintOp(name, "entry", "foreignkey") for name in found])
+    in_one_order(None, None, [MigrationScript(None, UpgradeOps([changed]), DowngradeOps())])
+    assert [op.constraint_name for op in changed.ops if isinstance(op, DropConstraintOp)] == [
+        "fk_entry_device_id",
+        "fk_entry_venue_id",
+    ]
 
 
 @pytest.mark.postgres
