@@ -37,7 +37,7 @@ def store(connection: Connection, device: Device, read: ReadBatch, journal: Jour
     """
     batch, before = read.batch, journal.progress
     last_seq = batch.first_seq + len(batch.entries) - 1
-    held = _hashes(connection, device.id, batch.incarnation, batch.first_seq - 1, last_seq)
+    held = _hashes(connection, device.id, batch.incarnation, batch.first_seq - 1, min(last_seq, before.highest_seq))
     sent = list(zip(read.entries, batch.entries, read.hashes, strict=True))
     shared = _shared_length(read, held)
     ours, forked = sent[:shared], sent[shared:]

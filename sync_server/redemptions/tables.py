@@ -50,7 +50,7 @@ entry = append_only(
         sa.Column("venue_id", sa.Uuid(), nullable=False),
         ms_column("occurred_at_ms"),  # the gate's clock where it was believed, else when it arrived
         ms_column("received_at_ms"),
-        sa.Index("ix_entry_ref", "device_id", "incarnation", "ref_seq"),
+        partial_index("ix_entry_referred", "device_id", "incarnation", "ref_seq", where="ref_seq IS NOT NULL"),
         sa.Index("ix_entry_venue", "venue_id", "occurred_at_ms"),
         sa.Index("ix_entry_occurred", "occurred_at_ms"),
     )

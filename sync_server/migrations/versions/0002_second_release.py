@@ -999,6 +999,14 @@ def upgrade() -> None:
         batch_op.create_index("ix_entitlement_walk", ["venue_id", "pass_id"], unique=False)
 
     with op.batch_alter_table("entry", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_entry_ref"))
+        batch_op.create_index(
+            "ix_entry_referred",
+            ["device_id", "incarnation", "ref_seq"],
+            unique=False,
+            sqlite_where=sa.text("ref_seq IS NOT NULL"),
+            postgresql_where=sa.text("ref_seq IS NOT NULL"),
+        )
         batch_op.drop_constraint(batch_op.f("fk_entry_device_id"), type_="foreignkey")
         batch_op.drop_constraint(batch_op.f("fk_entry_venue_id"), type_="foreignkey")
 
