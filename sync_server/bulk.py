@@ -1,10 +1,11 @@
-"""Rows into tables by few statements, fast: the only place where the two dialects take many rows in differently."""
+"""Many rows or values by few statements, fast: the only place where the two dialects take them in differently."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -52,6 +53,13 @@ def insert_few(connection: Connection, parts: Sequence[Part]) -> list[int]:
     shapes = tuple((table, tuple(names), len(rows)) for (table, rows), names in zip(parts, named, strict=True))
     values = [row[name] for (_, rows), names in zip(parts, named, strict=True) for row in rows for name in names]
     return list(connection.exec_driver_sql(_postgres_few(shapes), tuple(values)).one())
+
+
+def among(connection: Connection, column: sa.ColumnElement[Any], values: Sequence[Value]) -> sa.ColumnElement[bool]:
+    """Whether a column is one of many values: PostgreSQL is given them as one array, which it reads much faster."""
+    if is_sqlite(connection):
+        return column.in_(values)
+    return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(column.type)))
 
 
 def add_to(

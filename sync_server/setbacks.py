@@ -13,6 +13,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
+from sync_server.bulk import among
 from sync_server.db import insert_new, metadata, ms_column
 
 FIRST_PAUSE_MS = 60_000
@@ -104,7 +105,7 @@ def act_on(
 
 def forget(connection: Connection, step: str, subjects: Sequence[bytes]) -> None:
     """These are done, or ended otherwise."""
-    connection.execute(setback.delete().where(setback.c.step == step, setback.c.subject.in_(subjects)))
+    connection.execute(setback.delete().where(setback.c.step == step, among(connection, setback.c.subject, subjects)))
 
 
 def forget_ended(connection: Connection, now_ms: int) -> int:

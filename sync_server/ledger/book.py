@@ -17,7 +17,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.bulk import Value, add_to, append, insert_missing
+from sync_server.bulk import Value, add_to, among, append, insert_missing
 from sync_server.db import MAX_BIND_VALUES, batches, insert_new, is_sqlite, new_id
 from sync_server.errors import KeyReusedError, NotFoundError, OverdrawnError
 from sync_server.ledger.accounts import COVERED_CODES, Account
@@ -196,7 +196,7 @@ def _insert_txns(connection: Connection, rows: Sequence[_Row], now_ms: int) -> l
     new = []
     for keys in batches(sorted(wanted), MAX_BIND_VALUES):
         query = sa.select(ledger_txn.c.txn_key, ledger_txn.c.id, ledger_txn.c.body_hash)
-        for there in connection.execute(query.where(ledger_txn.c.txn_key.in_(keys))):
+        for there in connection.execute(query.where(among(connection, ledger_txn.c.txn_key, keys))):
             txn_id, body_hash, row = wanted[there.txn_key]
             if there.body_hash != body_hash:
                 raise KeyReusedError(f"the ledger key {there.txn_key!r} is in the book with other postings")

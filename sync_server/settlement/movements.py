@@ -9,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.bulk import among
 from sync_server.db import MAX_BIND_VALUES, batches
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
 from sync_server.money import fee_of
@@ -36,7 +37,7 @@ def by_number(connection: Connection, provider: str, numbers: Collection[str]) -
     """Our attempts at a provider under these numbers."""
     attempts: list[sa.Row[Any]] = []
     for some in batches(sorted(numbers), MAX_BIND_VALUES):
-        attempts += connection.execute(_attempts(provider).where(transfer_attempt.c.out_no.in_(some)))
+        attempts += connection.execute(_attempts(provider).where(among(connection, transfer_attempt.c.out_no, some)))
     return _with_book(connection, provider, attempts)
 
 
@@ -155,7 +156,7 @@ def _booked(connection: Connection, provider: str, keys: Sequence[str]) -> Itera
         query = (
             sa.select(ledger_txn.c.txn_key, ledger_txn.c.id, _WHOLE)
             .select_from(ledger_txn.join(posting, posting.c.txn_id == ledger_txn.c.id).join(ledger_account))
-            .where(ledger_txn.c.txn_key.in_(some), posting.c.layer == "posted")
+            .where(among(connection, ledger_txn.c.txn_key, some), posting.c.layer == "posted")
             .where(ledger_account.c.name == CLEARING[provider].name, ~written_off)
             .group_by(ledger_txn.c.txn_key, ledger_txn.c.id)
         )
@@ -169,7 +170,7 @@ def _lines_of(connection: Connection, numbers: Sequence[str]) -> tuple[set[str],
     fee_lined: set[str] = set()
     line = statement_line.c
     for some in batches(numbers, MAX_BIND_VALUES):
-        query = sa.select(line.out_no, line.kind).where(line.out_no.in_(some))
+        query = sa.select(line.out_no, line.kind).where(among(connection, line.out_no, some))
         for number, kind in connection.execute(query.where((line.kind == FEE) | line.settled_at_ms.is_not(None))):
             (fee_lined if kind == FEE else lined).add(number)
     return lined, fee_lined

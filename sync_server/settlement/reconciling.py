@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server import setbacks
+from sync_server.bulk import among
 from sync_server.centre import Centre
 from sync_server.db import exclusive
 from sync_server.parties.tables import PROVIDERS
@@ -115,7 +116,7 @@ def _judge(connection: Connection, provider: str, lines: Sequence[StatementLine]
     cases = [case for one in judged for case in _cases(provider, one, learnt.get(one.line.line_no))]
     open_cases(connection, cases, now_ms)
     done = [one.line.line_no for one in judged]
-    mine = sa.and_(statement_line.c.provider == provider, statement_line.c.line_no.in_(done))
+    mine = sa.and_(statement_line.c.provider == provider, among(connection, statement_line.c.line_no, done))
     connection.execute(statement_line.update().where(mine).values(settled_at_ms=now_ms))
     return len(done)
 

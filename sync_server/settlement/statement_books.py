@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.bulk import insert_missing
+from sync_server.bulk import among, insert_missing
 from sync_server.db import MAX_BIND_VALUES, batches
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
@@ -72,7 +72,7 @@ def _note_matches(
         if ours.txn_id is not None
     ]
     for keys in batches(sorted(roles), MAX_BIND_VALUES):
-        query = sa.select(ledger_txn.c.txn_key, ledger_txn.c.id).where(ledger_txn.c.txn_key.in_(keys))
+        query = sa.select(ledger_txn.c.txn_key, ledger_txn.c.id).where(among(connection, ledger_txn.c.txn_key, keys))
         for key, txn_id in connection.execute(query):
             line_no, role = roles[key]
             rows.append({"txn_id": txn_id, "provider": provider, "line_no": line_no, "role": role})

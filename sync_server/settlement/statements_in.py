@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
-from sync_server.bulk import insert_missing
+from sync_server.bulk import among, insert_missing
 from sync_server.centre import Centre
 from sync_server.db import MAX_BIND_VALUES, batches, insert_new
 from sync_server.errors import NotAllowedError
@@ -134,7 +134,7 @@ def _known(connection: Connection, provider: str, rows: Sequence[Mapping[str, An
     query = sa.select(*columns).where(statement_line.c.provider == provider)
     known = {}
     for numbers in batches([row["line_no"] for row in rows], MAX_BIND_VALUES):
-        for line in connection.execute(query.where(statement_line.c.line_no.in_(numbers))):
+        for line in connection.execute(query.where(among(connection, statement_line.c.line_no, numbers))):
             known[line.line_no] = line
     return known
 
