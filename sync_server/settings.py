@@ -74,6 +74,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The registered signature 短信签名 that stands before each message."""
     gate_silent_after_s: Annotated[int, msgspec.Meta(ge=60)] = 300
     """A gate that was not heard for so long while its venue is open calls for an operator; it speaks every minute."""
+    transfer_late_after_h: Annotated[int, msgspec.Meta(ge=1)] = 24
+    """A payout, refund or fund move that is not through after so many hours calls for an operator."""
     low_stock_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 10
     """A product of which so much of its stock is left, or less, calls for an operator."""
     gate_ca_file: Path | None = None

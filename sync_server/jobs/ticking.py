@@ -31,7 +31,7 @@ from sync_server.payments.telling import tell_late
 from sync_server.redemptions.ingest import drop_old_receipts
 from sync_server.redemptions.online import drop_old_answers
 from sync_server.settlement.income import earn_income
-from sync_server.settlement.overdue import tell_not_issued
+from sync_server.settlement.overdue import tell_overdue
 from sync_server.settlement.reconciling import reconcile
 from sync_server.settlement.statements_in import fetch_statements
 
@@ -66,7 +66,7 @@ JOBS: tuple[Job, ...] = (
     Job("fetch_statements", "10 9-23 * * *", fetch_statements),
     Job("reconcile", "*/5 * * * *", reconcile),
     Job("earn_income", "10 * * * *", earn_income),
-    Job("tell_not_issued", "20 * * * *", tell_not_issued),
+    Job("tell_overdue", "20 * * * *", tell_overdue),
     Job("tell_long_setbacks", "30 * * * *", tell_long_setbacks),
     Job("forget_ended_setbacks", "45 4 * * *", forget_ended_setbacks),
     Job("forget_old_slots", "35 4 * * *", forget_old_slots),

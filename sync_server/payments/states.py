@@ -8,6 +8,7 @@ OPEN = ("SENT", "UNKNOWN")
 """The outcome of an attempt is open: no other may be made."""
 STOPPED = ("CREATED", "DEFINITE_FAIL", "INSUFFICIENT")
 """Nothing is under way at the provider."""
+FINAL = ("SUCCEEDED", "VOID")
 
 TRANSFER = Machine(
     "transfer",

@@ -53,6 +53,7 @@ external_transfer = sa.Table(
     sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
     ms_column("created_at_ms"),
     ms_column("changed_at_ms"),
+    ms_column("late_told_at_ms", nullable=True),  # when somebody was promised to hear that it is not through
     sa.CheckConstraint("amount_fen > 0 OR (amount_fen = 0 AND kind = 'FUND_CLOSE')", name="some_amount"),
     sa.CheckConstraint("yield_fen = 0 OR (kind = 'FUND_CLOSE' AND amount_fen + yield_fen >= 0)", name="yield"),
     sa.CheckConstraint("(state = 'SUCCEEDED') = (provider_ref IS NOT NULL)", name="final"),

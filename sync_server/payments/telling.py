@@ -12,14 +12,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre
+from sync_server.db import exclusive
 from sync_server.money import yuan
 from sync_server.notices.promising import Promise, promise
 from sync_server.parties.tables import party
 from sync_server.payments.lacking import suggestions
+from sync_server.payments.states import FINAL, TRANSFER
 from sync_server.payments.tables import LATE_ENTRY, external_transfer
 
-LATE_AFTER_MS = 24 * 3_600_000  # money.md Q4: alarm_after
-MAX_LATE = 500  # looked at in one statement
+HOUR_MS = 3_600_000
+MAX_LATE = 500  # told of in one turn
 PURPOSES = {
     "PAYOUT": "打款",
     "REFUND": "退款",
@@ -57,39 +59,33 @@ def looked_after() -> sa.ColumnElement[bool]:
     return sa.or_(external_transfer.c.kind.in_(PURPOSES), external_transfer.c.subject_key.startswith(LATE_ENTRY))
 
 
+def late(now_ms: int, late_after_h: int) -> sa.ColumnElement[bool]:
+    """On `external_transfer`: looked after, and not through for so many hours."""
+    transfer = external_transfer.c
+    goes_on = transfer.state.in_([state for state in TRANSFER.words if state not in FINAL])
+    return sa.and_(looked_after(), goes_on, transfer.created_at_ms <= now_ms - late_after_h * HOUR_MS)
+
+
 def tell_late(centre: Centre) -> int:
-    """Promise to tell of each transfer that did not get through in a day, once; how many were told of now."""
-    last, told = UUID(int=0), 0
-    while True:
-        with centre.read() as connection:
-            late = connection.execute(_late(centre.now_ms(), last)).all()
-        if not late:
-            return told
-        with centre.write() as connection:
-            told += promise(connection, centre.now_ms(), *map(_late_promise, late))
-        last = late[-1].id
+    """Promise to tell of transfers that are not through after `transfer_late_after_h`, once of each; how many now."""
+    now_ms, after_h = centre.now_ms(), centre.settings.transfer_late_after_h
+    untold = sa.select(external_transfer).where(late(now_ms, after_h), external_transfer.c.late_told_at_ms.is_(None))
+    if not centre.finds(untold):
+        return 0
+    with centre.write() as connection:
+        exclusive(connection, "payments.tell_late")
+        rows = connection.execute(untold.order_by(external_transfer.c.id).limit(MAX_LATE)).all()
+        promise(connection, now_ms, *(_late_promise(row, after_h) for row in rows))
+        mine = external_transfer.update().where(external_transfer.c.id.in_([row.id for row in rows]))
+        connection.execute(mine.values(late_told_at_ms=now_ms))
+        return len(rows)
 
 
-def _late(now_ms: int, after: UUID) -> sa.Select[Any]:
-    waits = external_transfer.c.state.in_(("CREATED", "SENT", "UNKNOWN", "DEFINITE_FAIL", "INSUFFICIENT"))
-    return (
-        sa.select(external_transfer)
-        .where(
-            waits,
-            looked_after(),
-            external_transfer.c.created_at_ms <= now_ms - LATE_AFTER_MS,
-            external_transfer.c.id > after,
-        )
-        .order_by(external_transfer.c.id)
-        .limit(MAX_LATE)
-    )
-
-
-def _late_promise(row: sa.Row[Any]) -> Promise:
+def _late_promise(row: sa.Row[Any], after_h: int) -> Promise:
     values = {
         "purpose": PURPOSES.get(row.kind, BORNE),
         "amount": yuan(row.amount_fen),
-        "hours": LATE_AFTER_MS // 3_600_000,
+        "hours": after_h,
         "reason": row.reason or "结果待确认",
     }
     return Promise("transfer_late", f"{row.kind.lower()}:{row.id}:late", values, cause=f"provider:{row.provider}")

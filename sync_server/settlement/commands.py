@@ -122,11 +122,11 @@ def liability(opener: Opener, /, organisation_number: str, who_bears: str, reaso
 @click.command(name="overdue")
 @click.pass_obj
 def overdue_(opener: Opener) -> None:
-    """Payouts, refunds and fund moves that are not through in time, the oldest first. A JSON line each."""
+    """Payouts, refunds, fund moves and debts that are not through in time, the oldest first. A JSON line each."""
     centre = opener()
     now_ms = centre.now_ms()
     with centre.read() as connection:
-        for row in overdue(connection, now_ms):
+        for row in overdue(connection, now_ms, centre.settings.transfer_late_after_h):
             told = {**row._asdict(), "id": str(row.id), "hours": row.hours(now_ms)}
             click.echo(json.dumps(told, ensure_ascii=False))
 

@@ -27,7 +27,7 @@ def list_(opener: Opener) -> None:
     """Who owes something, the oldest first. A JSON line each."""
     with opener().read() as connection:
         for one in debts.debts(connection):
-            click.echo(json.dumps(one._asdict(), ensure_ascii=False))
+            click.echo(json.dumps({**one._asdict(), "party_id": str(one.party_id)}, ensure_ascii=False))
 
 
 @debt.command()

@@ -40,6 +40,7 @@ MAX_LISTED = 1_000
 class Debt(NamedTuple):
     """What a party owes in all, and since when some of it; `kind` is the party's."""
 
+    party_id: UUID
     party: str
     name_zh: str
     kind: str
@@ -58,10 +59,10 @@ def debts(connection: Connection) -> list[Debt]:
     for whose, fen, since_ms, is_open in parts:
         owed_fen, oldest_ms = sa.cast(sa.func.sum(fen), sa.BigInteger), sa.func.min(since_ms)
         query = (
-            sa.select(party.c.org_number, party.c.name_zh, party.c.kind, owed_fen, oldest_ms)
+            sa.select(party.c.id, party.c.org_number, party.c.name_zh, party.c.kind, owed_fen, oldest_ms)
             .join(party, party.c.id == whose)
             .where(is_open)
-            .group_by(party.c.org_number, party.c.name_zh, party.c.kind)
+            .group_by(party.c.id, party.c.org_number, party.c.name_zh, party.c.kind)
             .order_by(oldest_ms, party.c.org_number)
             .limit(MAX_LISTED)
         )

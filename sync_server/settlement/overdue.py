@@ -1,4 +1,4 @@
-"""Money that is still not through: what goes out after a day, what could not be issued and is not back after 20 h.
+"""Money that is still not through: transfers, after 20 h what could not be issued and is not back, after 30 days debts.
 
 Nothing is given up for that (money.md Q4): it is tried on, and somebody is told once of each.
 """
@@ -15,19 +15,24 @@ from sync_server.centre import Centre
 from sync_server.money import yuan
 from sync_server.notices.promising import Promise, promise
 from sync_server.orders.tables import order, order_history
-from sync_server.payments.states import TRANSFER
+from sync_server.payments import telling
 from sync_server.payments.tables import external_transfer
-from sync_server.payments.telling import LATE_AFTER_MS, looked_after
+from sync_server.settlement.debts import debts
 
 NOT_ISSUED_AFTER_MS = 20 * 3_600_000
 """The visitor was told that the money is back within 24 hours (money.md Q19)."""
+DEBT_AFTER_MS = 30 * 86_400_000
+"""So long a venue's payouts, or a distributor's top-ups, are waited for to bring in what it owes."""
 HOUR_MS = 3_600_000
 MAX_TOLD = 1_000
-UNDER_WAY = tuple(state for state in TRANSFER.words if state not in ("SUCCEEDED", "VOID"))
+PURPOSES = {"NOT_ISSUED": "出票失败退款", "DEBT": "欠款"}
 
 
 class Overdue(NamedTuple):
-    """`what` is the transfer's kind, or NOT_ISSUED for a refund that a visitor waits for; `id` of transfer or order."""
+    """`what` is the transfer's kind, NOT_ISSUED for a refund that a visitor waits for, or DEBT for what a party owes;
+
+    `id` of the transfer, order or party.
+    """
 
     what: str
     id: UUID
@@ -40,20 +45,20 @@ class Overdue(NamedTuple):
         return (now_ms - self.since_ms) // HOUR_MS
 
 
-def overdue(connection: Connection, now_ms: int) -> list[Overdue]:
+def overdue(connection: Connection, now_ms: int, late_after_h: int) -> list[Overdue]:
     """All that is late, the oldest first."""
-    queries = _late(now_ms), _not_issued(now_ms)
-    late = [Overdue(*row) for query in queries for row in connection.execute(query.limit(MAX_TOLD))]
+    rows = connection.execute(_late(now_ms, late_after_h).limit(MAX_TOLD))
+    late = [*(Overdue(*row) for row in rows), *_told_here(connection, now_ms)]
     return sorted(late, key=lambda one: (one.since_ms, one.id.bytes))
 
 
-def tell_not_issued(centre: Centre) -> int:
-    """Job: promise that somebody is told of a visitor's money that is not back, once of each; how many were new.
+def tell_overdue(centre: Centre) -> int:
+    """Job: promise that somebody is told of a visitor's money that is not back, and of debts; how many were new.
 
-    Of transfers that are late `payments.telling` tells.
+    Once of each, and once of the oldest debt of a party. Of transfers that are late `payments.telling` tells.
     """
     with centre.read() as connection:
-        late = [Overdue(*row) for row in connection.execute(_not_issued(centre.now_ms()).limit(MAX_TOLD))]
+        late = _told_here(connection, centre.now_ms())
     if not late:
         return 0
     with centre.write() as connection:
@@ -61,14 +66,19 @@ def tell_not_issued(centre: Centre) -> int:
         return promise(connection, now_ms, *(_promise(one, now_ms) for one in late))
 
 
-def _late(now_ms: int) -> sa.Select[Any]:
+def _told_here(connection: Connection, now_ms: int) -> list[Overdue]:
+    late = [Overdue(*row) for row in connection.execute(_not_issued(now_ms).limit(MAX_TOLD))]
+    owed = [one for one in debts(connection) if one.since_ms <= now_ms - DEBT_AFTER_MS]
+    return [*late, *(Overdue("DEBT", one.party_id, one.amount_fen, one.since_ms, "OWED", one.name_zh) for one in owed)]
+
+
+def _late(now_ms: int, late_after_h: int) -> sa.Select[Any]:
     transfer = external_transfer.c
     return (
         sa.select(
             transfer.kind, transfer.id, transfer.amount_fen, transfer.created_at_ms, transfer.state, transfer.reason
         )
-        .where(looked_after(), transfer.state.in_(UNDER_WAY))
-        .where(transfer.created_at_ms <= now_ms - LATE_AFTER_MS)
+        .where(telling.late(now_ms, late_after_h))
         .order_by(transfer.created_at_ms)
     )
 
@@ -96,9 +106,9 @@ def _not_issued(now_ms: int) -> sa.Select[Any]:
 
 def _promise(one: Overdue, now_ms: int) -> Promise:
     variables = {
-        "purpose": "出票失败退款",
+        "purpose": PURPOSES[one.what],
         "amount": yuan(one.amount_fen),
         "hours": one.hours(now_ms),
         "reason": one.reason or "通道没有结果",
     }
-    return Promise("transfer_late", f"order:{one.id}:not_issued", variables)
+    return Promise("transfer_late", f"{one.what.lower()}:{one.id}:{one.since_ms}", variables)

@@ -1018,6 +1018,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("yield_fen", sa.BigInteger(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("original_out_no", sa.String(length=64), nullable=True))
         batch_op.add_column(sa.Column("expires_at_ms", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("late_told_at_ms", sa.BigInteger(), nullable=True))
         batch_op.drop_constraint(batch_op.f("ck_external_transfer_amount"), type_="check")
         batch_op.create_check_constraint(
             batch_op.f("ck_external_transfer_kind_word_2b01f5"),

@@ -18,7 +18,7 @@ from sync_server.jobs.low_stock import tell_low_stock
 from sync_server.jobs.silent_gates import watch_silent_gates
 from sync_server.notices.tables import notice
 from sync_server.orders.tables import order
-from sync_server.payments.telling import LATE_AFTER_MS, tell_late
+from sync_server.payments.telling import tell_late
 from sync_server.payments.transfers import MAX_RETRY_MS
 from tests.sync_server.conftest import Clock
 from tests.sync_server.sandbox import Sandbox, World, with_provider
@@ -83,7 +83,7 @@ def test_a_payout_that_fails_is_told_the_first_time_and_after_a_day(world: World
     world.turn()
     (first,) = told(world.centre)
     assert (first["kind"], first["payee"], first["amount"]) == ("payout_failed", "汴河", "49.70") and first["reason"]
-    for _ in range(LATE_AFTER_MS // MAX_RETRY_MS):
+    for _ in range(DAY_MS // MAX_RETRY_MS):
         assert tell_late(world.centre) == 0
         clock.pass_ms(MAX_RETRY_MS)
         world.turn()
@@ -99,7 +99,7 @@ def test_a_payout_that_fails_is_told_the_first_time_and_after_a_day(world: World
 def test_what_got_through_and_what_a_visitor_left_unpaid_is_nobodys_to_look_after(world: World, clock: Clock) -> None:
     redeemed(world)
     world.turn()
-    clock.pass_ms(2 * LATE_AFTER_MS)
+    clock.pass_ms(2 * DAY_MS)
     assert tell_late(world.centre) == 0
     assert told(world.centre) == []
 

@@ -15,6 +15,7 @@ from sync_server.approvals import approvals
 from sync_server.errors import NotAllowedError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
+from sync_server.notices.tables import notice
 from sync_server.parties.tables import party
 from sync_server.payments import remitting
 from sync_server.payments.tables import external_transfer
@@ -24,6 +25,7 @@ from sync_server.redemptions import decisions
 from sync_server.second_person import deeds
 from sync_server.settlement import debts
 from sync_server.settlement.charging_back import charge_back_late
+from sync_server.settlement.overdue import DEBT_AFTER_MS, overdue, tell_overdue
 from sync_server.settlement.tables import clawback, debt_end
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ, two_of_finance
@@ -201,3 +203,21 @@ def test_a_voucher_that_was_booked_meanwhile_is_not_booked_again(world: World, c
         connection.execute(debt_end.insert().values(**other, **booked))
     with pytest.raises(NotAllowedError, match="booked already"):
         confirm(world, two[1], request_id)
+
+
+def test_a_debt_that_nothing_brings_in_for_a_month_is_listed_and_told_of_once(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    two_visits_refunded(world, clock, two)
+    clock.pass_ms(DEBT_AFTER_MS - 2)
+    assert tell_overdue(world.centre) == 0
+    clock.pass_ms(2)
+    with world.centre.read() as connection:
+        (late,) = overdue(connection, clock.now_ms, 24)
+    assert (late.what, late.id, late.amount_fen) == ("DEBT", world.venue, 9940)
+    assert (tell_overdue(world.centre), tell_overdue(world.centre)) == (1, 0)
+    with world.centre.read() as connection:
+        (said,) = connection.scalars(sa.select(notice.c.variables).where(notice.c.kind == "transfer_late"))
+    assert '"purpose": "欠款", "amount": "99.40", "hours": "720", "reason": "汴河"' in said
+    confirm(world, two[1], write_off(world, two[0], "2001"))
+    with world.centre.read() as connection:
+        assert overdue(connection, clock.now_ms, 24) == []

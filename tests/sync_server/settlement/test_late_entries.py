@@ -30,7 +30,7 @@ from sync_server.settlement.charging_back import charge_back_late, late_rates, s
 from sync_server.settlement.differences import Difference
 from sync_server.settlement.matching import news
 from sync_server.settlement.movements import by_number
-from sync_server.settlement.overdue import tell_not_issued
+from sync_server.settlement.overdue import tell_overdue
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ, two_of_finance
 from tests.sync_server.orders.test_closing import a_pass, cashier
@@ -100,14 +100,14 @@ def test_what_a_distributor_does_not_pay_is_told_and_two_persons_may_give_it_up(
     assert tell_late(world.centre) == 0
     clock.pass_ms(DAY_MS)
     with world.centre.read() as connection:
-        (waits,) = overdue.overdue(connection, clock.now_ms)
+        (waits,) = overdue.overdue(connection, clock.now_ms, 24)
     assert (waits.what, waits.amount_fen, waits.reason) == ("CHARGE", 5000, "played: failed")
     assert (tell_late(world.centre), told(world)) == (1, ["charge"])
     with world.centre.write() as connection:
         request_id = abandoning.ask(connection, two[0], waits.id, "it never pays", clock.now_ms)
         abandoning.confirm(connection, two[1], request_id, clock.now_ms)
     with world.centre.read() as connection:
-        assert overdue.overdue(connection, clock.now_ms) == []
+        assert overdue.overdue(connection, clock.now_ms, 24) == []
     after = {**before, "1010": before["1010"] - 4970, "4020": before.get("4020", 0) - 30, "5020": 5000}
     assert posted(world) == after  # the platform bears it
     with world.centre.write() as connection:
@@ -177,7 +177,7 @@ def test_a_payout_that_is_not_through_after_a_day_is_listed_until_it_is(world: W
 
     def listed() -> list[overdue.Overdue]:
         with world.centre.read() as connection:
-            return overdue.overdue(connection, clock.now_ms)
+            return overdue.overdue(connection, clock.now_ms, 24)
 
     clock.pass_ms(DAY_MS - 1)
     assert listed() == []
@@ -205,10 +205,10 @@ def test_a_visitor_whose_pass_could_not_be_issued_is_looked_after_at_twenty_hour
     world.sandbox.play(FaultKind.REFUSED, "refund", times=999)
     world.turn()
     clock.pass_ms(overdue.NOT_ISSUED_AFTER_MS - 1)
-    assert tell_not_issued(world.centre) == 0
+    assert tell_overdue(world.centre) == 0
     clock.pass_ms(1)
-    assert tell_not_issued(world.centre) == 1
-    assert told(world) == ["order"]
+    assert tell_overdue(world.centre) == 1
+    assert told(world) == ["not_issued"]
 
 
 def test_gates_that_have_not_heard_of_a_refund_are_named(world: World, clock: Clock) -> None:
