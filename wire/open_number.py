@@ -27,4 +27,4 @@ class OpenNumber(IntEnum):
     @property
     def is_known(self) -> bool:
         """Whether this release has a name for it."""
-        return not self.name.startswith(UNKNOWN)
+        return not self._name_.startswith(UNKNOWN)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -74,21 +74,7 @@ def known_passes(
     on_line = [one for one in entries if one.presentation is Presentation.ELECTRONIC_CARD and one.evidence is not None]
     reads = reads_of(connection, device.id, {card_of(one.evidence) for one in on_line if one.evidence is not None})
     cards = _card_hashes(connection, centre, device.venue_id, by_card)
-    here = sa.and_(entitlement.c.pass_id == issued_pass.c.id, entitlement.c.venue_id == device.venue_id)
-    rows = connection.execute(
-        sa.select(
-            issued_pass.c.id,
-            issued_pass.c.ticket_id,
-            issued_pass.c.not_before,
-            issued_pass.c.not_after,
-            entitlement.c.pass_id.is_not(None).label("admits_here"),
-            entitlement.c.item_id,
-            pass_token.c.evidence,
-        )
-        .outerjoin(pass_token, pass_token.c.pass_id == issued_pass.c.id)
-        .outerjoin(entitlement, here)
-        .where(issued_pass.c.id.in_(ids))
-    ).all()
+    rows = connection.execute(_PASSES, {"ids": ids, "venue_id": device.venue_id}).all()
     evidence: defaultdict[bytes, set[bytes]] = defaultdict(set)
     for pass_id, *_, issued in rows:
         if issued is not None:
@@ -108,6 +94,28 @@ def known_passes(
         )
         for pass_id, ticket_id, not_before, not_after, admits_here, item_id, _ in rows  # by place: there are many
     }
+
+
+def _passes() -> sa.Select[Any]:
+    """Passes as they stand at a venue, a row for each of their tokens; made once, as every batch asks it."""
+    here = sa.and_(entitlement.c.pass_id == issued_pass.c.id, entitlement.c.venue_id == sa.bindparam("venue_id"))
+    return (
+        sa.select(
+            issued_pass.c.id,
+            issued_pass.c.ticket_id,
+            issued_pass.c.not_before,
+            issued_pass.c.not_after,
+            entitlement.c.pass_id.is_not(None).label("admits_here"),
+            entitlement.c.item_id,
+            pass_token.c.evidence,
+        )
+        .outerjoin(pass_token, pass_token.c.pass_id == issued_pass.c.id)
+        .outerjoin(entitlement, here)
+        .where(issued_pass.c.id.in_(sa.bindparam("ids", expanding=True)))
+    )
+
+
+_PASSES = _passes()
 
 
 def _early_outcomes(connection: Connection, device: bytes, incarnation: bytes, intents: Collection[int]) -> set[int]:
