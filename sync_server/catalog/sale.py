@@ -37,7 +37,7 @@ def move(connection: Connection, product_id: UUID, event: str, **changes: Any) -
         raise NotFoundError(f"no product has the id {product_id}")
     after = SALE.next(state, event)
     if after is None:
-        raise NotAllowedError(f"the product is {state}: you cannot {event} it")
+        raise NotAllowedError(f"the product is {state}: {event.replace('_', ' ')} is not possible")
     connection.execute(product.update().where(mine).values(sale=after, **changes))
     return after
 

@@ -97,11 +97,13 @@ def jobs() -> None:
 @jobs.command(name="list")
 @click.pass_obj
 def list_(opener: Opener) -> None:
-    """One JSON line per job: when it is due, and what became of the last time it was."""
-    with opener().read() as connection:
+    """One JSON line per job: when it is due next, and what became of the last time it was."""
+    centre = opener()
+    with centre.read() as connection:
         newest = {row.name: row for row in slots.newest(connection)}
     for job in ticking.JOBS:
-        told: dict[str, object] = {"name": job.name, "cron": job.cron, "state": None}
+        due_ms = ticking.next_slot_ms(job.cron, centre.settings.zone, centre.now_ms())
+        told: dict[str, object] = {"name": job.name, "cron": job.cron, "due_ms": due_ms, "state": None}
         if (row := newest.get(job.name)) is not None:
             told |= {"state": row.state, "slot_ms": row.slot_ms, "started_at_ms": row.started_at_ms}
             told |= {"finished_at_ms": row.finished_at_ms, "tries": row.tries, "done": row.done, "reason": row.reason}

@@ -93,6 +93,13 @@ def last_slot_ms(cron: str, zone: str, now_ms: int) -> int | None:
     return None
 
 
+def next_slot_ms(cron: str, zone: str, now_ms: int) -> int | None:
+    """The next moment after now at which a calendar is due; None where it never is again."""
+    after = datetime.fromtimestamp(now_ms / 1000, UTC) + timedelta(milliseconds=1)
+    due: datetime | None = _trigger(cron, zone).get_next_fire_time(None, after)
+    return None if due is None else round(due.timestamp() * 1000)
+
+
 def turn_job(centre: Centre, job: Job, worker: str) -> int:
     """Run a job if its newest slot is to be had; how much it did. What it raises is kept with the slot, and raised."""
     now_ms = centre.now_ms()

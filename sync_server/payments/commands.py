@@ -11,6 +11,8 @@ import sqlalchemy as sa
 
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
+from sync_server.parties.parties import party_by_org_number
+from sync_server.parties.tables import party
 from sync_server.payments import abandoning, remitting, transfers
 from sync_server.payments.states import TRANSFER
 from sync_server.payments.tables import TRANSFER_STATES, external_transfer
@@ -27,17 +29,24 @@ def transfer() -> None:
 
 @transfer.command(name="list")
 @click.option("--state", type=click.Choice(TRANSFER_STATES), help="only those in this state")
+@click.option("--party", "number", help="only those of this organisation (机构号)")
 @click.pass_obj
-def list_(opener: Opener, state: str | None) -> None:
-    """The newest transfers, one JSON object a line."""
-    query = sa.select(external_transfer).order_by(external_transfer.c.created_at_ms.desc()).limit(MAX_LISTED)
+def list_(opener: Opener, state: str | None, number: str | None) -> None:
+    """The newest transfers, one JSON object a line; the title names the order, ticket or payout that each is for."""
+    query = sa.select(external_transfer, party.c.org_number).outerjoin(
+        party, party.c.id == external_transfer.c.party_id
+    )
     if state is not None:
         query = query.where(external_transfer.c.state == state)
     with opener().read() as connection:
-        for row in connection.execute(query):
+        if number is not None:
+            query = query.where(external_transfer.c.party_id == party_by_org_number(connection, number).id)
+        for row in connection.execute(query.order_by(external_transfer.c.created_at_ms.desc()).limit(MAX_LISTED)):
             line = {
                 "id": str(row.id),
                 "kind": row.kind,
+                "title": row.title,
+                "party": row.org_number,
                 "provider": row.provider,
                 "amount_fen": row.amount_fen,
                 "state": row.state,
@@ -45,6 +54,8 @@ def list_(opener: Opener, state: str | None) -> None:
                 "reason": row.reason,
                 "attempts": row.attempts,
                 "provider_ref": row.provider_ref,
+                "created_at_ms": row.created_at_ms,
+                "changed_at_ms": row.changed_at_ms,
             }
             click.echo(json.dumps(line, ensure_ascii=False))
 

@@ -190,5 +190,5 @@ def _locked(connection: Connection, who: Person, case_id: UUID, event: str) -> s
     if row is None:
         raise NotFoundError(f"there is no case {case_id}")
     if row.state not in OPEN or CASE.next(row.state, event) is None:
-        raise NotAllowedError(f"case {case_id} is {row.state}: you cannot {event} it")
+        raise NotAllowedError(f"case {case_id} is {row.state}: {event.replace('_', ' ')} is not possible")
     return row

@@ -135,8 +135,11 @@ def test_a_distributor_without_money_is_resumed_by_a_person(selling: Installatio
     arguments = ("order", "place", "--product", "3", "--distributor", "3001")
     placed = json.loads(selling.run(*arguments))
     assert (placed["payment"], placed["hold"]) == ("INSUFFICIENT", "INSUFFICIENT")
-    (lacking,) = selling.run("transfer", "list", "--state", "INSUFFICIENT").splitlines()
-    transfer_id = json.loads(lacking)["id"]
+    (lacking,) = selling.run("transfer", "list", "--state", "INSUFFICIENT", "--party", "3001").splitlines()
+    told = json.loads(lacking)
+    assert (told["party"], told["title"]) == ("3001", f"订单 {placed['number']}")
+    assert told["changed_at_ms"] >= told["created_at_ms"] > 0
+    transfer_id = told["id"]
     sandbox.book.top_up("distributor-bianjing", 1_000_000)
     selling.run("transfer", "resume", transfer_id, "--reason", "topped up")
     assert "only one that failed" in selling.run("transfer", "resume", transfer_id, "--reason", "again", code=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -14,12 +15,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sync_server import slots
 from sync_server.centre import Centre
-from sync_server.jobs.ticking import JOBS, Job, last_slot_ms, turn_job, turn_jobs
+from sync_server.jobs.commands import jobs
+from sync_server.jobs.ticking import JOBS, Job, last_slot_ms, next_slot_ms, turn_job, turn_jobs
 from sync_server.slots import LEASE_MS, MAX_TRIES, PAUSE_MS, job_slot
 from tests.sync_server.conftest import START_MS, Clock
 from tests.waiting import until
@@ -55,6 +58,25 @@ def ms(text: str) -> int:
 )
 def test_the_newest_slot(cron: str, zone: str, now: str, slot: str) -> None:
     assert last_slot_ms(cron, zone, ms(now)) == ms(slot)
+
+
+@pytest.mark.parametrize(
+    ("cron", "now", "slot"),
+    [
+        ("30 2 * * *", "2026-11-22T02:29:59+08:00", "2026-11-22T02:30+08:00"),
+        ("30 2 * * *", "2026-11-22T02:30+08:00", "2026-11-23T02:30+08:00"),
+        ("10 9-23 * * *", "2026-11-22T23:10:01+08:00", "2026-11-23T09:10+08:00"),
+    ],
+)
+def test_the_next_slot(cron: str, now: str, slot: str) -> None:
+    assert next_slot_ms(cron, SHANGHAI, ms(now)) == ms(slot)
+
+
+def test_the_list_says_when_each_job_is_due(centre: Centre) -> None:
+    done = CliRunner().invoke(jobs, ["list"], obj=lambda: centre)
+    due = {told["name"]: told["due_ms"] for told in map(json.loads, done.stdout.splitlines())}
+    assert set(due) == {job.name for job in JOBS}
+    assert all(at_ms > centre.now_ms() for at_ms in due.values())
 
 
 def test_what_is_rarer_than_a_month_has_no_slot() -> None:
