@@ -1,4 +1,4 @@
-"""`sync-server demo-data`: a platform, two venues, a distributor, annual passes and tickets to try it with."""
+"""`sync-server demo-data`: a platform, venues, a distributor, a partner, annual passes and tickets to try it with."""
 
 from __future__ import annotations
 
@@ -35,11 +35,13 @@ PARTIES = (
     NewParty("VENUE", "2001", "汴河虹桥景区", "Rainbow Bridge", "venue-rainbow-bridge"),
     NewParty("VENUE", "2002", "龙亭公园", "Longting Park", "venue-longting"),
     NewParty("DISTRIBUTOR", "3001", "汴京旅行社", "Bianjing Travel", "distributor-bianjing"),
+    NewParty("PARTNER", "4001", "汴京文旅", "Bianjing Culture and Tourism", "partner-bianjing"),
 )
 OPERATORS = (  # organisation, account, name, role
     ("1000", "admin", "管理员", "platform_admin"),
     ("1000", "operations", "运营", "operations"),
     ("1000", "finance", "财务", "finance"),
+    ("1000", "cashier", "出纳", "finance"),  # the second person of finance's acts
     ("1000", "auditor", "审计员", "auditor"),
     ("1000", "review", "复核", "operations"),
     ("2001", "bridge", "虹桥景区", "venue_manager"),

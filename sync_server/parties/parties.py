@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,6 +16,9 @@ from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
 from sync_server.parties.tables import number_series, party, venue
 
+MAX_NAME = 100
+MAX_REF = 64
+_ORG_NUMBER = re.compile(r"[0-9A-Z]{1,16}")
 MAX_NUMBER = 65_535  # u16 on the wire
 
 
@@ -32,6 +36,7 @@ class NewParty:
 
 def add_party(connection: Connection, new: NewParty, zone: str, now_ms: int) -> UUID:
     """Register a party; a venue gets its number and the zone its days are counted in."""
+    _check(connection, new)
     party_id = new_id(now_ms)
     connection.execute(
         party.insert().values(
@@ -50,6 +55,22 @@ def add_party(connection: Connection, new: NewParty, zone: str, now_ms: int) -> 
     if new.kind == "VENUE":
         connection.execute(venue.insert().values(id=party_id, number=allot_number(connection, "venue"), zone=zone))
     return party_id
+
+
+def _check(connection: Connection, new: NewParty) -> None:
+    """NotAllowedError: something of it is wrong, or it is there already."""
+    if not _ORG_NUMBER.fullmatch(new.org_number):
+        raise NotAllowedError("an organisation number has 1 to 16 capital letters and digits")
+    named = (("name", new.name_zh, MAX_NAME), ("name", new.name_en, MAX_NAME), ("account", new.account_ref, MAX_REF))
+    for what, text, most in named:
+        if not 0 < len(text.strip()) <= most or not text.isprintable():
+            raise NotAllowedError(f"a party's {what} has 1 to {most} characters on one line")
+    taken = party.c.org_number == new.org_number
+    if new.kind == "PLATFORM":
+        taken = sa.or_(taken, party.c.kind == "PLATFORM")
+    there = connection.execute(sa.select(party.c.kind, party.c.org_number).where(taken)).first()
+    if there is not None:
+        raise NotAllowedError(f"there is the {there.kind} {there.org_number} already")
 
 
 def set_funding(

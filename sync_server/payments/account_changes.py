@@ -15,12 +15,11 @@ from sync_server.errors import NotAllowedError
 from sync_server.notices.promising import Promise, promise
 from sync_server.parties import accounts
 from sync_server.parties.accounts import SettlementAccount
-from sync_server.parties.parties import find_party, party_words
+from sync_server.parties.parties import MAX_REF, find_party, party_words
 from sync_server.parties.tables import ACCOUNT_RESTS_MS
 from sync_server.people.permissions import Permission
 
 CHANGE = Act("party.account", Permission.ACCOUNTS_CHANGE)
-MAX_REF_CHARACTERS = 64
 
 
 def ask(
@@ -28,8 +27,8 @@ def ask(
 ) -> UUID:
     """Ask that a party's money goes to another account; the id of the request, which another person confirms."""
     find_party(connection, party_id)
-    if not 0 < len(account.account_ref) <= MAX_REF_CHARACTERS or not account.account_ref.isprintable():
-        raise NotAllowedError(f"an account is named by 1 to {MAX_REF_CHARACTERS} characters on one line")
+    if not 0 < len(account.account_ref) <= MAX_REF or not account.account_ref.isprintable():
+        raise NotAllowedError(f"an account is named by 1 to {MAX_REF} characters on one line")
     if account == accounts.account_of(connection, party_id, now_ms):
         raise NotAllowedError("that is the account in use")
     change_id = approvals.request(connection, who, CHANGE, f"party:{party_id.hex}", reason, now_ms)

@@ -1,21 +1,22 @@
-"""`sync-server party list | contact | funding | accounts | account | stop`: who is told, who pays how."""
+"""`sync-server party add | list | contact | funding | accounts | account | stop`: who is told, who pays how."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 from uuid import UUID
+from zoneinfo import available_timezones
 
 import click
 import sqlalchemy as sa
 
-from sync_server.audit.log import COMMAND_LINE
+from sync_server.audit.log import COMMAND_LINE, record
 from sync_server.centre import Opener
 from sync_server.errors import NotAllowedError
 from sync_server.parties import accounts, contacts
 from sync_server.parties.accounts import SettlementAccount
-from sync_server.parties.parties import party_by_org_number, set_funding
-from sync_server.parties.tables import FUNDINGS, PARTY_KINDS, PROVIDERS
+from sync_server.parties.parties import NewParty, add_party, party_by_org_number, set_funding
+from sync_server.parties.tables import FUNDINGS, PARTY_KINDS, PROVIDERS, venue
 from sync_server.parties.tables import party as table
 from sync_server.payments import account_changes
 from sync_server.people.asking import by_operator, person_of
@@ -27,6 +28,31 @@ REASON = click.option("--reason", required=True, help="what the other person and
 @click.group()
 def party() -> None:
     """Parties, by their organisation numbers (机构号)."""
+
+
+@party.command()
+@click.argument("kind", type=click.Choice(PARTY_KINDS))
+@click.argument("number", metavar="ORGANISATION")
+@click.option("--name-zh", required=True)
+@click.option("--name-en", required=True)
+@click.option("--provider", type=click.Choice(PROVIDERS), default="ALIPAY", show_default=True)
+@click.option("--account", required=True, help="there; of a distributor at Alipay its agreement 商家扣款")
+@click.option("--zone", help="whose clock a venue goes by; the centre's unless given")
+@click.pass_obj
+def add(opener: Opener, /, kind: str, number: str, account: str, zone: str | None, **named: str) -> None:
+    """Register a party 入驻; prints a venue's number, too."""
+    centre = opener()
+    zone = centre.settings.zone if zone is None else zone
+    if zone not in available_timezones():
+        raise click.UsageError(f"--zone: {zone!r} is no time zone: write it as Asia/Shanghai")
+    new = NewParty(kind, number, named["name_zh"], named["name_en"], account, named["provider"])
+    with centre.write() as connection:
+        now_ms = centre.now_ms()
+        party_id = add_party(connection, new, zone, now_ms)
+        detail = {"kind": kind, "name": new.name_zh, "account": SettlementAccount(new.provider, account).masked}
+        record(connection, now_ms, COMMAND_LINE, "party.add", f"party:{party_id.hex}", detail)
+        venue_number = connection.scalar(sa.select(venue.c.number).where(venue.c.id == party_id))
+    click.echo(json.dumps({"party": number, "kind": kind, "venue": venue_number}))
 
 
 @party.command(name="list")

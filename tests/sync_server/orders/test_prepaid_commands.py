@@ -93,6 +93,22 @@ def test_where_a_party_is_paid_is_changed_and_shown(run: Run, clock: Clock) -> N
     assert run("party", "accounts", "2001")["account_ref"] == "bridge-new"
 
 
+def test_a_party_is_registered_once_and_listed(run: Run) -> None:
+    names = ("--name-zh", "开封府", "--name-en", "Kaifeng Hall")
+    assert "no time zone" in run("party", "add", "VENUE", "2003", *names, "--account", "x", "--zone", "?", fails=True)
+    made = run("party", "add", "VENUE", "2003", *names, "--account", "2088000000000001")
+    assert (made["party"], made["venue"]) == ("2003", len(run("venue", "list")))
+    (told,) = (one for one in run("party", "list") if one["party"] == "2003")
+    assert (told["account"], told["payout_mode"]) == ("ALIPAY …0001", "PER_REDEMPTION")
+    for kind, number, refusal in (
+        ("PARTNER", "2003", "the VENUE 2003 already"),
+        ("PLATFORM", "1001", "the PLATFORM 1000 already"),
+        ("PARTNER", "d 1", "capital letters"),
+    ):
+        assert refusal in run("party", "add", kind, number, *names, "--account", "x", fails=True)
+    assert "a party's account" in run("party", "add", "PARTNER", "4001", *names, "--account", "", fails=True)
+
+
 def test_a_top_up_at_the_cashier_is_begun(run: Run) -> None:
     told = run("top-up", "cashier", "3001", "100000")
     assert told["amount_fen"] == 100_000
