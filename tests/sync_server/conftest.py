@@ -6,10 +6,8 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-import sqlalchemy as sa
 
 from sync_server import crypto, db
 from sync_server.catalog.channels import seed_channels
@@ -17,6 +15,7 @@ from sync_server.centre import Centre
 from sync_server.schema import metadata
 from sync_server.settings import Settings
 from tests.postgres import Cluster
+from tests.sync_server.postgres_copies import Copies
 from tests.sync_server.sandbox import Sandbox, World, running
 
 START_MS = 1_790_000_000_000  # 2026-09-21, a Monday
@@ -54,11 +53,13 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_cluster: Cluster) -> str:
-    """The same on PostgreSQL: the URL of a database that others are made after."""
+def postgres_copies(postgres_cluster: Cluster) -> Iterator[Copies]:
+    """The same on PostgreSQL, where a copy is used again."""
     url = postgres_cluster.create_database()
     lay_tables(url)
-    return url
+    copies = Copies(url, seed_channels)
+    yield copies
+    copies.close()
 
 
 def lay_tables(url: str) -> None:
@@ -72,16 +73,10 @@ def lay_tables(url: str) -> None:
 
 
 @pytest.fixture
-def postgres_copy(postgres_template: str) -> Iterator[str]:
+def postgres_copy(postgres_copies: Copies) -> Iterator[str]:
     """A PostgreSQL database of a test's own, with all tables."""
-    template = sa.make_url(postgres_template)
-    name = f"copy_{uuid4().hex}"
-    desk = sa.create_engine(template.set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with desk.connect() as connection:
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template.database}"')
-    yield template.set(database=name).render_as_string(hide_password=False)
-    with desk.connect() as connection:
-        connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with postgres_copies.one() as url:
+        yield url.render_as_string(hide_password=False)
 
 
 def centre_at(url: str, folder: Path, secrets: crypto.Secrets, clock: Clock) -> Centre:
