@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -58,18 +59,35 @@ def stop(process: subprocess.Popen[str]) -> int:
     return process.wait(TIMEOUT_S)
 
 
-@pytest.fixture
-def installation(tmp_path: Path) -> Installation:
-    made = Installation(tmp_path)
-    made.run("init")
-    return made
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder after `init`; each test goes on in a copy."""
+    folder = tmp_path_factory.mktemp("installed")
+    Installation(folder).run("init")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> Path:
+    """The same after `demo-data`."""
+    folder = tmp_path_factory.mktemp("filled")
+    shutil.copytree(installed, folder, dirs_exist_ok=True)
+    Installation(folder).run("demo-data")
+    return folder
 
 
 @pytest.fixture
-def selling(installation: Installation, sandbox: Sandbox) -> Installation:
+def installation(tmp_path: Path, installed: Path) -> Installation:
+    shutil.copytree(installed, tmp_path, dirs_exist_ok=True)
+    return Installation(tmp_path)
+
+
+@pytest.fixture
+def selling(tmp_path: Path, filled: Path, sandbox: Sandbox) -> Installation:
     """With demo data and a provider that knows the parties."""
-    installation.run("demo-data")
-    sandbox.book.add_merchant("platform", (installation.folder / "centre.merchant.pub.pem").read_text())
+    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
+    installation = Installation(tmp_path)
+    sandbox.book.add_merchant("platform", (tmp_path / "centre.merchant.pub.pem").read_text())
     sandbox.book.top_up("distributor-bianjing", 1_000_000)
     installation.environment["SYNC_SERVER_PROVIDER_URL"] = sandbox.url
     installation.environment["SYNC_SERVER_PROVIDER_PUBLIC_KEY_FILE"] = str(sandbox.public_key_file)
@@ -173,8 +191,8 @@ def test_check_names_the_row_and_ends_with_1(selling: Installation) -> None:
 def test_a_wrong_call_says_so_with_its_code(
     installation: Installation, arguments: tuple[str, ...], code: int, says: str
 ) -> None:
-    filled = [argument.format(folder=installation.folder) for argument in arguments]
-    done = subprocess.run([*COMMAND, *filled], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    called = [argument.format(folder=installation.folder) for argument in arguments]
+    done = subprocess.run([*COMMAND, *called], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert (done.returncode, says in done.stderr) == (code, True), done.stderr
 
 
