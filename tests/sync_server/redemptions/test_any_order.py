@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -35,10 +36,10 @@ from wire.messages import (
     read_batch,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow("money")
 
 MINUTE_MS = 60_000
-EXAMPLES = {"sqlite": 80, "postgresql": 25}
+EXAMPLES = {"sqlite": 400, "postgresql": 120}
 ODD = ["interleave", "late", "twice", "ahead", "by hand", "no proof", "copied code", "stranger", "refuse"]
 FAR = ("late", "twice", "interleave", "ahead")
 SINGLE_OUTCOMES = (EntryKind.PASSED, EntryKind.PASSED_ASSUMED, EntryKind.UNRESOLVED, EntryKind.ANNULLED)
@@ -213,10 +214,10 @@ def _tables(connection: Connection) -> dict[str, Any]:
     }
 
 
-def test_any_order_split_and_repetition_give_the_same_tables(scene: Scene) -> None:
+def test_any_order_split_and_repetition_give_the_same_tables(scene: Scene, times: Callable[[int], int]) -> None:
     dialect = scene.town.centre.engine.dialect.name
 
-    @settings(max_examples=EXAMPLES[dialect], suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=times(EXAMPLES[dialect]), suppress_health_check=[HealthCheck.too_slow])
     @given(data=st.data(), scripts=journals)
     def holds(data: st.DataObject, scripts: list[list[Act]]) -> None:
         gates = [play(gate, scene.sold, script) for gate, script in zip(scene.gates, scripts, strict=True)]
@@ -231,11 +232,13 @@ def test_any_order_split_and_repetition_give_the_same_tables(scene: Scene) -> No
     holds()
 
 
-def test_two_histories_of_one_journal_are_kept_whole_and_freeze_it_whatever_order_they_come_in(scene: Scene) -> None:
+def test_two_histories_of_one_journal_are_kept_whole_and_freeze_it_whatever_order_they_come_in(
+    scene: Scene, times: Callable[[int], int]
+) -> None:
     """As after a restored card, or from a copied box: common at first, then each its own."""
     dialect = scene.town.centre.engine.dialect.name
 
-    @settings(max_examples=EXAMPLES[dialect] // 2, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=times(EXAMPLES[dialect] // 2), suppress_health_check=[HealthCheck.too_slow])
     @given(data=st.data(), common=st.integers(0, 4), alone=st.tuples(st.integers(1, 5), st.integers(1, 5)))
     def holds(data: st.DataObject, common: int, alone: tuple[int, int]) -> None:
         histories = [play(scene.gates[0], scene.sold, []) for _ in alone]
