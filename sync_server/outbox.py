@@ -72,8 +72,9 @@ def claim(
         .order_by(outbox.c.run_at_ms, outbox.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
+        .cte("chosen")  # looked up once: as a subquery some plans ask it for each row, and lease more than `limit`
     )
-    return _lease(connection, outbox.c.id.in_(chosen), now_ms)
+    return _lease(connection, outbox.c.id.in_(sa.select(chosen.c.id)), now_ms)
 
 
 def due(kind: str, now_ms: int, among: sa.Select[Any] | None = None) -> sa.Select[tuple[UUID]]:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 
 from sync_server import outbox
 from sync_server.centre import Centre
@@ -33,6 +34,18 @@ def test_each_row_is_claimed_by_one_worker(any_centre: Centre) -> None:
     with ThreadPoolExecutor(4) as pool:
         claimed = [subject for mine in pool.map(work, range(4)) for subject in mine]
     assert sorted(claimed) == [UUID(int=i) for i in range(60)]
+
+
+@pytest.mark.postgres
+def test_no_plan_of_the_database_leases_more_than_were_asked_for(postgres_copy: str) -> None:
+    engine = sa.create_engine(postgres_copy, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        for i in range(6):
+            outbox.promise(connection, "send", UUID(int=i), NOW_MS + i)
+    with engine.begin() as connection:
+        for other_way in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "memoize"):
+            connection.exec_driver_sql(f"SET LOCAL enable_{other_way} = off")  # as figures of the table may decide
+        assert len(outbox.claim(connection, "send", NOW_MS + 100, limit=1)) == 1
 
 
 def test_rows_wait_for_their_time_and_come_back_to_life(any_centre: Centre) -> None:
