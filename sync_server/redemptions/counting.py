@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from sync_server.bulk import Value, append
@@ -181,8 +182,16 @@ def lock_passes(connection: Connection, pass_ids: Collection[bytes]) -> None:
     them does; on SQLite a writer is alone anyway. Redemptions of theirs are locked after them, never before.
     """
     if pass_ids and not is_sqlite(connection):
-        mine = sa.select(issued_pass.c.id).where(issued_pass.c.id.in_(pass_ids)).order_by(issued_pass.c.id)
-        connection.execute(mine.with_for_update(key_share=True))
+        connection.execute(_LOCKED, {"pass_ids": list(pass_ids)})
+
+
+_LOCKED = (
+    sa.select(issued_pass.c.id)
+    .where(issued_pass.c.id == sa.any_(sa.bindparam("pass_ids", type_=postgresql.ARRAY(sa.LargeBinary))))
+    .order_by(issued_pass.c.id)
+    .with_for_update(key_share=True)
+)
+"""One list, however many there are: psycopg reads a statement of many parameters anew each time."""
 
 
 def _returned(
