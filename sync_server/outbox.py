@@ -2,6 +2,7 @@
 
 A row says that a subject of a kind wants attention at `run_at_ms`; the handler looks the subject up and does the next
 thing its state asks for. A worker leases rows for a while; the fence number tells a late worker that another took over.
+What needs no more attention has no row.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.db import id_column, insert_new, metadata, ms_column, new_id, partial_index, word_column
+from sync_server.db import id_column, insert_new, metadata, ms_column, new_id, word_column
 
 LEASE_MS = 60_000
 MAX_CLAIM = 50
@@ -26,12 +27,12 @@ outbox = sa.Table(
     sa.Column("kind", sa.String(32), nullable=False),
     sa.Column("subject_id", sa.Uuid(), nullable=False),
     ms_column("run_at_ms"),
-    word_column("state", ("WAITING", "LEASED", "DONE")),
+    word_column("state", ("WAITING", "LEASED")),
     ms_column("lease_until_ms", server_default="0"),
     sa.Column("fence", sa.Integer(), nullable=False, server_default="0"),
     sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
     sa.Column("last_error", sa.String(500)),
-    partial_index("ix_outbox_due", "kind", "run_at_ms", where="state <> 'DONE'"),
+    sa.Index("ix_outbox_kind", "kind", "run_at_ms"),
 )
 
 
@@ -47,17 +48,14 @@ class Job:
 
 
 def promise(connection: Connection, kind: str, subject_id: UUID, run_at_ms: int) -> None:
-    """Ask for attention at a moment. One row per subject and kind: asking again brings it back to life or forward."""
+    """Ask for attention at a moment. One row per subject and kind: asking again brings it forward."""
     key = f"{kind}:{subject_id}"
     row = {"id": new_id(run_at_ms), "job_key": key, "kind": kind, "subject_id": subject_id, "run_at_ms": run_at_ms}
     if insert_new(outbox, ["job_key"], [{**row, "state": "WAITING"}], connection):
         return
-    again = sa.or_(outbox.c.state == "DONE", outbox.c.run_at_ms > run_at_ms)
-    connection.execute(
-        outbox.update()
-        .where(outbox.c.job_key == key, outbox.c.state != "LEASED", again)
-        .values(state="WAITING", run_at_ms=run_at_ms, attempts=0)
-    )
+    later = sa.and_(outbox.c.state == "WAITING", outbox.c.run_at_ms > run_at_ms)
+    mine = outbox.update().where(outbox.c.job_key == key, later)
+    connection.execute(mine.values(run_at_ms=run_at_ms, attempts=0))
 
 
 def claim(
@@ -79,16 +77,13 @@ def claim(
 
 def due(kind: str, now_ms: int, among: sa.Select[Any] | None = None) -> sa.Select[tuple[UUID]]:
     """The rows of a kind that may be leased now; `among` these subjects only."""
-    not_done = sa.text("outbox.state <> 'DONE'")  # in the index's own words, else SQLite does not use it
-    found = sa.select(outbox.c.id).where(
-        outbox.c.kind == kind, outbox.c.run_at_ms <= now_ms, not_done, _is_free(now_ms)
-    )
+    found = sa.select(outbox.c.id).where(outbox.c.kind == kind, outbox.c.run_at_ms <= now_ms, _is_free(now_ms))
     return found if among is None else found.where(outbox.c.subject_id.in_(among))
 
 
 def claim_one(connection: Connection, kind: str, subject_id: UUID, now_ms: int) -> Job | None:
-    """Lease one subject's row at once, due or not; None while another worker holds it or when it is done."""
-    mine = sa.and_(outbox.c.job_key == f"{kind}:{subject_id}", outbox.c.state != "DONE", _is_free(now_ms))
+    """Lease one subject's row at once, due or not; None while another worker holds it or where there is none."""
+    mine = sa.and_(outbox.c.job_key == f"{kind}:{subject_id}", _is_free(now_ms))
     jobs = _lease(connection, mine, now_ms)
     return jobs[0] if jobs else None
 
@@ -119,13 +114,10 @@ def still_held(connection: Connection, job: Job) -> bool:
 
 
 def finish(connection: Connection, job: Job, run_again_at_ms: int | None, error: str | None = None) -> bool:
-    """Give a leased row back: done, or to run again. False when the lease was lost to another worker."""
-    state, run_at_ms = ("DONE", 0) if run_again_at_ms is None else ("WAITING", run_again_at_ms)
-    values: dict[str, object] = {"state": state, "run_at_ms": run_at_ms, "lease_until_ms": 0}
-    values["last_error"] = error[:500] if error else None
-    done = connection.execute(
-        outbox.update()
-        .where(outbox.c.id == job.id, outbox.c.fence == job.fence, outbox.c.state == "LEASED")
-        .values(values)
-    )
-    return done.rowcount == 1
+    """Give a leased row back: done and gone, or to run again. False when the lease was lost to another worker."""
+    mine = sa.and_(outbox.c.id == job.id, outbox.c.fence == job.fence, outbox.c.state == "LEASED")
+    if run_again_at_ms is None:
+        return connection.execute(outbox.delete().where(mine)).rowcount == 1
+    again = {"state": "WAITING", "run_at_ms": run_again_at_ms, "lease_until_ms": 0}
+    given_back = outbox.update().where(mine).values(**again, last_error=error[:500] if error else None)
+    return connection.execute(given_back).rowcount == 1

@@ -70,7 +70,10 @@ FILLED = (
     """,
 )
 """What new columns hold of rows that an earlier release left; it changes nothing in a database of this one."""
-REWORDED = ("UPDATE party SET provider = 'ALIPAY' WHERE provider = 'SANDBOX'",)
+REWORDED = (
+    "UPDATE party SET provider = 'ALIPAY' WHERE provider = 'SANDBOX'",
+    "DELETE FROM outbox WHERE state = 'DONE'",
+)
 """Words of an earlier release that this one does not know: changed before its rules are laid."""
 _version = sa.table("alembic_version", sa.column("version_num"))
 

@@ -41,7 +41,8 @@ def test_a_filled_database_of_an_earlier_release_is_carried_over(engine: sa.Engi
     with db.read(engine) as connection:
         assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
         assert flaws_of(connection) == []
-        assert {name: count(connection, name) for name in before} == dict(before)
+        kept = {**before, "outbox": before["outbox"] - done_work(release)}  # which this release forgets
+        assert {name: count(connection, name) for name in before} == kept
     with db.write(engine) as connection:
         given = seed_roles(connection, 0, "test")
         had = [role for role in SEEDED_ROLES if role.permissions - ADDED_AFTER_0_2_0]
@@ -65,6 +66,12 @@ def fill(engine: sa.Engine, release: str) -> Counter[str]:
             if held := rows.get(table.name):
                 connection.execute(table.insert(), [of_column_types(table, row) for row in held])
     return Counter({name: len(held) for name, held in rows.items()})
+
+
+def done_work(release: str) -> int:
+    """Rows of the outbox that a release kept for work that was done."""
+    rows = map(json.loads, (RELEASES / f"{release}.jsonl").read_text(encoding="utf-8").splitlines())
+    return sum(name == "outbox" and row["state"] == "DONE" for name, row in rows)
 
 
 def of_column_types(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:

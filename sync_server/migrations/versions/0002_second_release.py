@@ -1167,9 +1167,9 @@ def upgrade() -> None:
         )
 
     with op.batch_alter_table("outbox", schema=None) as batch_op:
-        batch_op.create_check_constraint(
-            batch_op.f("ck_outbox_state_word_a03c34"), "state IN ('WAITING', 'LEASED', 'DONE')"
-        )
+        batch_op.drop_index(batch_op.f("ix_outbox_due"), sqlite_where=sa.text("state <> 'DONE'"))
+        batch_op.create_index("ix_outbox_kind", ["kind", "run_at_ms"], unique=False)
+        batch_op.create_check_constraint(batch_op.f("ck_outbox_state_word_d699b6"), "state IN ('WAITING', 'LEASED')")
 
     with op.batch_alter_table("party", schema=None) as batch_op:
         batch_op.add_column(sa.Column("goes_on_after_top_up", sa.Boolean(), server_default="0", nullable=False))
