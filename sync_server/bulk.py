@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -16,6 +17,8 @@ from sqlalchemy.engine import Connection
 from sync_server.db import MAX_BIND_VALUES, batches, is_sqlite
 
 Value = bytes | int | str | UUID | None
+Key = UUID | str
+"""A row's id as the driver has it: SQLite's keeps a UUID as its 32 hexadecimal digits."""
 Part = tuple[sa.Table, Sequence[Mapping[str, Value]]]
 
 
@@ -56,21 +59,42 @@ def insert_few(connection: Connection, parts: Sequence[Part]) -> list[int]:
 
 
 def among(connection: Connection, column: sa.ColumnElement[Any], values: Sequence[Value]) -> sa.ColumnElement[bool]:
-    """Whether a column is one of many values: PostgreSQL is given them as one array, which it reads much faster."""
-    if is_sqlite(connection):
+    """Whether a column is one of many values: given as one parameter, where `in_` makes one of each of them."""
+    if not is_sqlite(connection):
+        return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(column.type)))
+    if any(isinstance(value, bytes) for value in values):  # JSON has none
         return column.in_(values)
-    return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(column.type)))
+    listed = msgspec.json.encode([value.hex if isinstance(value, UUID) else value for value in values]).decode()
+    return column.in_(sa.select(sa.func.json_each(listed).table_valued("value").c.value))
+
+
+def as_key(column: sa.ColumnElement[UUID]) -> sa.ColumnElement[Any]:
+    """To be selected as the driver has it: of many rows, making UUIDs costs more than finding them."""
+    return sa.type_coerce(column, sa.types.NULLTYPE)
+
+
+def change(
+    connection: Connection, table: sa.Table, changes: Mapping[str, Value], ids: Sequence[UUID] | Sequence[bytes]
+) -> None:
+    """The same new values for many rows."""
+    if not ids:
+        return
+    names, values = tuple(changes), tuple(changes.values())
+    if is_sqlite(connection):
+        kept = [row_id.hex if isinstance(row_id, UUID) else row_id for row_id in ids]
+        connection.exec_driver_sql(_sqlite_change(table, names), [(*values, row_id) for row_id in kept])
+    else:
+        connection.exec_driver_sql(_postgres_change(table, names), (*values, list(ids)))
 
 
 def add_to(
-    connection: Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[tuple[UUID | int, ...]]
+    connection: Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[tuple[Key | int, ...]]
 ) -> None:
     """Add numbers to columns of rows: each is an id and what to add to each column. PostgreSQL: hold the rows before,
     it takes them in any order.
     """
     if is_sqlite(connection):
-        hexed = [(*adds, row_id.hex) for row_id, *adds in rows]  # type: ignore[union-attr]  # the id comes first
-        connection.exec_driver_sql(_sqlite_addition(table, names), hexed)
+        connection.exec_driver_sql(_sqlite_addition(table, names), [(*adds, row_id) for row_id, *adds in rows])
     elif rows:
         connection.exec_driver_sql(_postgres_addition(table, names), tuple(map(list, zip(*rows, strict=True))))
 
@@ -118,6 +142,17 @@ def _uuid_places(table: sa.Table, names: tuple[str, ...]) -> tuple[int, ...]:
 def _sqlite_statement(table: sa.Table, names: tuple[str, ...], count: int) -> str:
     row = "(" + ", ".join("?" * len(names)) + ")"
     return " ".join([_into(table, names), "VALUES", ", ".join([row] * count), "ON CONFLICT DO NOTHING"])
+
+
+@lru_cache
+def _sqlite_change(table: sa.Table, names: tuple[str, ...]) -> str:
+    return f'UPDATE "{table.name}" SET {", ".join(f"{name} = ?" for name in names)} WHERE id = ?'  # noqa: S608  ours
+
+
+@lru_cache
+def _postgres_change(table: sa.Table, names: tuple[str, ...]) -> str:
+    changes = ", ".join(f"{name} = %s" for name in names)
+    return f'UPDATE "{table.name}" SET {changes} WHERE id = ANY(%b)'  # noqa: S608  names of ours
 
 
 @lru_cache

@@ -30,6 +30,8 @@ from sync_server.clock import now_ms as wall_clock_ms
 from sync_server.errors import ConfigurationError
 
 SQLITE_BUSY_TIMEOUT_MS = 10_000
+SQLITE_CACHE_KB = 16_000
+"""Of each connection, as far as it is needed: what a large step changes must not be written to disk twice."""
 POOL_SIZE = 20  # 16 web threads and some room
 PAUSE_MS = 1_000
 """A connection to PostgreSQL that was in use so recently is believed; after a pause it is asked, which takes time.
@@ -136,7 +138,8 @@ def is_sqlite(bind: Engine | Connection) -> bool:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={SQLITE_BUSY_TIMEOUT_MS}"):
+    limits = f"busy_timeout={SQLITE_BUSY_TIMEOUT_MS}", f"cache_size=-{SQLITE_CACHE_KB}"
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", *limits):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
@@ -58,11 +58,10 @@ class Account:
 
     code: str
     owner: UUID | None = None
+    name: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
+        name = self.code if self.owner is None else f"{self.code}:{self.owner.hex}"
+        object.__setattr__(self, "name", name)  # asked for again and again, and the rest never changes
         if self.code not in CHART or (self.code in OWNED_CODES) != (self.owner is not None):
             raise ValueError(f"no such account: {self.name} (see the chart in {__name__})")
-
-    @property
-    def name(self) -> str:
-        return self.code if self.owner is None else f"{self.code}:{self.owner.hex}"

@@ -17,7 +17,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.bulk import Value, add_to, among, append, insert_missing
+from sync_server.bulk import Key, Value, add_to, among, append, as_key, insert_missing
 from sync_server.db import MAX_BIND_VALUES, batches, insert_new, is_sqlite, new_id
 from sync_server.errors import KeyReusedError, NotFoundError, OverdrawnError
 from sync_server.ledger.accounts import COVERED_CODES, Account
@@ -153,18 +153,19 @@ def _write(connection: Connection, rows: Sequence[_Row], now_ms: int) -> int:
     new = _insert_txns(connection, rows, now_ms)
     if not new:
         return 0
-    account_ids = _account_ids(connection, {line.account for _, row in new for line in row.lines}, now_ms)
-    _add_to_totals(connection, [line for _, row in new for line in row.lines], account_ids)
+    lines = [line for _, row in new for line in row.lines]
+    accounts = _accounts(connection, {line.account.name: line.account for line in lines}, now_ms)
+    _add_to_totals(connection, lines, accounts)
     postings: list[dict[str, Value]] = [
         {
             "txn_id": txn_id,
             "leg": leg,
-            "layer": line.layer,
-            "account_id": account_ids[line.account.name],
-            "amount_fen": line.amount_fen,
+            "layer": layer,
+            "account_id": accounts[account.name].id,
+            "amount_fen": amount_fen,
         }
         for txn_id, row in new
-        for leg, line in enumerate(row.lines)
+        for leg, (layer, account, amount_fen) in enumerate(row.lines)
     ]
     append(connection, posting, postings)
     return len(new)
@@ -212,60 +213,49 @@ def _insert_values(connection: Connection, values: Sequence[dict[str, Any]]) -> 
     return insert_missing(connection, ledger_txn, values)
 
 
-def _account_ids(connection: Connection, accounts: set[Account], now_ms: int) -> dict[str, UUID]:
-    """The ids of these accounts by name, opening those that are new (in the order of their names)."""
-    by_name = {account.name: account for account in accounts}
+class _Kept(NamedTuple):
+    """An account as it is before: its id, and by how much its credits exceed its debits, those on their way counted."""
 
-    def look_up(names: Sequence[str]) -> dict[str, UUID]:
-        query = sa.select(ledger_account.c.name, ledger_account.c.id)
-        found: dict[str, UUID] = {}
-        for part in batches(names, MAX_BIND_VALUES):
-            found.update((row.name, row.id) for row in connection.execute(query.where(ledger_account.c.name.in_(part))))
-        return found
+    id: Key
+    left_fen: int
 
-    ids = look_up(sorted(by_name))
-    if missing := sorted(by_name.keys() - ids.keys()):
+
+def _accounts(connection: Connection, by_name: Mapping[str, Account], now_ms: int) -> dict[str, _Kept]:
+    """These accounts by name, all locked in the order of their ids, those that are new opened before (in the order of
+    their names).
+    """
+    totals = ledger_account.c
+    left = totals.credits_posted_fen - totals.debits_posted_fen - totals.debits_pending_fen
+    found = sa.select(totals.name, as_key(totals.id), left).where(among(connection, totals.name, sorted(by_name)))
+    there = connection.execute(found).all()
+    missing = sorted(by_name.keys() - {name for name, *_ in there})
+    if missing:
         opened: list[dict[str, Value]] = [
             {"id": new_id(now_ms), "name": name, "code": by_name[name].code, "owner_id": by_name[name].owner}
             for name in missing
         ]
         insert_missing(connection, ledger_account, opened)
-        ids.update(look_up(missing))
-    return ids
+    if missing or not is_sqlite(connection):
+        there = connection.execute(found.order_by(totals.id).with_for_update()).all()
+    return {name: _Kept(row_id, left_fen) for name, row_id, left_fen in there}
 
 
 TOTALS = ("debits_posted_fen", "credits_posted_fen", "debits_pending_fen", "credits_pending_fen")
 
 
-def _add_to_totals(connection: Connection, lines: Sequence[_Line], account_ids: dict[str, UUID]) -> None:
-    sums: defaultdict[UUID, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-    for line in lines:
-        column = (0 if line.layer == "posted" else 2) + (0 if line.amount_fen > 0 else 1)
-        sign = -1 if line.layer == "resolved" else 1
-        sums[account_ids[line.account.name]][column] += sign * abs(line.amount_fen)
-    taken = {line.account.name for line in lines if line.account.code in COVERED_CODES and line.amount_fen > 0}
-    if taken or not is_sqlite(connection):
-        _refuse_overdrafts(connection, {account_ids[name] for name in taken}, sums)
-    in_order = sorted(sums, key=lambda account: account.bytes)
-    add_to(connection, ledger_account, TOTALS, [(account, *sums[account]) for account in in_order])
-
-
-def _refuse_overdrafts(connection: Connection, taken: set[UUID], sums: Mapping[UUID, Sequence[int]]) -> None:
-    """All accounts of the call are locked, in the order in which they will be written, before one of them is judged.
-
-    The table's CHECK would refuse the same; here it is said whose money is lacking, and how much.
-    """
-    for ids in batches(sorted(sums, key=lambda account: account.bytes), MAX_BIND_VALUES):
-        totals = ledger_account.c
-        query = sa.select(
-            totals.id,
-            totals.code,
-            totals.owner_id,
-            (totals.credits_posted_fen - totals.debits_posted_fen - totals.debits_pending_fen).label("before_fen"),
-        )
-        query = query.where(totals.id.in_(ids)).order_by(totals.id)
-        for row in connection.execute(query.with_for_update()):
-            debits, credits_, debits_pending, _ = sums[row.id]
-            left_fen = row.before_fen + credits_ - debits - debits_pending
-            if row.id in taken and left_fen < 0:
-                raise OverdrawnError(row.code, row.owner_id, -left_fen)
+def _add_to_totals(connection: Connection, lines: Sequence[_Line], accounts: Mapping[str, _Kept]) -> None:
+    """The table's CHECK would refuse an overdraft, too; here it is said whose money is lacking, and how much."""
+    sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    taken: dict[str, Account] = {}
+    for layer, account, amount_fen in lines:
+        mine = sums[account.name]
+        column = (0 if layer == "posted" else 2) + (0 if amount_fen > 0 else 1)
+        mine[column] += -abs(amount_fen) if layer == "resolved" else abs(amount_fen)
+        if amount_fen > 0 and account.code in COVERED_CODES:
+            taken[account.name] = account
+    for name, account in taken.items():
+        debits, credits_, debits_pending, _ = sums[name]
+        left_fen = accounts[name].left_fen + credits_ - debits - debits_pending
+        if left_fen < 0:
+            raise OverdrawnError(account.code, account.owner, -left_fen)
+    add_to(connection, ledger_account, TOTALS, [(accounts[name].id, *added) for name, added in sums.items()])

@@ -8,8 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.bulk import append
-from sync_server.db import MAX_BIND_VALUES, batches
+from sync_server.bulk import Value, among, append
 from sync_server.orders.tables import order_history
 
 
@@ -33,11 +32,10 @@ def add_to_all(
 ) -> None:
     """The same event of many orders, by few statements."""
     last = sa.select(order_history.c.order_id, sa.func.max(order_history.c.seq).label("seq"))
-    for part in batches(order_ids, MAX_BIND_VALUES):
-        mine = last.where(order_history.c.order_id.in_(part)).group_by(order_history.c.order_id)
-        seqs = {row.order_id: row.seq for row in connection.execute(mine)}
-        rows = [
-            {"order_id": order_id, "seq": seqs.get(order_id, 0) + 1, "event": event, "state": state}
-            for order_id in part
-        ]
-        append(connection, order_history, [{**row, "at_ms": now_ms, "actor": actor} for row in rows])
+    mine = last.where(among(connection, order_history.c.order_id, order_ids)).group_by(order_history.c.order_id)
+    seqs = {row.order_id: row.seq for row in connection.execute(mine)}
+    rows: list[dict[str, Value]] = [
+        {"order_id": order_id, "seq": seqs.get(order_id, 0) + 1, "event": event, "state": state}
+        for order_id in order_ids
+    ]
+    append(connection, order_history, [{**row, "at_ms": now_ms, "actor": actor} for row in rows])

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server import setbacks
+from sync_server.bulk import Value, change
 from sync_server.catalog import stock
 from sync_server.centre import Centre
-from sync_server.db import MAX_BIND_VALUES, batches, exclusive
+from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.orders import history, persons
 from sync_server.orders.states import AWAITING_ISSUE, UNPAID, next_state
@@ -137,7 +138,7 @@ def hold(connection: Connection, row: sa.Row[Any], reason: str | None, now_ms: i
 
 
 def advance_all(
-    connection: Connection, rows: Sequence[sa.Row[Any]], event: str, now_ms: int, actor: str, **changes: object
+    connection: Connection, rows: Sequence[sa.Row[Any]], event: str, now_ms: int, actor: str, **changes: Value
 ) -> None:
     """The same event to many orders of one kind and state, whose rows are locked."""
     if not rows:
@@ -146,8 +147,7 @@ def advance_all(
     if state is None:
         raise NotAllowedError(f"order {rows[0].number} is {rows[0].state}: it cannot be {event}")
     ids = [row.id for row in rows]
-    for part in batches(ids, MAX_BIND_VALUES):
-        connection.execute(order.update().where(order.c.id.in_(part)).values(state=state, **changes))
+    change(connection, order, {"state": state, **changes}, ids)
     history.add_to_all(connection, ids, event, state, now_ms, actor)
 
 

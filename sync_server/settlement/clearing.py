@@ -14,12 +14,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server import setbacks
+from sync_server.bulk import change
 from sync_server.centre import Centre
 from sync_server.db import exclusive
 from sync_server.gates.tables import incarnation
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
-from sync_server.orders.tables import order_item
+from sync_server.orders.tables import order, order_item, ticket
 from sync_server.redemptions.tables import HONOURABLE, decision, redemption
 from sync_server.settlement.charging_back import charge_back
 from sync_server.settlement.collecting import Owed, clear, collect
@@ -85,8 +86,12 @@ def _query(kind: str) -> sa.Select[Any]:
             redemption.c.occurred_at_ms,
             order_item.c.venue_price_fen,
             order_item.c.payout_fee_fen,
+            order.c.id.label("order_id"),
+            order.c.invest_basis,
         )
         .join(order_item, order_item.c.id == redemption.c.item_id)
+        .join(ticket, ticket.c.id == order_item.c.ticket_id)
+        .join(order, order.c.id == ticket.c.order_id)
         .where(~frozen)
         .order_by(redemption.c.recorded_at_ms, redemption.c.id)
     )
@@ -96,15 +101,14 @@ def _settle(connection: Connection, due: Sequence[sa.Row[Any]], now_ms: int) -> 
     """P4, P15 and P10 posted, with P6 pending for what is sealed at once, in one call; orders that end with it."""
     alone(connection)
     owed = [_owed(row) for row in due]
-    redeemed = [row.item_id for row in due if row.kind == "REDEEM"]
+    redeemed = [row for row in due if row.kind == "REDEEM"]
     note_sales(connection, redeemed)
-    ended = ended_orders(connection, redeemed)
+    ended = ended_orders(connection, {row.order_id for row in redeemed})
     booked = [_booked(row, one) for row, one in zip(due, owed, strict=True)]
     earned = [txn for row in ended if (txn := margin(row, now_ms, ACTOR)) is not None]
     collect(connection, owed, [*booked, *earned], now_ms)
     charge_back(connection, [row for row in due if row.kind == "HONOUR"], now_ms)
-    cleared = redemption.c.id.in_([row.redemption_id for row in due])
-    connection.execute(redemption.update().where(cleared).values(cleared_at_ms=now_ms))
+    change(connection, redemption, {"cleared_at_ms": now_ms}, [row.redemption_id for row in due])
     finish(connection, ended, now_ms, ACTOR)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server import setbacks
+from sync_server.bulk import among
 from sync_server.centre import Centre
-from sync_server.db import MAX_BIND_VALUES, batches, exclusive
+from sync_server.db import exclusive
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
 from sync_server.ledger.tables import ledger_account
@@ -33,13 +34,11 @@ def alone(connection: Connection) -> None:
     exclusive(connection, LOCK)
 
 
-def ended_orders(connection: Connection, item_ids: Sequence[UUID]) -> Sequence[sa.Row[Any]]:
-    """The issued orders of these items in which nothing is left that did not end; locked.
+def ended_orders(connection: Connection, order_ids: Set[UUID]) -> Sequence[sa.Row[Any]]:
+    """The issued ones of these orders in which nothing is left that did not end; locked.
 
     Each says how many of its items were `visited` and how many `forfeited`, and what is left of its margin `left_fen`.
     """
-    found: list[sa.Row[Any]] = []
-    concerned = sa.select(ticket.c.order_id).join(order_item, order_item.c.ticket_id == ticket.c.id)
     open_item = sa.select(order_item.c.id).select_from(_ITEMS)
     open_item = open_item.where(ticket.c.order_id == order.c.id, item_claim.c.item_id.is_(None))
     left = sa.select(ledger_account.c.credits_posted_fen - ledger_account.c.debits_posted_fen)
@@ -50,11 +49,9 @@ def ended_orders(connection: Connection, item_ids: Sequence[UUID]) -> Sequence[s
         _count("FORFEIT").label("forfeited"),
         sa.func.coalesce(left.scalar_subquery(), 0).label("left_fen"),
     )
-    for part in batches(item_ids, MAX_BIND_VALUES):
-        mine = order.c.id.in_(concerned.where(order_item.c.id.in_(part)))
-        query = counted.where(mine, order.c.state == "ISSUED", ~open_item.exists())
-        found += connection.execute(query.order_by(order.c.id).with_for_update(of=order)).all()
-    return found
+    mine = among(connection, order.c.id, sorted(order_ids))
+    query = counted.where(mine, order.c.state == "ISSUED", ~open_item.exists())
+    return connection.execute(query.order_by(order.c.id).with_for_update(of=order)).all()
 
 
 def margin(row: sa.Row[Any], now_ms: int, actor: str, taken_fen: int = 0) -> Txn | None:

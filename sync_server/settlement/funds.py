@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server import setbacks
+from sync_server.bulk import append
 from sync_server.centre import Centre
 from sync_server.db import exclusive
 from sync_server.ledger.accounts import Account
@@ -58,15 +59,14 @@ def _buy(connection: Connection, rows: Sequence[sa.Row[Any]], now_ms: int) -> No
     connection.execute(order.update().where(mine).values(invested_at_ms=now_ms))
 
 
-def note_sales(connection: Connection, item_ids: Iterable[UUID]) -> None:
-    """Of these visited items, those of combos: the price of each is to be taken out of the fund, once it is bought."""
-    invested = (
-        sa.select(order_item.c.id, order.c.id, order_item.c.venue_price_fen)
-        .join(ticket, ticket.c.id == order_item.c.ticket_id)
-        .join(order, order.c.id == ticket.c.order_id)
-        .where(order_item.c.id.in_(list(item_ids)), order.c.invest_basis.is_not(None))
+def note_sales(connection: Connection, visited: Iterable[sa.Row[Any]]) -> None:
+    """Of these items, those of combos: the price of each is to be taken out of the fund, once it is bought."""
+    invested = [row for row in visited if row.invest_basis is not None]
+    append(
+        connection,
+        fund_sale,
+        [{"item_id": row.item_id, "order_id": row.order_id, "amount_fen": row.venue_price_fen} for row in invested],
     )
-    connection.execute(fund_sale.insert().from_select(["item_id", "order_id", "amount_fen"], invested))
 
 
 def sell_from_funds(centre: Centre) -> int:

@@ -65,7 +65,7 @@ def end_items(
     margins = Counter[UUID]()
     for row in mine:
         margins[row.id] += row.share_fen - row.venue_price_fen
-    ended = ended_orders(connection, sorted(won))
+    ended = ended_orders(connection, {row.id for row in mine})
     booked = [_kept(row, now_ms, actor) if forfeit else _owed_back(row, now_ms, actor) for row in mine]
     earned = [margin(row, now_ms, actor, taken_fen=margins[row.id]) for row in ended]
     back = [] if forfeit else mine
