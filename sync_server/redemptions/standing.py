@@ -118,18 +118,47 @@ def _is_card() -> sa.ColumnElement[bool]:
 def _statement(how: Presentation, asks_who_left: bool) -> sa.Select[Any]:
     """Begins with the journal, so that there is always a row; a pass with several phones gives several."""
     by_card = how is Presentation.CARD
-    here = sa.and_(entitlement.c.pass_id == issued_pass.c.id, entitlement.c.venue_id == bindparam("venue_id"))
+    request, of_request = _request()
+    passes, of_pass = _passes_meant(request, by_card)
+    shown, of_shown = _what_was_shown(passes, how)
+    left = [_last_exit().label("left_ms")] if asks_who_left else []
+    mine = sa.and_(
+        incarnation.c.device_id == bindparam("device_id"), incarnation.c.incarnation == bindparam("incarnation")
+    )
+    query = sa.select(*of_request, *of_pass, *of_shown, *left).select_from(shown)
+    return query.where(mine).order_by(issued_pass.c.id)
+
+
+Part = tuple[sa.Join, list[sa.ColumnElement[Any]]]
+"""The tables joined so far, and the columns that the last of them give."""
+
+
+def _request() -> Part:
+    """The caller's journal, the entry at its end, and what this request was answered before."""
     head = entry.alias("head")
     its_journal = sa.and_(*(head.c[name] == incarnation.c[name] for name in ("device_id", "incarnation")))
     its_head = sa.and_(its_journal, head.c.seq == bindparam("head_seq"))
     answered = sa.and_(
         redeem_answer.c.device_id == incarnation.c.device_id, redeem_answer.c.request_id == bindparam("request_id")
     )
+    joined = incarnation.outerjoin(head, its_head).outerjoin(redeem_answer, answered)
+    return joined, [head.c.hash.label("head"), redeem_answer.c.body.label("answer"), redeem_answer.c.request_digest]
+
+
+def _passes_meant(joined: sa.Join, by_card: bool) -> Part:
+    """Each pass with what it opens here, whom it belongs to, and how often it was used here."""
+    here = sa.and_(entitlement.c.pass_id == issued_pass.c.id, entitlement.c.venue_id == bindparam("venue_id"))
     used = _used(by_card).subquery("used")
-    columns = [
-        head.c.hash.label("head"),
-        redeem_answer.c.body.label("answer"),
-        redeem_answer.c.request_digest,
+    joined = (
+        joined.outerjoin(issued_pass, is_meant(by_card))
+        .outerjoin(product, product.c.id == issued_pass.c.product_id)
+        .outerjoin(entitlement, here)
+        .outerjoin(item_claim, item_claim.c.item_id == entitlement.c.item_id)
+        .outerjoin(refund_hold, refund_hold.c.item_id == entitlement.c.item_id)
+        .outerjoin(holder, holder.c.ticket_id == issued_pass.c.ticket_id)
+        .outerjoin(used, used.c.pass_id == issued_pass.c.id)
+    )
+    return joined, [
         *(issued_pass.c[name] for name in ("id", "ticket_id", "status", "not_before", "not_after", "issue")),
         product.c.number.label("product"),
         entitlement.c.pass_id.label("admitted_by"),
@@ -139,40 +168,28 @@ def _statement(how: Presentation, asks_who_left: bool) -> sa.Select[Any]:
         holder.c.name_masked,
         *(column for column in used.c if column.name != "pass_id"),
     ]
-    joined = (
-        incarnation.outerjoin(head, its_head)
-        .outerjoin(redeem_answer, answered)
-        .outerjoin(issued_pass, is_meant(by_card))
-        .outerjoin(product, product.c.id == issued_pass.c.product_id)
-        .outerjoin(entitlement, here)
-        .outerjoin(item_claim, item_claim.c.item_id == entitlement.c.item_id)
-        .outerjoin(refund_hold, refund_hold.c.item_id == entitlement.c.item_id)
-        .outerjoin(holder, holder.c.ticket_id == issued_pass.c.ticket_id)
-        .outerjoin(used, used.c.pass_id == issued_pass.c.id)
-    )
+
+
+def _what_was_shown(joined: sa.Join, how: Presentation) -> Part:
+    """What tells whether the code or the card is the pass's own: its tokens, its phones, its cards."""
     if how is Presentation.STATIC:
         issued = sa.exists().where(
             pass_token.c.pass_id == issued_pass.c.id, pass_token.c.evidence == bindparam("evidence")
         )
         live = sa.exists().where(holder_key.c.pass_id == issued_pass.c.id, holder_key.c.retired_at_ms.is_(None))
-        columns += [issued.label("knows_token"), live.label("has_phone")]
-    elif how in (Presentation.SHORT, Presentation.FULL):
-        joined = joined.outerjoin(holder_key, holder_key.c.pass_id == issued_pass.c.id)
+        return joined, [issued.label("knows_token"), live.label("has_phone")]
+    if how in (Presentation.SHORT, Presentation.FULL):
         elsewhere = redemption.alias("elsewhere")
         same_code = sa.exists().where(
             elsewhere.c.pass_id == issued_pass.c.id, elsewhere.c.step == bindparam("shown_step")
         )
-        columns += [holder_key.c.generation, holder_key.c.public, holder_key.c.retired_at_ms]
-        columns.append(same_code.label("shown_elsewhere"))
-    elif by_card:
-        joined = joined.outerjoin(credential, sa.and_(credential.c.pass_id == issued_pass.c.id, _is_card()))
-        columns += [credential.c.id.label("card_id"), credential.c.value_sealed]
-    if asks_who_left:
-        columns.append(_last_exit().label("left_ms"))
-    mine = sa.and_(
-        incarnation.c.device_id == bindparam("device_id"), incarnation.c.incarnation == bindparam("incarnation")
-    )
-    return sa.select(*columns).select_from(joined).where(mine).order_by(issued_pass.c.id)
+        phones = joined.outerjoin(holder_key, holder_key.c.pass_id == issued_pass.c.id)
+        of_phone = [holder_key.c[name] for name in ("generation", "public", "retired_at_ms")]
+        return phones, [*of_phone, same_code.label("shown_elsewhere")]
+    if how is Presentation.CARD:
+        cards = joined.outerjoin(credential, sa.and_(credential.c.pass_id == issued_pass.c.id, _is_card()))
+        return cards, [credential.c.id.label("card_id"), credential.c.value_sealed]
+    return joined, []
 
 
 def _used(by_card: bool) -> sa.Select[Any]:
