@@ -11,7 +11,6 @@ from flask import current_app
 
 from sandbox_provider.book import Book
 from sandbox_provider.faults import Fault, FaultKind, Faults
-from sandbox_provider.tables import Order
 
 NAMES = ("alipay", "huijinbao")
 """The providers of one process; each has a book of its own, and lies under its name in the address."""
@@ -42,11 +41,8 @@ class Provider:
     def fetch_arrivals(self) -> None:
         """Take in what merchants sent here from their accounts at the other providers."""
         for other in self.others:
-            for sent in other.book.departures(self.name, self.now_ms()):
-                arrived = Order(sent.app_id, str(sent.original), None, sent.amount_fen, sent.title, "")
-                if self.book.arrive(arrived, self.now_ms()):
-                    self.promise_notices(arrived.out_no, None)
-                other.book.mark_arrived(sent.out_no)
+            for out_no in self.book.fetch_from(other.book, self.name, self.now_ms()):
+                self.promise_notices(out_no, None)
 
 
 def acquaint(providers: Sequence[Provider]) -> None:

@@ -74,6 +74,33 @@ def test_a_deferred_transfer_happens_later(book: Book) -> None:
     assert book.due_deferred(NOW_MS + 500) == ["1"]
 
 
+def test_what_ended_as_not_done_can_happen_all_the_same(book: Book) -> None:
+    book.act("charge", order("1", "shop", 600), NOW_MS, outcome="FAILED")
+    book.act("charge", order("2", "shop", 300), NOW_MS)
+    assert [transfer.out_no for transfer in book.transfers()] == ["1", "2"]
+    assert book.settle_after_all("1", NOW_MS + 1)
+    assert not book.settle_after_all("1", NOW_MS + 2)
+    assert not book.settle_after_all("2", NOW_MS + 2)
+    assert book.balances() == {"platform": 900, "shop": 100, "venue": 0}
+    book.act("charge", order("3", "shop", 600), NOW_MS, outcome="FAILED")
+    assert not book.settle_after_all("3", NOW_MS)
+    assert [transfer.status for transfer in book.transfers()] == ["SUCCESS", "SUCCESS", "INSUFFICIENT"]
+
+
+def test_what_is_sent_to_another_provider_arrives_there_once(book: Book, tmp_path: Path) -> None:
+    other = Book(tmp_path / "other.db")
+    other.add_merchant("platform", "key")
+    book.top_up("platform", 1000)
+    for out_no in ("in-1", "in-2"):
+        sent = Order("platform", f"out-{out_no}", "OTHER", 400, "a title", "", out_no)
+        book.act("sweep_out", sent, NOW_MS, travel_ms=DAY_MS if out_no == "in-2" else 0)
+    assert other.act("sweep_in", order("in-1", None, 400), NOW_MS).status == "WAITING"
+    assert other.fetch_from(book, "somebody else", NOW_MS + DAY_MS) == []
+    assert other.fetch_from(book, "other", NOW_MS) == ["in-1"]
+    assert other.fetch_from(book, "other", NOW_MS + DAY_MS) == []  # in-2 arrived, and nobody waited for it
+    assert (book.balances()["platform"], other.balances()["platform"]) == (200, 800)
+
+
 def test_movements_are_never_changed(book: Book, tmp_path: Path) -> None:
     book.act("charge", order("1", "shop", 600), NOW_MS)
     with sqlite3.connect(tmp_path / "provider.db") as connection:

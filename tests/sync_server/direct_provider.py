@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
+from typing import Any
 
 from sandbox_provider.book import Book
 from sandbox_provider.faults import FaultKind, Faults
@@ -14,10 +16,12 @@ from sync_server.payments.provider import (
     Insufficient,
     NotKnown,
     Refused,
+    StatementLine,
     Succeeded,
     Unclear,
     Waiting,
 )
+from sync_server.settlement.statements_in import bounds
 from tests.sync_server.silent_provider import SilentProvider
 
 APP_ID = "platform"
@@ -37,6 +41,7 @@ class DirectProvider(SilentProvider):
             return Unclear(f"played: {fault.kind}")
         outcome = None if fault is None else FAILURES.get(fault.kind)
         defer_ms = fault.delay_ms if fault is not None and fault.kind is FaultKind.DEFERRED else 0
+        travel_ms = fault.delay_ms if fault is not None and fault.kind is FaultKind.LATE_ARRIVAL else 0
         asked = Order(
             APP_ID,
             instruction.out_no,
@@ -47,7 +52,7 @@ class DirectProvider(SilentProvider):
             instruction.original_out_no,
         )
         try:
-            transfer = self.book.act(kind, asked, self._now_ms(), outcome, defer_ms)
+            transfer = self.book.act(kind, asked, self._now_ms(), outcome, defer_ms, travel_ms)
         except Conflict as error:
             return Unclear(str(error))
         return self._spoiled(fault.kind if fault else None, answer_of(transfer))
@@ -64,6 +69,10 @@ class DirectProvider(SilentProvider):
         transfer = self.book.cancel(APP_ID, instruction.out_no, self._now_ms())
         return self._spoiled(fault.kind if fault else None, answer_of(transfer))
 
+    def statement(self, day: date) -> tuple[StatementLine, ...]:
+        from_ms, to_ms = bounds(day)
+        return tuple(line_of(told) for told in self.book.statement(APP_ID, from_ms, to_ms))
+
     def _spoiled(self, fault: FaultKind | None, good: Answer) -> Answer:
         return Unclear(f"played: {fault}") if fault in SPOILED else good
 
@@ -78,3 +87,12 @@ def answer_of(transfer: Transfer) -> Answer:
         case "INSUFFICIENT":
             return Insufficient(str(transfer.reason))
     return Refused(str(transfer.reason))
+
+
+def line_of(told: dict[str, Any]) -> StatementLine:
+    """A line of the provider's statement, as our client reads it."""
+    kind = told["kind"].upper()
+    return StatementLine(
+        str(told["line_no"]), told["out_no"], kind, told["amount_fen"], told["fee_fen"], told["at_ms"],
+        told["provider_ref"],
+    )  # fmt: skip
