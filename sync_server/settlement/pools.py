@@ -80,6 +80,11 @@ def book_pool(
     ]
 
 
+def share_id(key: str, at_ms: int) -> UUID:
+    """The adjustment that a venue's share is in its payout, by its ledger key and the month's last moment."""
+    return derived_id(UUID(int=(at_ms + 1) << 80), key)
+
+
 def _visits(connection: Connection, product_id: UUID, month: Month) -> Sequence[sa.Row[Any]]:
     """How often each venue was visited with passes of a product, by its number.
 
@@ -111,15 +116,16 @@ def _book(
     for row, share_fen in shares:
         key = f"pool:{sold.number}-{month.name}:{row.venue_id.hex}"
         fee_fen = fee_for(connection, "PAYOUT", row.venue_id, sold.id, share_fen, now_ms)
-        since = UUID(int=month.ends_ms << 80)
-        one = Owed("POOL", row.venue_id, since, clear(share_fen, fee_fen), adjustment_id=derived_id(since, key))
+        at_ms = month.ends_ms - 1
+        since, mine = UUID(int=month.ends_ms << 80), share_id(key, at_ms)
+        one = Owed("POOL", row.venue_id, since, clear(share_fen, fee_fen), adjustment_id=mine)
         owed.append(one)
         sides = legs(
             (Account("5040"), share_fen),
             (Account("2210", row.venue_id), -one.cleared.net_fen),
             (Account("4020"), -fee_fen),
         )
-        booked.append(Txn(key, sides, month.ends_ms - 1, actor))
+        booked.append(Txn(key, sides, at_ms, actor))
     collect(connection, owed, booked, now_ms)
 
 

@@ -23,6 +23,7 @@ from sync_server.settlement.profit import PARTS, month_of, profit_of, total_of
 from sync_server.settlement.profit_sheet import profit_sheet
 from sync_server.settlement.profit_tables import PAID_FROM
 from sync_server.settlement.statement_sheet import writers
+from sync_server.sheets.sheet import write_file
 
 MONTH = click.argument("month", metavar="2026-11")
 PARTNER = click.argument("partner", metavar="PARTNER")
@@ -65,7 +66,7 @@ def export(opener: Opener, month: str, file: Path) -> None:
     named = month_of(month, centre.settings.zone)
     with centre.read() as connection:
         rows = profit_of(connection, named)
-    file.write_bytes(write(profit_sheet(named, rows, ZoneInfo(centre.settings.zone), centre.now_ms())))
+    write_file(file, write(profit_sheet(named, rows, ZoneInfo(centre.settings.zone), centre.now_ms())))
     click.echo(json.dumps({"month": month, "file": str(file), "orders": len(rows)}))
 
 

@@ -18,6 +18,7 @@ from sync_server.people.asking import by_operator, person_of
 from sync_server.settlement import statements
 from sync_server.settlement.statement_sheet import sheet_of, writers
 from sync_server.settlement.statement_tables import statement
+from sync_server.sheets.sheet import write_file
 
 MAX_LISTED = 1_000
 FORMATS = ("xlsx", "csv", "pdf")
@@ -85,7 +86,7 @@ def export(opener: Opener, number: str, file: Path, format_: str | None) -> None
         raise click.UsageError(f"say --format {' | '.join(FORMATS)}, or let the file's name end so")
     with centre.read() as connection:
         sheet = sheet_of(connection, number, ZoneInfo(centre.settings.zone))
-    file.write_bytes(writers(centre.settings.pdf_font_file)[wanted](sheet))
+    write_file(file, writers(centre.settings.pdf_font_file)[wanted](sheet))
     click.echo(json.dumps({"number": number, "file": str(file), "lines": len(sheet.rows)}, ensure_ascii=False))
 
 

@@ -6,19 +6,17 @@ anything else than the ledger; orders, tickets, payouts and the provider's numbe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.db import MAX_BIND_VALUES, batches
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
-from sync_server.orders.tables import order, order_item, ticket
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import external_transfer
-from sync_server.settlement.tables import payout, payout_line
+from sync_server.settlement.statement_beside import Beside
 
 OWED = {"VENUE": ("2210", "1220"), "DISTRIBUTOR": ("2010", "2310")}
 """The accounts that say what the platform owes a party, or is owed."""
@@ -26,12 +24,6 @@ PRICES = {"VENUE": (), "DISTRIBUTOR": ("2110", "2120", "2510")}
 """Where a distributor's charge puts the price of what it bought."""
 FEES = {"VENUE": "4020", "DISTRIBUTOR": "4010"}
 _CASH = tuple(account.code for account in CLEARING.values())
-
-# What a ledger key is about, by its first word: the id behind it names an order, an item, a redemption or a payout.
-ORDERS = frozenset({"charge", "late", "pass"})
-ITEMS = frozenset({"redeem", "expire", "forfeit", "refund", "clawback"})
-REDEMPTIONS = frozenset({"honour", "visit"})
-PAYOUTS = frozenset({"payout", "netting"})
 
 
 class StatementLine(NamedTuple):
@@ -64,7 +56,7 @@ def lines_between(
 ) -> Iterator[StatementLine]:
     """What the book learnt in [from, to) about a party, in its order."""
     txns = list(_txns(connection, kind, party_id, from_ms, to_ms))
-    beside = _Beside(connection, [txn.key for txn in txns])
+    beside = Beside(connection, kind, {txn.key: txn.at_ms for txn in txns})
     for txn in txns:
         fee_fen = txn.fee_fen or None
         price_fen = None
@@ -135,87 +127,3 @@ def _sum(which: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
 
 def _is_owed(kind: str, party_id: UUID) -> sa.ColumnElement[bool]:
     return sa.and_(ledger_account.c.code.in_(OWED[kind]), ledger_account.c.owner_id == party_id)
-
-
-class _Beside:
-    """What other tables say of these ledger keys, looked up in a few statements."""
-
-    def __init__(self, connection: Connection, keys: Sequence[str]) -> None:
-        self._about = {key: _about(key) for key in keys}
-        orders = sa.select(order.c.id, order.c.number)
-        self._orders: dict[UUID, str] = dict(_pairs(connection, orders, order.c.id, self._ids(ORDERS)))
-        numbers = (
-            sa.select(order_item.c.id, order.c.number.label("order_number"), ticket.c.number.label("ticket_number"))
-            .join(ticket, ticket.c.id == order_item.c.ticket_id)
-            .join(order, order.c.id == ticket.c.order_id)
-        )
-        lines = (
-            sa.select(payout_line.c.redemption_id, payout_line.c.item_id, payout_line.c.kind, payout.c.number)
-            .add_columns(external_transfer.c.provider_ref)
-            .join(payout, payout.c.id == payout_line.c.payout_id)
-            .outerjoin(external_transfer, external_transfer.c.id == payout.c.transfer_id)
-        )
-        redemptions = [one.bytes for one in self._ids(REDEMPTIONS)]
-        items = self._ids(ITEMS)
-        by_redemption = list(_rows(connection, lines, payout_line.c.redemption_id, redemptions))
-        redeemed = lines.where(payout_line.c.kind == "REDEEM")
-        by_item = list(_rows(connection, redeemed, payout_line.c.item_id, items))
-        self._payout_of: dict[bytes, tuple[str, str | None]] = {
-            row.item_id.bytes: (row.number, row.provider_ref) for row in by_item
-        }
-        self._payout_of |= {bytes(row.redemption_id): (row.number, row.provider_ref) for row in by_redemption}
-        bought = sorted({*items, *(row.item_id for row in by_redemption if row.item_id is not None)})
-        found = _rows(connection, numbers, order_item.c.id, bought)
-        tickets = {row.id: (row.order_number, row.ticket_number) for row in found}
-        self._ticket_of = {one.bytes: found for one, found in tickets.items()}
-        self._ticket_of |= {bytes(row.redemption_id): tickets.get(row.item_id, (None, None)) for row in by_redemption}
-        payouts = sa.select(payout.c.id, payout.c.number)
-        self._payouts = dict(_pairs(connection, payouts, payout.c.id, self._ids(PAYOUTS)))
-        moved = sa.select(external_transfer.c.subject_key, external_transfer.c.provider_ref)
-        self._references = dict(_pairs(connection, moved, external_transfer.c.subject_key, list(keys)))
-
-    def _ids(self, words: Collection[str]) -> list[UUID]:
-        return sorted({found[1] for found in self._about.values() if found is not None and found[0] in words})
-
-    def order_and_ticket(self, key: str) -> tuple[str | None, str | None]:
-        about = self._about[key]
-        if about is None:
-            return None, None
-        if about[1] in self._orders:
-            return self._orders[about[1]], None
-        return self._ticket_of.get(about[1].bytes, (None, None))
-
-    def payout_and_reference(self, key: str) -> tuple[str | None, str | None]:
-        about = self._about[key]
-        number, reference = (None, None) if about is None else self._payout_of.get(about[1].bytes, (None, None))
-        if about is not None and about[0] in PAYOUTS:
-            number = self._payouts.get(about[1])
-        if key in self._references:
-            reference = self._references[key]
-        return number, reference
-
-
-def _about(key: str) -> tuple[str, UUID] | None:
-    """The first word of a ledger key and the id in it; "refund:late:<order>" is as "late:<order>"."""
-    first, *others = key.split(":")
-    if first == "refund" and others[:1] == ["late"]:
-        first, others = "late", others[1:]
-    try:
-        return first, UUID(hex=others[0])
-    except (IndexError, ValueError):
-        return None
-
-
-def _rows(
-    connection: Connection, query: sa.Select[Any], column: sa.ColumnElement[Any], values: Sequence[Any]
-) -> Iterator[sa.Row[Any]]:
-    for some in batches(values, MAX_BIND_VALUES):
-        yield from connection.execute(query.where(column.in_(some)))
-
-
-def _pairs(
-    connection: Connection, query: sa.Select[Any], column: sa.ColumnElement[Any], values: Sequence[Any]
-) -> Iterator[tuple[Any, Any]]:
-    for row in _rows(connection, query, column, values):
-        first, second = tuple(row)
-        yield first, second

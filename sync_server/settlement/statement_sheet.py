@@ -19,6 +19,7 @@ TITLES = {"VENUE": "景区财务报表", "DISTRIBUTOR": "经销商财务报表"}
 # What a line is about, by the first word of its ledger key.
 SUBJECTS = {
     "charge": "扣款",
+    "chargeback": "退款后入园扣款",
     "late": "订单关闭后到账",
     "topup": "充值",
     "paidback": "退还预存款",

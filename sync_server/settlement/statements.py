@@ -25,6 +25,8 @@ from sync_server.sheets.sheet import MAX_ROWS
 
 STEP = "settlement.make_statement"
 MAX_PER_YEAR = 10**6 - 1
+FIRST_DAY = date(2020, 1, 1)
+"""No centre has lines of before."""
 
 
 def make(
@@ -32,8 +34,8 @@ def make(
 ) -> sa.Row[Any]:
     """The statement of a party for a period of whole days, both in it; made now if there is none yet.
 
-    NotAllowedError: no permission, the period is not over for SHUT_AFTER_MS, the party has none, or it has more lines
-    than a file holds.
+    NotAllowedError: no permission, the period is not over for SHUT_AFTER_MS or lies across another statement's, the
+    party has none, or it has more lines than a file holds.
     """
     if not who.may(Permission.STATEMENTS_MAKE):
         raise NotAllowedError(f"this needs the permission {Permission.STATEMENTS_MAKE}, which you do not have")
@@ -46,9 +48,14 @@ def make(
     )
     if (made := connection.execute(sa.select(statement).where(same)).one_or_none()) is not None:
         return made
+    if not FIRST_DAY <= from_day <= to_day:
+        raise NotAllowedError(f"the period {from_day} to {to_day} is empty, or begins before {FIRST_DAY}")
+    _refuse_overlap(connection, party_id, from_day, to_day)
+    if to_day > datetime.fromtimestamp(now_ms / 1000, zone).date():
+        raise NotAllowedError(f"the period {from_day} to {to_day} is not over")
     from_ms, to_ms = _start_ms(from_day, zone), _start_ms(to_day + timedelta(days=1), zone)
-    if not from_ms < to_ms <= now_ms - SHUT_AFTER_MS:
-        raise NotAllowedError(f"the period {from_day} to {to_day} is empty or not over for 10 minutes yet")
+    if to_ms > now_ms - SHUT_AFTER_MS:
+        raise NotAllowedError(f"the period {from_day} to {to_day} is not over for 10 minutes yet")
     opening_fen = balance_before(connection, whose.kind, party_id, from_ms)
     lines = list(lines_between(connection, whose.kind, party_id, from_ms, to_ms))
     if len(lines) > MAX_ROWS:
@@ -91,6 +98,18 @@ def rows_of(connection: Connection, statement_id: UUID) -> list[sa.Row[Any]]:
     """Its lines, in order."""
     query = sa.select(statement_row).where(statement_row.c.statement_id == statement_id)
     return list(connection.execute(query.order_by(statement_row.c.n)))
+
+
+def _refuse_overlap(connection: Connection, party_id: UUID, from_day: date, to_day: date) -> None:
+    """A day stands in one statement of a party: else its lines would be owed or paid twice."""
+    mine = sa.select(statement.c.number, statement.c.from_day, statement.c.to_day).where(
+        statement.c.party_id == party_id, statement.c.from_day <= str(to_day), statement.c.to_day >= str(from_day)
+    )
+    other = connection.execute(mine.order_by(statement.c.from_day).limit(1)).one_or_none()
+    if other is not None:
+        raise NotAllowedError(
+            f"statement {other.number} has {other.from_day} to {other.to_day} already: take days that are in none"
+        )
 
 
 def _write(connection: Connection, statement_id: UUID, lines: list[StatementLine]) -> None:

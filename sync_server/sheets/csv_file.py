@@ -6,17 +6,19 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from sync_server.sheets.sheet import Cell, Sheet, check_size, totals, words_of
+from sync_server.sheets.sheet import Cell, Sheet, check_size, plain, totals, words_of
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 """What a spreadsheet begins to calculate with; the wide ones too where Chinese is typed."""
 
 
 def csv_bytes(sheet: Sheet) -> bytes:
-    """The head, the rows and the totals; the facts above a sheet are left to the other formats."""
+    """The facts, a pair a line, and an empty line; then the head, the rows and the totals."""
     check_size(sheet)
     text = io.StringIO(newline="")
     writer = csv.writer(text)
+    writer.writerows([harmless(plain(name)), harmless(plain(fact))] for name, fact in sheet.facts)
+    writer.writerows([[]] if sheet.facts else [])
     writer.writerow([harmless(column.title) for column in sheet.columns])
     writer.writerows(_lines(sheet, sheet.rows))
     writer.writerows(_lines(sheet, [totals(sheet)]))
@@ -25,7 +27,7 @@ def csv_bytes(sheet: Sheet) -> bytes:
 
 def harmless(text: str) -> str:
     """Text that a spreadsheet shows and does not calculate: an apostrophe stands before what begins like a formula."""
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA_STARTS) else text
+    return f"'{text}" if text.lstrip().startswith(FORMULA_STARTS) else text
 
 
 def _lines(sheet: Sheet, rows: Sequence[Sequence[Cell]]) -> Iterator[list[str]]:

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -61,6 +62,14 @@ def check_size(sheet: Sheet, max_rows: int = MAX_ROWS) -> None:
     """NotAllowedError for a sheet that a format cannot hold."""
     if len(sheet.rows) > max_rows:
         raise NotAllowedError(f"{len(sheet.rows)} lines are too many for this format, which takes {max_rows}")
+
+
+def write_file(file: Path, content: bytes) -> None:
+    """Put a sheet that was made where somebody wants it; NotAllowedError where that cannot be written."""
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise NotAllowedError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def plain(text: str) -> str:

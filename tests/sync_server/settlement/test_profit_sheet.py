@@ -43,7 +43,7 @@ def test_each_format_has_the_reports_totals() -> None:
     assert [yuan(round(Decimal(str(value)) * 100)) for value in last] == totals
     lines = list(csv.reader(io.StringIO(made["csv"].decode("utf-8-sig"))))
     assert lines[-1][-len(names) :] == totals
-    assert lines[2][1] == "'=C2"
+    assert lines[6][1] == "'=C2"
     text = "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(made["pdf"])).pages)
     assert "\n".join(totals) in text
 

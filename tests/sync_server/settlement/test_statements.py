@@ -165,6 +165,7 @@ def test_each_format_read_again_has_the_ledgers_totals_and_hostile_names_are_tex
     assert all(cell.data_type != "f" for line in page.iter_rows() for cell in line)
     written = list(csv.reader(io.StringIO(made["csv"].decode("utf-8-sig"))))
     assert written[-1][4:8] == totals
+    assert written[:3] == [["报表编号", number], ["机构", f"'{HOSTILE}（2001）"], ["期间", "2026-09-21 至 2026-09-25"]]
     assert harmless(HOSTILE) == f"'{HOSTILE}"
     text = "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(made["pdf"])).pages)
     assert "\n".join(["合计", *totals]) in text
@@ -195,6 +196,25 @@ def test_a_period_is_frozen_ten_minutes_after_its_end(world: World, clock: Clock
         make(world, finance, "venue")
     clock.pass_ms(1)
     assert make(world, finance, "venue")
+
+
+def test_a_period_is_of_days_that_are_in_no_other_statement(world: World, clock: Clock, finance: Person) -> None:
+    clock.pass_ms(10 * DAY_MS)
+    second, third = date(2026, 9, 22), date(2026, 9, 23)
+    number = make(world, finance, "venue", second, third)
+    for first, last in ((TODAY, second), (third, date(2026, 9, 25)), (second, second), (TODAY, date(2026, 9, 25))):
+        with pytest.raises(NotAllowedError, match=f"{number} has 2026-09-22 to 2026-09-23 already"):
+            make(world, finance, "venue", first, last)
+    assert make(world, finance, "venue", second, third) == number
+    for first, last in ((TODAY, TODAY), (date(2026, 9, 24), date(2026, 9, 25))):
+        assert make(world, finance, "venue", first, last)
+    assert make(world, finance, "distributor", TODAY, date(2026, 9, 25))
+    with pytest.raises(NotAllowedError, match="begins before 2020-01-01"):
+        make(world, finance, "venue", date(1, 1, 1), date(1, 1, 2))
+    with pytest.raises(NotAllowedError, match="is empty"):
+        make(world, finance, "venue", date(2026, 9, 27), date(2026, 9, 26))
+    with pytest.raises(NotAllowedError, match="not over"):
+        make(world, finance, "venue", date(2026, 9, 27), date.max)
 
 
 def test_lines_that_do_not_lead_to_the_closing_balance_are_not_frozen(
@@ -239,6 +259,8 @@ def test_the_commands_list_show_and_export(world: World, clock: Clock, finance: 
         assert file.stat().st_size > 100
     refused = CliRunner().invoke(statement_commands.group, ["export", number, "s.doc"], obj=opener)
     assert refused.exit_code == 2
+    with pytest.raises(NotAllowedError, match=r"nowhere/s\.csv cannot be written: No such file"):
+        run("export", number, str(tmp_path / "nowhere" / "s.csv"))
 
 
 @pytest.mark.slow

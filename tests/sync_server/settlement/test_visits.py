@@ -19,6 +19,7 @@ from sync_server.people.identifying import Person
 from sync_server.redemptions.tables import entry, redemption
 from sync_server.settlement import pools, visits
 from sync_server.settlement.months import month_named, month_of
+from sync_server.settlement.statement_rows import lines_between
 from sync_server.settlement.tables import payout_adjustment, payout_line
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ, two_of_finance
@@ -202,7 +203,11 @@ def test_a_pool_is_shared_by_visits_once_the_month_is_over_and_once(world: World
     assert world.sandbox.book.balances()["venue-2"] == 333
     with world.centre.read() as connection:
         kinds = connection.scalars(sa.select(payout_adjustment.c.kind)).all()
+        shares = list(lines_between(connection, "VENUE", second, 0, clock.now_ms + 1))
     assert kinds == ["POOL", "POOL"]
+    share, paid = shares
+    assert share.txn_key.startswith("pool:")
+    assert (share.payout_number, share.provider_ref) == (paid.payout_number, paid.provider_ref) != (None, None)
     assert_books_agree(world)
 
 

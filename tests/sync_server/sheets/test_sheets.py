@@ -86,8 +86,9 @@ def test_xlsx_says_the_same() -> None:
 
 
 def test_csv_says_the_same_and_begins_no_formula() -> None:
-    head, *lines, last = read_csv(csv_bytes(sheet(ROWS)))
-    assert head == ["时间", "名称", "金额"]
+    *facts, empty, head = (written := read_csv(csv_bytes(sheet(ROWS))))[:4]
+    assert (facts, empty, head) == ([["景区", "'=虹桥"], ["期间", "2026-09"]], [], ["时间", "名称", "金额"])
+    *lines, last = written[4:]
     assert [line[2] for line in lines] == [yuan(fen) for *_, fen in ROWS]
     assert [line[1].removeprefix("'") for line in lines] == [plain(name).removeprefix("'") for name in HOSTILE]
     assert [line[1] for line in lines if re.match(r"\s*[=+\-@\t\r＝＋－＠]", line[1])] == []
@@ -139,6 +140,6 @@ def test_whatever_stands_in_the_cells_the_totals_are_to_the_fen(rows: list[tuple
     assert totals(one) == ["合计", None, whole]
     lines = read_csv(csv_bytes(one))
     assert lines[-1][2] == yuan(whole)
-    assert [line[1] for line in lines if line[1].lstrip().startswith(("=", "+", "-", "@"))] == []
+    assert [line[1] for line in lines if line and line[1].lstrip().startswith(("=", "+", "-", "@"))] == []
     if rows:
         assert round(Decimal(str(read_xlsx(xlsx_bytes(one))[-1][2])) * 100) == whole
