@@ -64,6 +64,22 @@ class Role(NamedTuple):
     permissions: frozenset[Permission]
 
 
+_ALIKE = frozenset(
+    {
+        Permission.ORDERS_VIEW,
+        Permission.STOCK_VIEW,
+        Permission.PRODUCTS_VIEW,
+        Permission.ENTRIES_VIEW,
+        Permission.JOURNALS_RETIRE,
+        Permission.JOURNALS_UNFREEZE,
+        Permission.SETTLEMENT_VIEW,
+        Permission.APPLICATIONS_DECIDE,
+        Permission.ENTRIES_HONOUR,
+        Permission.ORDERS_REFUND,
+    }
+)
+"""What operations and finance both hold."""
+
 SEEDED_ROLES = (
     Role(
         "platform_admin",
@@ -77,64 +93,42 @@ SEEDED_ROLES = (
         "运营",
         "Operations",
         "PLATFORM",
-        frozenset(
-            {
-                Permission.ORDERS_VIEW,
-                Permission.STOCK_VIEW,
-                Permission.PRODUCTS_VIEW,
-                Permission.PRODUCTS_SELL,
-                Permission.PRODUCTS_COMPOSE,
-                Permission.PRODUCTS_REVIEW,
-                Permission.RULES_EDIT,
-                Permission.CALENDARS_VIEW,
-                Permission.CALENDARS_EDIT,
-                Permission.PASSES_VIEW,
-                Permission.PASSES_REVEAL,
-                Permission.ENTRIES_VIEW,
-                Permission.GATES_VIEW,
-                Permission.GATES_ENROL,
-                Permission.GATES_REVOKE,
-                Permission.JOURNALS_RETIRE,
-                Permission.JOURNALS_UNFREEZE,
-                Permission.SETTLEMENT_VIEW,
-                Permission.ORDERS_REFUND,
-                Permission.APPLICATIONS_DECIDE,
-                Permission.ENTRIES_HONOUR,
-            }
-        ),
+        _ALIKE
+        | {
+            Permission.PRODUCTS_SELL,
+            Permission.PRODUCTS_COMPOSE,
+            Permission.PRODUCTS_REVIEW,
+            Permission.RULES_EDIT,
+            Permission.CALENDARS_VIEW,
+            Permission.CALENDARS_EDIT,
+            Permission.PASSES_VIEW,
+            Permission.PASSES_REVEAL,
+            Permission.GATES_VIEW,
+            Permission.GATES_ENROL,
+            Permission.GATES_REVOKE,
+        },
     ),
     Role(
         "finance",
         "财务",
         "Finance",
         "PLATFORM",
-        frozenset(
-            {
-                Permission.ORDERS_VIEW,
-                Permission.STOCK_VIEW,
-                Permission.PRODUCTS_VIEW,
-                Permission.ENTRIES_VIEW,
-                Permission.SETTLEMENT_VIEW,
-                Permission.TRANSFERS_ABANDON,
-                Permission.MONEY_SWEEP,
-                Permission.RECON_WORK,
-                Permission.RECON_WRITE_OFF,
-                Permission.STATEMENTS_MAKE,
-                Permission.ACCOUNTS_CHANGE,
-                Permission.TRANSFERS_REMIT,
-                Permission.TOP_UPS_RECORD,
-                Permission.FUNDING_SET,
-                Permission.APPLICATIONS_DECIDE,
-                Permission.PAYOUTS_MANAGE,
-                Permission.VISITS_REFUND,
-                Permission.PROFIT_SHARE,
-                Permission.ENTRIES_HONOUR,
-                Permission.ORDERS_REFUND,
-                Permission.JOURNALS_RETIRE,
-                Permission.JOURNALS_UNFREEZE,
-                Permission.LEDGER_VIEW,
-            }
-        ),
+        _ALIKE
+        | {
+            Permission.PROFIT_SHARE,
+            Permission.RECON_WORK,
+            Permission.RECON_WRITE_OFF,
+            Permission.STATEMENTS_MAKE,
+            Permission.TRANSFERS_ABANDON,
+            Permission.MONEY_SWEEP,
+            Permission.ACCOUNTS_CHANGE,
+            Permission.TRANSFERS_REMIT,
+            Permission.TOP_UPS_RECORD,
+            Permission.FUNDING_SET,
+            Permission.PAYOUTS_MANAGE,
+            Permission.VISITS_REFUND,
+            Permission.LEDGER_VIEW,
+        },
     ),
     Role("auditor", "审计员", "Auditor", "PLATFORM", frozenset({Permission.AUDIT_VIEW})),
     Role(
@@ -146,34 +140,21 @@ SEEDED_ROLES = (
     ),
 )
 
-ADDED_AFTER_0_2_0 = frozenset(
+_OF_0_2_0 = frozenset(
     {
-        Permission.JOURNALS_RETIRE,
-        Permission.JOURNALS_UNFREEZE,
-        Permission.PRODUCTS_VIEW,
-        Permission.PRODUCTS_SELL,
-        Permission.PRODUCTS_PUBLISH,
-        Permission.PRODUCTS_COMPOSE,
-        Permission.PRODUCTS_REVIEW,
-        Permission.PRICES_AGREE,
-        Permission.PROFIT_SHARE,
-        Permission.RULES_EDIT,
-        Permission.CALENDARS_VIEW,
-        Permission.CALENDARS_EDIT,
-        Permission.TRANSFERS_ABANDON,
-        Permission.MONEY_SWEEP,
-        Permission.RECON_WORK,
-        Permission.RECON_WRITE_OFF,
-        Permission.STATEMENTS_MAKE,
-        Permission.ACCOUNTS_CHANGE,
-        Permission.TRANSFERS_REMIT,
-        Permission.TOP_UPS_RECORD,
-        Permission.FUNDING_SET,
-        Permission.APPLICATIONS_DECIDE,
-        Permission.PAYOUTS_MANAGE,
-        Permission.VISITS_REFUND,
-        Permission.ENTRIES_HONOUR,
-        Permission.ORDERS_REFUND,
+        Permission.ORDERS_VIEW,
+        Permission.STOCK_VIEW,
+        Permission.PASSES_VIEW,
+        Permission.PASSES_REVEAL,
+        Permission.ENTRIES_VIEW,
+        Permission.GATES_VIEW,
+        Permission.GATES_ENROL,
+        Permission.GATES_REVOKE,
+        Permission.SETTLEMENT_VIEW,
+        Permission.LEDGER_VIEW,
+        Permission.USERS_MANAGE,
+        Permission.AUDIT_VIEW,
     }
 )
+ADDED_AFTER_0_2_0 = frozenset(Permission) - _OF_0_2_0
 """0.2.0 gave its roles all they hold here but these, and did not write down what it gave."""
