@@ -31,6 +31,7 @@ KINDS = {
     "time.sleep": SLEEP,
     "asyncio.sleep": SLEEP,
 }
+LAST_WORDS = {name.rpartition(".")[2] for name in KINDS}
 
 ALLOWED = {  # where -> what it may look at. Waiting is `Event.wait(timeout)` or a queue's time-out, which can be ended.
     "gate_agent/trusted_time.py": {WALL, MONOTONIC},
@@ -56,7 +57,8 @@ def looks_at_clocks(source: Source) -> Iterator[tuple[ast.AST, str]]:
         elif isinstance(node, ast.ImportFrom):
             meaning |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
     for node in ast.walk(source.tree):
-        if isinstance(node, ast.Attribute | ast.Name):
+        imported = isinstance(node, ast.Name) and node.id in meaning
+        if imported or (isinstance(node, ast.Attribute) and node.attr in LAST_WORDS):
             first, _, rest = ast.unparse(node).partition(".")
             full = f"{meaning.get(first, first)}.{rest}".rstrip(".")
             if full in KINDS:
