@@ -159,7 +159,7 @@ def stock_counts(connection: Connection, order_id: UUID) -> dict[UUID, int]:
 def lock_stock(connection: Connection, rows: Sequence[sa.Row[Any]]) -> None:
     """Lock the stock of these orders and of those paid together with them: a step that loops over orders begins so.
 
-    Stock is locked before accounts everywhere, and its rows in order: so no two transactions wait for each other.
+    Of two such steps one then waits for the other's stock before either holds an account that the other needs.
     """
     groups = [row.payment_group for row in rows]
     theirs = sa.select(ticket.c.stock_id).join(order, order.c.id == ticket.c.order_id)

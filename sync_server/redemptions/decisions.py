@@ -48,7 +48,7 @@ def honour(connection: Connection, who: Person, redemption_id: bytes, reason: st
     row = _open(connection, redemption_id)
     if row.outcome not in HONOURABLE:
         raise NotAllowedError(f"the entry is {row.outcome}: only one that came too late or second is honoured")
-    if row.outcome == Outcome.LATE.name and liability_of(connection, row.item_id) == "VENUE":
+    if liability_of(connection, row.item_id) == "VENUE":
         raise NotAllowedError("the venue bears entries that come after a refund of what this distributor sold")
     _decide(connection, redemption_id, "HONOURED", reason, now_ms, who.actor)
     detail = {"reason": reason, "outcome": row.outcome}
@@ -56,7 +56,9 @@ def honour(connection: Connection, who: Person, redemption_id: bytes, reason: st
 
 
 def liability_of(connection: Connection, item_id: UUID) -> str:
-    """Who bears a LATE entry on an item: its distributor's rule where a refund was asked for, else the platform."""
+    """Who bears a further entry on an item: its distributor's rule where a refund that was asked for ended it, else the
+    platform: it bears a double entry, and one after an item's time was over.
+    """
     query = (
         sa.select(party.c.late_liability)
         .join(order, order.c.distributor_id == party.c.id)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sync_server.db import append_only, link, metadata, ms_column, partial_index, word_column
+from sync_server.gates.tables import incarnation
 from wire.messages import EntryKind, Outcome
 
 OUTCOMES = tuple(Outcome.__members__)
@@ -170,6 +171,15 @@ def is_given_back() -> sa.ColumnElement[bool]:
     """Whether staff gave back the right that an admission of table `redemption` used."""
     near = sa.exists().where(_gives_back_near())
     return sa.or_(near, sa.exists().where(gives_back_far()))
+
+
+def is_of_frozen_journal() -> sa.ColumnElement[bool]:
+    """Whether an admission of table `redemption` is of a journal that is believed no more: counted, and not paid."""
+    return sa.exists().where(
+        incarnation.c.device_id == redemption.c.device_id,
+        incarnation.c.incarnation == redemption.c.incarnation,
+        incarnation.c.frozen_cause.is_not(None),
+    )
 
 
 def given_back_at(which: sa.ColumnElement[bool]) -> sa.CompoundSelect[tuple[bytes, int]]:

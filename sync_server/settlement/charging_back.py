@@ -59,8 +59,7 @@ class LateRate(NamedTuple):
 def charge_back(connection: Connection, honoured: Sequence[sa.Row[Any]], now_ms: int) -> None:
     """Note which of these entries, which are being paid, their distributors bear; the step below charges them."""
     for row in honoured:
-        late = connection.scalar(sa.select(redemption.c.outcome).where(redemption.c.id == row.redemption_id)) == "LATE"
-        if late and liability_of(connection, row.item_id) == "DISTRIBUTOR":
+        if liability_of(connection, row.item_id) == "DISTRIBUTOR":
             sold_by = (
                 sa.select(order.c.distributor_id)
                 .join(ticket, ticket.c.order_id == order.c.id)

@@ -17,11 +17,10 @@ from sync_server import setbacks
 from sync_server.bulk import change
 from sync_server.centre import Centre
 from sync_server.db import exclusive
-from sync_server.gates.tables import incarnation
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
 from sync_server.orders.tables import order, order_item, ticket
-from sync_server.redemptions.tables import HONOURABLE, decision, redemption
+from sync_server.redemptions.tables import HONOURABLE, decision, is_of_frozen_journal, redemption
 from sync_server.settlement.charging_back import charge_back
 from sync_server.settlement.collecting import Owed, clear, collect
 from sync_server.settlement.finishing import alone, ended_orders, finish, margin
@@ -72,11 +71,6 @@ def _honoured() -> sa.Select[Any]:
 
 def _query(kind: str) -> sa.Select[Any]:
     """With an item at its venue, and from no frozen journal."""
-    frozen = sa.exists().where(
-        incarnation.c.device_id == redemption.c.device_id,
-        incarnation.c.incarnation == redemption.c.incarnation,
-        incarnation.c.frozen_cause.is_not(None),
-    )
     return (
         sa.select(
             sa.literal(kind).label("kind"),
@@ -92,7 +86,7 @@ def _query(kind: str) -> sa.Select[Any]:
         .join(order_item, order_item.c.id == redemption.c.item_id)
         .join(ticket, ticket.c.id == order_item.c.ticket_id)
         .join(order, order.c.id == ticket.c.order_id)
-        .where(~frozen)
+        .where(~is_of_frozen_journal())
         .order_by(redemption.c.recorded_at_ms, redemption.c.id)
     )
 

@@ -35,20 +35,22 @@ CLOSING = "settlement.close_funds"
 MAX_PER_STEP = 500
 PROVIDER = "HUIJINBAO"
 """Who keeps the funds; what Alipay holds is swept there first (P12)."""
+TITLES = {"FUND_BUY": "理财买入", "FUND_SELL": "理财取出", "FUND_CLOSE": "理财清算"}
 
 
 def buy_funds(centre: Centre) -> int:
     """Worker step: ask for the purchase (P3) of what issued combos brought in; how many orders."""
     due = sa.text(
         '"order".issued_at_ms IS NOT NULL AND "order".invest_basis IS NOT NULL AND "order".invested_at_ms IS NULL'
-    )
-    owed = (
+    )  # as ix_order_to_invest says
+    venue_prices_fen = (
         sa.select(sa.cast(sa.func.sum(order_item.c.venue_price_fen), sa.BigInteger))
         .join(ticket, ticket.c.id == order_item.c.ticket_id)
         .where(ticket.c.order_id == order.c.id)
+        .scalar_subquery()
     )
-    amount = sa.case((order.c.invest_basis == "DIST_PRICE", order.c.dist_price_fen), else_=owed.scalar_subquery())
-    found = sa.select(order.c.id, order.c.number, amount.label("amount_fen")).where(due)
+    amount_fen = sa.case((order.c.invest_basis == "DIST_PRICE", order.c.dist_price_fen), else_=venue_prices_fen)
+    found = sa.select(order.c.id, order.c.number, amount_fen.label("amount_fen")).where(due)
     return _do(centre, BUYING, found, order.c.id, _buy)
 
 
@@ -71,12 +73,11 @@ def note_sales(connection: Connection, visited: Iterable[sa.Row[Any]]) -> None:
 
 def sell_from_funds(centre: Centre) -> int:
     """Worker step: ask for the sale (P5) of what visited venues are owed, once the fund was bought; how many items."""
+    due = sa.text("fund_sale.transfer_id IS NULL")  # as ix_fund_sale_due says
     found = (
         sa.select(fund_sale.c.item_id, fund_sale.c.amount_fen, order.c.id, order.c.number)
         .join(order, order.c.id == fund_sale.c.order_id)
-        .where(
-            sa.text("fund_sale.transfer_id IS NULL"), _state_of("FUND_BUY") == "SUCCEEDED"
-        )  # as ix_fund_sale_due says
+        .where(due, _state_of("FUND_BUY") == "SUCCEEDED")
     )
     return _do(centre, SELLING, found, fund_sale.c.item_id, _sell)
 
@@ -90,15 +91,17 @@ def _sell(connection: Connection, rows: Sequence[sa.Row[Any]], now_ms: int) -> N
 
 
 def close_funds(centre: Centre) -> int:
-    """Worker step: close the funds of orders that ended (P9), then their margin is earned (P10); how many moved on."""
+    """Worker step: close the funds of orders that ended (P9), then their margin is earned (P10); how many moved on.
+
+    A fund is closed once nothing is to be sold of it any more; it is over when it is closed, or was never bought.
+    """
     ended = sa.text(
         '"order".invested_at_ms IS NOT NULL AND "order".fund_closed_at_ms IS NULL AND "order".first_end IS NULL'
     )  # as ix_order_fund_ended says
     bought, closed = _state_of("FUND_BUY"), _state_of("FUND_CLOSE")
-    to_close = sa.and_(bought == "SUCCEEDED", closed.is_(None), ~_unsold().exists())
-    found = sa.select(order, bought.label("bought"), closed.label("closed")).where(
-        ended, sa.or_(bought == "VOID", closed == "SUCCEEDED", to_close)
-    )
+    is_over = sa.or_(bought == "VOID", closed == "SUCCEEDED")
+    may_close = sa.and_(bought == "SUCCEEDED", closed.is_(None), ~_unsold().exists())
+    found = sa.select(order.c.id, order.c.number, is_over.label("is_over")).where(ended, sa.or_(is_over, may_close))
     return _do(centre, CLOSING, found, order.c.id, _close)
 
 
@@ -123,19 +126,19 @@ def _unsold() -> sa.Select[Any]:
 
 
 def _close(connection: Connection, rows: Sequence[sa.Row[Any]], now_ms: int) -> None:
-    wanted, over = [], []
-    for row in rows:
-        if row.bought == "VOID" or row.closed == "SUCCEEDED":
-            over.append(row.id)
-            continue
-        principal_fen = balance(connection, Account("1110", row.id)).posted_fen
-        wanted.append(_request("FUND_CLOSE", f"fundclose:{row.id.hex}", row.id, row, principal_fen))
-    left = {order_id: -balance(connection, Account("2120", order_id)).posted_fen for order_id in over}
-    margins = [txn for order_id in over if (txn := earned(order_id, left[order_id], now_ms, ACTOR)) is not None]
+    over = [row.id for row in rows if row.is_over]
+    left_fen = {order_id: -balance(connection, Account("2120", order_id)).posted_fen for order_id in over}
+    margins = [txn for order_id in over if (txn := earned(order_id, left_fen[order_id], now_ms, ACTOR)) is not None]
+    wanted = [_closing(connection, row) for row in rows if not row.is_over]
     transfers.request(connection, wanted, ACTOR, now_ms, posted=margins)
     connection.execute(order.update().where(order.c.id.in_(over)).values(fund_closed_at_ms=now_ms))
     never_bought = sa.and_(fund_sale.c.order_id.in_(over), fund_sale.c.transfer_id.is_(None))
     connection.execute(fund_sale.delete().where(never_bought))
+
+
+def _closing(connection: Connection, row: sa.Row[Any]) -> transfers.Request:
+    principal_fen = balance(connection, Account("1110", row.id)).posted_fen
+    return _request("FUND_CLOSE", f"fundclose:{row.id.hex}", row.id, row, principal_fen)
 
 
 def _request(kind: str, subject_key: str, subject_id: UUID, row: sa.Row[Any], amount_fen: int) -> transfers.Request:
@@ -152,9 +155,6 @@ def _request(kind: str, subject_key: str, subject_id: UUID, row: sa.Row[Any], am
         title=f"{TITLES[kind]} {row.number}",
         legs=legs((Account("1110", row.id), into_fund_fen), (CLEARING[PROVIDER], -into_fund_fen)),
     )
-
-
-TITLES = {"FUND_BUY": "理财买入", "FUND_SELL": "理财取出", "FUND_CLOSE": "理财清算"}
 
 
 def _do(

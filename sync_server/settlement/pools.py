@@ -23,11 +23,10 @@ from sync_server.ledger.book import Txn, legs
 from sync_server.money import shares_of
 from sync_server.parties.tables import venue
 from sync_server.people.permissions import Permission
-from sync_server.redemptions.tables import is_given_back, redemption
+from sync_server.redemptions.tables import is_given_back, is_of_frozen_journal, redemption
 from sync_server.settlement.collecting import Owed, clear, collect
 from sync_server.settlement.months import Month, month_named
 from sync_server.settlement.tables import payout_line, visit_pool
-from sync_server.settlement.visits import is_of_frozen_journal
 
 MAX_REASON_CHARACTERS = 200
 

@@ -23,12 +23,11 @@ from sync_server.catalog.tables import VISIT_SETTLEMENTS, product, product_item,
 from sync_server.centre import Centre
 from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError
-from sync_server.gates.tables import incarnation
 from sync_server.issuance.tables import issued_pass
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
 from sync_server.people.permissions import Permission
-from sync_server.redemptions.tables import is_given_back, redemption
+from sync_server.redemptions.tables import is_given_back, is_of_frozen_journal, redemption
 from sync_server.settlement.collecting import Owed, clear, collect
 from sync_server.settlement.sealing import ACTOR
 
@@ -84,15 +83,6 @@ def set_visit_settlement(
     tariffs = {str(venue_id): fen for venue_id, fen in tariffs_fen.items()}
     detail = {"settlement": settlement, "tariffs_fen": tariffs, "reason": text}
     record(connection, now_ms, who.actor, "product.visits", f"product:{product_number}", detail)
-
-
-def is_of_frozen_journal() -> sa.ColumnElement[bool]:
-    """Whether an admission of table `redemption` is of a journal that is believed no more."""
-    return sa.exists().where(
-        incarnation.c.device_id == redemption.c.device_id,
-        incarnation.c.incarnation == redemption.c.incarnation,
-        incarnation.c.frozen_cause.is_not(None),
-    )
 
 
 def _waiting() -> sa.Select[Any]:

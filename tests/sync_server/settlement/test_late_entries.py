@@ -87,6 +87,27 @@ def test_the_platform_the_distributor_or_the_venue_bears_it(world: World, clock:
     assert_books_agree(world)
 
 
+@pytest.mark.parametrize("who", ["DISTRIBUTOR", "VENUE"])
+def test_a_double_entry_is_borne_by_the_platform_whoever_bears_late_ones(world: World, clock: Clock, who: str) -> None:
+    finance, _ = two_of_finance(world.centre)
+    borne_by(world, who)
+    world.buy()  # so that there is money to pay with
+    item = world.items(order_id := world.buy())[0]
+    world.turn()
+    world.enter(item)
+    world.turn()
+    before, charged = posted(world), world.sandbox.book.balances()["distributor"]
+    second = lost(world, item, "CONFLICT")
+    with world.centre.write() as connection:
+        decisions.honour(connection, finance, second, "two gates", clock.now_ms)
+    for _ in range(3):
+        world.turn()
+    assert posted(world) == {**before, "1010": before["1010"] - 4970, "4020": before["4020"] - 30, "5020": 5000}
+    assert world.sandbox.book.balances()["distributor"] == charged
+    assert world.state(order_id) == "COMPLETED"
+    assert_books_agree(world)
+
+
 def test_what_a_distributor_does_not_pay_is_told_and_two_persons_may_give_it_up(world: World, clock: Clock) -> None:
     two = two_of_finance(world.centre)
     borne_by(world, "DISTRIBUTOR")
