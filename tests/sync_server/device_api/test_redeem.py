@@ -1,4 +1,3 @@
-# long because every presentation and every reason of one endpoint stand here, on one town
 """The on-line check over HTTP: every presentation, every reason, once per request, and nothing special afterwards."""
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from cryptography.hazmat.primitives.asymmetric import ec
 from flask import has_request_context
 from flask.testing import FlaskClient
 
@@ -22,18 +20,16 @@ from sync_server.db import is_sqlite
 from sync_server.gates import registry
 from sync_server.gates.watermarks import complete_through_ms
 from sync_server.issuance.credentials import bind_card, bind_id_numbers
-from sync_server.issuance.holder_keys import bind_phones, register
 from sync_server.issuance.passes import change_status
-from sync_server.issuance.tables import holder_key
 from sync_server.orders.tables import item_claim
 from sync_server.parties.calendars import close, reopen
 from sync_server.redemptions.online import ANSWER_KEPT_MS, drop_old_answers
 from sync_server.redemptions.rulebook import KEPT_MS
-from sync_server.redemptions.tables import entry, redeem_answer, redemption
+from sync_server.redemptions.tables import redeem_answer
 from sync_server.redemptions.uses import count_uses
 from tests.sync_server.device_api.box import Box, error, town_keys
-from tests.sync_server.town import HOLDER, START_MS, Gate, Sold, Town, build_town
-from wire import holder_proof, presentation
+from tests.sync_server.device_api.handheld import Handheld, journal, outcomes
+from tests.sync_server.town import HOLDER, START_MS, Gate, Town, build_town
 from wire.calendar import EVERY_DAY, LAST_DAY, DayRange
 from wire.credential import CredentialKind
 from wire.entitlement import Rule
@@ -56,36 +52,9 @@ def http(town: Town) -> FlaskClient:
     return app_of(town.centre).test_client()
 
 
-class Handheld(Box):
-    """A device that asks on line; each presentation is a request of its own."""
-
-    def show(self, shown: str | ShownCard, request_id: int | None = None, **more: Any) -> RedeemAnswer:
-        asked = Redeem(REDEEM_FORMAT, self.id_bytes(request_id), shown, **more)
-        body = encode_redeem(asked)
-        answer = self.ask("POST", "/device/v1/redeem", body)
-        assert answer.status_code == 200, answer.json
-        read = read_answer(answer.data, self.gate.device.id, body, town_keys(self.town), self.town.clock.now_ms)
-        assert isinstance(read, RedeemAnswer), read
-        return read
-
-    def id_bytes(self, request_id: int | None) -> bytes:
-        return (self.requests + 1_000 if request_id is None else request_id).to_bytes(16, "big")
-
-
 @pytest.fixture
 def device(http: FlaskClient, town: Town) -> Handheld:
     return Handheld(http, town, town.gate())
-
-
-def outcomes(town: Town) -> list[tuple[int, str]]:
-    with town.centre.read() as connection:
-        rows = connection.execute(sa.select(redemption.c.seq, redemption.c.outcome).order_by(redemption.c.seq))
-        return [(row.seq, row.outcome) for row in rows]
-
-
-def journal(town: Town) -> list[sa.Row[Any]]:
-    with town.centre.read() as connection:
-        return list(connection.execute(sa.select(entry).order_by(entry.c.seq)))
 
 
 @contextmanager
@@ -100,19 +69,6 @@ def statements(centre: Centre) -> Iterator[list[str]]:
     sa.event.listen(centre.engine, "before_cursor_execute", note)
     yield seen
     sa.event.remove(centre.engine, "before_cursor_execute", note)
-
-
-def rotating(sold: Sold, phone: ec.EllipticCurvePrivateKey, generation: int, at_ms: int) -> str:
-    step = presentation.step_at(at_ms)
-    proof = holder_proof.sign(phone, presentation.holder_message(sold.pass_id, generation, step))
-    return presentation.short_text(sold.pass_id, step, proof)
-
-
-def with_phone(town: Town, sold: Sold) -> tuple[ec.EllipticCurvePrivateKey, int]:
-    phone = ec.generate_private_key(ec.SECP256R1())
-    with town.centre.write() as connection:
-        generation = register(connection, sold.number, holder_proof.public_key_of(phone), town.clock.now_ms, "test")
-    return phone, generation
 
 
 def test_a_ticket_is_admitted_once_and_is_an_entry_like_any_other(town: Town, device: Handheld) -> None:
@@ -213,31 +169,6 @@ def test_a_refunded_ticket_is_revoked(town: Town, device: Handheld) -> None:
     assert outcomes(town) == []
 
 
-def test_rotating_codes_are_judged_by_the_phones_of_the_pass(town: Town, device: Handheld) -> None:
-    [sold] = town.sell("annual", holders=[HOLDER])
-    town.clock.pass_ms(DAY_MS)
-    phone, generation = with_phone(town, sold)
-    now_ms = town.clock.now_ms
-    assert device.show(sold.token).reason is Reason.NEEDS_ROTATING_CODE
-    code = rotating(sold, phone, generation, now_ms)
-    assert device.show(code).reason is None
-    assert device.show(code).reason is Reason.CODE_REUSED
-    assert device.show(rotating(sold, phone, generation, now_ms - 60_000)).reason is Reason.CODE_TOO_OLD
-    stranger = ec.generate_private_key(ec.SECP256R1())
-    forged = device.show(rotating(sold, stranger, generation, now_ms))
-    assert (forged.reason, forged.pass_id) == (Reason.FORGED, None)
-    unknown = Sold(b"8 bytes.", "", sold.ticket_id, "")
-    assert device.show(rotating(unknown, phone, generation, now_ms)).reason is Reason.NOT_IN_LIST
-    town.clock.pass_ms(30_000)
-    with town.centre.write() as connection:
-        connection.execute(holder_key.update().values(retired_at_ms=town.clock.now_ms))
-    assert device.show(rotating(sold, phone, generation, town.clock.now_ms)).reason is Reason.REPLACED
-    with town.centre.read() as connection:
-        step = connection.scalar(sa.select(redemption.c.step))
-    assert step == presentation.step_at(now_ms)
-    assert [outcome for _, outcome in outcomes(town)] == ["PASS_VISIT"]
-
-
 def test_a_rule_and_a_closure_hold_here_as_at_the_gates(town: Town, device: Handheld) -> None:
     [double] = town.sell("double")
     with town.centre.write() as connection:
@@ -275,38 +206,6 @@ def test_who_is_not_known_to_have_left_is_inside(town: Town, device: Handheld, u
     assert device.show(sold.token).reason is Reason.ALREADY_INSIDE
     tell("exit")
     assert device.show(sold.token).reason is None
-
-
-def test_a_code_that_opened_at_another_venue_just_now_is_told_to_people(town: Town, device: Handheld) -> None:
-    [sold] = town.sell("annual", holders=[HOLDER])
-    town.clock.pass_ms(DAY_MS)
-    phone, generation = with_phone(town, sold)
-    code = rotating(sold, phone, generation, town.clock.now_ms)
-    elsewhere = Handheld(device.http, town, town.gate("park"))
-    assert [one.show(code).reason for one in (device, elsewhere)] == [None, None]
-    with town.centre.read() as connection:
-        assert list(connection.scalars(sa.select(redemption.c.copied))) == [True, True]
-
-
-def test_a_full_code_brings_its_key(town: Town, device: Handheld) -> None:
-    [sold] = town.sell("annual", holders=[HOLDER])
-    town.clock.pass_ms(DAY_MS)
-    phone, generation = with_phone(town, sold)
-    assert bind_phones(town.centre) == 1
-    with town.centre.read() as connection:
-        binding = connection.scalars(sa.select(holder_key.c.binding)).one()
-    assert binding is not None
-    step = presentation.step_at(town.clock.now_ms)
-    proof = holder_proof.sign(phone, presentation.holder_message(sold.pass_id, generation, step))
-    code = presentation.full_text(binding, step, proof)
-    assert device.show(code).reason is None
-    assert device.show(code).reason is Reason.CODE_REUSED
-    town.clock.pass_ms(30_000)
-    with town.centre.write() as connection:
-        connection.execute(holder_key.update().values(retired_at_ms=town.clock.now_ms))
-    step += 2
-    proof = holder_proof.sign(phone, presentation.holder_message(sold.pass_id, generation, step))
-    assert device.show(presentation.full_text(binding, step, proof)).reason is Reason.REPLACED
 
 
 @pytest.mark.slow
