@@ -144,6 +144,13 @@ def open_requests(connection: Connection, now_ms: int) -> list[Request]:
     return [Request(*row) for row in rows]
 
 
+def is_asked(connection: Connection, act: Act, subject: str, now_ms: int) -> bool:
+    """Whether an act on a subject waits for a second person now."""
+    waits = sa.text("approval.state = 'REQUESTED'")  # as uq_approval_requested says
+    same = sa.and_(approval.c.act == act.name, approval.c.subject == subject, approval.c.expires_at_ms > now_ms)
+    return connection.scalar(sa.select(approval.c.id).where(same, waits)) is not None
+
+
 def _requests() -> sa.Select[Any]:
     return sa.select(
         approval.c.id,

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person
 from sync_server.audit.log import record
-from sync_server.errors import NotAllowedError, NotFoundError
-from sync_server.payments import transfers
-from sync_server.payments.applying import has_extra
+from sync_server.errors import NotAllowedError
+from sync_server.payments import remitting, transfers
+from sync_server.payments.applying import has_extra, locked
 from sync_server.payments.states import TRANSFER
-from sync_server.payments.tables import external_transfer, pays_an_order
+from sync_server.payments.tables import pays_an_order
 from sync_server.payments.wording import transfer_words
 from sync_server.people.permissions import Permission
 
@@ -26,7 +25,7 @@ ABANDON = Act("transfer.abandon", Permission.TRANSFERS_ABANDON)
 
 def ask(connection: Connection, who: Person, transfer_id: UUID, reason: str, now_ms: int) -> UUID:
     """Ask that a transfer is given up; the id of the request, which another person confirms."""
-    _check(connection, transfer_id)
+    _check(connection, transfer_id, now_ms)
     return approvals.request(connection, who, ABANDON, f"transfer:{transfer_id.hex}", reason, now_ms)
 
 
@@ -34,7 +33,7 @@ def confirm(connection: Connection, who: Person, approval_id: UUID, now_ms: int)
     """Confirm another person's request and carry it out at once; the transfer that was given up."""
     agreed = approvals.confirm(connection, who, ABANDON, approval_id, now_ms)
     transfer_id = UUID(hex=agreed.subject.removeprefix("transfer:"))
-    _check(connection, transfer_id)
+    _check(connection, transfer_id, now_ms)
     row = transfers.abandon(connection, transfer_id, agreed.reason, who.actor, now_ms)
     detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), "was": row.state}
     record(connection, now_ms, who.actor, "transfer.abandon", agreed.subject, detail)
@@ -47,13 +46,12 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
     return f"given up, so that nothing pays it any more: {transfer_words(connection, transfer_id)}"
 
 
-def _check(connection: Connection, transfer_id: UUID) -> None:
-    row = connection.execute(sa.select(external_transfer).where(external_transfer.c.id == transfer_id)).one_or_none()
-    if row is None:
-        raise NotFoundError(f"no transfer has the id {transfer_id}")
+def _check(connection: Connection, transfer_id: UUID, now_ms: int) -> None:
+    row = locked(connection, transfer_id)
     if pays_an_order(row.kind, row.subject_key):
         raise NotAllowedError("an order's payment is given up with its order: cancel the order, or let its time end")
     if row.kind == "REFUND" and not has_extra(connection, transfer_id):
         raise NotAllowedError("a refund is owed until it is made: resume it, or pay it by bank (transfer remit)")
     if TRANSFER.next(row.state, "abandon") is None:
         raise NotAllowedError(f"transfer {transfer_id} is {row.state}: only one that is not under way can be given up")
+    remitting.need_not_asked(connection, transfer_id, now_ms)

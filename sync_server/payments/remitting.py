@@ -2,8 +2,10 @@
 
 A payout, a refund, or what a distributor is charged for a late entry; an order's payment is made through its provider.
 
-Only where it is certain that the provider moved nothing. Should it turn out later that it did, that is money moved
-twice: suspense and an alarm, as for any attempt that succeeds after it was given up.
+Only where it is certain that the provider moved nothing. As the bank may have paid when the first person asks, the
+transfer is neither sent nor given up from then on, until the request is confirmed, withdrawn or too old. Should it turn
+out later that the provider did move it, that is money moved twice: suspense and an alarm, as for any attempt that
+succeeds after it was given up.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ def ask(connection: Connection, who: Person, transfer_id: UUID, voucher: Voucher
     if (flaw := voucher.flaw(now_ms)) is not None:
         raise NotAllowedError(flaw)
     _check_new(connection, voucher.bank, voucher.number)
-    request_id = approvals.request(connection, who, REMIT, f"transfer:{transfer_id.hex}", reason, now_ms)
+    request_id = approvals.request(connection, who, REMIT, _subject(transfer_id), reason, now_ms)
     row = {"id": request_id, "transfer_id": transfer_id, **asdict(voucher), "asked_at_ms": now_ms}
     connection.execute(remittance.insert().values(row))
     return request_id
@@ -71,11 +73,28 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
     return transfer_id
 
 
+def is_asked(connection: Connection, transfer_id: UUID, now_ms: int) -> bool:
+    """Whether a bank is said to have paid it, and another person has yet to confirm; the caller has it locked."""
+    return approvals.is_asked(connection, REMIT, _subject(transfer_id), now_ms)
+
+
+def need_not_asked(connection: Connection, transfer_id: UUID, now_ms: int) -> None:
+    """NotAllowedError where `is_asked`."""
+    if is_asked(connection, transfer_id, now_ms):
+        raise NotAllowedError(
+            f"a bank is said to have paid transfer {transfer_id}: another person confirms or withdraws that first"
+        )
+
+
 def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> str:
     """What is done once another person confirms."""
     told = connection.execute(sa.select(remittance).where(remittance.c.id == asked.id)).one()
     paid = Voucher(told.bank, told.paid_on, told.number, told.file_sha256).words
     return f"counts as paid by bank ({paid}): {transfer_words(connection, told.transfer_id)}"
+
+
+def _subject(transfer_id: UUID) -> str:
+    return f"transfer:{transfer_id.hex}"
 
 
 def _check_new(connection: Connection, bank: str, number: str) -> None:

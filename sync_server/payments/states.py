@@ -26,7 +26,8 @@ TRANSFER = Machine(
             ("CREATED", "DEFINITE_FAIL"),
             "send",
             "SENT",
-            "no attempt is open, none succeeded after it was given up, its time is not over",
+            "no attempt is open, none succeeded after it was given up, its time is not over; "
+            "no bank is said to have paid it",
             effects="the attempt `<transfer>-<n>` is committed before the call",
         ),
         Row(OPEN, "ok", "SUCCEEDED", "the amount is ours", "the pending transaction is posted"),
@@ -35,12 +36,18 @@ TRANSFER = Machine(
         Row(OPEN, "not_known", "SENT", "its time is not over", effects="sent again under the same number"),
         Row(OPEN, "refused", "DEFINITE_FAIL", effects="a new attempt after a pause; a visitor begins it anew"),
         Row(OPEN, "insufficient", "INSUFFICIENT", effects="waits for a person"),
-        Row(("INSUFFICIENT", "DEFINITE_FAIL"), "resume", "CREATED", "a person, with a reason; its time is not over"),
+        Row(
+            ("INSUFFICIENT", "DEFINITE_FAIL"),
+            "resume",
+            "CREATED",
+            "a person, with a reason; its time is not over; no bank is said to have paid it",
+        ),
         Row(
             STOPPED,
             "abandon",
             "VOID",
-            "an order's payment: its deadline is over; others: two persons; a refund only if it moved after all",
+            "an order's payment: its deadline is over; others: two persons, while no bank is said to have paid it; "
+            "a refund only if it moved after all",
             "the pending transaction is void",
         ),
         Row(

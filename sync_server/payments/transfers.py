@@ -22,6 +22,7 @@ from sync_server.centre import Centre
 from sync_server.db import derived_id, insert_new
 from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
+from sync_server.payments import remitting
 from sync_server.payments.applying import apply, has_extra, has_pending, locked, reason_of, set_transfer
 from sync_server.payments.provider import Answer, Instruction, NotKnown, Provider, Refused, Unclear, Waiting
 from sync_server.payments.states import OPEN, TRANSFER
@@ -117,6 +118,7 @@ def begin_again(connection: Connection, transfer_id: UUID, now_ms: int) -> None:
     state = TRANSFER.next(row.state, "resume")
     if state is None:
         raise NotAllowedError(f"transfer {transfer_id} is {row.state}: only one that failed can be resumed")
+    remitting.need_not_asked(connection, transfer_id, now_ms)
     if _is_over(row, now_ms):
         raise NotAllowedError(f"transfer {transfer_id} is too late: what it pays for was to be paid before")
     set_transfer(connection, transfer_id, now_ms, state=state, reason=None)
@@ -188,7 +190,12 @@ def move_now(centre: Centre, clients: Mapping[str, Provider], transfer_id: UUID)
 def move(centre: Centre, provider: Provider, job: outbox.Job) -> None:
     """Do the next thing a leased transfer needs: send, ask, send again, cancel, or nothing more."""
     with centre.write() as connection:
-        step = _next_step(connection, job.subject_id, centre.now_ms())
+        now_ms = centre.now_ms()
+        row = locked(connection, job.subject_id)
+        if row.state == "DEFINITE_FAIL" and remitting.is_asked(connection, row.id, now_ms):
+            outbox.finish(connection, job, now_ms + retry_after_ms(job.attempts), "a bank is said to have paid it")
+            return
+        step = _next_step(connection, row, now_ms)
         if step is None:
             outbox.finish(connection, job, None)
             return
@@ -229,10 +236,9 @@ class _Step(NamedTuple):
     expired: bool
 
 
-def _next_step(connection: Connection, transfer_id: UUID, now_ms: int) -> _Step | None:
-    """What is to be done now; commits a fresh attempt before anything is sent."""
-    row = locked(connection, transfer_id)
-    expired = _is_over(row, now_ms)
+def _next_step(connection: Connection, row: sa.Row[Any], now_ms: int) -> _Step | None:
+    """What is to be done now with a locked transfer; commits a fresh attempt before anything is sent."""
+    transfer_id, expired = row.id, _is_over(row, now_ms)
     if row.state in OPEN:
         query = sa.select(transfer_attempt.c.n, transfer_attempt.c.out_no)
         open_one = connection.execute(

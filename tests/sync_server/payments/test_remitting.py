@@ -10,12 +10,13 @@ import pytest
 import sqlalchemy as sa
 
 from sandbox_provider.faults import FaultKind
+from sync_server.approvals import approvals
 from sync_server.approvals.tables import approval
 from sync_server.errors import NotAllowedError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import Balance, balance
 from sync_server.parties.parties import NewParty, add_party
-from sync_server.payments import remitting, transfers
+from sync_server.payments import abandoning, remitting, transfers
 from sync_server.payments.applying import apply_notice
 from sync_server.payments.provider import Succeeded
 from sync_server.payments.tables import external_transfer, remittance, transfer_attempt
@@ -113,14 +114,67 @@ def test_nothing_whose_outcome_is_open_or_that_was_paid_is_paid_by_bank(
         ask(world, two[0], charge)
 
 
-def test_what_was_sent_again_meanwhile_is_not_confirmed(world: World, clock: Clock, two: tuple[Person, Person]) -> None:
+@pytest.mark.parametrize(("kind", "amount_fen"), [("PAYOUT", 4970), ("REFUND", 5200)])
+def test_what_a_bank_may_have_paid_is_not_sent_before_the_second_person_spoke(
+    world: World, clock: Clock, two: tuple[Person, Person], kind: str, amount_fen: int
+) -> None:
+    _, transfer_id = failing(world, clock, kind, FaultKind.REFUSED)
+    request_id = ask(world, two[0], transfer_id)
+    for _ in range(3):
+        clock.pass_ms(HOUR_MS)
+        world.turn()
+    confirm(world, two[1], request_id)
+    clock.pass_ms(HOUR_MS)
+    world.turn()
+    assert balances(world)["1030"] == Balance(-amount_fen, 0)
+    assert world.sandbox.book.balances()["platform"] == 5231  # the provider moved none of it
+
+
+@pytest.mark.parametrize("withdrawn", [True, False], ids=["withdrawn", "too old"])
+def test_once_nobody_says_so_any_more_it_is_sent(
+    world: World, clock: Clock, two: tuple[Person, Person], withdrawn: bool
+) -> None:
+    _, transfer_id = failing(world, clock, "PAYOUT", FaultKind.REFUSED)
+    request_id = ask(world, two[0], transfer_id)
+    clock.pass_ms(approvals.LIFE_MS - 1)
+    world.turn()
+    assert world.sandbox.book.balances()["venue"] == 0
+    if withdrawn:
+        with world.centre.write() as connection:
+            approvals.withdraw(connection, two[1], remitting.REMIT, request_id, clock())
+    clock.pass_ms(HOUR_MS)
+    world.turn()
+    assert world.sandbox.book.balances()["venue"] == 4970
+    assert balances(world)["1030"] == Balance(0, 0)
+
+
+def test_nobody_sends_or_gives_up_what_a_bank_may_have_paid(
+    world: World, clock: Clock, two: tuple[Person, Person]
+) -> None:
     _, transfer_id = failing(world, clock, "PAYOUT", FaultKind.INSUFFICIENT)
+    with world.centre.write() as connection:
+        giving_up = abandoning.ask(connection, two[0], transfer_id, "account closed", clock())
+    request_id = ask(world, two[0], transfer_id)
+    for act in (
+        lambda connection: transfers.resume(connection, transfer_id, "test", "topped up", clock()),
+        lambda connection: abandoning.confirm(connection, two[1], giving_up, clock()),
+    ):
+        with pytest.raises(NotAllowedError, match="said to have paid"), world.centre.write() as connection:
+            act(connection)
+    with world.centre.write() as connection:
+        approvals.withdraw(connection, two[0], remitting.REMIT, request_id, clock())
+        transfers.resume(connection, transfer_id, "test", "topped up", clock())
+    world.turn()
+    assert world.sandbox.book.balances()["venue"] == 4970
+
+
+def test_what_the_provider_moved_after_all_is_not_confirmed(
+    world: World, clock: Clock, two: tuple[Person, Person]
+) -> None:
+    _, transfer_id = failing(world, clock, "PAYOUT", FaultKind.REFUSED)
     request_id = ask(world, two[0], transfer_id)
     with world.centre.write() as connection:
-        transfers.resume(connection, transfer_id, "test", "topped up", clock())
-    with pytest.raises(NotAllowedError, match="CREATED"):
-        confirm(world, two[1], request_id)
-    world.turn()
+        assert apply_notice(connection, "ALIPAY", f"{transfer_id.hex}-1", Succeeded("A1", 4970), clock())
     with pytest.raises(NotAllowedError, match="SUCCEEDED"):
         confirm(world, two[1], request_id)
     assert balances(world)["1030"] == Balance(0, 0)
