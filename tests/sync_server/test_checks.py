@@ -15,7 +15,7 @@ from sync_server.ledger.tables import ledger_account, ledger_txn, posting
 from sync_server.orders.tables import item_claim, order, order_item
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.redemptions.tables import entry, redemption
-from sync_server.settlement.tables import payout
+from sync_server.settlement.tables import payout, payout_line
 from tests.sync_server.sandbox import World, money_flaws
 
 
@@ -41,6 +41,16 @@ STRANGE_ENTRY: dict[str, Any] = {
     "device_id": b"nobody's" * 2, "incarnation": bytes(8), "seq": 1, "hash": bytes(32), "body": b"", "kind": 11,
     "lane": 1, "presentation": 0, "venue_id": UUID(int=1), "occurred_at_ms": 0, "received_at_ms": 0,
 }  # fmt: skip
+
+STILL_HELD = (  # of the item that was used
+    ledger_account.update()
+    .where(ledger_account.c.code == "2110", ledger_account.c.debits_posted_fen > 0)
+    .values(credits_posted_fen=ledger_account.c.credits_posted_fen + 1)
+)
+IS_PAYOUT = external_transfer.c.kind == "PAYOUT"
+NOT_USED = (
+    sa.select(order_item.c.id).where(order_item.c.id.not_in(sa.select(item_claim.c.item_id))).limit(1).scalar_subquery()
+)
 
 TOGETHER = {
     "payment_group": sa.select(order.c.id).where(order.c.state == "COMPLETED").limit(1).scalar_subquery(),
@@ -75,6 +85,13 @@ PLANTED: list[tuple[str, str, sa.sql.dml.UpdateBase]] = [
     ("I16", "reserved of a stock row", stock.update().values(reserved=1)),
     ("I16", "name is down", order.update().values(kind="PASS", state="ISSUING")),
     ("I7", "held", order_item.update().values(venue_price_fen=4999)),
+    ("I7", "held", STILL_HELD),
+    ("I4", "marked as cleared", payout_line.delete()),
+    ("I4", "payout line", payout_line.update().values(item_id=NOT_USED)),
+    ("I4", "money goes back", external_transfer.update().where(IS_PAYOUT).values(kind="REFUND", subject_id=NOT_USED)),
+    ("I13", "counts is a redemption", redemption.update().values(seq=redemption.c.seq + 1)),
+    ("I13", "from an entry that counts", redemption.update().values(seq=redemption.c.seq + 1)),
+    ("I10", "closed as refunded exactly", order.update().values(state="CLOSED_REFUNDED")),
     ("I12", "reference", transfer_attempt.update().values(provider_ref="another")),
     (
         "I12",
