@@ -132,8 +132,5 @@ def _write(connection: Connection, placed: Sequence[tuple[Owed, UUID]]) -> None:
             adjustments.append({"id": one.adjustment_id, **row})
         else:
             lines.append({"redemption_id": one.redemption_id, **row})
-    inserted = insert_missing(connection, payout_line, lines) + insert_missing(
-        connection, payout_adjustment, adjustments
-    )
-    if inserted != len(placed):
-        raise AssertionError("something that is owed has its line already")
+    append(connection, payout_line, lines)  # whatever has its line already is an error
+    append(connection, payout_adjustment, adjustments)
