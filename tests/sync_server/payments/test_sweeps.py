@@ -122,19 +122,7 @@ def test_what_lacks_money_suggests_a_sweep(world: World, cashier: Person) -> Non
     with world.centre.read() as connection:
         assert suggestions(connection) == []
     order_id = new_id(world.centre.now_ms())
-    fund_buy = transfers.Request(
-        kind="FUND_BUY",
-        subject_key=f"fundbuy:{order_id.hex}",
-        subject_id=order_id,
-        provider="HUIJINBAO",
-        party_id=None,
-        account_ref=order_id.hex,
-        amount_fen=4000,
-        title="理财",
-        legs=legs((Account("1110", order_id), 4000), (Account("1020"), -4000)),
-    )
-    with world.centre.write() as connection:
-        transfers.request(connection, [fund_buy], "test", world.centre.now_ms())
+    ask_for(world, "FUND_BUY", "HUIJINBAO", order_id.hex, Account("1110", order_id), 4000)
     turn(world)
     with world.centre.read() as connection:
         assert suggestions(connection) == [Suggestion("ALIPAY", "HUIJINBAO", 4000, 4000)]
@@ -144,9 +132,35 @@ def test_what_lacks_money_suggests_a_sweep(world: World, cashier: Person) -> Non
     turn(world)
     world.sandbox.play(FaultKind.INSUFFICIENT, "sweep_out")
     sweep(world, cashier, 4000)
+    world.sandbox.play(FaultKind.INSUFFICIENT, "payout")
+    ask_for(world, "PAYOUT", "ALIPAY", "venue", Account("5090"), 300)
     turn(world)
     with world.centre.read() as connection:
-        assert suggestions(connection) == [Suggestion("ALIPAY", "HUIJINBAO", 3000, 231)], "no sweep for a sweep"
+        lacking = sa.select(sa.func.sum(external_transfer.c.amount_fen)).where(
+            external_transfer.c.state == "INSUFFICIENT", external_transfer.c.provider == "ALIPAY"
+        )
+        assert connection.scalar(lacking) == 4300 > balance(connection, Account("1010")).posted_fen
+        assert suggestions(connection) == [Suggestion("ALIPAY", "HUIJINBAO", 3000, 0)], "no sweep for a sweep"
+
+
+def ask_for(world: World, kind: str, provider: str, account: str, against: Account, amount_fen: int) -> None:
+    """A movement out of the platform's account at a provider."""
+    now_ms = world.centre.now_ms()
+    subject_id = new_id(now_ms)
+    clearing = Account("1010" if provider == "ALIPAY" else "1020")
+    wanted = transfers.Request(
+        kind=kind,
+        subject_key=f"{kind.lower()}:{subject_id.hex}",
+        subject_id=subject_id,
+        provider=provider,
+        party_id=None,
+        account_ref=account,
+        amount_fen=amount_fen,
+        title="test",
+        legs=legs((against, amount_fen), (clearing, -amount_fen)),
+    )
+    with world.centre.write() as connection:
+        transfers.request(connection, [wanted], "test", now_ms)
 
 
 PLANTED = [
