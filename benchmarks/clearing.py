@@ -26,7 +26,7 @@ from benchmarks.centre import databases, enrol, new_centre, opened
 from sync_server.bulk import append
 from sync_server.catalog.tables import product, stock
 from sync_server.centre import Centre
-from sync_server.checks import flaws_of
+from sync_server.checks import flaws_at
 from sync_server.db import batches, is_sqlite, new_id
 from sync_server.jobs.worker import collect_seldom
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
@@ -149,8 +149,7 @@ def measure(base: Centre, url: str, mode: str, count: int) -> dict[str, Any]:
     shift_ms = DAY_MS
     seal_s = rounds.seconds(lambda: _dry(centre, seal_payouts))
     began = time.perf_counter()
-    with centre.read() as connection:
-        flaws = flaws_of(connection)
+    flaws = flaws_at(centre)
     check_s = time.perf_counter() - began
     with centre.read() as connection:
         lines = connection.scalar(sa.select(sa.func.count()).select_from(payout_line))
