@@ -215,16 +215,20 @@ class Book:
             connection.execute("UPDATE departure SET arrived = 1 WHERE out_no = ?", (out_no,))
 
     def arrive(self, order: Order, now_ms: int) -> bool:
-        """Money of the merchant comes in from another provider, once per number; whether somebody waited for it."""
+        """Money of the merchant comes in from another provider, once per number; whether somebody asked for it.
+
+        It comes whatever was answered to that: it left the other provider.
+        """
         with self._write() as connection:
             known = find_transfer(connection, "out_no", order.out_no)
             if known is None:
                 _insert(connection, "sweep_in", order, order.account, None, None, now_ms)
-            if known is None or known.status == "WAITING":
+            asked = known is not None and known.kind == "sweep_in" and known.status != "SUCCESS"
+            if known is None or asked:
                 put = "UPDATE transfer SET amount_fen = ? WHERE out_no = ?"
                 connection.execute(put, (order.amount_fen, order.out_no))
                 settle(connection, order.out_no, now_ms)
-            return known is not None and known.status == "WAITING"
+            return asked
 
     def promise_notice(self, out_no: str, send_at_ms: int) -> None:
         """A notice about the transfer is to be sent."""

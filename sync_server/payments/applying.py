@@ -45,6 +45,8 @@ def apply(connection: Connection, transfer_id: UUID, n: int, answer: Answer, now
         said = f"{answer.amount_fen} fen" + (f" and {answer.yield_fen} fen of yield" if answer.yield_fen else "")
         _alarm(connection, row, now_ms, f"attempt {n} is said to have moved {said}")
         answer = Unclear(f"the provider names {said} instead of {row.amount_fen}")
+    if row.kind == "SWEEP_IN" and isinstance(answer, Refused | Insufficient):
+        answer = Unclear(answer.reason)  # the money left for this number, and arrives under no other
     state = TRANSFER.next(attempt.state, _EVENTS[type(answer)]) if attempt.state in OPEN else None
     if state is None:
         if isinstance(answer, Succeeded) and attempt.state in STOPPED:

@@ -34,8 +34,13 @@ TRANSFER = Machine(
         Row(OPEN, "waiting", "SENT", effects="asked again after a pause of 5 s to 1 h"),
         Row(OPEN, "unclear", "UNKNOWN", effects="asked again after a pause of 5 s to 1 h"),
         Row(OPEN, "not_known", "SENT", "its time is not over", effects="sent again under the same number"),
-        Row(OPEN, "refused", "DEFINITE_FAIL", effects="a new attempt after a pause; a visitor begins it anew"),
-        Row(OPEN, "insufficient", "INSUFFICIENT", effects="waits for a person"),
+        Row(
+            OPEN,
+            "refused",
+            "DEFINITE_FAIL",
+            effects="a new attempt after a pause; a visitor begins it anew; an arrival (SWEEP_IN): as unclear",
+        ),
+        Row(OPEN, "insufficient", "INSUFFICIENT", effects="waits for a person; an arrival (SWEEP_IN): as unclear"),
         Row(
             ("INSUFFICIENT", "DEFINITE_FAIL"),
             "resume",

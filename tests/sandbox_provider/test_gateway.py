@@ -268,6 +268,15 @@ def test_a_sweep_arrives_late_and_whoever_waits_for_it_is_told(merchant: Merchan
     assert merchant.status("query", "k2", at="huijinbao") == "SUCCESS"
 
 
+def test_a_sweep_arrives_though_the_other_provider_refused_to_wait_for_it(merchant: Merchant) -> None:
+    merchant.control("POST", "accounts", name="platform", amount_fen=50)
+    merchant.control("POST", "faults", "huijinbao", kind="refused", method="sweep_in")
+    assert merchant.status("sweep_in", "k4", at="huijinbao", account=None, amount_fen=50) == "FAILED"
+    assert merchant.status("sweep_out", "k3", account="huijinbao", original="k4", amount_fen=50) == "SUCCESS"
+    until(lambda: "SUCCESS" in merchant.told("k4"), TIMEOUT_S)
+    assert merchant.status("query", "k4", at="huijinbao") == "SUCCESS"
+
+
 def test_the_terms_of_a_provider_can_be_set(merchant: Merchant) -> None:
     assert merchant.control("POST", "fees", kind="payout", fee_fen=0).status_code == 200
     assert merchant.control("POST", "fees", kind="lunch", fee_fen=1).status_code == 400

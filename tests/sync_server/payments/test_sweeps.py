@@ -74,6 +74,23 @@ def test_what_arrives_late_is_in_transit_until_then(world: World, cashier: Perso
     assert booked(world) == (2231, 0, 3000)
 
 
+@pytest.mark.parametrize("kind", [FaultKind.REFUSED, FaultKind.INSUFFICIENT])
+def test_an_arrival_that_was_refused_is_awaited_under_the_number_it_left_for(
+    world: World, cashier: Person, clock: Clock, kind: FaultKind
+) -> None:
+    world.sandbox.faults.add(Fault(FaultKind.LATE_ARRIVAL, "sweep_out", delay_ms=100_000))
+    world.sandbox.huijinbao.faults.add(Fault(kind, "sweep_in"))
+    sweep(world, cashier)
+    turn(world)
+    assert booked(world) == (2231, 3000, 0)
+    clock.pass_ms(HOUR_MS)
+    turn(world)
+    assert booked(world) == (2231, 0, 3000)
+    with world.centre.read() as connection:
+        arrivals = sa.select(transfer_attempt.c.n).join(external_transfer).where(external_transfer.c.kind == "SWEEP_IN")
+        assert connection.scalars(arrivals).all() == [1]
+
+
 @pytest.mark.parametrize("kind", [FaultKind.LOST_ANSWER, FaultKind.LOST_REQUEST, FaultKind.DEFERRED])
 @pytest.mark.parametrize("method", ["sweep_out", "sweep_in"])
 def test_a_sweep_that_goes_wrong_on_the_way_arrives_once(
