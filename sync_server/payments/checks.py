@@ -115,6 +115,23 @@ CHECKS = (
     ),
     Invariant(
         "I12",
+        "a voucher of a bank stands for one transaction, and what a bank moved has one",
+        """
+        SELECT 'used_voucher ' || u.txn_key FROM used_voucher u
+        LEFT JOIN ledger_txn l ON l.txn_key = u.txn_key WHERE l.id IS NULL
+        UNION ALL
+        SELECT 'bank_top_up ' || CAST(b.id AS VARCHAR(36)) FROM bank_top_up b
+        WHERE b.booked_at_ms IS NOT NULL AND 1 <> (SELECT COUNT(*) FROM used_voucher u WHERE u.txn_key
+            IN ('topup\\:' || REPLACE(CAST(b.id AS VARCHAR(36)), '-', ''),
+                'paidback\\:' || REPLACE(CAST(b.id AS VARCHAR(36)), '-', '')))
+        UNION ALL
+        SELECT 'transfer_attempt ' || a.out_no FROM transfer_attempt a
+        JOIN external_transfer t ON t.id = a.transfer_id
+        WHERE a.provider = 'OFFLINE' AND 1 <> (SELECT COUNT(*) FROM used_voucher u WHERE u.txn_key = t.subject_key)
+        """,
+    ),
+    Invariant(
+        "I12",
         "money goes to another account by the word of two persons",
         """
         SELECT 'settlement_account ' || CAST(s.id AS VARCHAR(36)) FROM settlement_account s

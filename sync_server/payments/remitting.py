@@ -26,7 +26,7 @@ from sync_server.payments.applying import has_extra, locked, set_transfer
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import TRANSFER
 from sync_server.payments.tables import COMING_IN, LATE_ENTRY, remittance, transfer_attempt
-from sync_server.payments.vouchers import Voucher
+from sync_server.payments.vouchers import Voucher, refuse_used, use
 from sync_server.payments.wording import transfer_words
 from sync_server.people.permissions import Permission
 
@@ -38,7 +38,7 @@ def ask(connection: Connection, who: Person, transfer_id: UUID, voucher: Voucher
     _check(connection, transfer_id)
     if (flaw := voucher.flaw(now_ms)) is not None:
         raise NotAllowedError(flaw)
-    _check_new(connection, voucher.bank, voucher.number)
+    refuse_used(connection, voucher)
     request_id = approvals.request(connection, who, REMIT, _subject(transfer_id), reason, now_ms)
     row = {"id": request_id, "transfer_id": transfer_id, **asdict(voucher), "asked_at_ms": now_ms}
     connection.execute(remittance.insert().values(row))
@@ -50,7 +50,7 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
     agreed = approvals.confirm(connection, who, REMIT, request_id, now_ms)
     told = connection.execute(sa.select(remittance).where(remittance.c.id == request_id)).one()
     row = _check(connection, told.transfer_id)
-    _check_new(connection, told.bank, told.number)
+    use(connection, _voucher(told), row.subject_key, now_ms)
     state, n = TRANSFER.next(row.state, "remitted"), row.attempts + 1
     made = {"transfer_id": row.id, "n": n, "out_no": f"{row.id.hex}-{n}", "state": state, "provider": "OFFLINE"}
     times = {"sent_at_ms": now_ms, "changed_at_ms": now_ms}
@@ -89,19 +89,15 @@ def need_not_asked(connection: Connection, transfer_id: UUID, now_ms: int) -> No
 def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> str:
     """What is done once another person confirms."""
     told = connection.execute(sa.select(remittance).where(remittance.c.id == asked.id)).one()
-    paid = Voucher(told.bank, told.paid_on, told.number, told.file_sha256).words
-    return f"counts as paid by bank ({paid}): {transfer_words(connection, told.transfer_id)}"
+    return f"counts as paid by bank ({_voucher(told).words}): {transfer_words(connection, told.transfer_id)}"
 
 
 def _subject(transfer_id: UUID) -> str:
     return f"transfer:{transfer_id.hex}"
 
 
-def _check_new(connection: Connection, bank: str, number: str) -> None:
-    """A voucher pays for one thing."""
-    same = sa.and_(remittance.c.bank == bank, remittance.c.number == number, remittance.c.n.is_not(None))
-    if connection.scalar(sa.select(remittance.c.id).where(same)) is not None:
-        raise NotAllowedError(f"the voucher {number} of {bank} stands for another payment already")
+def _voucher(told: sa.Row[Any]) -> Voucher:
+    return Voucher(told.bank, told.paid_on, told.number, told.file_sha256)
 
 
 def _check(connection: Connection, transfer_id: UUID) -> sa.Row[Any]:

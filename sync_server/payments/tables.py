@@ -92,7 +92,6 @@ bank_top_up = sa.Table(
     ms_column("asked_at_ms"),
     ms_column("booked_at_ms", nullable=True),
     sa.CheckConstraint("amount_fen <> 0", name="amount"),
-    partial_unique("uq_bank_top_up_voucher", "bank", "number", where="booked_at_ms IS NOT NULL"),
 )
 
 # 手动汇款: the bank's word for a transfer that was paid outside of this system.
@@ -108,5 +107,14 @@ remittance = sa.Table(
     ms_column("asked_at_ms"),
     sa.Column("n", sa.Integer()),  # the attempt that it is; null while nobody confirmed it
     partial_unique("uq_remittance_confirmed", "transfer_id", where="n IS NOT NULL"),
-    partial_unique("uq_remittance_voucher", "bank", "number", where="n IS NOT NULL"),
+)
+
+# A bank's voucher that stands for something in the book, and for nothing else; as `vouchers.Voucher.key` writes it.
+used_voucher = sa.Table(
+    "used_voucher",
+    metadata,
+    sa.Column("bank", sa.String(400), primary_key=True),  # a letter may have several when its capitals are gone
+    sa.Column("number", sa.String(256), primary_key=True),
+    sa.Column("txn_key", sa.String(100), nullable=False),
+    ms_column("used_at_ms"),
 )

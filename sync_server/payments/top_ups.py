@@ -30,7 +30,7 @@ from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import STOPPED
 from sync_server.payments.tables import bank_top_up, external_transfer
-from sync_server.payments.vouchers import Voucher
+from sync_server.payments.vouchers import Voucher, refuse_used, use
 from sync_server.people.permissions import Permission
 
 RECORD = Act("top_up.record", Permission.TOP_UPS_RECORD)
@@ -85,7 +85,7 @@ def ask(
         raise NotAllowedError(f"its balance is {held_fen} fen: no more than that goes back")
     if (flaw := voucher.flaw(now_ms)) is not None:
         raise NotAllowedError(flaw)
-    _check_new(connection, voucher.bank, voucher.number)
+    refuse_used(connection, voucher)
     top_up_id = new_id(now_ms)
     subject = f"{'topup' if amount_fen > 0 else 'paidback'}:{top_up_id.hex}"
     request_id = approvals.request(connection, who, RECORD, subject, reason, now_ms)
@@ -99,7 +99,7 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
     agreed = approvals.confirm(connection, who, RECORD, request_id, now_ms)
     mine = bank_top_up.c.id == UUID(hex=agreed.subject.partition(":")[2])
     row = connection.execute(sa.select(bank_top_up).where(mine)).one()
-    _check_new(connection, row.bank, row.number)
+    use(connection, _voucher(row), agreed.subject, now_ms)
     connection.execute(bank_top_up.update().where(mine).values(booked_at_ms=now_ms))
     sides = _legs(CLEARING["OFFLINE"], row.distributor_id, row.amount_fen)
     book.post(connection, [book.Txn(agreed.subject, sides, now_ms, who.actor)], now_ms)
@@ -121,7 +121,7 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
     """What is done once another person confirms."""
     mine = bank_top_up.c.id == UUID(hex=asked.subject.partition(":")[2])
     row = connection.execute(sa.select(bank_top_up).where(mine)).one()
-    paid = Voucher(row.bank, row.paid_on, row.number, row.file_sha256).words
+    paid = _voucher(row).words
     whose = party_words(connection, row.distributor_id)
     if row.amount_fen < 0:
         return f"{yuan(-row.amount_fen)} yuan, paid back by bank ({paid}), are taken from the balance of {whose}"
@@ -162,11 +162,8 @@ def _check(connection: Connection, distributor_id: UUID, amount_fen: int) -> Non
         raise NotAllowedError(f"a top-up is 1 to {MAX_TOP_UP_FEN} fen, not {amount_fen}")
 
 
-def _check_new(connection: Connection, bank: str, number: str) -> None:
-    """A voucher is money once."""
-    same = sa.and_(bank_top_up.c.bank == bank, bank_top_up.c.number == number)
-    if connection.scalar(sa.select(bank_top_up.c.id).where(same, bank_top_up.c.booked_at_ms.is_not(None))) is not None:
-        raise NotAllowedError(f"the voucher {number} of {bank} is booked already")
+def _voucher(row: sa.Row[Any]) -> Voucher:
+    return Voucher(row.bank, row.paid_on, row.number, row.file_sha256)
 
 
 def _legs(clearing: Account, distributor_id: UUID, amount_fen: int) -> tuple[book.Leg, ...]:

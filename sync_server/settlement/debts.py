@@ -26,7 +26,7 @@ from sync_server.ledger.accounts import Account
 from sync_server.money import yuan
 from sync_server.parties.parties import party_by_org_number, party_words
 from sync_server.parties.tables import party
-from sync_server.payments.vouchers import Voucher
+from sync_server.payments.vouchers import Voucher, refuse_used, use
 from sync_server.people.permissions import Permission
 from sync_server.settlement import charging_back, venue_debts
 from sync_server.settlement.tables import charge_back, clawback, debt_end
@@ -81,7 +81,7 @@ def ask_repaid(
         )
     if (flaw := voucher.flaw(now_ms)) is not None:
         raise NotAllowedError(flaw)
-    _refuse_used(connection, voucher.bank, voucher.number)
+    refuse_used(connection, voucher)
     return _ask(connection, who, REPAY, row, amount_fen, reason, now_ms, **asdict(voucher))
 
 
@@ -102,7 +102,7 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
         _give_up_late_entries(connection, row, asked.amount_fen, now_ms)
     else:
         if act is REPAY:
-            _refuse_used(connection, asked.bank, asked.number)
+            use(connection, _voucher(asked), f"repaid:{asked.id.hex}", now_ms)
         _end_venue_debt(connection, row, asked, act, who.actor, now_ms)
     connection.execute(debt_end.update().where(debt_end.c.id == request_id).values(booked_at_ms=now_ms))
     detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), "amount_fen": asked.amount_fen}
@@ -118,7 +118,7 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
     row = connection.execute(sa.select(debt_end).where(debt_end.c.id == asked.id)).one()
     owed = f"{yuan(row.amount_fen)} yuan that {party_words(connection, row.party_id)} owes"
     if asked.act == REPAY.name:
-        return f"{owed} count as paid by bank ({Voucher(row.bank, row.paid_on, row.number, row.file_sha256).words})"
+        return f"{owed} count as paid by bank ({_voucher(row).words})"
     return f"{owed} are given up: they are the platform's loss"
 
 
@@ -176,8 +176,5 @@ def _refuse_changed(row: sa.Row[Any], asked_fen: int, owed_fen: int) -> None:
         raise NotAllowedError(f"{asked_fen} fen were asked for, and party {row.org_number} owes {owed_fen}: ask anew")
 
 
-def _refuse_used(connection: Connection, bank: str, number: str) -> None:
-    """A voucher of the bank stands for one payment."""
-    same = sa.and_(debt_end.c.bank == bank, debt_end.c.number == number, debt_end.c.booked_at_ms.is_not(None))
-    if connection.scalar(sa.select(debt_end.c.id).where(same)) is not None:
-        raise NotAllowedError(f"the voucher {number} of {bank} is booked already")
+def _voucher(row: sa.Row[Any]) -> Voucher:
+    return Voucher(row.bank, row.paid_on, row.number, row.file_sha256)

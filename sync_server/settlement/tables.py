@@ -128,7 +128,6 @@ debt_end = sa.Table(
     ms_column("booked_at_ms", nullable=True),
     sa.CheckConstraint("amount_fen > 0", name="amount"),
     sa.CheckConstraint("(bank IS NULL) = (number IS NULL) AND (bank IS NULL) = (paid_on IS NULL)", name="voucher"),
-    partial_unique("uq_debt_end_voucher", "bank", "number", where="booked_at_ms IS NOT NULL"),
 )
 
 # What a person gave the venues of an annual pass for a month's visits (POOL); booked once.

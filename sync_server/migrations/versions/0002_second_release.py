@@ -206,6 +206,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key_hash", name=op.f("pk_tls_pin")),
     )
     op.create_table(
+        "used_voucher",
+        sa.Column("bank", sa.String(length=400), nullable=False),
+        sa.Column("number", sa.String(length=256), nullable=False),
+        sa.Column("txn_key", sa.String(length=100), nullable=False),
+        sa.Column("used_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("bank", "number", name=op.f("pk_used_voucher")),
+    )
+    op.create_table(
         "bank_top_up",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("distributor_id", sa.Uuid(), nullable=False),
@@ -222,13 +230,6 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("bank_top_up", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_bank_top_up_distributor_id"), ["distributor_id"], unique=False)
-        batch_op.create_index(
-            "uq_bank_top_up_voucher",
-            ["bank", "number"],
-            unique=True,
-            sqlite_where=sa.text("booked_at_ms IS NOT NULL"),
-            postgresql_where=sa.text("booked_at_ms IS NOT NULL"),
-        )
 
     op.create_table(
         "debt_end",
@@ -250,13 +251,6 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("debt_end", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_debt_end_party_id"), ["party_id"], unique=False)
-        batch_op.create_index(
-            "uq_debt_end_voucher",
-            ["bank", "number"],
-            unique=True,
-            sqlite_where=sa.text("booked_at_ms IS NOT NULL"),
-            postgresql_where=sa.text("booked_at_ms IS NOT NULL"),
-        )
 
     op.create_table(
         "listed_person",
@@ -533,13 +527,6 @@ def upgrade() -> None:
         batch_op.create_index(
             "uq_remittance_confirmed",
             ["transfer_id"],
-            unique=True,
-            sqlite_where=sa.text("n IS NOT NULL"),
-            postgresql_where=sa.text("n IS NOT NULL"),
-        )
-        batch_op.create_index(
-            "uq_remittance_voucher",
-            ["bank", "number"],
             unique=True,
             sqlite_where=sa.text("n IS NOT NULL"),
             postgresql_where=sa.text("n IS NOT NULL"),

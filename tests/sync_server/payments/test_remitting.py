@@ -220,12 +220,12 @@ def test_a_voucher_is_whole_and_stands_for_one_payment(world: World, clock: Cloc
             ask(world, who, transfer_id, voucher)
     confirm(world, two[1], ask(world, two[0], transfer_id))
     _, other = failing_again(world)
-    with pytest.raises(NotAllowedError, match="stands for another payment"):
+    with pytest.raises(NotAllowedError, match="is booked already, as payout:"):
         ask(world, two[0], other)
     asked = ask(world, two[0], other, replace(VOUCHER, number="8"))
     with world.centre.write() as connection:  # as if it had been asked for before the first was confirmed
         connection.execute(remittance.update().where(remittance.c.id == asked).values(number=VOUCHER.number))
-    with pytest.raises(NotAllowedError, match="stands for another payment"):
+    with pytest.raises(NotAllowedError, match="is booked already, as payout:"):
         confirm(world, two[1], asked)
 
 

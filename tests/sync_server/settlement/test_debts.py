@@ -19,14 +19,14 @@ from sync_server.notices.tables import notice
 from sync_server.parties.tables import party
 from sync_server.payments import remitting
 from sync_server.payments.tables import external_transfer
-from sync_server.payments.vouchers import Voucher
+from sync_server.payments.vouchers import Voucher, use
 from sync_server.people.identifying import Person
 from sync_server.redemptions import decisions
 from sync_server.second_person import deeds
 from sync_server.settlement import debts
 from sync_server.settlement.charging_back import charge_back_late
 from sync_server.settlement.overdue import DEBT_AFTER_MS, overdue, tell_overdue
-from sync_server.settlement.tables import clawback, debt_end
+from sync_server.settlement.tables import clawback
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ, two_of_finance
 from tests.sync_server.sandbox import World, money_flaws
@@ -197,10 +197,8 @@ def test_a_voucher_that_was_booked_meanwhile_is_not_booked_again(world: World, c
     two = two_of_finance(world.centre)
     two_visits_refunded(world, clock, two)
     request_id = repaid(world, two[0], 100)
-    booked = {"bank": VOUCHER.bank, "number": VOUCHER.number, "paid_on": VOUCHER.paid_on, "booked_at_ms": 1}
     with world.centre.write() as connection:
-        other = {"id": world.centre.new_id(), "party_id": world.distributor, "amount_fen": 1, "asked_at_ms": 0}
-        connection.execute(debt_end.insert().values(**other, **booked))
+        use(connection, VOUCHER, "topup:another", clock.now_ms)
     with pytest.raises(NotAllowedError, match="booked already"):
         confirm(world, two[1], request_id)
 
