@@ -73,7 +73,7 @@ def assign(connection: Connection, who: Person, case_id: UUID, account: str, now
 
 
 def explain(connection: Connection, who: Person, case_id: UUID, note: str, now_ms: int) -> None:
-    """Close a case in which no money is unexplained, or one of a changed line: what it said first is true."""
+    """Close a case in which no money is unexplained, or one of a changed line: the book is right."""
     row = _locked(connection, who, case_id, "explain")
     if row.amount_fen and row.difference != Difference.LINE_CHANGED:
         raise NotAllowedError(f"{row.amount_fen} fen of this case are unexplained: write them off, or offset them")
@@ -128,6 +128,12 @@ def explained(connection: Connection, row: sa.Row[Any], left_fen: int, now_ms: i
         )
     else:
         _change(connection, row, "match", now_ms, settled_as="MATCHED", amount_fen=0)
+
+
+def outdated(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:
+    """What a case was about is no longer said."""
+    note = f"{row.note}; later the provider said something else"[-MAX_NOTE_CHARACTERS:]
+    _change(connection, row, "match", now_ms, settled_as="MATCHED", amount_fen=0, note=note)
 
 
 def _held(row: sa.Row[Any]) -> Account:

@@ -66,8 +66,8 @@ recon_case = sa.Table(
     id_column(),
     word_column("difference", Difference),
     word_column("provider", PROVIDERS),
-    # "ALIPAY:<line number>" (LINE_CHANGED: and a digest of what changed), our number at the provider, or the ledger key
-    # of a movement or a transfer.
+    # "ALIPAY:<line number>" (LINE_CHANGED: and a digest of what changed, and how many cases the line had before), our
+    # number at the provider, or the ledger key of a movement or a transfer.
     sa.Column("subject", sa.String(100), nullable=False),
     sa.Column("line_no", sa.String(MAX_LINE_NO)),  # of the provider's line that it is about
     fen_column("amount_fen"),  # what the clearing account moved beyond our book; 0: no money is unexplained

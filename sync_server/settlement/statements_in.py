@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -19,19 +18,17 @@ from sync_server.errors import NotAllowedError
 from sync_server.payments.provider import CALENDAR, StatementLine, Unclear, day_of
 from sync_server.payments.providers import clients_of
 from sync_server.payments.tables import external_transfer
-from sync_server.settlement.differences import Difference
-from sync_server.settlement.recon_cases import MAX_NOTE_CHARACTERS, NewCase, open_cases
+from sync_server.settlement.changed_lines import SAID, differs, tell_changes
 from sync_server.settlement.recon_tables import statement_day, statement_line
 
 MAX_LINES_PER_DAY = 1_000_000
 MAX_DAYS_BACK = 31
 
 _log = structlog.get_logger("statements")
-_SAID = ("out_no", "provider_ref", "kind", "amount_fen", "fee_fen", "account_ref", "original_out_no", "at_ms")
 
 
 class Taken(NamedTuple):
-    """How many lines of a statement are new, and how many said something else when they came before."""
+    """How many lines of a statement are new, and how many say something that they did not say before."""
 
     new: int
     changed: int
@@ -77,18 +74,20 @@ def take_in(connection: Connection, provider: str, day: date, lines: Sequence[St
     this = {"provider": provider, "day": str(day), "from_ms": from_ms, "to_ms": to_ms, "taken_at_ms": now_ms}
     insert_new(statement_day, ["provider", "day"], [this], connection)
     rows = [_row(provider, day, line) for line in lines]
-    new, changes = insert_missing(connection, statement_line, rows), []
+    new, changed = insert_missing(connection, statement_line, rows), 0
     if new < len(rows):
         known = _known(connection, provider, rows)
-        again = [_with_its_day(row) for row in rows if _is_of_another_day(row, known[row["line_no"]])]
+        others = [row for row in rows if _is_of_another_day(row, known[row["line_no"]])]
+        again = [_with_its_day(row) for row in others]
         new += insert_missing(connection, statement_line, again)
         known |= _known(connection, provider, again)
-        changes = [case for row in [*rows, *again] for case in _changes(row, known[row["line_no"]])]
-        open_cases(connection, changes, now_ms)
+        moved = {row["line_no"] for row in others}
+        stay = [row for row in rows if row["line_no"] not in moved]
+        changed = tell_changes(connection, provider, [*stay, *again], known, now_ms)
     if new:
         mine = sa.and_(statement_day.c.provider == provider, statement_day.c.day == str(day))
         connection.execute(statement_day.update().where(mine).values(ended_at_ms=None))
-    return Taken(new, len(changes))
+    return Taken(new, changed)
 
 
 def bounds(day: date) -> tuple[int, int]:
@@ -120,7 +119,7 @@ def _refuse_twice(day: date, lines: Iterable[StatementLine]) -> None:
 
 
 def _row(provider: str, day: date, line: StatementLine) -> dict[str, Any]:
-    said = {name: getattr(line, name) for name in _SAID}
+    said = {name: getattr(line, name) for name in SAID}
     return {**said, "provider": provider, "line_no": line.line_no, "day": str(day)}
 
 
@@ -130,7 +129,7 @@ def _with_its_day(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _known(connection: Connection, provider: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, sa.Row[Any]]:
     """The lines that stand under the numbers of these rows."""
-    columns = [statement_line.c[name] for name in ("line_no", "day", *_SAID)]
+    columns = [statement_line.c[name] for name in ("line_no", "day", *SAID)]
     query = sa.select(*columns).where(statement_line.c.provider == provider)
     known = {}
     for numbers in batches([row["line_no"] for row in rows], MAX_BIND_VALUES):
@@ -141,23 +140,4 @@ def _known(connection: Connection, provider: str, rows: Sequence[Mapping[str, An
 
 def _is_of_another_day(row: Mapping[str, Any], line: sa.Row[Any]) -> bool:
     """Whether the number stands for something else in another day's statement."""
-    return bool(line.day != row["day"]) and _differs(row, line)
-
-
-def _differs(row: Mapping[str, Any], line: sa.Row[Any]) -> bool:
-    return any(getattr(line, name) != row[name] for name in _SAID)
-
-
-def _changes(row: Mapping[str, Any], line: sa.Row[Any]) -> Iterator[NewCase]:
-    """A line of this day that said something else before: what was said first stands, and somebody has to ask.
-
-    What it says now is told once; the amount is what the provider's account moved beyond what it said first.
-    """
-    if line.day != row["day"] or not _differs(row, line):
-        return
-    differs = [name for name in _SAID if getattr(line, name) != row[name]]
-    note = "; ".join(f"{name}: {getattr(line, name)} -> {row[name]}" for name in differs)
-    beyond_fen = (row["amount_fen"] - row["fee_fen"]) - (line.amount_fen - line.fee_fen)
-    subject = f"{row['provider']}:{line.line_no}:{sha256(note.encode()).hexdigest()[:8]}"
-    note = note[:MAX_NOTE_CHARACTERS]
-    yield NewCase(Difference.LINE_CHANGED, row["provider"], subject, beyond_fen, line_no=line.line_no, note=note)
+    return bool(line.day != row["day"]) and differs(row, line)

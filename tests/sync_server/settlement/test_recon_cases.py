@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
+from sqlalchemy.engine import Connection
 
 from sandbox_provider.faults import FaultKind
 from sync_server.approvals.tables import approval
@@ -157,16 +159,62 @@ def test_of_a_changed_line_either_word_can_be_the_true_one(
 ) -> None:
     sell_and_pay(world)
     lines = said(world, TODAY)
-    tell(world, clock, lines)
-    for beyond_fen in (1, 2):
-        tell(world, clock, [replace(lines[0], amount_fen=lines[0].amount_fen + beyond_fen), *lines[1:]])
     before_fen = posted(world, "1010")
+    for beyond_fen in (0, 1):
+        say_of_the_first(world, clock, lines, beyond_fen)
     with world.centre.write() as connection:
-        one, two = connection.scalars(sa.select(recon_case.c.id).order_by(recon_case.c.amount_fen)).all()
-        recon_cases.explain(connection, people[0], one, "they took it back", clock.now_ms)
-        request = recon_cases.ask_write_off(connection, people[0], two, "5090", "they are right", clock.now_ms)
-        recon_cases.confirm_write_off(connection, people[1], request, clock.now_ms)
+        recon_cases.explain(connection, people[0], open_case(connection).id, "they took it back", clock.now_ms)
+    say_of_the_first(world, clock, lines, 1)  # nothing new
+    say_of_the_first(world, clock, lines, 2)
+    write_off(world, clock, people)
     assert (posted(world, "1010") - before_fen, posted(world, "5090"), flaws(world)) == (2, -2, [])
+
+
+def test_what_a_line_says_is_booked_once_however_often_it_changes(
+    world: World, clock: Clock, people: tuple[Person, Person]
+) -> None:
+    sell_and_pay(world)
+    lines = said(world, TODAY)
+    before_fen = posted(world, "1010")
+    say_of_the_first(world, clock, lines, 0)
+    for beyond_fen, told_fen in ((50, 50), (60, 10), (50, -10), (60, 10), (0, -60), (50, 50)):
+        for _ in range(2):
+            say_of_the_first(world, clock, lines, beyond_fen)
+        with world.centre.read() as connection:
+            assert open_case(connection).amount_fen == told_fen
+        write_off(world, clock, people)
+        say_of_the_first(world, clock, lines, beyond_fen)
+        with world.centre.read() as connection:
+            assert connection.scalars(sa.select(recon_case.c.id).where(recon_case.c.state == "OPEN")).all() == []
+        assert (posted(world, "1010") - before_fen, posted(world, "5090")) == (beyond_fen, -beyond_fen)
+    assert flaws(world) == []
+
+
+def test_a_changed_line_that_says_its_first_word_again_needs_nobody(world: World, clock: Clock) -> None:
+    sell_and_pay(world)
+    lines = said(world, TODAY)
+    for beyond_fen in (0, 50, 0):
+        say_of_the_first(world, clock, lines, beyond_fen)
+    assert cases(world) == {"LINE_CHANGED": ("RESOLVED", 0, False)}
+    with world.centre.read() as connection:
+        note = connection.scalar(sa.select(recon_case.c.note))
+    assert note == "amount_fen: 5231 -> 5281; later the provider said something else"
+
+
+def say_of_the_first(world: World, clock: Clock, lines: list[StatementLine], beyond_fen: int) -> None:
+    tell(world, clock, [replace(lines[0], amount_fen=lines[0].amount_fen + beyond_fen), *lines[1:]])
+
+
+def open_case(connection: Connection) -> sa.Row[Any]:
+    return connection.execute(sa.select(recon_case).where(recon_case.c.state == "OPEN")).one()
+
+
+def write_off(world: World, clock: Clock, people: tuple[Person, Person]) -> None:
+    """The open case, by two persons."""
+    with world.centre.write() as connection:
+        case = open_case(connection).id
+        request = recon_cases.ask_write_off(connection, people[0], case, "5090", "they are right", clock.now_ms)
+        recon_cases.confirm_write_off(connection, people[1], request, clock.now_ms)
 
 
 PLANTED = {
