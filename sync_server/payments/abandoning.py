@@ -1,6 +1,7 @@
 """Two persons give up a transfer that cannot be made: nothing moved, and what it was for is owed as before.
 
-Not a refund: nothing would ever pay it again. It is paid by bank (`remitting`), unless it moved already.
+Not a refund: nothing would ever pay it again. It is paid by bank (`remitting`), unless it moved already. Nor the
+closing of a fund that holds money: nothing would ever bring that back.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sync_server.approvals.approvals import Act, Person
 from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError
 from sync_server.payments import remitting, transfers
-from sync_server.payments.applying import has_extra, locked
+from sync_server.payments.applying import has_extra, has_pending, locked
 from sync_server.payments.states import TRANSFER
 from sync_server.payments.tables import pays_an_order
 from sync_server.payments.wording import transfer_words
@@ -52,6 +53,10 @@ def _check(connection: Connection, transfer_id: UUID, now_ms: int) -> None:
         raise NotAllowedError("an order's payment is given up with its order: cancel the order, or let its time end")
     if row.kind == "REFUND" and not has_extra(connection, transfer_id):
         raise NotAllowedError("a refund is owed until it is made: resume it, or pay it by bank (transfer remit)")
+    if row.kind == "FUND_CLOSE" and has_pending(row):
+        raise NotAllowedError(
+            "a fund that holds money is closed, not given up: ask its provider why it refuses, then resume it"
+        )
     if TRANSFER.next(row.state, "abandon") is None:
         raise NotAllowedError(f"transfer {transfer_id} is {row.state}: only one that is not under way can be given up")
     remitting.need_not_asked(connection, transfer_id, now_ms)

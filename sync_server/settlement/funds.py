@@ -24,6 +24,7 @@ from sync_server.ledger.book import legs
 from sync_server.orders.tables import item_claim, order, order_item, ticket
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
+from sync_server.payments.states import FINAL
 from sync_server.payments.tables import external_transfer
 from sync_server.settlement.finishing import earned
 from sync_server.settlement.tables import fund_sale
@@ -99,7 +100,7 @@ def close_funds(centre: Centre) -> int:
         '"order".invested_at_ms IS NOT NULL AND "order".fund_closed_at_ms IS NULL AND "order".first_end IS NULL'
     )  # as ix_order_fund_ended says
     bought, closed = _state_of("FUND_BUY"), _state_of("FUND_CLOSE")
-    is_over = sa.or_(bought == "VOID", closed == "SUCCEEDED")
+    is_over = sa.or_(bought == "VOID", closed.in_(FINAL))  # only an empty fund can be given up
     may_close = sa.and_(bought == "SUCCEEDED", closed.is_(None), ~_unsold().exists())
     found = sa.select(order.c.id, order.c.number, is_over.label("is_over")).where(ended, sa.or_(is_over, may_close))
     return _do(centre, CLOSING, found, order.c.id, _close)

@@ -13,6 +13,7 @@ from sandbox_provider.faults import Fault, FaultKind
 from sandbox_provider.provider import Provider
 from sync_server.centre import Centre
 from sync_server.checks import flaws_of
+from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.tables import ledger_account
@@ -239,6 +240,32 @@ def test_a_purchase_that_two_persons_gave_up_leaves_the_margin_to_earn(
         with combos.centre.read() as connection:
             assert money_flaws(connection) == []
             assert connection.execute(sa.select(fund_sale)).all() == []
+
+
+@pytest.mark.parametrize(("basis", "held_fen"), [("DIST_PRICE", 1000), ("VENUE_PRICE", 0)])
+def test_a_fund_is_given_up_only_where_it_holds_nothing_and_then_its_margin_is_earned(
+    any_centre: Centre, sandbox: Sandbox, clock: Clock, basis: str, held_fen: int
+) -> None:
+    with selling(any_centre, sandbox, invest_basis=basis) as combos:
+        order_id = combos.buy_combo()
+        turns(combos)
+        play(combos, FaultKind.REFUSED, "fund_close", times=2)
+        for place in "ABC":
+            combos.visit(order_id, place)
+        turns(combos)
+        closed = combos.transfer(f"fundclose:{order_id.hex}")
+        assert (closed.state, closed.amount_fen) == ("DEFINITE_FAIL", held_fen)
+        asks, confirms = (employ(any_centre, name, "finance") for name in ("asks", "confirms"))
+        with combos.centre.write() as connection:
+            if held_fen:
+                with pytest.raises(NotAllowedError, match="closed, not given up"):
+                    abandoning.ask(connection, asks, closed.id, "the provider refuses", clock.now_ms)
+            else:
+                asked = abandoning.ask(connection, asks, closed.id, "the provider refuses", clock.now_ms)
+                abandoning.confirm(connection, confirms, asked, clock.now_ms)
+        hours(combos, clock)
+        assert combos.posted() == {"1020": 1126, "4010": -66, "4020": -60, "4030": -1000}
+        combos.assert_books_agree()
 
 
 def test_of_venue_prices_alone_nothing_but_the_yield_is_left_at_the_end(any_centre: Centre, sandbox: Sandbox) -> None:
