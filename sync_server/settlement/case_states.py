@@ -13,7 +13,14 @@ CASE = Machine(
         Row(OPEN, "assign", "ASSIGNED", "an operator, with the permission", effects="audit"),
         Row(OPEN, "explain", "RESOLVED", "no money is unexplained; a note", effects="audit"),
         Row(OPEN, "offset", "RESOLVED", "another open case in suspense has the opposite amount", effects="audit"),
-        Row(OPEN, "write_off", "RESOLVED", "two persons", "1310, or the clearing account, against 5090, 5010, 1030"),
+        Row(
+            OPEN,
+            "write_off",
+            "RESOLVED",
+            "two persons",
+            "1310, or the clearing account, against 5090, 5010, 1030; a DOUBLE_LINE that moved nothing: 1310 against "
+            "the clearing account",
+        ),
         Row(OPEN, "match", "RESOLVED", "a later statement or a later answer explains it", "1310 is cleared of it"),
     ),
 )

@@ -33,6 +33,8 @@ SUSPENSE = Account("1310")
 WRITE_OFF = Act("recon_case.write_off", Permission.RECON_WRITE_OFF)
 WRITE_OFF_TO = ("5090", "5010", "1030")
 """A loss (or a gain), a fee of the provider's, a transfer between the platform's own accounts."""
+NO_MOVEMENT = "CLEARING"
+"""What a line told twice is written off to: the provider's account itself, which moved once."""
 MAX_NOTE_CHARACTERS = 500
 
 
@@ -104,7 +106,7 @@ def confirm_write_off(connection: Connection, who: Person, approval_id: UUID, no
     _, case_hex, to = agreed.subject.split(":")
     row = _locked(connection, who, UUID(hex=case_hex), "write_off")
     _check_write_off(row, to)
-    sides = book.legs((_held(row), row.amount_fen), (Account(to), -row.amount_fen))
+    sides = book.legs((_held(row), row.amount_fen), (_written_off_to(row, to), -row.amount_fen))
     book.post(connection, [book.Txn(f"case:{row.id.hex}", sides, now_ms, who.actor)], now_ms)
     _settle(connection, who, row, "write_off", "WRITTEN_OFF", agreed.reason, now_ms)
     return row.id  # type: ignore[no-any-return]
@@ -114,7 +116,7 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
     """What is done once another person confirms."""
     _, case_hex, to = asked.subject.split(":")
     row = connection.execute(sa.select(recon_case).where(recon_case.c.id == UUID(hex=case_hex))).one()
-    sides = [f"{one.code} {CHART[one.code].english}" for one in (_held(row), Account(to))]
+    sides = [f"{one.code} {CHART[one.code].english}" for one in (_held(row), _written_off_to(row, to))]
     debit, credit = sides if row.amount_fen > 0 else reversed(sides)
     said = f"{row.difference} at {row.provider}, {row.subject}: {WORDS[Difference(row.difference)].english}"
     return f"{yuan(abs(row.amount_fen))} yuan are booked, debit {debit}, credit {credit} ({said})"
@@ -141,6 +143,10 @@ def _held(row: sa.Row[Any]) -> Account:
     return SUSPENSE if row.in_suspense else CLEARING[row.provider]
 
 
+def _written_off_to(row: sa.Row[Any], to: str) -> Account:
+    return CLEARING[row.provider] if to == NO_MOVEMENT else Account(to)
+
+
 def _promises(connection: Connection, ids: Sequence[UUID]) -> Iterator[Promise]:
     """Of those of these cases that were opened; many of one difference at a provider are told together."""
     columns = [recon_case.c[name] for name in ("id", "difference", "provider", "amount_fen")]
@@ -158,7 +164,10 @@ def _promises(connection: Connection, ids: Sequence[UUID]) -> Iterator[Promise]:
 def _check_write_off(row: sa.Row[Any], to: str) -> None:
     if not row.amount_fen:
         raise NotAllowedError("no money of this case is unexplained: explain it")
-    if to not in WRITE_OFF_TO:
+    if to == NO_MOVEMENT:
+        if row.difference != Difference.DOUBLE_LINE or not row.in_suspense:
+            raise NotAllowedError("only a line that was told twice may be no movement of the provider's account")
+    elif to not in WRITE_OFF_TO:
         raise NotAllowedError(f"account {to} is not one of {', '.join(WRITE_OFF_TO)}")
 
 

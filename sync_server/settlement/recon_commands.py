@@ -215,12 +215,20 @@ def offset(opener: Opener, /, case_id: UUID, other_id: UUID, note: str, **who: A
 
 @case.command(name="write-off")
 @CASE_ID
-@click.option("--against", type=click.Choice(recon_cases.WRITE_OFF_TO), default="5090", show_default=True)
+@click.option(
+    "--against",
+    type=click.Choice((*recon_cases.WRITE_OFF_TO, recon_cases.NO_MOVEMENT)),
+    default="5090",
+    show_default=True,
+)
 @click.option("--reason", required=True, help="what the other person and the log of operators are told")
 @by_operator
 @click.pass_obj
 def write_off(opener: Opener, /, case_id: UUID, against: str, reason: str, **who: Any) -> None:
-    """Ask that what is unexplained is booked as a loss (5090), a provider's fee (5010) or our own bank's (1030)."""
+    """Ask that what is unexplained is booked as a loss (5090), a provider's fee (5010) or our own bank's (1030).
+
+    A second line of a number that is no movement at all (DOUBLE_LINE) is taken back (CLEARING).
+    """
     centre = opener()
     person = person_of(centre, who)
     with centre.write() as connection:

@@ -25,6 +25,8 @@ MAX_LINES_PER_DAY = 1_000_000
 MAX_DAYS_BACK = 31
 
 _log = structlog.get_logger("statements")
+_MOVEMENT = ("out_no", "kind", "amount_fen", "at_ms")
+"""A line of the same number with these is the same one, whatever else it says."""
 
 
 class Taken(NamedTuple):
@@ -60,8 +62,7 @@ def fetch_statements(centre: Centre) -> int:
 def take_in(connection: Connection, provider: str, day: date, lines: Sequence[StatementLine], now_ms: int) -> Taken:
     """Keep a day's statement. Taken in again it changes nothing: what differs is a case.
 
-    A number that another day's statement used for something else is kept with this day behind it: what it says is
-    another movement.
+    A number that another day's statement used for another movement is kept with this day behind it.
 
     NotAllowedError: the day is not over, has more lines than anybody could mean, or a number twice.
     """
@@ -139,5 +140,5 @@ def _known(connection: Connection, provider: str, rows: Sequence[Mapping[str, An
 
 
 def _is_of_another_day(row: Mapping[str, Any], line: sa.Row[Any]) -> bool:
-    """Whether the number stands for something else in another day's statement."""
-    return bool(line.day != row["day"]) and differs(row, line)
+    """Whether the number stands for another movement in another day's statement."""
+    return bool(line.day != row["day"]) and differs(row, line, _MOVEMENT)

@@ -21,6 +21,7 @@ from sync_server.payments import abandoning
 from sync_server.payments.provider import StatementLine
 from sync_server.payments.tables import external_transfer
 from sync_server.people.identifying import Person
+from sync_server.second_person import deeds as second_person
 from sync_server.settlement import recon_cases, recon_commands
 from sync_server.settlement.differences import Difference
 from sync_server.settlement.recon_tables import (
@@ -199,6 +200,28 @@ def test_a_changed_line_that_says_its_first_word_again_needs_nobody(world: World
     with world.centre.read() as connection:
         note = connection.scalar(sa.select(recon_case.c.note))
     assert note == "amount_fen: 5231 -> 5281; later the provider said something else"
+
+
+def test_a_line_told_twice_of_one_movement_is_taken_back_by_two_persons(
+    world: World, clock: Clock, people: tuple[Person, Person]
+) -> None:
+    sell_and_pay(world)
+    lines, before_fen = said(world, TODAY), posted(world, "1010")
+    foreign = StatementLine("X1", "theirs", "PAYOUT", -700, 0, START_MS)
+    tell(world, clock, [*lines, replace(lines[0], line_no="again"), foreign])
+    other = case_id(world, Difference.FOREIGN)
+    with world.centre.write() as connection, pytest.raises(NotAllowedError, match="told twice"):
+        recon_cases.ask_write_off(connection, people[0], other, recon_cases.NO_MOVEMENT, "same", clock.now_ms)
+    mine = case_id(world, Difference.DOUBLE_LINE)
+    with world.centre.write() as connection:
+        to = recon_cases.NO_MOVEMENT
+        request = recon_cases.ask_write_off(connection, people[0], mine, to, "one movement", clock.now_ms)
+    with world.centre.write() as connection:
+        [told] = second_person.waiting(connection, clock.now_ms)
+        second_person.confirm(connection, people[1], request, clock.now_ms)
+    assert told.does.startswith("52.31 yuan are booked, debit 1310 suspense, credit 1010")
+    assert (posted(world, "1010"), posted(world, "1310"), posted(world, "5090")) == (before_fen - 700, 700, 0)
+    assert flaws(world) == []
 
 
 def say_of_the_first(world: World, clock: Clock, lines: list[StatementLine], beyond_fen: int) -> None:

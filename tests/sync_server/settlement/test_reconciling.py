@@ -269,6 +269,22 @@ def test_a_line_that_the_next_days_statement_repeats_stays_one(world: World, clo
     assert (cases(world), flaws(world)) == ({}, [])
 
 
+def test_a_line_that_the_next_days_statement_repeats_with_another_reference_is_no_second_movement(
+    world: World, clock: Clock
+) -> None:
+    sell_and_pay(world)
+    lines = said(world, TODAY)
+    tell(world, clock, lines)
+    before_fen = posted(world, "1010")
+    repeated = [replace(lines[0], provider_ref="another"), *lines[1:]]
+    for changed in (1, 0):
+        with world.centre.write() as connection:
+            assert take_in(connection, "ALIPAY", TOMORROW, repeated, clock.now_ms) == (0, changed)
+        judge(world)
+    assert cases(world) == {"LINE_CHANGED": ("OPEN", 0, False)}
+    assert (posted(world, "1010"), flaws(world)) == (before_fen, [])
+
+
 def test_a_statement_with_a_number_twice_is_refused_whole(world: World, clock: Clock) -> None:
     sell_and_pay(world)
     first, second = said(world, TODAY)
