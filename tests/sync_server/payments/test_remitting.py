@@ -23,8 +23,9 @@ from sync_server.payments.tables import external_transfer, remittance, transfer_
 from sync_server.payments.vouchers import Voucher
 from sync_server.people.identifying import Person
 from sync_server.settlement.item_status import statuses_of
+from tests.sync_server.beside import Beside
 from tests.sync_server.conftest import Clock
-from tests.sync_server.operators import employ
+from tests.sync_server.operators import employ, two_of_finance
 from tests.sync_server.sandbox import World, money_flaws
 
 HOUR_MS = 3_600_000
@@ -146,6 +147,39 @@ def test_once_nobody_says_so_any_more_it_is_sent(
     world.turn()
     assert world.sandbox.book.balances()["venue"] == 4970
     assert balances(world)["1030"] == Balance(0, 0)
+
+
+@pytest.mark.postgres
+def test_a_worker_sees_who_asks_beside_it(postgres_world: World, clock: Clock) -> None:
+    world, (first, _) = postgres_world, two_of_finance(postgres_world.centre)
+    _, transfer_id = failing(world, clock, "PAYOUT", FaultKind.REFUSED)
+    clock.pass_ms(HOUR_MS)
+    with world.centre.write() as connection:
+        remitting.ask(connection, first, transfer_id, VOUCHER, "the venue waits", clock())
+        worker = Beside(world.centre, lambda: transfers.move_due(world.centre, world.clients))
+    worker.finish()
+    assert world.sandbox.book.balances()["venue"] == 0
+
+
+@pytest.mark.postgres
+def test_who_asks_sees_a_worker_beside_them(
+    postgres_world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, (first, _) = postgres_world, two_of_finance(postgres_world.centre)
+    failing(world, clock, "PAYOUT", FaultKind.REFUSED)
+    clock.pass_ms(HOUR_MS)
+    number_of, asking = transfers.number_of, []
+
+    def number_while_somebody_asks(transfer_id: UUID, n: int) -> str:
+        """Named in the transaction that commits the attempt."""
+        asking.append(Beside(world.centre, lambda: ask(world, first, transfer_id)))
+        return number_of(transfer_id, n)
+
+    monkeypatch.setattr(transfers, "number_of", number_while_somebody_asks)
+    assert transfers.move_due(world.centre, world.clients) == 1
+    with pytest.raises(NotAllowedError, match="only one that the provider has certainly not made"):
+        asking.pop().finish()
+    assert world.sandbox.book.balances()["venue"] == 4970
 
 
 def test_nobody_sends_or_gives_up_what_a_bank_may_have_paid(
