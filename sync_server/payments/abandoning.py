@@ -1,7 +1,7 @@
 """Two persons give up a transfer that cannot be made: nothing moved, and what it was for is owed as before.
 
 Not a refund: nothing would ever pay it again. It is paid by bank (`remitting`), unless it moved already. Nor the
-closing of a fund that holds money: nothing would ever bring that back.
+closing of a fund that holds money, or a sweep's arrival: nothing would ever bring that back.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ def _check(connection: Connection, transfer_id: UUID, now_ms: int) -> None:
         raise NotAllowedError(
             "a fund that holds money is closed, not given up: ask its provider why it refuses, then resume it"
         )
+    if row.kind == "SWEEP_IN":
+        raise NotAllowedError("what left one provider is awaited at the other: ask both of them where it is")
     if TRANSFER.next(row.state, "abandon") is None:
         raise NotAllowedError(f"transfer {transfer_id} is {row.state}: only one that is not under way can be given up")
     remitting.need_not_asked(connection, transfer_id, now_ms)

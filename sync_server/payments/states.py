@@ -52,7 +52,7 @@ TRANSFER = Machine(
             "abandon",
             "VOID",
             "an order's payment: its deadline is over; others: two persons, while no bank is said to have paid it; "
-            "a refund only if it moved after all; the closing of a fund only if it holds nothing",
+            "a refund only if it moved after all; the closing of a fund only if it holds nothing; no sweep's arrival",
             "the pending transaction is void",
         ),
         Row(

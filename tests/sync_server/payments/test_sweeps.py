@@ -15,7 +15,7 @@ from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
 from sync_server.ledger.book import legs
 from sync_server.notices.tables import notice
-from sync_server.payments import sweeps, transfers
+from sync_server.payments import abandoning, sweeps, transfers
 from sync_server.payments.lacking import Suggestion, suggestions
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.people.identifying import Person
@@ -89,6 +89,15 @@ def test_an_arrival_that_was_refused_is_awaited_under_the_number_it_left_for(
     with world.centre.read() as connection:
         arrivals = sa.select(transfer_attempt.c.n).join(external_transfer).where(external_transfer.c.kind == "SWEEP_IN")
         assert connection.scalars(arrivals).all() == [1]
+
+
+def test_an_arrival_is_not_given_up(world: World, cashier: Person) -> None:
+    sweep(world, cashier)
+    transfers.move_due(world.centre, world.clients)
+    assert sweeps.follow_sweeps(world.centre) == 1
+    with world.centre.write() as connection, pytest.raises(NotAllowedError, match="awaited at the other"):
+        arrival = sa.select(external_transfer.c.id).where(external_transfer.c.kind == "SWEEP_IN")
+        abandoning.ask(connection, cashier, connection.scalars(arrival).one(), "?", world.centre.now_ms())
 
 
 @pytest.mark.parametrize("kind", [FaultKind.LOST_ANSWER, FaultKind.LOST_REQUEST, FaultKind.DEFERRED])
