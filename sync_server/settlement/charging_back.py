@@ -22,6 +22,7 @@ from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
+from sync_server.ledger.tables import ledger_account
 from sync_server.orders.claims import REQUESTED
 from sync_server.orders.tables import item_claim, order, order_item, ticket
 from sync_server.parties.accounts import account_of
@@ -74,7 +75,8 @@ def charge_back(connection: Connection, honoured: Sequence[sa.Row[Any]], now_ms:
 def charge_back_late(centre: Centre) -> int:
     """Worker step: charge distributors what they bear; how many entries.
 
-    What a balance lacks waits for its top-up, or until two persons give it up (`settlement.debts`).
+    What a balance lacks waits for its top-up, which is found here at once, or until two persons give it up
+    (`settlement.debts`).
     """
     waiting = sa.select(tables.charge_back, party.c.funding).join(
         party, party.c.id == tables.charge_back.c.distributor_id
@@ -91,7 +93,7 @@ def charge_back_late(centre: Centre) -> int:
                 _charge(connection, row, now_ms)
 
         tried = tables.charge_back.c.redemption_id.not_in(setbacks.left_out(connection, STEP, now_ms))
-        found = connection.execute(waiting.where(tried).limit(MAX_PER_STEP)).all()
+        found = connection.execute(waiting.where(sa.or_(tried, _covered())).limit(MAX_PER_STEP)).all()
         return setbacks.act_on(connection, STEP, found, lambda row: bytes(row.redemption_id), act, now_ms)
 
 
@@ -135,6 +137,15 @@ def late_rates(connection: Connection) -> list[LateRate]:
         .order_by(party.c.org_number)
     )
     return [LateRate(*row) for row in rows]
+
+
+def _covered() -> sa.ColumnElement[bool]:
+    """Whether a prepaid distributor's balance has come to suffice for an entry."""
+    totals = ledger_account.c
+    left_fen = totals.credits_posted_fen - totals.debits_posted_fen - totals.debits_pending_fen
+    its_own = sa.and_(totals.code == "2010", totals.owner_id == tables.charge_back.c.distributor_id)
+    enough = sa.select(totals.id).where(its_own, left_fen >= tables.charge_back.c.amount_fen)
+    return sa.and_(party.c.funding == "PREPAID", enough.exists())
 
 
 def _charge(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:

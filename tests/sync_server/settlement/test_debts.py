@@ -17,7 +17,7 @@ from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
 from sync_server.notices.tables import notice
 from sync_server.parties.tables import party
-from sync_server.payments import remitting
+from sync_server.payments import remitting, top_ups
 from sync_server.payments.tables import external_transfer
 from sync_server.payments.vouchers import Voucher, use
 from sync_server.people.identifying import Person
@@ -172,6 +172,31 @@ def test_a_late_entry_that_no_balance_covers_is_given_up_and_the_platform_bears_
         connection.execute(setbacks.setback.delete())  # what is given up is not found again
     clock.pass_ms(2 * HOUR_MS)
     assert (charge_back_late(world.centre), owed(world), posted(world)) == (0, [], after)
+    assert_books_agree(world)
+
+
+def paid_in(world: World, two: tuple[Person, Person], amount_fen: int, number: str) -> None:
+    voucher, whose = replace(VOUCHER, number=number), world.distributor
+    with world.centre.write() as connection:
+        now_ms = world.centre.now_ms()
+        request_id = top_ups.ask(connection, two[0], whose, amount_fen, voucher, "on the list", now_ms)
+        top_ups.confirm(connection, two[1], request_id, now_ms)
+
+
+def test_a_top_up_brings_late_entries_in_at_once_and_one_that_is_too_small_brings_none(
+    world: World, clock: Clock
+) -> None:
+    two = two_of_finance(world.centre)
+    late_entry(world, clock, two[0], "PREPAID")
+    paid_in(world, two, 4999, "1")
+    assert (charge_back_late(world.centre), owed(world)) == (0, [("3001", 5000)])
+    with world.centre.read() as connection:
+        (waits,) = setbacks.listed(connection)
+    paid_in(world, two, 1, "2")
+    assert clock.now_ms < waits.again_at_ms
+    assert (charge_back_late(world.centre), owed(world)) == (1, [])
+    with world.centre.read() as connection:
+        assert setbacks.listed(connection) == []
     assert_books_agree(world)
 
 
