@@ -99,7 +99,7 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
     asked = connection.execute(sa.select(debt_end).where(debt_end.c.id == request_id)).one()
     row = connection.execute(sa.select(party).where(party.c.id == asked.party_id)).one()
     if row.kind == "DISTRIBUTOR":
-        _give_up_late_entries(connection, row, asked.amount_fen, now_ms)
+        _give_up_late_entries(connection, row, asked, now_ms)
     else:
         if act is REPAY:
             use(connection, _voucher(asked), f"repaid:{asked.id.hex}", now_ms)
@@ -151,18 +151,22 @@ def _owed_fen(connection: Connection, row: sa.Row[Any]) -> int:
     return sum(part.fen for part in venue_debts.open_debts(connection, [row.id])[row.id])
 
 
-def _give_up_late_entries(connection: Connection, row: sa.Row[Any], amount_fen: int, now_ms: int) -> None:
-    """Nothing is posted: 5020 has their cost since they were honoured."""
-    _refuse_changed(row, amount_fen, _owed_fen(connection, row))
-    mine = charge_back.update().where(charging_back.DUE, charge_back.c.distributor_id == row.id)
-    ended = connection.scalars(mine.values(given_up_at_ms=now_ms).returning(charge_back.c.redemption_id)).all()
-    setbacks.forget(connection, charging_back.STEP, ended)
+def _give_up_late_entries(connection: Connection, row: sa.Row[Any], asked: sa.Row[Any], now_ms: int) -> None:
+    """Nothing is posted: 5020 has their cost since they were honoured. What is owed since the asking stays owed."""
+    exclusive(connection, charging_back.STEP)
+    known = sa.and_(charge_back.c.distributor_id == row.id, charge_back.c.honoured_at_ms <= asked.asked_at_ms)
+    mine = charge_back.update().where(charging_back.DUE, known).values(given_up_at_ms=now_ms)
+    ended = connection.execute(mine.returning(charge_back.c.redemption_id, charge_back.c.amount_fen)).all()
+    _refuse_changed(row, asked.amount_fen, sum(one.amount_fen for one in ended))
+    setbacks.forget(connection, charging_back.STEP, [one.redemption_id for one in ended])
 
 
 def _end_venue_debt(
     connection: Connection, row: sa.Row[Any], asked: sa.Row[Any], act: Act, actor: str, now_ms: int
 ) -> None:
-    waiting = venue_debts.open_debts(connection, [row.id])[row.id]
+    """Money pays whatever is owed; what is given up is what was owed when it was asked for."""
+    until_ms = None if act is REPAY else asked.asked_at_ms
+    waiting = venue_debts.open_debts(connection, [row.id], until_ms)[row.id]
     parts = venue_debts.take(waiting, asked.amount_fen)
     _refuse_changed(row, asked.amount_fen, sum(part.fen for part in parts))
     venue_debts.note_ended(connection, parts)
@@ -173,7 +177,9 @@ def _end_venue_debt(
 
 def _refuse_changed(row: sa.Row[Any], asked_fen: int, owed_fen: int) -> None:
     if owed_fen != asked_fen:
-        raise NotAllowedError(f"{asked_fen} fen were asked for, and party {row.org_number} owes {owed_fen}: ask anew")
+        raise NotAllowedError(
+            f"{asked_fen} fen were asked for, of which party {row.org_number} owes {owed_fen}: ask anew"
+        )
 
 
 def _voucher(row: sa.Row[Any]) -> Voucher:

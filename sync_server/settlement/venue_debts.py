@@ -22,9 +22,13 @@ class Part(NamedTuple):
     fen: int
 
 
-def open_debts(connection: Connection, venue_ids: Collection[UUID]) -> defaultdict[UUID, deque[Part]]:
-    """What each venue still owes, the oldest first; locked."""
+def open_debts(
+    connection: Connection, venue_ids: Collection[UUID], until_ms: int | None = None
+) -> defaultdict[UUID, deque[Part]]:
+    """What each venue still owes, or of what was agreed until then, the oldest first; locked."""
     mine = sa.select(clawback).where(OPEN, clawback.c.venue_id.in_(venue_ids))
+    if until_ms is not None:
+        mine = mine.where(clawback.c.agreed_at_ms <= until_ms)
     debts: defaultdict[UUID, deque[Part]] = defaultdict(deque)
     for row in connection.execute(mine.order_by(clawback.c.agreed_at_ms, clawback.c.item_id).with_for_update()):
         debts[row.venue_id].append(Part(row.item_id, row.owed_fen - row.netted_fen - row.ended_fen))

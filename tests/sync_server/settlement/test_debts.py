@@ -16,6 +16,7 @@ from sync_server.errors import NotAllowedError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
 from sync_server.notices.tables import notice
+from sync_server.orders.tables import order_item
 from sync_server.parties.tables import party
 from sync_server.payments import remitting, top_ups
 from sync_server.payments.tables import external_transfer
@@ -26,11 +27,12 @@ from sync_server.second_person import deeds
 from sync_server.settlement import debts
 from sync_server.settlement.charging_back import charge_back_late
 from sync_server.settlement.overdue import DEBT_AFTER_MS, overdue, tell_overdue
-from sync_server.settlement.tables import clawback
+from sync_server.settlement.tables import charge_back, clawback
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ, two_of_finance
 from tests.sync_server.sandbox import World, money_flaws
 from tests.sync_server.settlement.test_expiring import HOUR_MS, assert_books_agree, posted
+from tests.sync_server.settlement.test_honouring import lost
 from tests.sync_server.settlement.test_late_entries import borne_by, refunded_then_late
 from tests.sync_server.settlement.test_payouts import clawed_back, paid, used
 
@@ -120,12 +122,30 @@ def test_what_was_kept_back_meanwhile_is_not_ended_twice(world: World, clock: Cl
     request_id = write_off(world, two[0], "2001")
     used(world)
     world.turn()
-    with pytest.raises(NotAllowedError, match="9940 fen were asked for, and party 2001 owes 4970"):
+    with pytest.raises(NotAllowedError, match="9940 fen were asked for, of which party 2001 owes 4970"):
         confirm(world, two[1], request_id)
     with world.centre.write() as connection:
         approvals.withdraw(connection, two[0], debts.WRITE_OFF, request_id, clock.now_ms)
     assert confirm(world, two[1], write_off(world, two[0], "2001")) == 4970
     assert owed(world) == []
+    assert_books_agree(world)
+
+
+def test_a_debt_that_came_after_the_asking_is_not_given_up(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    world.buy(3)  # so that there is money to give back
+    order_id = used(world, 2)
+    world.turn()
+    clawed_back(world, clock, order_id, two)
+    request_id = write_off(world, two[0], "2001")
+    used(world)
+    world.turn()  # keeps the first one back
+    clock.pass_ms(1)
+    clawed_back(world, clock, order_id, two, 1)
+    assert owed(world) == [("2001", 4970)]  # the sum that was asked for, and another debt
+    with pytest.raises(NotAllowedError, match="4970 fen were asked for, of which party 2001 owes 0"):
+        confirm(world, two[1], request_id)
+    assert owed(world) == [("2001", 4970)]
     assert_books_agree(world)
 
 
@@ -198,6 +218,23 @@ def test_a_top_up_brings_late_entries_in_at_once_and_one_that_is_too_small_bring
     with world.centre.read() as connection:
         assert setbacks.listed(connection) == []
     assert_books_agree(world)
+
+
+def test_a_late_entry_that_came_after_the_asking_is_not_given_up(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    late_entry(world, clock, two[0], "PREPAID")
+    request_id = write_off(world, two[0], "3001")
+    paid_in(world, two, 5000, "1")
+    assert (charge_back_late(world.centre), owed(world)) == (1, [])
+    clock.pass_ms(1)
+    with world.centre.read() as connection:
+        item_id = connection.scalars(sa.select(order_item.c.id)).first()
+    other = {"redemption_id": lost(world, item_id, "LATE"), "distributor_id": world.distributor}
+    with world.centre.write() as connection:
+        connection.execute(charge_back.insert().values(**other, amount_fen=5000, honoured_at_ms=clock.now_ms))
+    with pytest.raises(NotAllowedError, match="5000 fen were asked for, of which party 3001 owes 0"):
+        confirm(world, two[1], request_id)
+    assert owed(world) == [("3001", 5000)]
 
 
 def test_a_late_entry_that_a_distributor_pays_by_bank_is_booked_there(world: World, clock: Clock) -> None:
