@@ -22,7 +22,7 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "money.md"
 CHAPTERS = (
     (
         TRANSFER,
-        "A movement of money at the provider. Only SUCCEEDED and VOID are final; what is open is asked for.",
+        "A movement of money at the provider. SUCCEEDED is final, VOID if nothing moved; what is open is asked for.",
     ),
     (TICKET_ORDER, "Tickets 订单状态."),
     (APPLICATION, "人工出票申请: a distributor wants its held order to go on after a top-up."),

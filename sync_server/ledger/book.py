@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from sync_server.bulk import Key, Value, add_to, among, append, as_key, insert_missing
 from sync_server.db import MAX_BIND_VALUES, batches, insert_new, is_sqlite, new_id
@@ -84,20 +84,20 @@ def resolve(
     `besides` are legs that sum to 0, known only now that it happened: posted with it, as one transaction. True when
     this call did it, False when it was done before.
     """
-    pending = connection.execute(
-        sa.select(ledger_txn.c.id, ledger_account.c.code, ledger_account.c.owner_id, posting.c.amount_fen)
-        .select_from(ledger_txn.join(posting).join(ledger_account))
-        .where(ledger_txn.c.txn_key == key + PENDING_SUFFIX)
-        .order_by(posting.c.leg)
-    ).all()
+    pending = _written(connection, key + PENDING_SUFFIX, "pending")
     if not pending:
         raise NotFoundError(f"the book has no pending transaction {key!r}")
-    announced = [Leg(Account(row.code, row.owner_id), row.amount_fen) for row in pending]
-    lines = [_Line("resolved", *leg) for leg in announced]
+    planned = _legs_of(pending)
+    lines = [_Line("resolved", *leg) for leg in planned]
     if happened:
-        lines += [_Line("posted", *leg) for leg in _added_up(announced, besides)]
+        lines += [_Line("posted", *leg) for leg in _added_up(planned, besides)]
     row = _Row(key if happened else f"{key}:void", lines, effective_at_ms, actor, resolves=pending[0].id)
     return _write(connection, [row], now_ms) == 1
+
+
+def announced(connection: Connection, key: str) -> tuple[Leg, ...]:
+    """What the pending transaction of a key said, whatever became of it."""
+    return _legs_of(_written(connection, key + PENDING_SUFFIX, "pending"))
 
 
 def reverse(connection: Connection, key: str, effective_at_ms: int, actor: str, now_ms: int) -> bool:
@@ -106,25 +106,34 @@ def reverse(connection: Connection, key: str, effective_at_ms: int, actor: str, 
     Nothing is ever changed in the book: this is the only correction there is. True when this call did it, False when it
     was done before.
     """
-    posted = connection.execute(
-        sa.select(ledger_txn.c.id, ledger_account.c.code, ledger_account.c.owner_id, posting.c.amount_fen)
-        .select_from(ledger_txn.join(posting).join(ledger_account))
-        .where(ledger_txn.c.txn_key == key, posting.c.layer == "posted")
-        .order_by(posting.c.leg)
-    ).all()
+    posted = _written(connection, key, "posted")
     if not posted:
         raise NotFoundError(f"the book has nothing posted under {key!r} that could be reversed")
-    lines = [_Line("posted", Account(row.code, row.owner_id), -row.amount_fen) for row in posted]
+    lines = [_Line("posted", leg.account, -leg.amount_fen) for leg in _legs_of(posted)]
     row = _Row(f"reverse:{key}", lines, effective_at_ms, actor, reverses=posted[0].id)
     return _write(connection, [row], now_ms) == 1
 
 
-def _added_up(announced: Sequence[Leg], besides: Sequence[Leg]) -> tuple[Leg, ...]:
+def _written(connection: Connection, key: str, layer: str) -> Sequence[Row[Any]]:
+    """The lines of this layer that stand under exactly this key, in their order."""
+    query: sa.Select[Any] = (
+        sa.select(ledger_txn.c.id, ledger_account.c.code, ledger_account.c.owner_id, posting.c.amount_fen)
+        .select_from(ledger_txn.join(posting).join(ledger_account))
+        .where(ledger_txn.c.txn_key == key, posting.c.layer == layer)
+    )
+    return connection.execute(query.order_by(posting.c.leg)).all()
+
+
+def _legs_of(rows: Sequence[Row[Any]]) -> tuple[Leg, ...]:
+    return tuple(Leg(Account(row.code, row.owner_id), row.amount_fen) for row in rows)
+
+
+def _added_up(planned: Sequence[Leg], besides: Sequence[Leg]) -> tuple[Leg, ...]:
     """Both in one, a leg per account; what was announced stays as it is where nothing came besides."""
     if not besides:
-        return tuple(announced)
+        return tuple(planned)
     sums: defaultdict[Account, int] = defaultdict(int)
-    for leg in (*announced, *besides):
+    for leg in (*planned, *besides):
         sums[leg.account] += leg.amount_fen
     return legs(*sums.items())
 

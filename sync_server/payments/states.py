@@ -63,6 +63,14 @@ TRANSFER = Machine(
             "the pending transaction is posted, on 1030",
             "an attempt with the provider OFFLINE",
         ),
+        Row(
+            ("INSUFFICIENT", "DEFINITE_FAIL", "VOID"),
+            "accepted",
+            "SUCCEEDED",
+            "a refund, or a payout that was not replaced; one attempt alone moved after it was given up; two persons",
+            "what was announced is posted, on 1310",
+            "that attempt, too",
+        ),
         Row(STOPPED, "late_ok", "SUCCEEDED", "the amount is ours", "the pending transaction is posted", "alarm"),
         *(
             Row((state,), "extra_ok", state, "the amount is ours", "P14, or P18 for an order that was closed", "alarm")

@@ -12,7 +12,7 @@ from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person, Request
 from sync_server.gates import journal_acts
 from sync_server.payments import abandoning, account_changes, remitting, top_ups
-from sync_server.settlement import clawing_back, debts, profit_shares, recon_cases
+from sync_server.settlement import accepting, clawing_back, debts, profit_shares, recon_cases
 
 
 class Deed(NamedTuple):
@@ -36,6 +36,7 @@ DEEDS = {
         Deed(debts.REPAY, debts.in_words, debts.confirm),
         Deed(debts.WRITE_OFF, debts.in_words, debts.confirm),
         Deed(recon_cases.WRITE_OFF, recon_cases.in_words, recon_cases.confirm_write_off),
+        Deed(accepting.ACCEPT, accepting.in_words, accepting.confirm),
         Deed(profit_shares.PAY, profit_shares.in_words, profit_shares.confirm_payment),
     )
 }

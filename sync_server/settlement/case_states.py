@@ -21,6 +21,14 @@ CASE = Machine(
             "1310, or the clearing account, against 5090, 5010, 1030; a DOUBLE_LINE that moved nothing: 1310 against "
             "the clearing account",
         ),
+        Row(
+            OPEN,
+            "accept",
+            "RESOLVED",
+            "two persons: what moved after it was given up is what the payout or refund was to move",
+            "1310 against what the transfer is for",
+            "the transfer SUCCEEDED",
+        ),
         Row(OPEN, "match", "RESOLVED", "a later statement or a later answer explains it", "1310 is cleared of it"),
     ),
 )

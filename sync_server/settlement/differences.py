@@ -65,5 +65,8 @@ WORDS = {
     Difference.VOIDED: Words("双人撤销", "a transfer that two persons gave up"),
 }
 
+BY_ATTEMPT = frozenset({Difference.DOUBLE_PAID, Difference.PAID_AFTER_VOID})
+"""Found by the attempt, with or without a line (case_finding)."""
+
 NO_FAULT = frozenset({Difference.PAID_UNKNOWN, Difference.PAID_LATE, Difference.CUT_OFF})
 """These settle themselves; every other one becomes a case for a person."""

@@ -139,10 +139,14 @@ def _with_book(connection: Connection, provider: str, attempts: Sequence[sa.Row[
 
 
 def _ledger_keys(row: sa.Row[Any]) -> tuple[str, ...]:
-    """Where an attempt's money may be booked: with its transfer; as suspense, or else as what came too late."""
+    """Where an attempt's money may be booked: with its transfer; as suspense, also if it was accepted since; or else as
+    what came too late.
+    """
+    suspense = f"double:{row.out_no}"
+    if row.state == "SUCCEEDED":
+        return suspense, str(row.subject_key)
     if row.state != "EXTRA":
         return (str(row.subject_key),)
-    suspense = f"double:{row.out_no}"
     late = row.transfer_state == "VOID" and pays_an_order(row.kind, row.subject_key)
     return (suspense, f"late:{row.subject_key.split(':')[1]}") if late else (suspense,)
 

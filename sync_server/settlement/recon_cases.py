@@ -64,7 +64,7 @@ def open_cases(connection: Connection, cases: Sequence[NewCase], now_ms: int) ->
 
 def assign(connection: Connection, who: Person, case_id: UUID, account: str, now_ms: int) -> None:
     """Give a case to a colleague, by account."""
-    row = _locked(connection, who, case_id, "assign")
+    row = locked_case(connection, who, case_id, "assign")
     mine = sa.select(operator.c.party_id).where(operator.c.id == who.id).scalar_subquery()
     found = sa.select(operator.c.id).where(operator.c.party_id == mine, operator.c.account == account)
     owner_id = connection.scalar(found.where(operator.c.state == "ACTIVE"))
@@ -76,26 +76,26 @@ def assign(connection: Connection, who: Person, case_id: UUID, account: str, now
 
 def explain(connection: Connection, who: Person, case_id: UUID, note: str, now_ms: int) -> None:
     """Close a case in which no money is unexplained, or one of a changed line: the book is right."""
-    row = _locked(connection, who, case_id, "explain")
+    row = locked_case(connection, who, case_id, "explain")
     if row.amount_fen and row.difference != Difference.LINE_CHANGED:
         raise NotAllowedError(f"{row.amount_fen} fen of this case are unexplained: write them off, or offset them")
-    _settle(connection, who, row, "explain", "EXPLAINED", note, now_ms)
+    settle(connection, who, row, "explain", "EXPLAINED", note, now_ms)
 
 
 def offset(connection: Connection, who: Person, case_id: UUID, other_id: UUID, note: str, now_ms: int) -> None:
     """Close two cases that explain each other: what came too much went back, and 1310 is even."""
-    first, second = (_locked(connection, who, each, "offset") for each in sorted((case_id, other_id)))
+    first, second = (locked_case(connection, who, each, "offset") for each in sorted((case_id, other_id)))
     if first.id == second.id or not (first.in_suspense and second.in_suspense):
         raise NotAllowedError("two cases whose money is in suspense are needed")
     if first.amount_fen + second.amount_fen:
         raise NotAllowedError(f"{first.amount_fen} and {second.amount_fen} fen are not each other's opposite")
     for row, other in ((first, second), (second, first)):
-        _settle(connection, who, row, "offset", "OFFSET", note, now_ms, offset_by=other.id)
+        settle(connection, who, row, "offset", "OFFSET", note, now_ms, offset_by=other.id)
 
 
 def ask_write_off(connection: Connection, who: Person, case_id: UUID, to: str, reason: str, now_ms: int) -> UUID:
     """Ask that what is unexplained is booked against an account; the id of the request, which another one confirms."""
-    row = _locked(connection, who, case_id, "write_off")
+    row = locked_case(connection, who, case_id, "write_off")
     _check_write_off(row, to)
     return approvals.request(connection, who, WRITE_OFF, f"recon_case:{row.id.hex}:{to}", reason, now_ms)
 
@@ -104,11 +104,11 @@ def confirm_write_off(connection: Connection, who: Person, approval_id: UUID, no
     """Confirm another person's request and book it; the case."""
     agreed = approvals.confirm(connection, who, WRITE_OFF, approval_id, now_ms)
     _, case_hex, to = agreed.subject.split(":")
-    row = _locked(connection, who, UUID(hex=case_hex), "write_off")
+    row = locked_case(connection, who, UUID(hex=case_hex), "write_off")
     _check_write_off(row, to)
     sides = book.legs((_held(row), row.amount_fen), (_written_off_to(row, to), -row.amount_fen))
     book.post(connection, [book.Txn(f"case:{row.id.hex}", sides, now_ms, who.actor)], now_ms)
-    _settle(connection, who, row, "write_off", "WRITTEN_OFF", agreed.reason, now_ms)
+    settle(connection, who, row, "write_off", "WRITTEN_OFF", agreed.reason, now_ms)
     return row.id  # type: ignore[no-any-return]
 
 
@@ -171,7 +171,7 @@ def _check_write_off(row: sa.Row[Any], to: str) -> None:
         raise NotAllowedError(f"account {to} is not one of {', '.join(WRITE_OFF_TO)}")
 
 
-def _settle(
+def settle(
     connection: Connection,
     who: Person,
     row: sa.Row[Any],
@@ -181,6 +181,7 @@ def _settle(
     now_ms: int,
     **more: Any,
 ) -> None:
+    """End a locked case by an event of its machine, with what was found out."""
     text = note.strip()
     if not 0 < len(text) <= MAX_NOTE_CHARACTERS:
         raise NotAllowedError(f"a case is settled with a note of 1 to {MAX_NOTE_CHARACTERS} characters")
@@ -197,7 +198,7 @@ def _change(connection: Connection, row: sa.Row[Any], event: str, now_ms: int, *
     )
 
 
-def _locked(connection: Connection, who: Person, case_id: UUID, event: str) -> sa.Row[Any]:
+def locked_case(connection: Connection, who: Person, case_id: UUID, event: str) -> sa.Row[Any]:
     """The case, if this person may do this to it."""
     if not who.may(Permission.RECON_WORK):
         raise NotAllowedError(f"this needs the permission {Permission.RECON_WORK}, which you do not have")

@@ -58,6 +58,23 @@ CHECKS = (
         """,
     ),
     Invariant(
+        "I12",
+        "what moved after it was given up counts as its transfer's success by the word of two persons, from suspense",
+        """
+        SELECT 'transfer_attempt ' || a.out_no FROM ledger_txn d
+        JOIN transfer_attempt a ON a.out_no = SUBSTR(d.txn_key, 8) AND a.state = 'SUCCEEDED'
+        JOIN external_transfer t ON t.id = a.transfer_id
+        LEFT JOIN recon_case c ON c.subject = a.out_no AND c.settled_as = 'MATCHED'
+        LEFT JOIN approval p ON p.act = 'recon_case.accept' AND p.state = 'CONFIRMED'
+             AND p.subject = 'recon_case\\:' || REPLACE(CAST(c.id AS VARCHAR(36)), '-', '')
+        LEFT JOIN ledger_txn l ON l.txn_key = t.subject_key
+        LEFT JOIN ledger_account s ON s.code = '1310'
+        LEFT JOIN posting g ON g.txn_id = l.id AND g.account_id = s.id AND g.layer = 'posted'
+        WHERE d.txn_key >= 'double\\:' AND d.txn_key < 'double;'
+          AND (p.id IS NULL OR COALESCE(g.amount_fen, 0) <> -t.amount_fen)
+        """,
+    ),
+    Invariant(
         "I18",
         "a statement's lines lead from its opening to its closing balance",
         """

@@ -23,7 +23,7 @@ from sync_server.payments.tables import TRANSFER_KINDS
 from sync_server.people.asking import by_operator, person_of
 from sync_server.people.permissions import Permission
 from sync_server.people.tables import operator
-from sync_server.settlement import recon_cases, reconciling, statements_in
+from sync_server.settlement import accepting, recon_cases, reconciling, statements_in
 from sync_server.settlement.case_states import CASE
 from sync_server.settlement.differences import WORDS, Difference
 from sync_server.settlement.recon_tables import CASE_STATES, provider_fee, recon_case, statement_day, statement_line
@@ -233,6 +233,20 @@ def write_off(opener: Opener, /, case_id: UUID, against: str, reason: str, **who
     person = person_of(centre, who)
     with centre.write() as connection:
         request_id = recon_cases.ask_write_off(connection, person, case_id, against, reason, centre.now_ms())
+    click.echo(json.dumps({"request": str(request_id), "state": "requested", "case": str(case_id)}))
+
+
+@case.command()
+@CASE_ID
+@click.option("--reason", required=True, help="what the other person and the log of operators are told")
+@by_operator
+@click.pass_obj
+def accept(opener: Opener, /, case_id: UUID, reason: str, **who: Any) -> None:
+    """Ask that what moved after a payout or refund was given up counts as its success."""
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        request_id = accepting.ask(connection, person, case_id, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "case": str(case_id)}))
 
 

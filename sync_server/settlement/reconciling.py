@@ -26,7 +26,7 @@ from sync_server.payments.provider import StatementLine, Succeeded
 from sync_server.payments.tables import transfer_attempt
 from sync_server.settlement import movements
 from sync_server.settlement.case_finding import end_answered_cases, find_cases, match_later
-from sync_server.settlement.differences import NO_FAULT, Difference
+from sync_server.settlement.differences import BY_ATTEMPT, NO_FAULT, Difference
 from sync_server.settlement.matching import FEE, Judged, match, news
 from sync_server.settlement.movements import Ours
 from sync_server.settlement.recon_cases import NewCase, open_cases
@@ -47,8 +47,6 @@ WITH_MONEY = (
     Difference.AMOUNT_OFF,
 )
 """Where a line leaves money unexplained, the first of these carries it."""
-BY_ATTEMPT = frozenset({Difference.DOUBLE_PAID, Difference.PAID_AFTER_VOID})
-"""Found by the attempt, with or without a line (case_finding)."""
 
 _FIELDS = tuple(each.name for each in fields(StatementLine))
 
