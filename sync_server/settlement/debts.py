@@ -1,7 +1,8 @@
 """What parties owe the platform 欠款 and nothing else brings in: listed, and ended by two persons.
 
 A venue owes what was clawed back of it, which its payouts keep back. Where it has none any more, what it paid by bank
-is booked against it (Dr 1030), or the rest is written off (Dr 5090), Cr 1220. A prepaid distributor owes late entries
+is booked against it (Dr 1030; no payout keeps it back once it is asked for), or the rest is written off (Dr 5090),
+Cr 1220. A prepaid distributor owes late entries
 that its balance does not cover: a top-up brings them in, or they are given up, and 5020 keeps their cost. (One that is
 charged at its provider has a transfer for each: `transfer remit`, `transfer abandon`.)
 """
@@ -88,7 +89,7 @@ def ask_repaid(
 def ask_write_off(connection: Connection, who: Person, org_number: str, reason: str, now_ms: int) -> tuple[UUID, int]:
     """Ask that all that a party owes now is given up; the request, which another person confirms, and how much."""
     row = party_by_org_number(connection, org_number)
-    owed_fen = _owed_fen(connection, row)
+    owed_fen = _owed_fen(connection, row, now_ms)
     return _ask(connection, who, WRITE_OFF, row, owed_fen, reason, now_ms), owed_fen
 
 
@@ -132,23 +133,23 @@ def _ask(
     now_ms: int,
     **voucher: object,
 ) -> UUID:
-    owed_fen = _owed_fen(connection, row)
+    request_id = approvals.request(connection, who, act, f"party:{row.id.hex}", reason, now_ms)
+    owed_fen = _owed_fen(connection, row, now_ms)
     if not 0 < amount_fen <= owed_fen:
         raise NotAllowedError(f"party {row.org_number} owes {owed_fen} fen; see `debt list`")
-    request_id = approvals.request(connection, who, act, f"party:{row.id.hex}", reason, now_ms)
     asked = {"id": request_id, "party_id": row.id, "amount_fen": amount_fen, "asked_at_ms": now_ms, **voucher}
     connection.execute(debt_end.insert().values(asked))
     return request_id
 
 
-def _owed_fen(connection: Connection, row: sa.Row[Any]) -> int:
+def _owed_fen(connection: Connection, row: sa.Row[Any], now_ms: int) -> int:
     """What a party owes now, which nobody changes until the transaction ends."""
     if row.kind == "DISTRIBUTOR":
         exclusive(connection, charging_back.STEP)
         mine = charge_back.c.distributor_id == row.id
         owed = sa.select(sa.func.coalesce(sa.func.sum(charge_back.c.amount_fen), 0)).where(charging_back.DUE, mine)
         return int(connection.execute(owed).scalar_one())
-    return sum(part.fen for part in venue_debts.open_debts(connection, [row.id])[row.id])
+    return sum(part.fen for part in venue_debts.open_debts(connection, [row.id], now_ms)[row.id])
 
 
 def _give_up_late_entries(connection: Connection, row: sa.Row[Any], asked: sa.Row[Any], now_ms: int) -> None:
@@ -166,7 +167,7 @@ def _end_venue_debt(
 ) -> None:
     """Money pays whatever is owed; what is given up is what was owed when it was asked for."""
     until_ms = None if act is REPAY else asked.asked_at_ms
-    waiting = venue_debts.open_debts(connection, [row.id], until_ms)[row.id]
+    waiting = venue_debts.open_debts(connection, [row.id], now_ms, until_ms)[row.id]
     parts = venue_debts.take(waiting, asked.amount_fen)
     _refuse_changed(row, asked.amount_fen, sum(part.fen for part in parts))
     venue_debts.note_ended(connection, parts)

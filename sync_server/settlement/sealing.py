@@ -63,7 +63,7 @@ def seal(connection: Connection, sums: Sequence[Sum], booked: Sequence[Txn], now
 
     `booked` belongs to the same act (all accounts are locked in one order). The caller holds LOCK.
     """
-    parts = _net(connection, sums)
+    parts = _net(connection, sums, now_ms)
     kept = {one.payout_id: sum(part.fen for part in parts[one.payout_id]) for one in sums}
     netted = [_netting(one, kept[one.payout_id], now_ms) for one in sums if kept[one.payout_id]]
     left = {one.payout_id: one.total_fen - kept[one.payout_id] for one in sums}
@@ -151,9 +151,9 @@ def _columns(total_fen: int, transfer_id: UUID | None, now_ms: int) -> dict[str,
     }
 
 
-def _net(connection: Connection, sums: Sequence[Sum]) -> Mapping[UUID, Sequence[Part]]:
+def _net(connection: Connection, sums: Sequence[Sum], now_ms: int) -> Mapping[UUID, Sequence[Part]]:
     """What each payout keeps back of what its venue owes: no more than it has, the oldest debt first."""
-    debts = open_debts(connection, {one.venue.id for one in sums})
+    debts = open_debts(connection, {one.venue.id for one in sums}, now_ms)
     parts = {one.payout_id: take(debts[one.venue.id], one.total_fen) for one in sums}
     note_netted(connection, [part for some in parts.values() for part in some])
     return parts

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.settlement.tables import clawback
+from sync_server.approvals.tables import approval
+from sync_server.settlement.tables import clawback, debt_end
 
 OPEN = sa.text("clawback.netted_fen + clawback.ended_fen < clawback.owed_fen")  # as ix_clawback_open says
 
@@ -23,15 +24,20 @@ class Part(NamedTuple):
 
 
 def open_debts(
-    connection: Connection, venue_ids: Collection[UUID], until_ms: int | None = None
+    connection: Connection, venue_ids: Collection[UUID], now_ms: int, agreed_until_ms: int | None = None
 ) -> defaultdict[UUID, deque[Part]]:
-    """What each venue still owes, or of what was agreed until then, the oldest first; locked."""
+    """What each venue still owes, or of what was agreed until then, the oldest first; locked.
+
+    Without what it is said to have paid by bank while that waits for its second person: it is owed no more, or again.
+    """
     mine = sa.select(clawback).where(OPEN, clawback.c.venue_id.in_(venue_ids))
-    if until_ms is not None:
-        mine = mine.where(clawback.c.agreed_at_ms <= until_ms)
+    if agreed_until_ms is not None:
+        mine = mine.where(clawback.c.agreed_at_ms <= agreed_until_ms)
     debts: defaultdict[UUID, deque[Part]] = defaultdict(deque)
     for row in connection.execute(mine.order_by(clawback.c.agreed_at_ms, clawback.c.item_id).with_for_update()):
         debts[row.venue_id].append(Part(row.item_id, row.owed_fen - row.netted_fen - row.ended_fen))
+    for asked in _said_repaid(connection, debts, now_ms) if debts else ():  # after the lock, which who asks takes too
+        take(debts[asked.party_id], asked.amount_fen)
     return debts
 
 
@@ -56,6 +62,16 @@ def note_netted(connection: Connection, parts: Sequence[Part]) -> None:
 def note_ended(connection: Connection, parts: Sequence[Part]) -> None:
     """These ended by the word of two persons (`settlement.debts`)."""
     _add(connection, clawback.c.ended_fen, parts)
+
+
+def _said_repaid(connection: Connection, venue_ids: Collection[UUID], now_ms: int) -> list[sa.Row[Any]]:
+    said = (
+        sa.select(debt_end.c.party_id, debt_end.c.amount_fen)
+        .join(approval, approval.c.id == debt_end.c.id)
+        .where(debt_end.c.party_id.in_(venue_ids), debt_end.c.bank.is_not(None))
+        .where(approval.c.state == "REQUESTED", approval.c.expires_at_ms > now_ms)
+    )
+    return list(connection.execute(said))
 
 
 def _add(connection: Connection, column: sa.Column[int], parts: Sequence[Part]) -> None:

@@ -131,6 +131,42 @@ def test_what_was_kept_back_meanwhile_is_not_ended_twice(world: World, clock: Cl
     assert_books_agree(world)
 
 
+def test_what_a_venue_is_said_to_have_paid_is_kept_back_of_no_payout(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    two_visits_refunded(world, clock, two)
+    before, before_fen = posted(world), paid(world)
+    request_id = repaid(world, two[0], 9940)
+    used(world)
+    world.turn()
+    assert paid(world) == before_fen + 4970
+    with pytest.raises(NotAllowedError, match="asked for already"):
+        repaid(world, two[0], 1, replace(VOUCHER, number="2"))
+    with pytest.raises(NotAllowedError, match="owes 0 fen"):
+        write_off(world, two[0], "2001")
+    assert confirm(world, two[1], request_id) == 9940
+    assert (posted(world)["1030"], "1220" in posted(world), owed(world)) == (before.get("1030", 0) + 9940, False, [])
+    assert_books_agree(world)
+
+
+@pytest.mark.parametrize("end", ["withdrawn", "void"])
+def test_what_nobody_confirmed_is_kept_back_again(world: World, clock: Clock, end: str) -> None:
+    two = two_of_finance(world.centre)
+    two_visits_refunded(world, clock, two)
+    before_fen, request_id = paid(world), repaid(world, two[0], 6000)
+    used(world)
+    world.turn()
+    assert (paid(world), owed(world)) == (before_fen + 4970 - 3940, [("2001", 6000)])
+    if end == "void":
+        clock.pass_ms(approvals.LIFE_MS)
+    else:
+        with world.centre.write() as connection:
+            approvals.withdraw(connection, two[0], debts.REPAY, request_id, clock.now_ms)
+    used(world)
+    world.turn()
+    assert (paid(world), owed(world)) == (before_fen + 4970 - 3940, [("2001", 1030)])
+    assert_books_agree(world)
+
+
 def test_a_debt_that_came_after_the_asking_is_not_given_up(world: World, clock: Clock) -> None:
     two = two_of_finance(world.centre)
     world.buy(3)  # so that there is money to give back
