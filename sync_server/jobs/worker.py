@@ -32,7 +32,7 @@ from sync_server.orders.closing import close_unpaid, give_back_late_payments
 from sync_server.orders.progress import take_payments
 from sync_server.payments.providers import clients_of
 from sync_server.payments.sweeps import follow_sweeps
-from sync_server.payments.top_ups import close_top_ups
+from sync_server.payments.top_ups import close_top_ups, free_pay_backs
 from sync_server.payments.transfers import move_due
 from sync_server.redemptions.uses import count_uses
 from sync_server.settlement.charging_back import charge_back_late
@@ -64,6 +64,7 @@ STEPS: tuple[Step, ...] = (
     follow_sweeps,
     take_payments,
     close_top_ups,
+    free_pay_backs,
     go_on_after_top_up,
     close_unpaid,
     give_back_late_payments,

@@ -48,6 +48,13 @@ def free_fen(connection: Connection, account: Account) -> int:
     return connection.scalar(sa.select(free).where(totals.name == account.name)) or 0
 
 
+def owed_to(connection: Connection, account: Account) -> int:
+    """What is still owed by a covered account (I9): what is on its way out of it counts as paid, in fen."""
+    totals = ledger_account.c
+    left = totals.credits_posted_fen - totals.debits_posted_fen - totals.debits_pending_fen
+    return connection.scalar(sa.select(left).where(totals.name == account.name)) or 0
+
+
 def trial_balance(connection: Connection) -> list[TrialLine]:
     """By code; the balances of all lines sum to 0."""
     totals = ledger_account.c

@@ -1,4 +1,4 @@
-"""`sync-server top-up cashier | record | pay-back | balance`: what distributors pay in, and what is left."""
+"""`sync-server top-up cashier | record | balance`: what distributors pay in, and what is left."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sync_server.audit.log import COMMAND_LINE
-from sync_server.centre import Centre, Opener
+from sync_server.centre import Opener
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance as balance_of
 from sync_server.parties.parties import party_by_org_number
@@ -53,39 +53,24 @@ def cashier(opener: Opener, number: str, amount_fen: int) -> None:
 @click.pass_obj
 def record(opener: Opener, /, number: str, amount_fen: int, reason: str, **options: Any) -> None:
     """Record what a distributor paid in by bank. Another person confirms, with the voucher before them."""
-    _ask(opener(), number, amount_fen, reason, options)
-
-
-@top_up.command(name="pay-back")
-@ORGANISATION
-@AMOUNT
-@by_voucher
-@click.option("--reason", required=True, help="what the other person and the log of operators are told")
-@by_operator
-@click.pass_obj
-def pay_back(opener: Opener, /, number: str, amount_fen: int, reason: str, **options: Any) -> None:
-    """退还预存款: record what went back to a distributor by bank, of its balance. Another person confirms."""
-    _ask(opener(), number, -amount_fen, reason, options)
-
-
-@top_up.command()
-@ORGANISATION
-@click.pass_obj
-def balance(opener: Opener, number: str) -> None:
-    """What a distributor paid in and did not use yet; what is on its way in stands apart."""
-    with opener().read() as connection:
-        party = party_by_org_number(connection, number)
-        held = balance_of(connection, Account("2010", party.id))
-    click.echo(json.dumps({"party": number, "balance_fen": -held.posted_fen, "coming_fen": -held.pending_fen}))
-
-
-def _ask(centre: Centre, number: str, amount_fen: int, reason: str, options: dict[str, Any]) -> None:
+    centre = opener()
     voucher = voucher_of(options)
     person = person_of(centre, options)
     with centre.write() as connection:
         party = party_by_org_number(connection, number)
         request_id = top_ups.ask(connection, person, party.id, amount_fen, voucher, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "amount_fen": amount_fen}))
+
+
+@top_up.command()
+@ORGANISATION
+@click.pass_obj
+def balance(opener: Opener, number: str) -> None:
+    """What a distributor paid in and did not use yet; what is on its way in, or below 0 out, stands apart."""
+    with opener().read() as connection:
+        party = party_by_org_number(connection, number)
+        held = balance_of(connection, Account("2010", party.id))
+    click.echo(json.dumps({"party": number, "balance_fen": -held.posted_fen, "coming_fen": -held.pending_fen}))
 
 
 COMMANDS = (top_up,)

@@ -1,4 +1,7 @@
-"""`sync-server debt list | repaid | write-off`: what parties owe, and how two persons end it."""
+"""`sync-server debt list | repaid | write-off`: what parties owe, and how two persons end it.
+
+`top-up pay-back` too, as what a distributor owes does not go back to it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 import click
 
 from sync_server.centre import Opener
+from sync_server.payments.top_up_commands import AMOUNT, top_up
 from sync_server.payments.voucher_options import by_voucher, voucher_of
 from sync_server.people.asking import by_operator, person_of
 from sync_server.settlement import debts
@@ -45,6 +49,26 @@ def repaid(opener: Opener, /, number: str, amount_fen: int, reason: str, **optio
     with centre.write() as connection:
         request_id = debts.ask_repaid(connection, person, number, amount_fen, voucher, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "amount_fen": amount_fen}))
+
+
+@top_up.command(name="pay-back")
+@ORGANISATION
+@AMOUNT
+@by_voucher
+@REASON
+@by_operator
+@click.pass_obj
+def pay_back(opener: Opener, /, number: str, amount_fen: int, reason: str, **options: Any) -> None:
+    """退还预存款: record what went back to a distributor by bank, of its balance. Another person confirms.
+
+    No order can use it from now on. What the distributor owes does not go back.
+    """
+    centre = opener()
+    voucher = voucher_of(options)
+    person = person_of(centre, options)
+    with centre.write() as connection:
+        request_id = debts.ask_pay_back(connection, person, number, amount_fen, voucher, reason, centre.now_ms())
+    click.echo(json.dumps({"request": str(request_id), "state": "requested", "amount_fen": -amount_fen}))
 
 
 @debt.command(name="write-off")

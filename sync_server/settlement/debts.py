@@ -27,6 +27,7 @@ from sync_server.ledger.accounts import Account
 from sync_server.money import yuan
 from sync_server.parties.parties import party_by_org_number, party_words
 from sync_server.parties.tables import party
+from sync_server.payments import top_ups
 from sync_server.payments.vouchers import Voucher, refuse_used, use
 from sync_server.people.permissions import Permission
 from sync_server.settlement import charging_back, venue_debts
@@ -84,6 +85,15 @@ def ask_repaid(
         raise NotAllowedError(flaw)
     refuse_used(connection, voucher)
     return _ask(connection, who, REPAY, row, amount_fen, reason, now_ms, **asdict(voucher))
+
+
+def ask_pay_back(
+    connection: Connection, who: Person, org_number: str, amount_fen: int, voucher: Voucher, reason: str, now_ms: int
+) -> UUID:
+    """Record that so much of a distributor's balance went back to it by bank, where it owes none of that."""
+    row = party_by_org_number(connection, org_number)
+    owed_fen = _owed_fen(connection, row, now_ms)
+    return top_ups.ask(connection, who, row.id, -amount_fen, voucher, reason, now_ms, owed_fen=owed_fen)
 
 
 def ask_write_off(connection: Connection, who: Person, org_number: str, reason: str, now_ms: int) -> tuple[UUID, int]:

@@ -30,7 +30,7 @@ from sync_server.orders.tables import order, order_item, ticket
 from sync_server.parties.parties import NewParty, add_party
 from sync_server.payments.provider import Provider as Client
 from sync_server.payments.providers import clients_of
-from sync_server.payments.top_ups import close_top_ups
+from sync_server.payments.top_ups import close_top_ups, free_pay_backs
 from sync_server.payments.transfers import move_due
 from sync_server.redemptions.tables import entry, redemption
 from sync_server.settlement.charging_back import charge_back_late
@@ -159,6 +159,7 @@ class World:
         move_due(self.centre, self.clients)
         progress.take_payments(self.centre)
         close_top_ups(self.centre)
+        free_pay_backs(self.centre)
         applying.go_on_after_top_up(self.centre)
         closing.close_unpaid(self.centre)
         closing.give_back_late_payments(self.centre)
