@@ -27,9 +27,9 @@ def list_(opener: Opener) -> None:
     centre = opener()
     with centre.read() as connection:
         for told in deeds.waiting(connection, centre.now_ms()):
-            asked = told.request
-            line = {"id": str(asked.id), "does": told.does, "needs": told.needs}
-            click.echo(json.dumps({**asked._asdict(), **line}, ensure_ascii=False))
+            asked = told.request._asdict()
+            line = {"request": str(asked.pop("id")), **asked, "does": told.does, "needs": told.needs}
+            click.echo(json.dumps(line, ensure_ascii=False))
 
 
 @request.command()

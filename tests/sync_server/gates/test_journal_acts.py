@@ -57,7 +57,7 @@ def test_a_lost_box_is_retired_by_two_and_what_waits_goes_on_after_three_days(to
     asked = run(town, "gate", "retire", name, journal[:4], "--reason", "it burnt", by="lihua")
     assert asked["state"] == "requested" and asked["journal"] == journal
     (waiting,) = run(town, "request", "list")["lines"]
-    assert (waiting["id"], waiting["act"], waiting["reason"]) == (asked["request"], "journal.retire", "it burnt")
+    assert (waiting["request"], waiting["act"], waiting["reason"]) == (asked["request"], "journal.retire", "it burnt")
     named = f"journal {journal[:8]} of the gate G1 ({name}) at venue 1"
     waits = "0.00 yuan of 0 ended tickets wait for it now"
     assert waiting["does"] == f"after 72 hours nobody waits any more for {named}; {waits}"
