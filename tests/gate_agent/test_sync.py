@@ -173,7 +173,7 @@ def test_the_process_brings_the_list_and_sends_the_entries(tmp_path: Path) -> No
         write(entries, *[EntryKind.REFUSED] * 3)
         view = SyncView.open(tmp_path)
         with syncing(tmp_path) as process:
-            until(lambda: PassList.open(tmp_path) is not None, what="the list")
+            until(lambda: PassList.open(tmp_path) is not None, 30, "the list")
             until(lambda: view.cursor(INCARNATION) == 3, what="three entries")
             write(entries, *[EntryKind.REFUSED] * 4)
             until(lambda: view.cursor(INCARNATION) == 7, timeout_s=2.0, what="entries go up at once")

@@ -125,7 +125,9 @@ def test_one_discount_applies_the_lowest_that_holds(world: World, clock: Clock) 
     offer(world, NewDiscount("RESIDENT", 15000, areas=("4102",)))
     offer(world, NewDiscount("SENIOR", 9900, min_age=70))
     offer(world, NewDiscount("LISTED", 12000, person_list_id=teachers))
-    offer(world, NewDiscount("RESIDENT", 25000, areas=("11",)))  # above the list price: nobody pays more
+    offer(world, NewDiscount("RESIDENT", 19000, areas=("11",)))
+    with world.centre.write() as connection:  # as where the list price fell below it since: nobody pays more
+        connection.execute(discount.update().where(discount.c.price_fen == 19000).values(price_fen=25000))
     assert price(world, LOCAL) == (15000, 4800, "RESIDENT")
     assert price(world, OLD_STRANGER) == (9900, 9900, "SENIOR")
     assert price(world, NEARLY_OLD) == (19800, 0, None)

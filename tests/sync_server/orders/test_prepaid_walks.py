@@ -168,7 +168,7 @@ def walking(centre: Centre, sandbox: Sandbox, clock: Clock) -> tuple[World, tupl
 
 def a_walker(world: World, clock: Clock, two: tuple[Person, Person]) -> Walker:
     with world.centre.write() as connection:
-        number = f"4{world.centre.new_id().hex[-12:]}"
+        number = f"4{world.centre.new_id().hex[-12:].upper()}"
         party = add_party(
             connection, NewParty("DISTRIBUTOR", number, "旅行社", "Travel", "distributor"), "Asia/Shanghai", clock()
         )
