@@ -12,11 +12,11 @@ CHECKS = (
         "I1",
         "each transaction's postings sum to 0 in each layer, and none is 0",
         """
-        SELECT 'ledger_txn ' || t.txn_key, b.posted, b.pending, b.resolved FROM (
+        SELECT 'ledger_txn ' || t.txn_key, COALESCE(b.posted, 0), COALESCE(b.pending, 0), COALESCE(b.resolved, 0) FROM (
             SELECT txn_id, MIN(ABS(amount_fen)) AS least,
-                SUM(CASE WHEN layer = 'posted' THEN amount_fen ELSE 0 END) AS posted,
-                SUM(CASE WHEN layer = 'pending' THEN amount_fen ELSE 0 END) AS pending,
-                SUM(CASE WHEN layer = 'resolved' THEN amount_fen ELSE 0 END) AS resolved
+                SUM(amount_fen) FILTER (WHERE layer = 'posted') AS posted,
+                SUM(amount_fen) FILTER (WHERE layer = 'pending') AS pending,
+                SUM(amount_fen) FILTER (WHERE layer = 'resolved') AS resolved
             FROM posting GROUP BY txn_id
         ) b JOIN ledger_txn t ON t.id = b.txn_id
         WHERE b.posted <> 0 OR b.pending <> 0 OR b.resolved <> 0 OR b.least = 0
@@ -38,12 +38,12 @@ CHECKS = (
         SELECT 'ledger_account ' || a.name
         FROM ledger_account a LEFT JOIN (
             SELECT account_id,
-                SUM(CASE WHEN layer = 'posted' AND amount_fen > 0 THEN amount_fen ELSE 0 END) AS debits_posted,
-                SUM(CASE WHEN layer = 'posted' AND amount_fen < 0 THEN -amount_fen ELSE 0 END) AS credits_posted,
-                SUM(CASE WHEN amount_fen > 0 AND layer = 'pending' THEN amount_fen
-                         WHEN amount_fen > 0 AND layer = 'resolved' THEN -amount_fen ELSE 0 END) AS debits_pending,
-                SUM(CASE WHEN amount_fen < 0 AND layer = 'pending' THEN -amount_fen
-                         WHEN amount_fen < 0 AND layer = 'resolved' THEN amount_fen ELSE 0 END) AS credits_pending
+                SUM(amount_fen) FILTER (WHERE layer = 'posted' AND amount_fen > 0) AS debits_posted,
+                SUM(-amount_fen) FILTER (WHERE layer = 'posted' AND amount_fen < 0) AS credits_posted,
+                SUM(CASE layer WHEN 'pending' THEN amount_fen ELSE -amount_fen END)
+                    FILTER (WHERE layer <> 'posted' AND amount_fen > 0) AS debits_pending,
+                SUM(CASE layer WHEN 'pending' THEN -amount_fen ELSE amount_fen END)
+                    FILTER (WHERE layer <> 'posted' AND amount_fen < 0) AS credits_pending
             FROM posting GROUP BY account_id
         ) s ON s.account_id = a.id
         WHERE a.debits_posted_fen <> COALESCE(s.debits_posted, 0)
