@@ -280,24 +280,27 @@ def test_a_lane_that_does_not_answer_says_so_and_never_does_it_later(
     lane: LaneThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lanes_module, "COMMAND_LIMIT_S", 0.05)
-    busy, go_on = threading.Event(), threading.Event()
+    busy, told, go_on = threading.Event(), threading.Event(), threading.Event()
     done: list[int] = []
 
     def wait() -> None:
         busy.set()
-        assert go_on.wait(5)
+        assert go_on.wait(30)
 
     def ask() -> None:
         with pytest.raises(LaneDoesNotAnswer, match="look whether"):
             lane.command(wait)
+        told.set()
 
     first = threading.Thread(target=ask)
     first.start()
     assert busy.wait(5)
     with pytest.raises(LaneDoesNotAnswer, match="nothing was done"):
         lane.command(lambda: done.append(1))
+    assert told.wait(30)
     go_on.set()
-    first.join(5)
+    first.join(30)
+    monkeypatch.setattr(lanes_module, "COMMAND_LIMIT_S", 30)
     lane.command(lambda: done.append(2))
     assert done == [2]
 

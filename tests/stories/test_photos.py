@@ -17,6 +17,14 @@ PATIENCE_S = 60.0
 HOLDER = "李小花,11010519491231002X,13812341234"
 
 
+def content(path: Path) -> bytes:
+    """Of a file that may be gone: databases end their logs meanwhile."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
 @pytest.mark.story
 def test_staff_see_whose_pass_it_is_until_the_photo_is_removed(tmp_path: Path) -> None:
     face = tmp_path / "face.png"
@@ -36,7 +44,7 @@ def test_staff_see_whose_pass_it_is_until_the_photo_is_removed(tmp_path: Path) -
         shown = requests.get(gate.screen + where, timeout=5)
         assert Image.open(io.BytesIO(shown.content)).format == "JPEG"
         held = [path for path in tmp_path.rglob("*") if path.is_file() and path != face]
-        assert not any(shown.content[200:400] in path.read_bytes() for path in held), "no file shows anybody"
+        assert not any(shown.content[200:400] in content(path) for path in held), "no file shows anybody"
         centre._command("pass", "photo", issued.number, "--remove")
         until(lambda: not list(folder.iterdir()), PATIENCE_S, "the photo is gone from the gate")
         assert requests.get(gate.screen + where, timeout=5).status_code == 404
