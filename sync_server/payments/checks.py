@@ -48,10 +48,11 @@ CHECKS = (
         """
         SELECT 'transfer_attempt ' || a.out_no FROM transfer_attempt a
         JOIN external_transfer t ON t.id = a.transfer_id
-        LEFT JOIN remittance r ON r.transfer_id = a.transfer_id AND r.n = a.n AND r.number = a.provider_ref
+        LEFT JOIN remittance r ON r.transfer_id = a.transfer_id AND r.n = a.n
+        LEFT JOIN bank_voucher v ON v.request_id = r.id AND v.number = a.provider_ref AND v.txn_key = t.subject_key
         LEFT JOIN approval p ON p.id = r.id AND p.act = 'transfer.remit' AND p.state = 'CONFIRMED'
         WHERE a.provider = 'OFFLINE' AND (
-            p.id IS NULL OR a.state <> 'SUCCEEDED'
+            v.request_id IS NULL OR p.id IS NULL OR a.state <> 'SUCCEEDED'
             OR p.subject <> 'transfer:' || REPLACE(CAST(t.id AS VARCHAR(36)), '-', '')
             OR NOT EXISTS (SELECT 1 FROM ledger_txn l JOIN posting g ON g.txn_id = l.id AND g.layer = 'posted'
                            JOIN ledger_account c ON c.id = g.account_id AND c.code = '1030'
@@ -117,17 +118,19 @@ CHECKS = (
         "I12",
         "a voucher of a bank stands for one transaction, and what a bank moved has one",
         """
-        SELECT 'used_voucher ' || u.txn_key FROM used_voucher u
-        LEFT JOIN ledger_txn l ON l.txn_key = u.txn_key WHERE l.id IS NULL
+        SELECT 'bank_voucher ' || v.number || ' of ' || v.bank FROM bank_voucher v
+        JOIN approval p ON p.id = v.request_id
+        LEFT JOIN ledger_txn l ON l.txn_key = v.txn_key
+        WHERE (v.txn_key IS NOT NULL) <> (p.state = 'CONFIRMED') OR (l.id IS NULL) <> (v.txn_key IS NULL)
         UNION ALL
         SELECT 'bank_top_up ' || CAST(b.id AS VARCHAR(36)) FROM bank_top_up b
-        WHERE b.booked_at_ms IS NOT NULL AND 1 <> (SELECT COUNT(*) FROM used_voucher u WHERE u.txn_key
+        WHERE b.booked_at_ms IS NOT NULL AND 1 <> (SELECT COUNT(*) FROM bank_voucher v WHERE v.txn_key
             IN ('topup\\:' || REPLACE(CAST(b.id AS VARCHAR(36)), '-', ''),
                 'paidback\\:' || REPLACE(CAST(b.id AS VARCHAR(36)), '-', '')))
         UNION ALL
         SELECT 'transfer_attempt ' || a.out_no FROM transfer_attempt a
         JOIN external_transfer t ON t.id = a.transfer_id
-        WHERE a.provider = 'OFFLINE' AND 1 <> (SELECT COUNT(*) FROM used_voucher u WHERE u.txn_key = t.subject_key)
+        WHERE a.provider = 'OFFLINE' AND 1 <> (SELECT COUNT(*) FROM bank_voucher v WHERE v.txn_key = t.subject_key)
         """,
     ),
     Invariant(

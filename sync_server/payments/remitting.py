@@ -10,7 +10,6 @@ succeeds after it was given up.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -22,11 +21,12 @@ from sync_server.approvals.approvals import Act, Person
 from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
+from sync_server.payments import vouchers
 from sync_server.payments.applying import has_extra, locked, set_transfer
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import TRANSFER
 from sync_server.payments.tables import COMING_IN, LATE_ENTRY, remittance, transfer_attempt
-from sync_server.payments.vouchers import Voucher, refuse_used, use
+from sync_server.payments.vouchers import Voucher
 from sync_server.payments.wording import transfer_words
 from sync_server.people.permissions import Permission
 
@@ -36,12 +36,9 @@ REMIT = Act("transfer.remit", Permission.TRANSFERS_REMIT)
 def ask(connection: Connection, who: Person, transfer_id: UUID, voucher: Voucher, reason: str, now_ms: int) -> UUID:
     """Ask that a transfer counts as paid by bank; the id of the request, which another person confirms."""
     _check(connection, transfer_id)
-    if (flaw := voucher.flaw(now_ms)) is not None:
-        raise NotAllowedError(flaw)
-    refuse_used(connection, voucher)
     request_id = approvals.request(connection, who, REMIT, _subject(transfer_id), reason, now_ms)
-    row = {"id": request_id, "transfer_id": transfer_id, **asdict(voucher), "asked_at_ms": now_ms}
-    connection.execute(remittance.insert().values(row))
+    vouchers.keep(connection, request_id, voucher, now_ms)
+    connection.execute(remittance.insert().values(id=request_id, transfer_id=transfer_id, asked_at_ms=now_ms))
     return request_id
 
 
@@ -50,24 +47,17 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
     agreed = approvals.confirm(connection, who, REMIT, request_id, now_ms)
     told = connection.execute(sa.select(remittance).where(remittance.c.id == request_id)).one()
     row = _check(connection, told.transfer_id)
-    use(connection, _voucher(told), row.subject_key, now_ms)
+    voucher = vouchers.use(connection, request_id, row.subject_key)
     state, n = TRANSFER.next(row.state, "remitted"), row.attempts + 1
     made = {"transfer_id": row.id, "n": n, "out_no": f"{row.id.hex}-{n}", "state": state, "provider": "OFFLINE"}
     times = {"sent_at_ms": now_ms, "changed_at_ms": now_ms}
-    connection.execute(transfer_attempt.insert().values(**made, **times, provider_ref=told.number))
-    set_transfer(connection, row.id, now_ms, state=state, attempts=n, provider_ref=told.number, reason=None)
+    connection.execute(transfer_attempt.insert().values(**made, **times, provider_ref=voucher.number))
+    set_transfer(connection, row.id, now_ms, state=state, attempts=n, provider_ref=voucher.number, reason=None)
     connection.execute(remittance.update().where(remittance.c.id == request_id).values(n=n))
     out_fen = -row.amount_fen if row.kind in COMING_IN else row.amount_fen
     by_bank = book.legs((CLEARING[row.provider], out_fen), (CLEARING["OFFLINE"], -out_fen))
     book.resolve(connection, row.subject_key, True, now_ms, who.actor, now_ms, by_bank)
-    detail = {
-        "reason": agreed.reason,
-        "asked_by": str(agreed.requested_by),
-        "bank": told.bank,
-        "paid_on": told.paid_on.isoformat(),
-        "voucher": told.number,
-        "file_sha256": told.file_sha256,
-    }
+    detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), **voucher.detail}
     record(connection, now_ms, who.actor, "transfer.remit", agreed.subject, detail)
     transfer_id: UUID = row.id
     return transfer_id
@@ -89,15 +79,12 @@ def need_not_asked(connection: Connection, transfer_id: UUID, now_ms: int) -> No
 def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> str:
     """What is done once another person confirms."""
     told = connection.execute(sa.select(remittance).where(remittance.c.id == asked.id)).one()
-    return f"counts as paid by bank ({_voucher(told).words}): {transfer_words(connection, told.transfer_id)}"
+    voucher = vouchers.kept(connection, asked.id)
+    return f"counts as paid by bank ({voucher.words}): {transfer_words(connection, told.transfer_id)}"
 
 
 def _subject(transfer_id: UUID) -> str:
     return f"transfer:{transfer_id.hex}"
-
-
-def _voucher(told: sa.Row[Any]) -> Voucher:
-    return Voucher(told.bank, told.paid_on, told.number, told.file_sha256)
 
 
 def _check(connection: Connection, transfer_id: UUID) -> sa.Row[Any]:

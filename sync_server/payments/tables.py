@@ -85,10 +85,6 @@ bank_top_up = sa.Table(
     id_column(),
     link("distributor_id", "party.id", index=True),
     fen_column("amount_fen"),
-    sa.Column("bank", sa.String(100), nullable=False),
-    sa.Column("paid_on", sa.Date(), nullable=False),  # as the voucher says
-    sa.Column("number", sa.String(64), nullable=False),  # of the voucher
-    sa.Column("file_sha256", sa.String(64)),
     ms_column("asked_at_ms"),
     ms_column("booked_at_ms", nullable=True),
     sa.CheckConstraint("amount_fen <> 0", name="amount"),
@@ -100,21 +96,23 @@ remittance = sa.Table(
     metadata,
     id_column(),  # of the request that two persons make of it
     link("transfer_id", "external_transfer.id", index=True),
-    sa.Column("bank", sa.String(100), nullable=False),
-    sa.Column("paid_on", sa.Date(), nullable=False),  # as the voucher says
-    sa.Column("number", sa.String(64), nullable=False),  # of the voucher
-    sa.Column("file_sha256", sa.String(64)),
     ms_column("asked_at_ms"),
     sa.Column("n", sa.Integer()),  # the attempt that it is; null while nobody confirmed it
     partial_unique("uq_remittance_confirmed", "transfer_id", where="n IS NOT NULL"),
 )
 
-# A bank's voucher that stands for something in the book, and for nothing else; as `vouchers.Voucher.key` writes it.
-used_voucher = sa.Table(
-    "used_voucher",
+# A bank's voucher, as the request names it that two persons make of it. Once confirmed it stands for something in the
+# book, and for nothing else.
+bank_voucher = sa.Table(
+    "bank_voucher",
     metadata,
-    sa.Column("bank", sa.String(400), primary_key=True),  # a letter may have several when its capitals are gone
-    sa.Column("number", sa.String(256), primary_key=True),
-    sa.Column("txn_key", sa.String(100), nullable=False),
-    ms_column("used_at_ms"),
+    link("request_id", "approval.id", primary_key=True),
+    sa.Column("bank", sa.String(100), nullable=False),
+    sa.Column("paid_on", sa.Date(), nullable=False),  # as it says
+    sa.Column("number", sa.String(64), nullable=False),
+    sa.Column("file_sha256", sa.String(64)),
+    # `vouchers.Voucher.key`; a letter may have several when its capitals are gone
+    sa.Column("key", sa.String(700), nullable=False, index=True),
+    sa.Column("txn_key", sa.String(100), unique=True),  # null while nobody confirmed it
+    partial_unique("uq_bank_voucher_used", "key", where="txn_key IS NOT NULL"),
 )

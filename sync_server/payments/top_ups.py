@@ -7,7 +7,6 @@ can use it from the asking on, as the bank has paid it: it is pending until the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -29,11 +28,11 @@ from sync_server.ledger.tables import ledger_account, ledger_txn
 from sync_server.money import yuan
 from sync_server.parties.accounts import account_of
 from sync_server.parties.parties import find_party, party_words
-from sync_server.payments import transfers
+from sync_server.payments import transfers, vouchers
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import STOPPED
 from sync_server.payments.tables import bank_top_up, external_transfer
-from sync_server.payments.vouchers import Voucher, refuse_used, use
+from sync_server.payments.vouchers import Voucher
 from sync_server.people.permissions import Permission
 
 RECORD = Act("top_up.record", Permission.TOP_UPS_RECORD)
@@ -90,14 +89,12 @@ def ask(
     `owed_fen`: what the distributor owes and its balance shall pay; that much of it does not go back.
     """
     _check(connection, distributor_id, abs(amount_fen))
-    if (flaw := voucher.flaw(now_ms)) is not None:
-        raise NotAllowedError(flaw)
-    refuse_used(connection, voucher)
     top_up_id = new_id(now_ms)
     subject = f"{TOP_UP if amount_fen > 0 else PAID_BACK}{top_up_id.hex}"
     request_id = approvals.request(connection, who, RECORD, subject, reason, now_ms)
-    row = {"id": top_up_id, "distributor_id": distributor_id, "amount_fen": amount_fen, **asdict(voucher)}
-    connection.execute(bank_top_up.insert().values(**row, asked_at_ms=now_ms))
+    vouchers.keep(connection, request_id, voucher, now_ms)
+    row = {"id": top_up_id, "distributor_id": distributor_id, "amount_fen": amount_fen, "asked_at_ms": now_ms}
+    connection.execute(bank_top_up.insert().values(row))
     if amount_fen < 0:
         left_fen = owed_to(connection, Account("2010", distributor_id))
         if left_fen - owed_fen + amount_fen < 0:
@@ -113,23 +110,15 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
     agreed = approvals.confirm(connection, who, RECORD, request_id, now_ms)
     mine = bank_top_up.c.id == UUID(hex=agreed.subject.partition(":")[2])
     row = connection.execute(sa.select(bank_top_up).where(mine)).one()
-    use(connection, _voucher(row), agreed.subject, now_ms)
+    voucher = vouchers.use(connection, request_id, agreed.subject)
     connection.execute(bank_top_up.update().where(mine).values(booked_at_ms=now_ms))
     if row.amount_fen < 0:
         book.resolve(connection, agreed.subject, True, now_ms, who.actor, now_ms)
     else:
         sides = _legs(CLEARING["OFFLINE"], row.distributor_id, row.amount_fen)
         book.post(connection, [book.Txn(agreed.subject, sides, now_ms, who.actor)], now_ms)
-    detail = {
-        "reason": agreed.reason,
-        "asked_by": str(agreed.requested_by),
-        "amount_fen": row.amount_fen,
-        "bank": row.bank,
-        "paid_on": row.paid_on.isoformat(),
-        "voucher": row.number,
-        "file_sha256": row.file_sha256,
-    }
-    record(connection, now_ms, who.actor, "top_up.record", agreed.subject, detail)
+    detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), "amount_fen": row.amount_fen}
+    record(connection, now_ms, who.actor, "top_up.record", agreed.subject, detail | voucher.detail)
     top_up_id: UUID = row.id
     return top_up_id
 
@@ -138,7 +127,7 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
     """What is done once another person confirms."""
     mine = bank_top_up.c.id == UUID(hex=asked.subject.partition(":")[2])
     row = connection.execute(sa.select(bank_top_up).where(mine)).one()
-    paid = _voucher(row).words
+    paid = vouchers.kept(connection, asked.id).words
     whose = party_words(connection, row.distributor_id)
     if row.amount_fen < 0:
         return f"{yuan(-row.amount_fen)} yuan, paid back by bank ({paid}), are taken from the balance of {whose}"
@@ -204,10 +193,6 @@ def _check(connection: Connection, distributor_id: UUID, amount_fen: int) -> Non
         raise NotAllowedError(f"party {row.org_number} is no distributor: it pays nothing in")
     if not 0 < amount_fen <= MAX_TOP_UP_FEN:
         raise NotAllowedError(f"a top-up is 1 to {MAX_TOP_UP_FEN} fen, not {amount_fen}")
-
-
-def _voucher(row: sa.Row[Any]) -> Voucher:
-    return Voucher(row.bank, row.paid_on, row.number, row.file_sha256)
 
 
 def _legs(clearing: Account, distributor_id: UUID, amount_fen: int) -> tuple[book.Leg, ...]:

@@ -1,19 +1,25 @@
-"""A bank's word for money that moved outside of this system, as people type it: it stands for one thing in the book."""
+"""A bank's word for money that moved outside of this system, as people type it: it stands for one thing in the book.
+
+A request names it, and another person confirms that with the voucher before them.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.db import insert_new
+from sync_server.approvals.tables import approval
+from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError
-from sync_server.payments.tables import used_voucher
+from sync_server.payments.tables import bank_voucher
 
+LOCK = "payments.vouchers"
 MAX_BANK_CHARACTERS = 100
 MAX_NUMBER_CHARACTERS = 64
 MAX_AGE = timedelta(days=366)
@@ -36,15 +42,21 @@ class Voucher:
             object.__setattr__(self, name, unicodedata.normalize("NFKC", getattr(self, name)).strip())
 
     @property
-    def key(self) -> dict[str, str]:
+    def key(self) -> str:
         """What makes two of them the same: neither blanks within nor capitals."""
-        return {name: "".join(getattr(self, name).casefold().split()) for name in ("bank", "number")}
+        return " ".join("".join(text.casefold().split()) for text in (self.bank, self.number))
 
     @property
     def words(self) -> str:
         """For the second person, who has it before them."""
         copy = "" if self.file_sha256 is None else f", its copy {self.file_sha256[:8]}…"
         return f"{self.bank}, voucher {self.number} of {self.paid_on}{copy}"
+
+    @property
+    def detail(self) -> dict[str, str | None]:
+        """For the event log."""
+        paid_on = self.paid_on.isoformat()
+        return {"bank": self.bank, "paid_on": paid_on, "voucher": self.number, "file_sha256": self.file_sha256}
 
     def flaw(self, now_ms: int) -> str | None:
         """What is wrong with it, for the person who typed it."""
@@ -62,16 +74,36 @@ class Voucher:
         return None
 
 
-def refuse_used(connection: Connection, voucher: Voucher) -> None:
-    """NotAllowedError for one that stands for something in the book."""
-    same = sa.and_(*(used_voucher.c[name] == text for name, text in voucher.key.items()))
-    used = connection.scalar(sa.select(used_voucher.c.txn_key).where(same))
-    if used is not None:
-        raise NotAllowedError(f"the voucher {voucher.number} of {voucher.bank} is booked already, as {used}")
+def keep(connection: Connection, request_id: UUID, voucher: Voucher, now_ms: int) -> None:
+    """Keep what a request names, in the caller's transaction.
+
+    NotAllowedError: it is flawed, stands for something in the book, or another request that waits names it.
+    """
+    if (flaw := voucher.flaw(now_ms)) is not None:
+        raise NotAllowedError(flaw)
+    exclusive(connection, LOCK)
+    waits = sa.and_(approval.c.state == "REQUESTED", approval.c.expires_at_ms > now_ms)
+    same = (
+        sa.select(bank_voucher.c.txn_key, approval.c.id, approval.c.act)
+        .join(approval, approval.c.id == bank_voucher.c.request_id)
+        .where(bank_voucher.c.key == voucher.key, sa.or_(bank_voucher.c.txn_key.is_not(None), waits))
+    )
+    if (other := connection.execute(same).first()) is not None:
+        booked = f"is booked already, as {other.txn_key}"
+        asked = f"is named by the request {other.id} ({other.act}) already: confirm or withdraw that first"
+        raise NotAllowedError(f"the voucher {voucher.number} of {voucher.bank} {booked if other.txn_key else asked}")
+    row = {"request_id": request_id, "key": voucher.key, **asdict(voucher)}
+    connection.execute(bank_voucher.insert().values(row))
 
 
-def use(connection: Connection, voucher: Voucher, txn_key: str, now_ms: int) -> None:
-    """Let it stand for this transaction, in the caller's: no other may name it from now on."""
-    row = {**voucher.key, "txn_key": txn_key, "used_at_ms": now_ms}
-    if not insert_new(used_voucher, ["bank", "number"], [row], connection):
-        refuse_used(connection, voucher)
+def kept(connection: Connection, request_id: UUID) -> Voucher:
+    """What a request names."""
+    row = connection.execute(sa.select(bank_voucher).where(bank_voucher.c.request_id == request_id)).one()
+    return Voucher(row.bank, row.paid_on, row.number, row.file_sha256)
+
+
+def use(connection: Connection, request_id: UUID, txn_key: str) -> Voucher:
+    """Let what a request names stand for this transaction, in the caller's; the voucher."""
+    mine = bank_voucher.update().where(bank_voucher.c.request_id == request_id)
+    connection.execute(mine.values(txn_key=txn_key))
+    return kept(connection, request_id)

@@ -258,12 +258,14 @@ CHECKS = (
         SELECT 'debt_end ' || CAST(e.id AS VARCHAR(36)) FROM debt_end e
         JOIN party v ON v.id = e.party_id
         LEFT JOIN approval a ON a.id = e.id AND a.subject = 'party\\:' || REPLACE(CAST(v.id AS VARCHAR(36)), '-', '')
-             AND a.act = CASE WHEN e.bank IS NULL THEN 'debt.write_off' ELSE 'debt.repay' END
-        LEFT JOIN ledger_txn l ON l.txn_key = CASE WHEN e.bank IS NULL THEN 'writeoff\\:' ELSE 'repaid\\:' END
+             AND a.act IN ('debt.repay', 'debt.write_off')
+        LEFT JOIN ledger_txn l ON l.txn_key = CASE a.act WHEN 'debt.repay' THEN 'repaid\\:' ELSE 'writeoff\\:' END
              || REPLACE(CAST(e.id AS VARCHAR(36)), '-', '')
         LEFT JOIN ledger_account r ON r.code = '1220' AND r.owner_id = v.id
         LEFT JOIN posting g ON g.txn_id = l.id AND g.account_id = r.id AND g.layer = 'posted'
+        LEFT JOIN bank_voucher b ON b.txn_key = l.txn_key
         WHERE a.id IS NULL OR (a.state = 'CONFIRMED') <> (e.booked_at_ms IS NOT NULL)
+           OR (a.act = 'debt.repay' AND a.state = 'CONFIRMED') <> (b.request_id IS NOT NULL)
            OR COALESCE(g.amount_fen, 0)
               <> CASE WHEN v.kind = 'VENUE' AND e.booked_at_ms IS NOT NULL THEN -e.amount_fen ELSE 0 END
         UNION ALL

@@ -9,7 +9,6 @@ charged at its provider has a transfer for each: `transfer remit`, `transfer aba
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -27,13 +26,13 @@ from sync_server.ledger.accounts import Account
 from sync_server.money import yuan
 from sync_server.parties.parties import party_by_org_number, party_words
 from sync_server.parties.tables import party
-from sync_server.payments import top_ups
-from sync_server.payments.vouchers import Voucher, refuse_used, use
+from sync_server.payments import top_ups, vouchers
+from sync_server.payments.vouchers import Voucher
 from sync_server.people.permissions import Permission
 from sync_server.settlement import charging_back, venue_debts
 from sync_server.settlement.tables import charge_back, clawback, debt_end
+from sync_server.settlement.venue_debts import REPAY
 
-REPAY = Act("debt.repay", Permission.TRANSFERS_REMIT)
 WRITE_OFF = Act("debt.write_off", Permission.RECON_WRITE_OFF)
 BANK, LOSS = Account("1030"), Account("5090")
 MAX_LISTED = 1_000
@@ -81,10 +80,9 @@ def ask_repaid(
         raise NotAllowedError(
             f"{org_number} is no venue: what a distributor pays in by bank is a top-up (top-up record)"
         )
-    if (flaw := voucher.flaw(now_ms)) is not None:
-        raise NotAllowedError(flaw)
-    refuse_used(connection, voucher)
-    return _ask(connection, who, REPAY, row, amount_fen, reason, now_ms, **asdict(voucher))
+    request_id = _ask(connection, who, REPAY, row, amount_fen, reason, now_ms)
+    vouchers.keep(connection, request_id, voucher, now_ms)
+    return request_id
 
 
 def ask_pay_back(
@@ -112,13 +110,11 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
     if row.kind == "DISTRIBUTOR":
         _give_up_late_entries(connection, row, asked, now_ms)
     else:
-        if act is REPAY:
-            use(connection, _voucher(asked), f"repaid:{asked.id.hex}", now_ms)
         _end_venue_debt(connection, row, asked, act, who.actor, now_ms)
     connection.execute(debt_end.update().where(debt_end.c.id == request_id).values(booked_at_ms=now_ms))
     detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), "amount_fen": asked.amount_fen}
     if act is REPAY:
-        detail |= {"bank": asked.bank, "paid_on": asked.paid_on.isoformat(), "voucher": asked.number}
+        detail |= vouchers.use(connection, request_id, f"repaid:{request_id.hex}").detail
     record(connection, now_ms, who.actor, act.name, agreed.subject, detail)
     amount_fen: int = asked.amount_fen
     return amount_fen
@@ -129,25 +125,18 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
     row = connection.execute(sa.select(debt_end).where(debt_end.c.id == asked.id)).one()
     owed = f"{yuan(row.amount_fen)} yuan that {party_words(connection, row.party_id)} owes"
     if asked.act == REPAY.name:
-        return f"{owed} count as paid by bank ({_voucher(row).words})"
+        return f"{owed} count as paid by bank ({vouchers.kept(connection, asked.id).words})"
     return f"{owed} are given up: they are the platform's loss"
 
 
 def _ask(
-    connection: Connection,
-    who: Person,
-    act: Act,
-    row: sa.Row[Any],
-    amount_fen: int,
-    reason: str,
-    now_ms: int,
-    **voucher: object,
+    connection: Connection, who: Person, act: Act, row: sa.Row[Any], amount_fen: int, reason: str, now_ms: int
 ) -> UUID:
     request_id = approvals.request(connection, who, act, f"party:{row.id.hex}", reason, now_ms)
     owed_fen = _owed_fen(connection, row, now_ms)
     if not 0 < amount_fen <= owed_fen:
         raise NotAllowedError(f"party {row.org_number} owes {owed_fen} fen; see `debt list`")
-    asked = {"id": request_id, "party_id": row.id, "amount_fen": amount_fen, "asked_at_ms": now_ms, **voucher}
+    asked = {"id": request_id, "party_id": row.id, "amount_fen": amount_fen, "asked_at_ms": now_ms}
     connection.execute(debt_end.insert().values(asked))
     return request_id
 
@@ -191,7 +180,3 @@ def _refuse_changed(row: sa.Row[Any], asked_fen: int, owed_fen: int) -> None:
         raise NotAllowedError(
             f"{asked_fen} fen were asked for, of which party {row.org_number} owes {owed_fen}: ask anew"
         )
-
-
-def _voucher(row: sa.Row[Any]) -> Voucher:
-    return Voucher(row.bank, row.paid_on, row.number, row.file_sha256)

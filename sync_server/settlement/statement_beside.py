@@ -12,17 +12,15 @@ from sqlalchemy.engine import Connection
 from sync_server.bulk import among
 from sync_server.db import MAX_BIND_VALUES, batches
 from sync_server.orders.tables import order, order_item, ticket
-from sync_server.payments.tables import bank_top_up, external_transfer
+from sync_server.payments.tables import bank_voucher, external_transfer
 from sync_server.settlement.pools import share_id
-from sync_server.settlement.tables import debt_end, payout, payout_adjustment, payout_line
+from sync_server.settlement.tables import payout, payout_adjustment, payout_line
 
 # What a ledger key is about, by its first word: the id behind it names an order, an item, a redemption or a payout.
 ORDERS = frozenset({"charge", "late", "pass"})
 ITEMS = frozenset({"redeem", "expire", "forfeit", "refund", "clawback"})
 REDEMPTIONS = frozenset({"honour", "visit"})
 PAYOUTS = frozenset({"payout", "netting"})
-BY_BANK = {"topup": bank_top_up, "paidback": bank_top_up, "repaid": debt_end}
-"""Where the voucher of what was paid by bank and is no transfer is found."""
 BALANCE = "预存余额"
 """Stands for the provider's number where a distributor's balance at the platform paid, or was paid."""
 
@@ -48,7 +46,7 @@ class Beside:
         self._redeemed = self._redemptions(connection)
         self._bought = self._purchases(connection)
         self._payouts = self._paid_out(connection, at_ms)
-        self._references = {**self._transfers(connection), **self._vouchers(connection)}
+        self._references = self._moved(connection)
 
     def order_and_ticket(self, key: str) -> tuple[str | None, str | None]:
         bought = self._bought_with(key)
@@ -108,18 +106,16 @@ class Beside:
         paid = {row.id: Paid(row.number, row.provider_ref) for row in found}
         return {key: paid[payout_id] for key, payout_id in payout_ids.items() if payout_id in paid}
 
-    def _transfers(self, connection: Connection) -> dict[str, str | None]:
-        moved = sa.select(external_transfer.c.subject_key, external_transfer.c.provider_ref)
-        rows = _rows(connection, moved, external_transfer.c.subject_key, list(self._about))
-        return {row.subject_key: row.provider_ref for row in rows}
-
-    def _vouchers(self, connection: Connection) -> dict[str, str | None]:
-        """By ledger key, of what was paid by bank and is no transfer."""
-        numbers: dict[UUID, str] = {}
-        for table in (bank_top_up, debt_end):
-            ids = self._ids([word for word, theirs in BY_BANK.items() if theirs is table])
-            numbers |= {row.id: row.number for row in _rows(connection, sa.select(table), table.c.id, ids)}
-        return {key: numbers[about[1]] for key, about in self._about.items() if about and about[1] in numbers}
+    def _moved(self, connection: Connection) -> dict[str, str | None]:
+        """By ledger key: the provider's number of the transfer that it is, or of the bank's voucher."""
+        found: dict[str, str | None] = {}
+        for key, reference in (
+            (external_transfer.c.subject_key, external_transfer.c.provider_ref),
+            (bank_voucher.c.txn_key, bank_voucher.c.number),
+        ):
+            query = sa.select(key.label("key"), reference.label("reference"))
+            found |= {row.key: row.reference for row in _rows(connection, query, key, list(self._about))}
+        return found
 
     def _bought_with(self, key: str) -> _Bought | None:
         about = self._about[key]

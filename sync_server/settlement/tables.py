@@ -113,21 +113,16 @@ charge_back = sa.Table(
     partial_index("ix_charge_back_due", "honoured_at_ms", where="charged_at_ms IS NULL AND given_up_at_ms IS NULL"),
 )
 
-# An end of what a party owes that two persons asked for and confirmed: paid by bank, or without a voucher given up.
+# An end of what a party owes that two persons asked for and confirmed: paid by bank, or given up.
 debt_end = sa.Table(
     "debt_end",
     metadata,
     id_column(),  # of the request that two persons make of it
     link("party_id", "party.id", index=True),
     fen_column("amount_fen"),
-    sa.Column("bank", sa.String(100)),
-    sa.Column("paid_on", sa.Date()),  # as the voucher says
-    sa.Column("number", sa.String(64)),  # of the voucher
-    sa.Column("file_sha256", sa.String(64)),
     ms_column("asked_at_ms"),
     ms_column("booked_at_ms", nullable=True),
     sa.CheckConstraint("amount_fen > 0", name="amount"),
-    sa.CheckConstraint("(bank IS NULL) = (number IS NULL) AND (bank IS NULL) = (paid_on IS NULL)", name="voucher"),
 )
 
 # What a person gave the venues of an annual pass for a month's visits (POOL); booked once.

@@ -10,9 +10,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.approvals.approvals import Act
 from sync_server.approvals.tables import approval
+from sync_server.people.permissions import Permission
 from sync_server.settlement.tables import clawback, debt_end
 
+REPAY = Act("debt.repay", Permission.TRANSFERS_REMIT)
+"""A venue paid by bank what it owes, or a part, as two persons say (`settlement.debts`)."""
 OPEN = sa.text("clawback.netted_fen + clawback.ended_fen < clawback.owed_fen")  # as ix_clawback_open says
 
 
@@ -68,7 +72,7 @@ def _said_repaid(connection: Connection, venue_ids: Collection[UUID], now_ms: in
     said = (
         sa.select(debt_end.c.party_id, debt_end.c.amount_fen)
         .join(approval, approval.c.id == debt_end.c.id)
-        .where(debt_end.c.party_id.in_(venue_ids), debt_end.c.bank.is_not(None))
+        .where(debt_end.c.party_id.in_(venue_ids), approval.c.act == REPAY.name)
         .where(approval.c.state == "REQUESTED", approval.c.expires_at_ms > now_ms)
     )
     return list(connection.execute(said))

@@ -206,22 +206,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key_hash", name=op.f("pk_tls_pin")),
     )
     op.create_table(
-        "used_voucher",
-        sa.Column("bank", sa.String(length=400), nullable=False),
-        sa.Column("number", sa.String(length=256), nullable=False),
-        sa.Column("txn_key", sa.String(length=100), nullable=False),
-        sa.Column("used_at_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("bank", "number", name=op.f("pk_used_voucher")),
-    )
-    op.create_table(
         "bank_top_up",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("distributor_id", sa.Uuid(), nullable=False),
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
-        sa.Column("bank", sa.String(length=100), nullable=False),
-        sa.Column("paid_on", sa.Date(), nullable=False),
-        sa.Column("number", sa.String(length=64), nullable=False),
-        sa.Column("file_sha256", sa.String(length=64), nullable=True),
         sa.Column("asked_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("booked_at_ms", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("amount_fen <> 0", name=op.f("ck_bank_top_up_amount")),
@@ -236,15 +224,8 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("party_id", sa.Uuid(), nullable=False),
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
-        sa.Column("bank", sa.String(length=100), nullable=True),
-        sa.Column("paid_on", sa.Date(), nullable=True),
-        sa.Column("number", sa.String(length=64), nullable=True),
-        sa.Column("file_sha256", sa.String(length=64), nullable=True),
         sa.Column("asked_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("booked_at_ms", sa.BigInteger(), nullable=True),
-        sa.CheckConstraint(
-            "(bank IS NULL) = (number IS NULL) AND (bank IS NULL) = (paid_on IS NULL)", name=op.f("ck_debt_end_voucher")
-        ),
         sa.CheckConstraint("amount_fen > 0", name=op.f("ck_debt_end_amount")),
         sa.ForeignKeyConstraint(["party_id"], ["party.id"], name=op.f("fk_debt_end_party_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_debt_end")),
@@ -513,10 +494,6 @@ def upgrade() -> None:
         "remittance",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("transfer_id", sa.Uuid(), nullable=False),
-        sa.Column("bank", sa.String(length=100), nullable=False),
-        sa.Column("paid_on", sa.Date(), nullable=False),
-        sa.Column("number", sa.String(length=64), nullable=False),
-        sa.Column("file_sha256", sa.String(length=64), nullable=True),
         sa.Column("asked_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("n", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["transfer_id"], ["external_transfer.id"], name=op.f("fk_remittance_transfer_id")),
@@ -605,6 +582,29 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_visit_tariff_venue_id")),
         sa.PrimaryKeyConstraint("product_id", "venue_id", name=op.f("pk_visit_tariff")),
     )
+    op.create_table(
+        "bank_voucher",
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("bank", sa.String(length=100), nullable=False),
+        sa.Column("paid_on", sa.Date(), nullable=False),
+        sa.Column("number", sa.String(length=64), nullable=False),
+        sa.Column("file_sha256", sa.String(length=64), nullable=True),
+        sa.Column("key", sa.String(length=700), nullable=False),
+        sa.Column("txn_key", sa.String(length=100), nullable=True),
+        sa.ForeignKeyConstraint(["request_id"], ["approval.id"], name=op.f("fk_bank_voucher_request_id")),
+        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_bank_voucher")),
+        sa.UniqueConstraint("txn_key", name=op.f("uq_bank_voucher_txn_key")),
+    )
+    with op.batch_alter_table("bank_voucher", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_bank_voucher_key"), ["key"], unique=False)
+        batch_op.create_index(
+            "uq_bank_voucher_used",
+            ["key"],
+            unique=True,
+            sqlite_where=sa.text("txn_key IS NOT NULL"),
+            postgresql_where=sa.text("txn_key IS NOT NULL"),
+        )
+
     op.create_table(
         "electronic_card_read",
         sa.Column("device_id", sa.LargeBinary(length=16), nullable=False),

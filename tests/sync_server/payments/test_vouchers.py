@@ -10,11 +10,14 @@ import pytest
 import sqlalchemy as sa
 
 from sandbox_provider.faults import FaultKind
+from sync_server.approvals import approvals
 from sync_server.errors import NotAllowedError
 from sync_server.payments import remitting, top_ups
-from sync_server.payments.tables import external_transfer, used_voucher
+from sync_server.payments.tables import bank_voucher, external_transfer
 from sync_server.payments.vouchers import Voucher
 from sync_server.people.identifying import Person
+from tests.sync_server.beside import Beside
+from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import two_of_finance
 from tests.sync_server.sandbox import World, money_flaws
 
@@ -68,26 +71,57 @@ def remitted(world: World, two: tuple[Person, Person]) -> None:
     ids=["same", "blanks", "small letters", "wide letters", "another day"],
 )
 def test_a_voucher_of_a_payout_is_no_top_up(world: World, two: tuple[Person, Person], again: Voucher) -> None:
-    asked_before = ask_top_up(world, two[0], again)
     remitted(world, two)
     with pytest.raises(NotAllowedError, match="is booked already, as payout:"):
         ask_top_up(world, two[0], again)
-    with pytest.raises(NotAllowedError, match="is booked already, as payout:"):
-        confirm_top_up(world, two[1], asked_before)
     with world.centre.read() as connection:
         assert money_flaws(connection) == []
+
+
+@pytest.mark.parametrize("end", ["withdrawn", "void", "confirmed"])
+def test_a_voucher_is_asked_with_once_at_a_time(
+    world: World, clock: Clock, two: tuple[Person, Person], end: str
+) -> None:
+    first = ask_top_up(world, two[0], VOUCHER)
+    clock.pass_ms(approvals.LIFE_MS - 1)
+    with pytest.raises(NotAllowedError, match=rf"is named by the request {first} \(top_up.record\)"):
+        ask_top_up(world, two[1], replace(VOUCHER, number="a20260921-0007"))
+    if end == "confirmed":
+        confirm_top_up(world, two[1], first)
+        with pytest.raises(NotAllowedError, match="is booked already, as topup:"):
+            ask_top_up(world, two[0], VOUCHER)
+        return
+    if end == "void":
+        clock.pass_ms(1)
+    else:
+        with world.centre.write() as connection:
+            approvals.withdraw(connection, two[0], top_ups.RECORD, first, clock())
+    confirm_top_up(world, two[1], ask_top_up(world, two[0], VOUCHER))
+    with world.centre.read() as connection:
+        assert money_flaws(connection) == []
+
+
+@pytest.mark.postgres
+def test_of_two_who_ask_with_a_voucher_at_once_the_second_sees_the_first(postgres_world: World) -> None:
+    world, two = postgres_world, two_of_finance(postgres_world.centre)
+    with world.centre.write() as connection:
+        now_ms = world.centre.now_ms()
+        top_ups.ask(connection, two[0], world.distributor, 5_000, VOUCHER, "seen on the list", now_ms)
+        second = Beside(world.centre, lambda: ask_top_up(world, two[1], VOUCHER))
+    with pytest.raises(NotAllowedError, match="is named by the request"):
+        second.finish()
 
 
 def test_another_number_or_bank_is_another_voucher(world: World, two: tuple[Person, Person]) -> None:
     for voucher in (VOUCHER, replace(VOUCHER, number="A 20260921-0008"), replace(VOUCHER, bank="建设银行")):
         paid_in(world, two, voucher)
     with world.centre.read() as connection:
-        assert connection.scalar(sa.select(sa.func.count()).select_from(used_voucher)) == 3
+        assert connection.scalar(sa.select(sa.func.count()).select_from(bank_voucher)) == 3
 
 
 @pytest.mark.parametrize(
     "planted",
-    [used_voucher.delete(), used_voucher.update().values(txn_key="topup:another")],
+    [bank_voucher.delete(), bank_voucher.update().values(txn_key="topup:another")],
     ids=["forgotten", "another's"],
 )
 @pytest.mark.parametrize(

@@ -5,20 +5,17 @@ from __future__ import annotations
 from datetime import date
 from uuid import UUID
 
-from sync_server.db import new_id
-from sync_server.ledger import book
-from sync_server.ledger.accounts import Account
 from sync_server.payments import top_ups
 from sync_server.payments.vouchers import Voucher
 from sync_server.settlement import clawing_back, refunding
 from sync_server.settlement.statement_beside import BALANCE
 from sync_server.settlement.statement_rows import StatementLine, lines_between
-from sync_server.settlement.tables import debt_end
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import two_of_finance
 from tests.sync_server.orders.test_prepaid import set_prepaid
 from tests.sync_server.sandbox import World
 from tests.sync_server.settlement.telling import DAY_MS, sell_and_pay
+from tests.sync_server.settlement.test_debts import confirm, repaid, two_visits_refunded
 from tests.sync_server.settlement.test_late_entries import number_of
 
 VOUCHER = Voucher("工商银行开封支行", date(2026, 9, 21), "20260921-0008")
@@ -51,15 +48,9 @@ def test_what_a_balance_paid_says_so_and_what_a_bank_paid_has_its_voucher(world:
 
 
 def test_what_a_venue_paid_by_bank_has_its_voucher(world: World, clock: Clock) -> None:
-    debt, owed = new_id(clock.now_ms), Account("1220", world.venue)
-    told = {"bank": VOUCHER.bank, "paid_on": VOUCHER.paid_on, "number": VOUCHER.number}
-    ended = {"id": debt, "party_id": world.venue, "amount_fen": 100, "asked_at_ms": 0, "booked_at_ms": 0}
-    with world.centre.write() as connection:
-        connection.execute(debt_end.insert().values(**ended, **told))
-        sides = book.legs((owed, 100), (Account("2310", world.distributor), -100))
-        book.post(connection, [book.Txn("clawback:earlier", sides, clock.now_ms, "test")], clock.now_ms)
-        sides = book.legs((Account("1030"), 100), (owed, -100))
-        book.post(connection, [book.Txn(f"repaid:{debt.hex}", sides, clock.now_ms, "test")], clock.now_ms)
+    two = two_of_finance(world.centre)
+    two_visits_refunded(world, clock, two)
+    confirm(world, two[1], repaid(world, two[0], 100, VOUCHER))
     assert lines(world, "VENUE", world.venue)["repaid"].provider_ref == VOUCHER.number
 
 
