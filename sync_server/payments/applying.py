@@ -106,6 +106,11 @@ def has_extra(connection: Connection, transfer_id: UUID) -> bool:
     return connection.scalar(found.limit(1)) is not None
 
 
+def yielded(came_to: Account, yield_fen: int) -> tuple[book.Leg, ...]:
+    """P9: what a fund that was closed brought beyond its principal, or lost of it."""
+    return book.legs((came_to, yield_fen), (Account("4040" if yield_fen > 0 else "5030"), -yield_fen))
+
+
 def reason_of(answer: Answer) -> str | None:
     """Why it is not done, cut to what the tables keep."""
     reason = getattr(answer, "reason", None)
@@ -119,9 +124,8 @@ def _is_ours(row: sa.Row[Any], answer: Succeeded) -> bool:
 
 
 def _book(connection: Connection, row: sa.Row[Any], answer: Succeeded, now_ms: int) -> None:
-    """What was announced happened; a fund that was closed brings its yield, or its loss, besides (P9)."""
-    grown = Account("4040" if answer.yield_fen > 0 else "5030")
-    besides = book.legs((CLEARING[row.provider], answer.yield_fen), (grown, -answer.yield_fen))
+    """What was announced happened; a fund that was closed brings its yield, or its loss, besides."""
+    besides = yielded(CLEARING[row.provider], answer.yield_fen)
     if has_pending(row):
         book.resolve(connection, row.subject_key, True, now_ms, ACTOR, now_ms, besides)
     elif besides:

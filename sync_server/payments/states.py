@@ -64,10 +64,11 @@ TRANSFER = Machine(
             "an attempt with the provider OFFLINE",
         ),
         Row(
-            ("INSUFFICIENT", "DEFINITE_FAIL", "VOID"),
+            (*STOPPED, "VOID"),
             "accepted",
             "SUCCEEDED",
-            "a refund, or a payout that was not replaced; one attempt alone moved after it was given up; two persons",
+            "an attempt moved after it was given up; two persons; no payout that was replaced, no payment of a closed "
+            "order, no move of a fund that is closed, no sweep's arrival",
             "what was announced is posted, on 1310",
             "that attempt, too",
         ),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from sync_server.invariants import Invariant
 from sync_server.parties.tables import PROVIDERS
 from sync_server.payments.providers import CLEARING
+from sync_server.payments.tables import COMING_IN
 
+_COMING_IN = ", ".join(f"'{kind}'" for kind in COMING_IN)
 _CLEARING = " ".join(f"WHEN '{provider}' THEN '{CLEARING[provider].name}'" for provider in PROVIDERS)
 
 CHECKS = (
@@ -60,7 +62,7 @@ CHECKS = (
     Invariant(
         "I12",
         "what moved after it was given up counts as its transfer's success by the word of two persons, from suspense",
-        """
+        f"""
         SELECT 'transfer_attempt ' || a.out_no FROM ledger_txn d
         JOIN transfer_attempt a ON a.out_no = SUBSTR(d.txn_key, 8) AND a.state = 'SUCCEEDED'
         JOIN external_transfer t ON t.id = a.transfer_id
@@ -71,8 +73,9 @@ CHECKS = (
         LEFT JOIN ledger_account s ON s.code = '1310'
         LEFT JOIN posting g ON g.txn_id = l.id AND g.account_id = s.id AND g.layer = 'posted'
         WHERE d.txn_key >= 'double\\:' AND d.txn_key < 'double;'
-          AND (p.id IS NULL OR COALESCE(g.amount_fen, 0) <> -t.amount_fen)
-        """,
+          AND (p.id IS NULL OR COALESCE(g.amount_fen, 0)
+               <> CASE WHEN t.kind IN ({_COMING_IN}) THEN t.amount_fen + t.yield_fen ELSE -t.amount_fen END)
+        """,  # noqa: S608  the kinds of the code
     ),
     Invariant(
         "I18",

@@ -242,7 +242,7 @@ def write_off(opener: Opener, /, case_id: UUID, against: str, reason: str, **who
 @by_operator
 @click.pass_obj
 def accept(opener: Opener, /, case_id: UUID, reason: str, **who: Any) -> None:
-    """Ask that what moved after a payout or refund was given up counts as its success."""
+    """Ask that what moved after its transfer was given up counts as that transfer's success."""
     centre = opener()
     person = person_of(centre, who)
     with centre.write() as connection:

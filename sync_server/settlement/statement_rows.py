@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import external_transfer
+from sync_server.settlement.recon_cases import SUSPENSE
 from sync_server.settlement.statement_beside import Beside
 
 OWED = {"VENUE": ("2210", "1220"), "DISTRIBUTOR": ("2010", "2310")}
@@ -23,7 +24,8 @@ OWED = {"VENUE": ("2210", "1220"), "DISTRIBUTOR": ("2010", "2310")}
 PRICES = {"VENUE": (), "DISTRIBUTOR": ("2110", "2120", "2510")}
 """Where a distributor's charge puts the price of what it bought."""
 FEES = {"VENUE": "4020", "DISTRIBUTOR": "4010"}
-_CASH = tuple(account.code for account in CLEARING.values())
+_CASH = (*(account.code for account in CLEARING.values()), SUSPENSE.code)
+"""Where money comes and goes; suspense too, where what moved waited to be known as its own."""
 
 
 class StatementLine(NamedTuple):

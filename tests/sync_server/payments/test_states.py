@@ -30,6 +30,7 @@ EXPECTED = {
     ("CREATED", "abandon"): "VOID",
     ("DEFINITE_FAIL", "abandon"): "VOID",
     ("INSUFFICIENT", "abandon"): "VOID",
+    ("CREATED", "accepted"): "SUCCEEDED",
     ("INSUFFICIENT", "accepted"): "SUCCEEDED",
     ("DEFINITE_FAIL", "accepted"): "SUCCEEDED",
     ("VOID", "accepted"): "SUCCEEDED",
