@@ -23,7 +23,7 @@ class Story:
 
     def tell(self) -> None:
         """From the first sale to the end of the accounts."""
-        self.machine.open_for_business([TRAVELLERS[0]])
+        self.machine.open_for_business([TRAVELLERS[0]], 1)
         self.people_buy()
         self.gates_let_in()
         self.money_comes_late_or_twice()
