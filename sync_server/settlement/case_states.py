@@ -18,8 +18,8 @@ CASE = Machine(
             "write_off",
             "RESOLVED",
             "two persons",
-            "1310, or the clearing account, against 5090, 5010, 1030; a DOUBLE_LINE that moved nothing: 1310 against "
-            "the clearing account",
+            "1310, or the clearing account, against 5090, 5010, 1030; a payout made twice: 1310 against its venue's "
+            "1220; a DOUBLE_LINE that moved nothing: 1310 against the clearing account",
         ),
         Row(
             OPEN,

@@ -190,8 +190,22 @@ CHECKS = (
     ),
     Invariant(
         "I5",
-        "what a claw-back kept is in payouts of its venue, and its refund moves the share of an item that was paid",
+        "what a claw-back kept is in payouts of its venue; it is of a visit that was paid and whose share goes back, "
+        "or of what two persons say was paid twice",
         """
+        SELECT 'clawback ' || CAST(c.id AS VARCHAR(36)) FROM clawback c
+        LEFT JOIN (SELECT clawback_id, -SUM(net_fen) AS fen FROM payout_adjustment
+                   WHERE kind = 'CLAWBACK' GROUP BY clawback_id) k ON k.clawback_id = c.id
+        WHERE COALESCE(k.fen, 0) <> c.netted_fen
+           OR EXISTS (SELECT 1 FROM payout_adjustment j JOIN payout p ON p.id = j.payout_id
+                      WHERE j.clawback_id = c.id AND p.venue_id <> c.venue_id)
+        UNION ALL
+        SELECT 'clawback ' || CAST(c.id AS VARCHAR(36)) FROM clawback c
+        LEFT JOIN ledger_txn b ON b.txn_key = 'case\\:' || REPLACE(CAST(c.case_id AS VARCHAR(36)), '-', '')
+        LEFT JOIN ledger_account a ON a.code = '1220' AND a.owner_id = c.venue_id
+        LEFT JOIN posting g ON g.txn_id = b.id AND g.account_id = a.id AND g.layer = 'posted'
+        WHERE c.case_id IS NOT NULL AND COALESCE(g.amount_fen, 0) <> c.owed_fen
+        UNION ALL
         SELECT 'clawback of order_item ' || CAST(c.item_id AS VARCHAR(36)) FROM clawback c
         JOIN order_item i ON i.id = c.item_id
         LEFT JOIN payout_line l ON l.item_id = c.item_id AND l.kind = 'REDEEM'
@@ -199,12 +213,7 @@ CHECKS = (
         LEFT JOIN external_transfer x ON x.subject_id = c.id AND x.kind = 'REFUND'
         LEFT JOIN ledger_txn b
                ON b.txn_key = 'clawback\\:' || REPLACE(CAST(i.id AS VARCHAR(36)), '-', '') || '\\:refund'
-        LEFT JOIN (SELECT item_id, -SUM(net_fen) AS fen FROM payout_adjustment
-                   WHERE kind = 'CLAWBACK' GROUP BY item_id) k ON k.item_id = c.item_id
-        WHERE COALESCE(k.fen, 0) <> c.netted_fen
-           OR EXISTS (SELECT 1 FROM payout_adjustment j JOIN payout p ON p.id = j.payout_id
-                      WHERE j.item_id = c.item_id AND p.venue_id <> c.venue_id)
-           OR l.net_fen IS NULL OR l.net_fen <> c.owed_fen
+        WHERE l.net_fen IS NULL OR l.net_fen <> c.owed_fen
            OR (COALESCE(o.funding, '') <> 'PREPAID' AND COALESCE(x.amount_fen, 0) <> i.share_fen)
            OR (o.funding = 'PREPAID' AND b.id IS NULL)
         """,

@@ -126,11 +126,11 @@ def _write(connection: Connection, placed: Sequence[tuple[Owed, UUID]]) -> None:
     adjustments: list[dict[str, Value]] = []
     for one, payout_id in placed:
         gross_fen, fee_fen, net_fen = one.cleared
-        row: dict[str, Value] = {"kind": one.kind, "item_id": one.item_id, "payout_id": payout_id}
+        row: dict[str, Value] = {"kind": one.kind, "payout_id": payout_id}
         row |= {"gross_fen": gross_fen, "fee_fen": fee_fen, "net_fen": net_fen}
         if one.redemption_id is None:
             adjustments.append({"id": one.adjustment_id, **row})
         else:
-            lines.append({"redemption_id": one.redemption_id, **row})
+            lines.append({"redemption_id": one.redemption_id, "item_id": one.item_id, **row})
     append(connection, payout_line, lines)  # whatever has its line already is an error
     append(connection, payout_adjustment, adjustments)

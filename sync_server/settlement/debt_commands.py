@@ -22,7 +22,7 @@ REASON = click.option("--reason", required=True, help="what the other person and
 
 @click.group()
 def debt() -> None:
-    """欠款: what venues owe for visits refunded at their cost, and prepaid distributors for late entries."""
+    """欠款: what venues owe for visits refunded at their cost or paid twice, and distributors for late entries."""
 
 
 @debt.command(name="list")

@@ -22,17 +22,22 @@ from sync_server.ledger.accounts import CHART, Account
 from sync_server.money import yuan
 from sync_server.notices.promising import Promise, promise
 from sync_server.payments.providers import CLEARING
+from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.payments.telling import PROVIDER_NAMES
 from sync_server.people.permissions import Permission
 from sync_server.people.tables import operator
+from sync_server.settlement import venue_debts
 from sync_server.settlement.case_states import CASE, OPEN
-from sync_server.settlement.differences import WORDS, Difference
+from sync_server.settlement.differences import BY_ATTEMPT, WORDS, Difference
 from sync_server.settlement.recon_tables import recon_case
+from sync_server.settlement.tables import payout
 
 SUSPENSE = Account("1310")
 WRITE_OFF = Act("recon_case.write_off", Permission.RECON_WRITE_OFF)
 WRITE_OFF_TO = ("5090", "5010", "1030")
 """A loss (or a gain), a fee of the provider's, a transfer between the platform's own accounts."""
+VENUE_OWES = "1220"
+"""Of a payout made twice: its venue owes it, and its next payouts keep it back."""
 NO_MOVEMENT = "CLEARING"
 """What a line told twice is written off to: the provider's account itself, which moved once."""
 MAX_NOTE_CHARACTERS = 500
@@ -96,7 +101,7 @@ def offset(connection: Connection, who: Person, case_id: UUID, other_id: UUID, n
 def ask_write_off(connection: Connection, who: Person, case_id: UUID, to: str, reason: str, now_ms: int) -> UUID:
     """Ask that what is unexplained is booked against an account; the id of the request, which another one confirms."""
     row = locked_case(connection, who, case_id, "write_off")
-    _check_write_off(row, to)
+    _check_write_off(connection, row, to)
     return approvals.request(connection, who, WRITE_OFF, f"recon_case:{row.id.hex}:{to}", reason, now_ms)
 
 
@@ -105,9 +110,12 @@ def confirm_write_off(connection: Connection, who: Person, approval_id: UUID, no
     agreed = approvals.confirm(connection, who, WRITE_OFF, approval_id, now_ms)
     _, case_hex, to = agreed.subject.split(":")
     row = locked_case(connection, who, UUID(hex=case_hex), "write_off")
-    _check_write_off(row, to)
-    sides = book.legs((_held(row), row.amount_fen), (_written_off_to(row, to), -row.amount_fen))
+    _check_write_off(connection, row, to)
+    against = _written_off_to(connection, row, to)
+    sides = book.legs((_held(row), row.amount_fen), (against, -row.amount_fen))
     book.post(connection, [book.Txn(f"case:{row.id.hex}", sides, now_ms, who.actor)], now_ms)
+    if to == VENUE_OWES and against.owner is not None:
+        venue_debts.owe(connection, against.owner, row.id, -row.amount_fen, now_ms)
     settle(connection, who, row, "write_off", "WRITTEN_OFF", agreed.reason, now_ms)
     return row.id  # type: ignore[no-any-return]
 
@@ -116,10 +124,11 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
     """What is done once another person confirms."""
     _, case_hex, to = asked.subject.split(":")
     row = connection.execute(sa.select(recon_case).where(recon_case.c.id == UUID(hex=case_hex))).one()
-    sides = [f"{one.code} {CHART[one.code].english}" for one in (_held(row), _written_off_to(row, to))]
+    sides = [f"{one.code} {CHART[one.code].english}" for one in (_held(row), _written_off_to(connection, row, to))]
     debit, credit = sides if row.amount_fen > 0 else reversed(sides)
     said = f"{row.difference} at {row.provider}, {row.subject}: {WORDS[Difference(row.difference)].english}"
-    return f"{yuan(abs(row.amount_fen))} yuan are booked, debit {debit}, credit {credit} ({said})"
+    keeps = ", and the venue's next payouts are so much less" if to == VENUE_OWES else ""
+    return f"{yuan(abs(row.amount_fen))} yuan are booked, debit {debit}, credit {credit}{keeps} ({said})"
 
 
 def explained(connection: Connection, row: sa.Row[Any], left_fen: int, now_ms: int) -> None:
@@ -143,8 +152,18 @@ def _held(row: sa.Row[Any]) -> Account:
     return SUSPENSE if row.in_suspense else CLEARING[row.provider]
 
 
-def _written_off_to(row: sa.Row[Any], to: str) -> Account:
-    return CLEARING[row.provider] if to == NO_MOVEMENT else Account(to)
+def _written_off_to(connection: Connection, row: sa.Row[Any], to: str) -> Account:
+    if to == NO_MOVEMENT:
+        return CLEARING[row.provider]
+    return Account(to, _venue_paid(connection, row)) if to == VENUE_OWES else Account(to)
+
+
+def _venue_paid(connection: Connection, row: sa.Row[Any]) -> UUID | None:
+    """Whose payout a case's money was beside another one; None: no payout's, or it may be the payout's own."""
+    mine = payout.join(external_transfer, external_transfer.c.id == payout.c.transfer_id).join(transfer_attempt)
+    paid = sa.or_(external_transfer.c.state == "SUCCEEDED", payout.c.state == "REPLACED")
+    query = sa.select(payout.c.venue_id).select_from(mine).where(transfer_attempt.c.out_no == row.subject, paid)
+    return connection.scalar(query) if row.difference in BY_ATTEMPT else None
 
 
 def _promises(connection: Connection, ids: Sequence[UUID]) -> Iterator[Promise]:
@@ -161,14 +180,17 @@ def _promises(connection: Connection, ids: Sequence[UUID]) -> Iterator[Promise]:
             yield Promise("recon_case", key, words, cause=cause)
 
 
-def _check_write_off(row: sa.Row[Any], to: str) -> None:
+def _check_write_off(connection: Connection, row: sa.Row[Any], to: str) -> None:
     if not row.amount_fen:
         raise NotAllowedError("no money of this case is unexplained: explain it")
     if to == NO_MOVEMENT:
         if row.difference != Difference.DOUBLE_LINE or not row.in_suspense:
             raise NotAllowedError("only a line that was told twice may be no movement of the provider's account")
+    elif to == VENUE_OWES:
+        if _venue_paid(connection, row) is None:
+            raise NotAllowedError("only a venue owes, and only what a payout moved beside the one that counts")
     elif to not in WRITE_OFF_TO:
-        raise NotAllowedError(f"account {to} is not one of {', '.join(WRITE_OFF_TO)}")
+        raise NotAllowedError(f"account {to} is not one of {', '.join((*WRITE_OFF_TO, VENUE_OWES))}")
 
 
 def settle(

@@ -217,7 +217,7 @@ def offset(opener: Opener, /, case_id: UUID, other_id: UUID, note: str, **who: A
 @CASE_ID
 @click.option(
     "--against",
-    type=click.Choice((*recon_cases.WRITE_OFF_TO, recon_cases.NO_MOVEMENT)),
+    type=click.Choice((*recon_cases.WRITE_OFF_TO, recon_cases.VENUE_OWES, recon_cases.NO_MOVEMENT)),
     default="5090",
     show_default=True,
 )
@@ -227,7 +227,8 @@ def offset(opener: Opener, /, case_id: UUID, other_id: UUID, note: str, **who: A
 def write_off(opener: Opener, /, case_id: UUID, against: str, reason: str, **who: Any) -> None:
     """Ask that what is unexplained is booked as a loss (5090), a provider's fee (5010) or our own bank's (1030).
 
-    A second line of a number that is no movement at all (DOUBLE_LINE) is taken back (CLEARING).
+    What a payout moved twice its venue may owe (1220): its next payouts are less. A second line of a number that is no
+    movement at all (DOUBLE_LINE) is taken back (CLEARING).
     """
     centre = opener()
     person = person_of(centre, who)

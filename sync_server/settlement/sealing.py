@@ -160,9 +160,9 @@ def _net(connection: Connection, sums: Sequence[Sum], now_ms: int) -> Mapping[UU
 
 
 def _clawed_back(payout_id: UUID, part: Part) -> dict[str, Value]:
-    adjustment_id = derived_id(payout_id, f"clawback of {part.item_id.hex} in {payout_id.hex}")
+    adjustment_id = derived_id(payout_id, f"clawback {part.clawback_id.hex} in {payout_id.hex}")
     amounts = {"gross_fen": -part.fen, "fee_fen": 0, "net_fen": -part.fen}
-    return {"id": adjustment_id, "kind": "CLAWBACK", "item_id": part.item_id, "payout_id": payout_id, **amounts}
+    return {"id": adjustment_id, "kind": "CLAWBACK", "clawback_id": part.clawback_id, "payout_id": payout_id, **amounts}
 
 
 def _netting(one: Sum, kept_fen: int, now_ms: int) -> Txn:

@@ -27,8 +27,7 @@ LINE_KINDS = ("REDEEM", "HONOUR", "VISIT")
 """The entry that ended the item; one that lost it and that an operator lets be paid all the same (P15); a visit with an
 annual pass that has a tariff there (P20)."""
 ADJUSTMENT_KINDS = ("POOL", "CLAWBACK")
-"""A venue's part of a month's pool for visits with annual passes (P21); what was paid for a visit that was refunded
-afterwards, kept back (P16)."""
+"""A venue's part of a month's pool for visits with annual passes (P21); what a venue owes, kept back (P16)."""
 
 payout = sa.Table(
     "payout",
@@ -73,28 +72,31 @@ payout_adjustment = sa.Table(
     metadata,
     id_column(),
     word_column("kind", ADJUSTMENT_KINDS),
-    link("item_id", "clawback.item_id", nullable=True, index=True),  # of a CLAWBACK
+    link("clawback_id", "clawback.id", nullable=True, index=True),
     link("payout_id", "payout.id", index=True),
     fen_column("gross_fen"),
     fen_column("fee_fen"),
     fen_column("net_fen"),
     sa.CheckConstraint("gross_fen - fee_fen = net_fen AND fee_fen >= 0", name="net"),
     sa.CheckConstraint("(kind = 'CLAWBACK') = (net_fen < 0)", name="sign"),
-    sa.CheckConstraint("(kind = 'CLAWBACK') = (item_id IS NOT NULL)", name="item"),
+    sa.CheckConstraint("(kind = 'CLAWBACK') = (clawback_id IS NOT NULL)", name="clawback"),
 )
 
-# A visit that was paid to the venue and then refunded to the buyer by two persons (P16).
+# What a venue owes by the word of two persons: for a visit that was refunded to the buyer after it was paid (P16), or
+# for a payout that was made twice.
 clawback = sa.Table(
     "clawback",
     metadata,
     id_column(),  # the subject of its refund
-    link("item_id", "order_item.id", unique=True),
+    link("item_id", "order_item.id", nullable=True, unique=True),
+    link("case_id", "recon_case.id", nullable=True, unique=True),
     link("venue_id", "venue.id"),
     fen_column("owed_fen"),  # what the venue had got for it
     fen_column("netted_fen", server_default="0"),  # kept back of its payouts since
     fen_column("ended_fen", server_default="0"),  # paid by bank or written off since
     ms_column("agreed_at_ms"),
     sa.CheckConstraint("netted_fen >= 0 AND ended_fen >= 0 AND netted_fen + ended_fen <= owed_fen", name="owed"),
+    sa.CheckConstraint("(item_id IS NULL) <> (case_id IS NULL)", name="what_for"),
     partial_index("ix_clawback_open", "venue_id", "agreed_at_ms", where="netted_fen + ended_fen < owed_fen"),
 )
 

@@ -1,4 +1,4 @@
-"""What venues owe for visits that were refunded at their cost (1220), and how it is taken: the oldest first (P16)."""
+"""What venues owe for visits that were refunded at their cost, or were paid twice (1220): the oldest is taken first."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from sync_server.approvals.approvals import Act
 from sync_server.approvals.tables import approval
+from sync_server.db import derived_id
 from sync_server.people.permissions import Permission
 from sync_server.settlement.tables import clawback, debt_end
 
@@ -21,9 +22,9 @@ OPEN = sa.text("clawback.netted_fen + clawback.ended_fen < clawback.owed_fen")  
 
 
 class Part(NamedTuple):
-    """So much of what is owed for an item."""
+    """So much of one claw-back."""
 
-    item_id: UUID
+    clawback_id: UUID
     fen: int
 
 
@@ -38,8 +39,8 @@ def open_debts(
     if agreed_until_ms is not None:
         mine = mine.where(clawback.c.agreed_at_ms <= agreed_until_ms)
     debts: defaultdict[UUID, deque[Part]] = defaultdict(deque)
-    for row in connection.execute(mine.order_by(clawback.c.agreed_at_ms, clawback.c.item_id).with_for_update()):
-        debts[row.venue_id].append(Part(row.item_id, row.owed_fen - row.netted_fen - row.ended_fen))
+    for row in connection.execute(mine.order_by(clawback.c.agreed_at_ms, clawback.c.id).with_for_update()):
+        debts[row.venue_id].append(Part(row.id, row.owed_fen - row.netted_fen - row.ended_fen))
     for asked in _said_repaid(connection, debts, now_ms) if debts else ():  # after the lock, which who asks takes too
         take(debts[asked.party_id], asked.amount_fen)
     return debts
@@ -50,12 +51,18 @@ def take(debts: deque[Part], fen: int) -> list[Part]:
     taken = []
     while debts and fen:
         owed = debts.popleft()
-        part = Part(owed.item_id, min(owed.fen, fen))
+        part = Part(owed.clawback_id, min(owed.fen, fen))
         taken.append(part)
         fen -= part.fen
         if part.fen < owed.fen:
-            debts.appendleft(Part(owed.item_id, owed.fen - part.fen))
+            debts.appendleft(Part(owed.clawback_id, owed.fen - part.fen))
     return taken
+
+
+def owe(connection: Connection, venue_id: UUID, case_id: UUID, amount_fen: int, now_ms: int) -> None:
+    """From now on a venue owes what it was paid twice; the caller books it."""
+    new = {"id": derived_id(case_id, f"clawback {case_id.hex}"), "case_id": case_id, "venue_id": venue_id}
+    connection.execute(clawback.insert().values(**new, owed_fen=amount_fen, agreed_at_ms=now_ms))
 
 
 def note_netted(connection: Connection, parts: Sequence[Part]) -> None:
@@ -80,5 +87,5 @@ def _said_repaid(connection: Connection, venue_ids: Collection[UUID], now_ms: in
 
 def _add(connection: Connection, column: sa.Column[int], parts: Sequence[Part]) -> None:
     for part in parts:
-        mine = clawback.update().where(clawback.c.item_id == part.item_id)
+        mine = clawback.update().where(clawback.c.id == part.clawback_id)
         connection.execute(mine.values({column: column + part.fen}))

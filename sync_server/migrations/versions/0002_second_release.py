@@ -745,18 +745,22 @@ def upgrade() -> None:
     op.create_table(
         "clawback",
         sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("item_id", sa.Uuid(), nullable=False),
+        sa.Column("item_id", sa.Uuid(), nullable=True),
+        sa.Column("case_id", sa.Uuid(), nullable=True),
         sa.Column("venue_id", sa.Uuid(), nullable=False),
         sa.Column("owed_fen", sa.BigInteger(), nullable=False),
         sa.Column("netted_fen", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("ended_fen", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("agreed_at_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("(item_id IS NULL) <> (case_id IS NULL)", name=op.f("ck_clawback_what_for")),
         sa.CheckConstraint(
             "netted_fen >= 0 AND ended_fen >= 0 AND netted_fen + ended_fen <= owed_fen", name=op.f("ck_clawback_owed")
         ),
+        sa.ForeignKeyConstraint(["case_id"], ["recon_case.id"], name=op.f("fk_clawback_case_id")),
         sa.ForeignKeyConstraint(["item_id"], ["order_item.id"], name=op.f("fk_clawback_item_id")),
         sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_clawback_venue_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_clawback")),
+        sa.UniqueConstraint("case_id", name=op.f("uq_clawback_case_id")),
         sa.UniqueConstraint("item_id", name=op.f("uq_clawback_item_id")),
     )
     with op.batch_alter_table("clawback", schema=None) as batch_op:
@@ -935,21 +939,23 @@ def upgrade() -> None:
         "payout_adjustment",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("item_id", sa.Uuid(), nullable=True),
+        sa.Column("clawback_id", sa.Uuid(), nullable=True),
         sa.Column("payout_id", sa.Uuid(), nullable=False),
         sa.Column("gross_fen", sa.BigInteger(), nullable=False),
         sa.Column("fee_fen", sa.BigInteger(), nullable=False),
         sa.Column("net_fen", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("(kind = 'CLAWBACK') = (item_id IS NOT NULL)", name=op.f("ck_payout_adjustment_item")),
+        sa.CheckConstraint(
+            "(kind = 'CLAWBACK') = (clawback_id IS NOT NULL)", name=op.f("ck_payout_adjustment_clawback")
+        ),
         sa.CheckConstraint("(kind = 'CLAWBACK') = (net_fen < 0)", name=op.f("ck_payout_adjustment_sign")),
         sa.CheckConstraint("kind IN ('POOL', 'CLAWBACK')", name=op.f("ck_payout_adjustment_kind_word_e8a0f8")),
         sa.CheckConstraint("gross_fen - fee_fen = net_fen AND fee_fen >= 0", name=op.f("ck_payout_adjustment_net")),
-        sa.ForeignKeyConstraint(["item_id"], ["clawback.item_id"], name=op.f("fk_payout_adjustment_item_id")),
+        sa.ForeignKeyConstraint(["clawback_id"], ["clawback.id"], name=op.f("fk_payout_adjustment_clawback_id")),
         sa.ForeignKeyConstraint(["payout_id"], ["payout.id"], name=op.f("fk_payout_adjustment_payout_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_payout_adjustment")),
     )
     with op.batch_alter_table("payout_adjustment", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_payout_adjustment_item_id"), ["item_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_payout_adjustment_clawback_id"), ["clawback_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_payout_adjustment_payout_id"), ["payout_id"], unique=False)
 
     op.create_table(

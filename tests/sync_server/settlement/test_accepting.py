@@ -18,23 +18,23 @@ from sync_server.orders.tables import order
 from sync_server.payments import abandoning, sweeps, top_ups, transfers
 from sync_server.payments.applying import apply_notice
 from sync_server.payments.provider import Refused, StatementLine, Succeeded, Unclear, Waiting
-from sync_server.payments.tables import LATE_ENTRY, external_transfer
+from sync_server.payments.tables import LATE_ENTRY, external_transfer, transfer_attempt
 from sync_server.people.identifying import Person
 from sync_server.redemptions import decisions
 from sync_server.second_person import deeds as second_person
-from sync_server.settlement import accepting
+from sync_server.settlement import accepting, debts, recon_cases
 from sync_server.settlement.differences import Difference
 from sync_server.settlement.paying_again import pay_again
 from sync_server.settlement.recon_tables import recon_case
 from sync_server.settlement.statement_rows import lines_between
-from sync_server.settlement.tables import payout
+from sync_server.settlement.tables import clawback, payout
 from tests.sync_server.conftest import START_MS, Clock
 from tests.sync_server.operators import employ, two_of_finance
 from tests.sync_server.payments.test_funds import Fund
 from tests.sync_server.payments.test_remitting import HOUR_MS, failing
 from tests.sync_server.payments.test_transfers import ScriptedProvider, drive
 from tests.sync_server.sandbox import Sandbox, World
-from tests.sync_server.settlement.telling import TODAY, cases, flaws, judge, posted, said, tell
+from tests.sync_server.settlement.telling import TODAY, case_id, cases, flaws, judge, posted, said, tell
 from tests.sync_server.settlement.test_funds import MONTH_MS, play, selling, turns
 from tests.sync_server.settlement.test_late_entries import borne_by, refunded_then_late
 
@@ -177,6 +177,49 @@ def test_what_no_second_person_accepted_is_named_by_check(world: World, clock: C
         connection.execute(approval.update().where(approval.c.act == "recon_case.accept").values(act="recon_case.x"))
     [flaw] = flaws(world)
     assert "by the word of two persons, from suspense" in flaw
+
+
+def test_what_a_venue_was_paid_twice_its_next_payouts_keep_back(world: World, clock: Clock, two: Two) -> None:
+    world.buy()  # so that there is money to pay twice with
+    _, transfer_id = failing(world, clock, "PAYOUT", FaultKind.REFUSED)
+    give_up(world, two, transfer_id)
+    moved_after_all(world, transfer_id, 4970)
+    judge(world)
+    with world.centre.write() as connection, pytest.raises(NotAllowedError, match="beside the one that counts"):
+        mine = case_id(world, Difference.PAID_AFTER_VOID)
+        recon_cases.ask_write_off(connection, two[0], mine, "1220", "not yet known", clock.now_ms)
+    accept(world, two, Difference.PAID_AFTER_VOID)
+    clock.pass_ms(HOUR_MS)
+    with world.centre.write() as connection:  # another attempt of it, as if it had been made before
+        made = {"transfer_id": transfer_id, "out_no": transfers.number_of(transfer_id, 2), "state": "DEFINITE_FAIL"}
+        times = {"sent_at_ms": clock.now_ms, "changed_at_ms": clock.now_ms}
+        connection.execute(transfer_attempt.insert().values(**made, **times, n=2))
+    moved_after_all(world, transfer_id, 4970, 2)
+    judge(world)
+    mine = open_case(world, Difference.DOUBLE_PAID)
+    with world.centre.write() as connection:
+        asked = recon_cases.ask_write_off(connection, two[0], mine, "1220", "it keeps both", clock.now_ms)
+    with world.centre.write() as connection:
+        done = second_person.confirm(connection, two[1], asked, clock.now_ms)
+        [debt] = debts.debts(connection)
+    assert "debit 1220 venue receivable, claw-back, credit 1310 suspense, and the venue's next payouts" in done.does
+    assert (debt.amount_fen, posted(world, "1310"), flaws(world)) == (4970, 0, [])
+    with world.centre.read() as connection:
+        [order_id] = connection.scalars(sa.select(order.c.id).where(order.c.state == "ISSUED"))
+    world.turn()
+    before_fen = posted(world, "1010")
+    clock.pass_ms(1)
+    world.enter(world.items(order_id)[0])
+    world.turn()
+    assert posted(world, "1010") == before_fen  # earned and kept back
+    with world.centre.read() as connection:
+        assert (debts.debts(connection), balance(connection, Account("1220", world.venue))) == ([], Balance(0, 0))
+        *_, case, earned, kept = lines_between(connection, "VENUE", world.venue, 0, clock.now_ms + 1)
+    assert [case.txn_key.split(":")[0], earned.owed_fen, kept.owed_fen] == ["case", 4970, 0]
+    assert (case.owed_fen, case.moved_fen, flaws(world)) == (-4970, 4970, [])
+    with world.centre.write() as connection:
+        connection.execute(clawback.update().values(owed_fen=5000))
+    assert any("what two persons say was paid twice" in flaw for flaw in flaws(world))
 
 
 def test_what_a_late_entry_was_charged_after_it_was_given_up_is_paid(world: World, clock: Clock, two: Two) -> None:
