@@ -77,6 +77,7 @@ ACTION_WORDS = {
     "party.account": _("更改结算账户"),
     "party.account_stopped": _("中止结算账户更改"),
     "transfer.remit": _("手动汇款"),
+    "top_up.pay_back": _("银行退还预存款"),
     "top_up.record": _("银行充值入账"),
     "party.funding": _("更改扣款方式"),
     "order.run": _("人工出票"),

@@ -32,7 +32,7 @@ from sync_server.orders.closing import close_unpaid, give_back_late_payments
 from sync_server.orders.progress import take_payments
 from sync_server.payments.providers import clients_of
 from sync_server.payments.sweeps import follow_sweeps
-from sync_server.payments.top_ups import close_top_ups, free_pay_backs
+from sync_server.payments.top_ups import close_top_ups
 from sync_server.payments.transfers import move_due
 from sync_server.redemptions.uses import count_uses
 from sync_server.settlement.charging_back import charge_back_late
@@ -41,6 +41,7 @@ from sync_server.settlement.expiring import expire_items
 from sync_server.settlement.finishing import close_refunded
 from sync_server.settlement.funds import buy_funds, close_funds, sell_from_funds
 from sync_server.settlement.pass_refunds import follow_pass_refunds, refund_failed_issues
+from sync_server.settlement.paying_back import free_pay_backs
 from sync_server.settlement.payouts import follow_transfers
 from sync_server.settlement.refunding import confirm_refunds
 from sync_server.settlement.sealing import seal_payouts
@@ -65,6 +66,7 @@ STEPS: tuple[Step, ...] = (
     take_payments,
     close_top_ups,
     free_pay_backs,
+    charge_back_late,  # what is owed comes before what is held
     go_on_after_top_up,
     close_unpaid,
     give_back_late_payments,
@@ -79,7 +81,6 @@ STEPS: tuple[Step, ...] = (
     seal_payouts,
     clear_redemptions,
     clear_visits,
-    charge_back_late,
     confirm_refunds,
     expire_items,
     sell_from_funds,

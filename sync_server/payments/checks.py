@@ -104,7 +104,7 @@ CHECKS = (
         "what a distributor paid in by bank, or got back, is booked once, whole, and by the word of two persons",
         """
         SELECT 'bank_top_up ' || CAST(b.id AS VARCHAR(36)) FROM bank_top_up b
-        LEFT JOIN approval p ON p.act = 'top_up.record'
+        LEFT JOIN approval p ON p.act = CASE WHEN b.amount_fen > 0 THEN 'top_up.record' ELSE 'top_up.pay_back' END
               AND p.subject = CASE WHEN b.amount_fen > 0 THEN 'topup\\:' ELSE 'paidback\\:' END
                               || REPLACE(CAST(b.id AS VARCHAR(36)), '-', '')
         LEFT JOIN ledger_txn l ON l.txn_key = p.subject
@@ -112,6 +112,28 @@ CHECKS = (
         LEFT JOIN posting g ON g.txn_id = l.id AND g.account_id = a.id AND g.layer = 'posted'
         WHERE p.id IS NULL OR (b.booked_at_ms IS NOT NULL) <> (p.state = 'CONFIRMED')
            OR COALESCE(g.amount_fen, 0) <> CASE WHEN b.booked_at_ms IS NULL THEN 0 ELSE -b.amount_fen END
+        """,
+    ),
+    Invariant(
+        "I12",
+        "a balance keeps back what is to go back to its distributor, once, while two persons may agree on it",
+        """
+        SELECT 'bank_top_up ' || CAST(b.id AS VARCHAR(36)) FROM bank_top_up b
+        JOIN approval p ON p.subject = 'paidback\\:' || REPLACE(CAST(b.id AS VARCHAR(36)), '-', '')
+        LEFT JOIN ledger_account a ON a.code = '2010' AND a.owner_id = b.distributor_id
+        LEFT JOIN ledger_txn l ON l.txn_key = p.subject || '\\:pending'
+        LEFT JOIN posting g ON g.txn_id = l.id AND g.account_id = a.id AND g.layer = 'pending'
+        LEFT JOIN ledger_txn void ON void.txn_key = p.subject || '\\:void'
+        WHERE COALESCE(g.amount_fen, 0) <> -b.amount_fen
+           OR (void.id IS NOT NULL AND p.state = 'REQUESTED' AND void.recorded_at_ms < p.expires_at_ms)
+        UNION ALL
+        SELECT 'ledger_account ' || a.name FROM ledger_account a
+        WHERE a.code = '2010' AND a.debits_pending_fen <> (
+            SELECT COALESCE(SUM(-b.amount_fen), 0) FROM bank_top_up b
+            WHERE b.distributor_id = a.owner_id AND b.amount_fen < 0 AND NOT EXISTS (
+                SELECT 1 FROM ledger_txn l WHERE l.txn_key
+                IN ('paidback\\:' || REPLACE(CAST(b.id AS VARCHAR(36)), '-', ''),
+                    'paidback\\:' || REPLACE(CAST(b.id AS VARCHAR(36)), '-', '') || '\\:void')))
         """,
     ),
     Invariant(

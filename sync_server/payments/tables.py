@@ -78,7 +78,7 @@ transfer_attempt = sa.Table(
     partial_index("ix_transfer_attempt_extra", "transfer_id", where="state = 'EXTRA'"),
 )
 
-# 充值 by bank, below 0 what went back: booked once a second person confirmed it. Paid at the cashier it is a TOP_UP.
+# 充值 by bank, below 0 what went back 退还预存款; booked once a second person confirmed. At the cashier: a TOP_UP.
 bank_top_up = sa.Table(
     "bank_top_up",
     metadata,

@@ -1,8 +1,4 @@
-"""充值: a distributor pays in, at its provider's cashier or by a bank transfer that two persons record (P1).
-
-What it does not need any more goes back the same way 退还预存款: by a bank transfer, recorded as one below 0. No order
-can use it from the asking on, as the bank has paid it: it is pending until the second person speaks.
-"""
+"""充值: a distributor pays in, at its provider's cashier or by a bank transfer that two persons record (P1)."""
 
 from __future__ import annotations
 
@@ -16,15 +12,12 @@ from sqlalchemy.engine import Connection
 from sync_server import setbacks
 from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person
-from sync_server.approvals.tables import approval
 from sync_server.audit.log import record
 from sync_server.centre import Centre
 from sync_server.db import exclusive, new_id
 from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
-from sync_server.ledger.balances import owed_to
-from sync_server.ledger.tables import ledger_account, ledger_txn
 from sync_server.money import yuan
 from sync_server.parties.accounts import account_of
 from sync_server.parties.parties import find_party, party_words
@@ -36,8 +29,8 @@ from sync_server.payments.vouchers import Voucher
 from sync_server.people.permissions import Permission
 
 RECORD = Act("top_up.record", Permission.TOP_UPS_RECORD)
-TOP_UP, PAID_BACK = "topup:", "paidback:"
-"""A transaction's key, and what two persons agree on, is one of these and the row's id."""
+TOP_UP = "topup:"
+"""The transaction's key, and what two persons agree on, is this and the top-up's id."""
 STEP = "payments.close_top_ups"
 ACTOR = "system:top-ups"
 MAX_TOP_UP_FEN = 10_000_000_000
@@ -81,42 +74,26 @@ def ask(
     voucher: Voucher,
     reason: str,
     now_ms: int,
-    *,
-    owed_fen: int = 0,
 ) -> UUID:
-    """Record what came in by bank, or below 0 what went back; the id of the request, which another person confirms.
-
-    `owed_fen`: what the distributor owes and its balance shall pay; that much of it does not go back.
-    """
-    _check(connection, distributor_id, abs(amount_fen))
+    """Record what came in by bank; the id of the request, which another person confirms."""
+    _check(connection, distributor_id, amount_fen)
     top_up_id = new_id(now_ms)
-    subject = f"{TOP_UP if amount_fen > 0 else PAID_BACK}{top_up_id.hex}"
-    request_id = approvals.request(connection, who, RECORD, subject, reason, now_ms)
+    request_id = approvals.request(connection, who, RECORD, f"{TOP_UP}{top_up_id.hex}", reason, now_ms)
     vouchers.keep(connection, request_id, voucher, now_ms)
     row = {"id": top_up_id, "distributor_id": distributor_id, "amount_fen": amount_fen, "asked_at_ms": now_ms}
     connection.execute(bank_top_up.insert().values(row))
-    if amount_fen < 0:
-        left_fen = owed_to(connection, Account("2010", distributor_id))
-        if left_fen - owed_fen + amount_fen < 0:
-            owes = f" and it owes {owed_fen} (`debt list`)" if owed_fen else ""
-            raise NotAllowedError(f"its balance is {left_fen} fen{owes}: no more than is left goes back")
-        sides = _legs(CLEARING["OFFLINE"], distributor_id, amount_fen)
-        book.post(connection, [book.Txn(subject, sides, now_ms, who.actor, pending=True)], now_ms)
     return request_id
 
 
 def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) -> UUID:
-    """Confirm what another person recorded: it is the distributor's, or no more, at once; the top-up's id."""
+    """Confirm what another person recorded: it is the distributor's at once; the top-up's id."""
     agreed = approvals.confirm(connection, who, RECORD, request_id, now_ms)
     mine = bank_top_up.c.id == UUID(hex=agreed.subject.partition(":")[2])
     row = connection.execute(sa.select(bank_top_up).where(mine)).one()
     voucher = vouchers.use(connection, request_id, agreed.subject)
     connection.execute(bank_top_up.update().where(mine).values(booked_at_ms=now_ms))
-    if row.amount_fen < 0:
-        book.resolve(connection, agreed.subject, True, now_ms, who.actor, now_ms)
-    else:
-        sides = _legs(CLEARING["OFFLINE"], row.distributor_id, row.amount_fen)
-        book.post(connection, [book.Txn(agreed.subject, sides, now_ms, who.actor)], now_ms)
+    sides = _legs(CLEARING["OFFLINE"], row.distributor_id, row.amount_fen)
+    book.post(connection, [book.Txn(agreed.subject, sides, now_ms, who.actor)], now_ms)
     detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), "amount_fen": row.amount_fen}
     record(connection, now_ms, who.actor, "top_up.record", agreed.subject, detail | voucher.detail)
     top_up_id: UUID = row.id
@@ -129,8 +106,6 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
     row = connection.execute(sa.select(bank_top_up).where(mine)).one()
     paid = vouchers.kept(connection, asked.id).words
     whose = party_words(connection, row.distributor_id)
-    if row.amount_fen < 0:
-        return f"{yuan(-row.amount_fen)} yuan, paid back by bank ({paid}), are taken from the balance of {whose}"
     return f"{yuan(row.amount_fen)} yuan, paid in by bank ({paid}), are added to the balance of {whose}"
 
 
@@ -151,33 +126,6 @@ def close_top_ups(centre: Centre) -> int:
                 transfers.abandon(connection, row.id, "超时未付", ACTOR, now_ms)
 
         return setbacks.act_on(connection, STEP, found, lambda row: bytes(row.id.bytes), act, now_ms)
-
-
-def free_pay_backs(centre: Centre) -> int:
-    """Worker step: what was kept for a pay-back that nobody confirmed is the distributor's to use again; how many."""
-    if not centre.finds(_unconfirmed(centre.now_ms())):
-        return 0
-    with centre.write() as connection:
-        now_ms = centre.now_ms()
-        found = _unconfirmed(now_ms).order_by(approval.c.id).limit(MAX_PER_STEP).with_for_update(of=approval)
-        subjects = connection.scalars(found).all()
-        return sum(book.resolve(connection, subject, False, now_ms, ACTOR, now_ms) for subject in subjects)
-
-
-def _unconfirmed(now_ms: int) -> sa.Select[Any]:
-    """The subjects of pay-backs that were withdrawn, or void for their age, and are still pending."""
-    void = sa.and_(approval.c.state == "REQUESTED", approval.c.expires_at_ms <= now_ms)
-    kept = sa.select(ledger_account.c.id).where(
-        ledger_account.c.code == "2010", ledger_account.c.debits_pending_fen > 0
-    )
-    freed = sa.select(ledger_txn.c.id).where(ledger_txn.c.txn_key == approval.c.subject.concat(":void"))
-    return sa.select(approval.c.subject).where(
-        kept.exists(),  # seldom: else no request is looked at
-        approval.c.act == RECORD.name,
-        approval.c.subject.startswith(PAID_BACK),
-        sa.or_(approval.c.state.in_(("WITHDRAWN", "EXPIRED")), void),
-        sa.not_(freed.exists()),
-    )
 
 
 def _over(now_ms: int) -> sa.Select[Any]:

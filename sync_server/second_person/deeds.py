@@ -12,7 +12,7 @@ from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person, Request
 from sync_server.gates import journal_acts
 from sync_server.payments import abandoning, account_changes, remitting, top_ups
-from sync_server.settlement import accepting, clawing_back, debts, profit_shares, recon_cases, venue_debts
+from sync_server.settlement import accepting, clawing_back, debts, paying_back, profit_shares, recon_cases, venue_debts
 
 
 class Deed(NamedTuple):
@@ -30,6 +30,7 @@ DEEDS = {
         Deed(journal_acts.UNFREEZE, journal_acts.in_words, journal_acts.confirm),
         Deed(account_changes.CHANGE, account_changes.in_words, account_changes.confirm),
         Deed(top_ups.RECORD, top_ups.in_words, top_ups.confirm),
+        Deed(paying_back.PAY_BACK, paying_back.in_words, paying_back.confirm),
         Deed(abandoning.ABANDON, abandoning.in_words, abandoning.confirm),
         Deed(remitting.REMIT, remitting.in_words, remitting.confirm),
         Deed(clawing_back.REFUND_VISIT, clawing_back.in_words, clawing_back.confirm),

@@ -97,6 +97,14 @@ def charge_back_late(centre: Centre) -> int:
         return setbacks.act_on(connection, STEP, found, lambda row: bytes(row.redemption_id), act, now_ms)
 
 
+def owed_fen(connection: Connection, distributor_id: UUID) -> int:
+    """What a distributor owes that it is not charged yet, which nobody charges until the transaction ends."""
+    exclusive(connection, STEP)
+    mine = tables.charge_back.c.distributor_id == distributor_id
+    owed = sa.select(sa.func.coalesce(sa.func.sum(tables.charge_back.c.amount_fen), 0)).where(DUE, mine)
+    return int(connection.execute(owed).scalar_one())
+
+
 def set_late_liability(
     connection: Connection, who: Person, org_number: str, liability: str, reason: str, now_ms: int
 ) -> None:

@@ -14,7 +14,7 @@ from sync_server.centre import Opener
 from sync_server.payments.top_up_commands import AMOUNT, top_up
 from sync_server.payments.voucher_options import by_voucher, voucher_of
 from sync_server.people.asking import by_operator, person_of
-from sync_server.settlement import debts
+from sync_server.settlement import debts, paying_back
 
 ORGANISATION = click.argument("number", metavar="ORGANISATION")
 REASON = click.option("--reason", required=True, help="what the other person and the log of operators are told")
@@ -67,7 +67,7 @@ def pay_back(opener: Opener, /, number: str, amount_fen: int, reason: str, **opt
     voucher = voucher_of(options)
     person = person_of(centre, options)
     with centre.write() as connection:
-        request_id = debts.ask_pay_back(connection, person, number, amount_fen, voucher, reason, centre.now_ms())
+        request_id = paying_back.ask(connection, person, number, amount_fen, voucher, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "amount_fen": -amount_fen}))
 
 

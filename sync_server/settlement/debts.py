@@ -26,7 +26,7 @@ from sync_server.ledger.accounts import Account
 from sync_server.money import yuan
 from sync_server.parties.parties import party_by_org_number, party_words
 from sync_server.parties.tables import party
-from sync_server.payments import top_ups, vouchers
+from sync_server.payments import vouchers
 from sync_server.payments.vouchers import Voucher
 from sync_server.people.permissions import Permission
 from sync_server.settlement import charging_back, venue_debts
@@ -85,15 +85,6 @@ def ask_repaid(
     return request_id
 
 
-def ask_pay_back(
-    connection: Connection, who: Person, org_number: str, amount_fen: int, voucher: Voucher, reason: str, now_ms: int
-) -> UUID:
-    """Record that so much of a distributor's balance went back to it by bank, where it owes none of that."""
-    row = party_by_org_number(connection, org_number)
-    owed_fen = _owed_fen(connection, row, now_ms)
-    return top_ups.ask(connection, who, row.id, -amount_fen, voucher, reason, now_ms, owed_fen=owed_fen)
-
-
 def ask_write_off(connection: Connection, who: Person, org_number: str, reason: str, now_ms: int) -> tuple[UUID, int]:
     """Ask that all that a party owes now is given up; the request, which another person confirms, and how much."""
     row = party_by_org_number(connection, org_number)
@@ -144,10 +135,7 @@ def _ask(
 def _owed_fen(connection: Connection, row: sa.Row[Any], now_ms: int) -> int:
     """What a party owes now, which nobody changes until the transaction ends."""
     if row.kind == "DISTRIBUTOR":
-        exclusive(connection, charging_back.STEP)
-        mine = charge_back.c.distributor_id == row.id
-        owed = sa.select(sa.func.coalesce(sa.func.sum(charge_back.c.amount_fen), 0)).where(charging_back.DUE, mine)
-        return int(connection.execute(owed).scalar_one())
+        return charging_back.owed_fen(connection, row.id)
     return sum(part.fen for part in venue_debts.open_debts(connection, [row.id], now_ms)[row.id])
 
 

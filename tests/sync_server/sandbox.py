@@ -30,7 +30,7 @@ from sync_server.orders.tables import order, order_item, ticket
 from sync_server.parties.parties import NewParty, add_party
 from sync_server.payments.provider import Provider as Client
 from sync_server.payments.providers import clients_of
-from sync_server.payments.top_ups import close_top_ups, free_pay_backs
+from sync_server.payments.top_ups import close_top_ups
 from sync_server.payments.transfers import move_due
 from sync_server.redemptions.tables import entry, redemption
 from sync_server.settlement.charging_back import charge_back_late
@@ -39,6 +39,7 @@ from sync_server.settlement.expiring import expire_items
 from sync_server.settlement.finishing import close_refunded
 from sync_server.settlement.funds import buy_funds, close_funds, sell_from_funds
 from sync_server.settlement.pass_refunds import follow_pass_refunds, refund_failed_issues
+from sync_server.settlement.paying_back import free_pay_backs
 from sync_server.settlement.payouts import follow_transfers
 from sync_server.settlement.refunding import confirm_refunds
 from sync_server.settlement.sealing import seal_payouts
@@ -160,6 +161,7 @@ class World:
         progress.take_payments(self.centre)
         close_top_ups(self.centre)
         free_pay_backs(self.centre)
+        charge_back_late(self.centre)
         applying.go_on_after_top_up(self.centre)
         closing.close_unpaid(self.centre)
         closing.give_back_late_payments(self.centre)
@@ -168,7 +170,6 @@ class World:
         buy_funds(self.centre)
         clear_redemptions(self.centre)
         clear_visits(self.centre)
-        charge_back_late(self.centre)
         confirm_refunds(self.centre)
         expire_items(self.centre)
         sell_from_funds(self.centre)

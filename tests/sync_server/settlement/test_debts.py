@@ -256,25 +256,6 @@ def test_a_top_up_brings_late_entries_in_at_once_and_one_that_is_too_small_bring
     assert_books_agree(world)
 
 
-def test_what_a_distributor_owes_does_not_go_back_to_it(world: World, clock: Clock) -> None:
-    two = two_of_finance(world.centre)
-    late_entry(world, clock, two[0], "PREPAID")
-    paid_in(world, two, 6000, "1")
-
-    def pay_back(amount_fen: int) -> UUID:
-        with world.centre.write() as connection:
-            return debts.ask_pay_back(connection, two[0], "3001", amount_fen, VOUCHER, "ends", world.centre.now_ms())
-
-    with pytest.raises(NotAllowedError, match=r"its balance is 6000 fen and it owes 5000 \(`debt list`\)"):
-        pay_back(1001)
-    request_id = pay_back(1000)
-    assert (charge_back_late(world.centre), owed(world)) == (1, [])
-    with world.centre.write() as connection:
-        top_ups.confirm(connection, two[1], request_id, world.centre.now_ms())
-        assert balance(connection, Account("2010", world.distributor)) == (0, 0)
-    assert_books_agree(world)
-
-
 def test_a_late_entry_that_came_after_the_asking_is_not_given_up(world: World, clock: Clock) -> None:
     two = two_of_finance(world.centre)
     late_entry(world, clock, two[0], "PREPAID")
