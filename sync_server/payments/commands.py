@@ -89,16 +89,17 @@ def abandon(opener: Opener, /, transfer_id: UUID, reason: str, **who: Any) -> No
 @transfer.command()
 @click.argument("transfer_id", metavar="ID", type=click.UUID)
 @by_voucher
+@click.option("--beside", is_flag=True, help="the bank paid it although it was made otherwise: paid twice")
 @click.option("--reason", required=True, help="what the other person and the log of operators are told")
 @by_operator
 @click.pass_obj
-def remit(opener: Opener, /, transfer_id: UUID, reason: str, **options: Any) -> None:
+def remit(opener: Opener, /, transfer_id: UUID, beside: bool, reason: str, **options: Any) -> None:
     """手动汇款: record that a payout, refund or late entry was paid by bank. Another person confirms."""
     centre = opener()
     paid = voucher_of(options)
     person = person_of(centre, options)
     with centre.write() as connection:
-        request_id = remitting.ask(connection, person, transfer_id, paid, reason, centre.now_ms())
+        request_id = remitting.ask(connection, person, transfer_id, paid, reason, centre.now_ms(), beside=beside)
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "transfer": str(transfer_id)}))
 
 

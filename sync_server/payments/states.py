@@ -64,6 +64,14 @@ TRANSFER = Machine(
             "an attempt with the provider OFFLINE",
         ),
         Row(
+            ("SUCCEEDED",),
+            "remitted_beside",
+            "SUCCEEDED",
+            "as remitted: a bank paid it although it was made otherwise",
+            "1310 against 1030",
+            "an attempt with the provider OFFLINE, which moved too: a case DOUBLE_PAID",
+        ),
+        Row(
             (*STOPPED, "VOID"),
             "accepted",
             "SUCCEEDED",

@@ -98,7 +98,7 @@ remittance = sa.Table(
     link("transfer_id", "external_transfer.id", index=True),
     ms_column("asked_at_ms"),
     sa.Column("n", sa.Integer()),  # the attempt that it is; null while nobody confirmed it
-    partial_unique("uq_remittance_confirmed", "transfer_id", where="n IS NOT NULL"),
+    sa.UniqueConstraint("transfer_id", "n"),
 )
 
 # A bank's voucher, as the request names it that two persons make of it. Once confirmed it stands for something in the

@@ -498,16 +498,10 @@ def upgrade() -> None:
         sa.Column("n", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["transfer_id"], ["external_transfer.id"], name=op.f("fk_remittance_transfer_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_remittance")),
+        sa.UniqueConstraint("transfer_id", "n", name=op.f("uq_remittance_transfer_id_n")),
     )
     with op.batch_alter_table("remittance", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_remittance_transfer_id"), ["transfer_id"], unique=False)
-        batch_op.create_index(
-            "uq_remittance_confirmed",
-            ["transfer_id"],
-            unique=True,
-            sqlite_where=sa.text("n IS NOT NULL"),
-            postgresql_where=sa.text("n IS NOT NULL"),
-        )
 
     op.create_table(
         "statement_row",

@@ -22,7 +22,10 @@ from sync_server.payments.provider import Succeeded
 from sync_server.payments.tables import bank_voucher, external_transfer, transfer_attempt
 from sync_server.payments.vouchers import Voucher
 from sync_server.people.identifying import Person
+from sync_server.second_person import deeds
 from sync_server.settlement.item_status import statuses_of
+from sync_server.settlement.recon_tables import recon_case
+from sync_server.settlement.reconciling import reconcile
 from tests.sync_server.beside import Beside
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ, two_of_finance
@@ -55,9 +58,10 @@ def failing(world: World, clock: Clock, kind: str, fault: FaultKind) -> tuple[UU
         return order_id, connection.scalars(query).one()
 
 
-def ask(world: World, who: Person, transfer_id: UUID, voucher: Voucher = VOUCHER) -> UUID:
+def ask(world: World, who: Person, transfer_id: UUID, voucher: Voucher = VOUCHER, *, beside: bool = False) -> UUID:
     with world.centre.write() as connection:
-        return remitting.ask(connection, who, transfer_id, voucher, "the venue waits", world.centre.now_ms())
+        now_ms = world.centre.now_ms()
+        return remitting.ask(connection, who, transfer_id, voucher, "the venue waits", now_ms, beside=beside)
 
 
 def confirm(world: World, who: Person, request_id: UUID) -> None:
@@ -202,16 +206,41 @@ def test_nobody_sends_or_gives_up_what_a_bank_may_have_paid(
     assert world.sandbox.book.balances()["venue"] == 4970
 
 
-def test_what_the_provider_moved_after_all_is_not_confirmed(
-    world: World, clock: Clock, two: tuple[Person, Person]
+@pytest.mark.parametrize(("kind", "left_fen"), [("PAYOUT", 261), ("REFUND", 31)])
+@pytest.mark.parametrize("too_old", [False, True])
+def test_what_a_bank_paid_beside_the_provider_is_booked_as_paid_twice(
+    world: World, clock: Clock, two: tuple[Person, Person], kind: str, left_fen: int, *, too_old: bool
 ) -> None:
-    _, transfer_id = failing(world, clock, "PAYOUT", FaultKind.REFUSED)
+    _, transfer_id = failing(world, clock, kind, FaultKind.INSUFFICIENT)
+    paid_fen = 5231 - left_fen
+    with pytest.raises(NotAllowedError, match="that was made otherwise"):
+        ask(world, two[0], transfer_id, beside=True)
     request_id = ask(world, two[0], transfer_id)
+    if too_old:
+        clock.pass_ms(approvals.LIFE_MS)
     with world.centre.write() as connection:
-        assert apply_notice(connection, "ALIPAY", f"{transfer_id.hex}-1", Succeeded("A1", 4970), clock())
-    with pytest.raises(NotAllowedError, match="SUCCEEDED"):
-        confirm(world, two[1], request_id)
-    assert balances(world)["1030"] == Balance(0, 0)
+        assert apply_notice(connection, "ALIPAY", f"{transfer_id.hex}-1", Succeeded("A1", paid_fen), clock())
+    if too_old:
+        with pytest.raises(NotAllowedError, match="recorded --beside"):
+            ask(world, two[0], transfer_id)
+        request_id = ask(world, two[0], transfer_id, beside=True)
+    with world.centre.write() as connection:
+        [told] = deeds.waiting(connection, clock())
+        assert told.does.startswith("is booked as paid by bank a second time (工商银行开封支行, voucher")
+        deeds.confirm(connection, two[1], request_id, clock())
+    for _ in range(2):
+        world.turn()
+        reconcile(world.centre)
+    assert balances(world) == {
+        "1010": Balance(left_fen, 0), "1030": Balance(-paid_fen, 0), "1310": Balance(paid_fen, 0),
+    }  # fmt: skip
+    with world.centre.read() as connection:
+        row = connection.execute(sa.select(external_transfer).where(external_transfer.c.id == transfer_id)).one()
+        case = connection.execute(sa.select(recon_case)).one()
+    assert (row.state, row.provider_ref) == ("SUCCEEDED", "A1")
+    assert (case.difference, case.subject, case.amount_fen) == ("DOUBLE_PAID", f"{transfer_id.hex}-2", -paid_fen)
+    with pytest.raises(NotAllowedError, match="is booked already"):
+        ask(world, two[0], transfer_id, beside=True)
 
 
 def test_a_late_success_of_the_given_up_attempt_is_suspense(
