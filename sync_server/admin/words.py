@@ -172,6 +172,7 @@ PAYOUT_LINES = {
     "HONOUR": _("认可付款"),
     "VISIT": _("年票入园"),
     "POOL": _("年票分成"),
+    "OVERPAID": _("多还的欠款，退回"),
     "CLAWBACK": _("游玩后退款，抵扣"),
 }
 

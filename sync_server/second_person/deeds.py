@@ -12,7 +12,16 @@ from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person, Request
 from sync_server.gates import journal_acts
 from sync_server.payments import abandoning, account_changes, remitting, top_ups
-from sync_server.settlement import accepting, clawing_back, debts, paying_back, profit_shares, recon_cases, venue_debts
+from sync_server.settlement import (
+    accepting,
+    clawing_back,
+    debts,
+    paying_back,
+    profit_shares,
+    recon_cases,
+    repaying,
+    venue_debts,
+)
 
 
 class Deed(NamedTuple):
@@ -34,7 +43,7 @@ DEEDS = {
         Deed(abandoning.ABANDON, abandoning.in_words, abandoning.confirm),
         Deed(remitting.REMIT, remitting.in_words, remitting.confirm),
         Deed(clawing_back.REFUND_VISIT, clawing_back.in_words, clawing_back.confirm),
-        Deed(venue_debts.REPAY, debts.in_words, debts.confirm),
+        Deed(venue_debts.REPAY, repaying.in_words, repaying.confirm),
         Deed(debts.WRITE_OFF, debts.in_words, debts.confirm),
         Deed(recon_cases.WRITE_OFF, recon_cases.in_words, recon_cases.confirm_write_off),
         Deed(accepting.ACCEPT, accepting.in_words, accepting.confirm),

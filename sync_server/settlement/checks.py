@@ -276,14 +276,22 @@ CHECKS = (
         WHERE a.id IS NULL OR (a.state = 'CONFIRMED') <> (e.booked_at_ms IS NOT NULL)
            OR (a.act = 'debt.repay' AND a.state = 'CONFIRMED') <> (b.request_id IS NOT NULL)
            OR COALESCE(g.amount_fen, 0)
-              <> CASE WHEN v.kind = 'VENUE' AND e.booked_at_ms IS NOT NULL THEN -e.amount_fen ELSE 0 END
+              <> CASE WHEN v.kind = 'VENUE' AND e.booked_at_ms IS NOT NULL THEN e.beyond_fen - e.amount_fen ELSE 0 END
         UNION ALL
         SELECT 'party ' || v.org_number FROM party v
         WHERE (SELECT COALESCE(SUM(c.ended_fen), 0) FROM clawback c WHERE c.venue_id = v.id)
             + (SELECT COALESCE(SUM(b.amount_fen), 0) FROM charge_back b
                WHERE b.distributor_id = v.id AND b.given_up_at_ms IS NOT NULL)
-           <> (SELECT COALESCE(SUM(e.amount_fen), 0) FROM debt_end e
+           <> (SELECT COALESCE(SUM(e.amount_fen - e.beyond_fen), 0) FROM debt_end e
                WHERE e.party_id = v.id AND e.booked_at_ms IS NOT NULL)
+        UNION ALL
+        SELECT 'debt_end ' || CAST(e.id AS VARCHAR(36)) FROM debt_end e
+        LEFT JOIN payout_adjustment j ON j.id = e.id AND j.kind = 'OVERPAID'
+        LEFT JOIN payout p ON p.id = j.payout_id AND p.venue_id = e.party_id
+        WHERE COALESCE(j.net_fen, 0) <> e.beyond_fen OR (j.id IS NULL) <> (p.id IS NULL)
+        UNION ALL
+        SELECT 'payout_adjustment ' || CAST(j.id AS VARCHAR(36)) FROM payout_adjustment j
+        LEFT JOIN debt_end e ON e.id = j.id WHERE j.kind = 'OVERPAID' AND e.id IS NULL
         """,
     ),
     Invariant(

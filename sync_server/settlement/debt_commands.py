@@ -14,7 +14,7 @@ from sync_server.centre import Opener
 from sync_server.payments.top_up_commands import AMOUNT, top_up
 from sync_server.payments.voucher_options import by_voucher, voucher_of
 from sync_server.people.asking import by_operator, person_of
-from sync_server.settlement import debts, paying_back
+from sync_server.settlement import debts, paying_back, repaying
 
 ORGANISATION = click.argument("number", metavar="ORGANISATION")
 REASON = click.option("--reason", required=True, help="what the other person and the log of operators are told")
@@ -42,12 +42,12 @@ def list_(opener: Opener) -> None:
 @by_operator
 @click.pass_obj
 def repaid(opener: Opener, /, number: str, amount_fen: int, reason: str, **options: Any) -> None:
-    """Record that a venue paid by bank what it owes, or a part of it. Another person confirms."""
+    """Record what a venue paid by bank of what it owes; what is more goes back. Another person confirms."""
     centre = opener()
     voucher = voucher_of(options)
     person = person_of(centre, options)
     with centre.write() as connection:
-        request_id = debts.ask_repaid(connection, person, number, amount_fen, voucher, reason, centre.now_ms())
+        request_id = repaying.ask(connection, person, number, amount_fen, voucher, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "amount_fen": amount_fen}))
 
 

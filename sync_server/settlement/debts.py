@@ -1,8 +1,7 @@
 """What parties owe the platform 欠款 and nothing else brings in: listed, and ended by two persons.
 
-A venue owes what was clawed back of it, which its payouts keep back. Where it has none any more, what it paid by bank
-is booked against it (Dr 1030; no payout keeps it back once it is asked for), or the rest is written off (Dr 5090),
-Cr 1220. A prepaid distributor owes late entries
+A venue owes what was clawed back of it, which its payouts keep back. Where it has none any more it pays by bank
+(`repaying`), or the rest is written off (Dr 5090, Cr 1220). A prepaid distributor owes late entries
 that its balance does not cover: a top-up brings them in, or they are given up, and 5020 keeps their cost. (One that is
 charged at its provider has a transfer for each: `transfer remit`, `transfer abandon`.)
 """
@@ -26,15 +25,12 @@ from sync_server.ledger.accounts import Account
 from sync_server.money import yuan
 from sync_server.parties.parties import party_by_org_number, party_words
 from sync_server.parties.tables import party
-from sync_server.payments import vouchers
-from sync_server.payments.vouchers import Voucher
 from sync_server.people.permissions import Permission
 from sync_server.settlement import charging_back, venue_debts
 from sync_server.settlement.tables import charge_back, clawback, debt_end
-from sync_server.settlement.venue_debts import REPAY
 
 WRITE_OFF = Act("debt.write_off", Permission.RECON_WRITE_OFF)
-BANK, LOSS = Account("1030"), Account("5090")
+LOSS = Account("5090")
 MAX_LISTED = 1_000
 
 
@@ -71,42 +67,33 @@ def debts(connection: Connection) -> list[Debt]:
     return sorted(found, key=lambda one: (one.since_ms, one.party))
 
 
-def ask_repaid(
-    connection: Connection, who: Person, org_number: str, amount_fen: int, voucher: Voucher, reason: str, now_ms: int
-) -> UUID:
-    """Record that a venue paid by bank what it owes, or a part; the id of the request, which another one confirms."""
-    row = party_by_org_number(connection, org_number)
-    if row.kind != "VENUE":
-        raise NotAllowedError(
-            f"{org_number} is no venue: what a distributor pays in by bank is a top-up (top-up record)"
-        )
-    request_id = _ask(connection, who, REPAY, row, amount_fen, reason, now_ms)
-    vouchers.keep(connection, request_id, voucher, now_ms)
-    return request_id
-
-
 def ask_write_off(connection: Connection, who: Person, org_number: str, reason: str, now_ms: int) -> tuple[UUID, int]:
     """Ask that all that a party owes now is given up; the request, which another person confirms, and how much."""
     row = party_by_org_number(connection, org_number)
-    owed_fen = _owed_fen(connection, row, now_ms)
-    return _ask(connection, who, WRITE_OFF, row, owed_fen, reason, now_ms), owed_fen
+    request_id = approvals.request(connection, who, WRITE_OFF, f"party:{row.id.hex}", reason, now_ms)
+    if row.kind == "DISTRIBUTOR":
+        owed_fen = charging_back.owed_fen(connection, row.id)
+    else:
+        owed_fen = sum(part.fen for part in venue_debts.open_debts(connection, [row.id], now_ms)[row.id])
+    if not owed_fen:
+        raise NotAllowedError(f"party {org_number} owes 0 fen; see `debt list`")
+    asked = {"id": request_id, "party_id": row.id, "amount_fen": owed_fen, "asked_at_ms": now_ms}
+    connection.execute(debt_end.insert().values(asked))
+    return request_id, owed_fen
 
 
 def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) -> int:
     """Confirm another person's request and book it at once; how much."""
-    act = REPAY if approvals.find(connection, request_id).act == REPAY.name else WRITE_OFF
-    agreed = approvals.confirm(connection, who, act, request_id, now_ms)
+    agreed = approvals.confirm(connection, who, WRITE_OFF, request_id, now_ms)
     asked = connection.execute(sa.select(debt_end).where(debt_end.c.id == request_id)).one()
     row = connection.execute(sa.select(party).where(party.c.id == asked.party_id)).one()
     if row.kind == "DISTRIBUTOR":
         _give_up_late_entries(connection, row, asked, now_ms)
     else:
-        _end_venue_debt(connection, row, asked, act, who.actor, now_ms)
+        _give_up_venue_debt(connection, row, asked, who.actor, now_ms)
     connection.execute(debt_end.update().where(debt_end.c.id == request_id).values(booked_at_ms=now_ms))
     detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), "amount_fen": asked.amount_fen}
-    if act is REPAY:
-        detail |= vouchers.use(connection, request_id, f"repaid:{request_id.hex}").detail
-    record(connection, now_ms, who.actor, act.name, agreed.subject, detail)
+    record(connection, now_ms, who.actor, WRITE_OFF.name, agreed.subject, detail)
     amount_fen: int = asked.amount_fen
     return amount_fen
 
@@ -114,29 +101,8 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
 def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> str:
     """What is done once another person confirms."""
     row = connection.execute(sa.select(debt_end).where(debt_end.c.id == asked.id)).one()
-    owed = f"{yuan(row.amount_fen)} yuan that {party_words(connection, row.party_id)} owes"
-    if asked.act == REPAY.name:
-        return f"{owed} count as paid by bank ({vouchers.kept(connection, asked.id).words})"
-    return f"{owed} are given up: they are the platform's loss"
-
-
-def _ask(
-    connection: Connection, who: Person, act: Act, row: sa.Row[Any], amount_fen: int, reason: str, now_ms: int
-) -> UUID:
-    request_id = approvals.request(connection, who, act, f"party:{row.id.hex}", reason, now_ms)
-    owed_fen = _owed_fen(connection, row, now_ms)
-    if not 0 < amount_fen <= owed_fen:
-        raise NotAllowedError(f"party {row.org_number} owes {owed_fen} fen; see `debt list`")
-    asked = {"id": request_id, "party_id": row.id, "amount_fen": amount_fen, "asked_at_ms": now_ms}
-    connection.execute(debt_end.insert().values(asked))
-    return request_id
-
-
-def _owed_fen(connection: Connection, row: sa.Row[Any], now_ms: int) -> int:
-    """What a party owes now, which nobody changes until the transaction ends."""
-    if row.kind == "DISTRIBUTOR":
-        return charging_back.owed_fen(connection, row.id)
-    return sum(part.fen for part in venue_debts.open_debts(connection, [row.id], now_ms)[row.id])
+    whose = party_words(connection, row.party_id)
+    return f"{yuan(row.amount_fen)} yuan that {whose} owes are given up: they are the platform's loss"
 
 
 def _give_up_late_entries(connection: Connection, row: sa.Row[Any], asked: sa.Row[Any], now_ms: int) -> None:
@@ -149,18 +115,14 @@ def _give_up_late_entries(connection: Connection, row: sa.Row[Any], asked: sa.Ro
     setbacks.forget(connection, charging_back.STEP, [one.redemption_id for one in ended])
 
 
-def _end_venue_debt(
-    connection: Connection, row: sa.Row[Any], asked: sa.Row[Any], act: Act, actor: str, now_ms: int
-) -> None:
-    """Money pays whatever is owed; what is given up is what was owed when it was asked for."""
-    until_ms = None if act is REPAY else asked.asked_at_ms
-    waiting = venue_debts.open_debts(connection, [row.id], now_ms, until_ms)[row.id]
+def _give_up_venue_debt(connection: Connection, row: sa.Row[Any], asked: sa.Row[Any], actor: str, now_ms: int) -> None:
+    """What was owed when it was asked for."""
+    waiting = venue_debts.open_debts(connection, [row.id], now_ms, asked.asked_at_ms)[row.id]
     parts = venue_debts.take(waiting, asked.amount_fen)
     _refuse_changed(row, asked.amount_fen, sum(part.fen for part in parts))
     venue_debts.note_ended(connection, parts)
-    key, against = (f"repaid:{asked.id.hex}", BANK) if act is REPAY else (f"writeoff:{asked.id.hex}", LOSS)
-    sides = book.legs((against, asked.amount_fen), (Account("1220", row.id), -asked.amount_fen))
-    book.post(connection, [book.Txn(key, sides, now_ms, actor)], now_ms)
+    sides = book.legs((LOSS, asked.amount_fen), (Account("1220", row.id), -asked.amount_fen))
+    book.post(connection, [book.Txn(f"writeoff:{asked.id.hex}", sides, now_ms, actor)], now_ms)
 
 
 def _refuse_changed(row: sa.Row[Any], asked_fen: int, owed_fen: int) -> None:

@@ -10,9 +10,9 @@ _AMOUNTS = ("gross_fen", "fee_fen", "net_fen")
 
 
 def all_lines() -> sa.Subquery:
-    """Columns payout_id, kind, redemption_id (null of POOL, CLAWBACK), item_id (null of VISIT, POOL, and of a CLAWBACK
-    of what was paid twice), gross_fen, fee_fen, net_fen (below 0 of CLAWBACK). The sum of a payout's net_fen is its
-    total_fen.
+    """Columns payout_id, kind, redemption_id (null of adjustments), item_id (null of a VISIT, and of an adjustment that
+    is no refunded visit's CLAWBACK), gross_fen, fee_fen, net_fen (below 0 of CLAWBACK). The sum of a payout's net_fen
+    is its total_fen.
     """
     lines, others = payout_line.c, payout_adjustment.c
     of_redemptions = sa.select(

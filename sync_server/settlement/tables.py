@@ -26,8 +26,9 @@ PAYOUT_STATES = tuple(PAYOUT.words)
 LINE_KINDS = ("REDEEM", "HONOUR", "VISIT")
 """The entry that ended the item; one that lost it and that an operator lets be paid all the same (P15); a visit with an
 annual pass that has a tariff there (P20)."""
-ADJUSTMENT_KINDS = ("POOL", "CLAWBACK")
-"""A venue's part of a month's pool for visits with annual passes (P21); what a venue owes, kept back (P16)."""
+ADJUSTMENT_KINDS = ("POOL", "OVERPAID", "CLAWBACK")
+"""A venue's part of a month's pool for visits with annual passes (P21); what it paid by bank and did not owe; what it
+owes, kept back (P16)."""
 
 payout = sa.Table(
     "payout",
@@ -122,9 +123,10 @@ debt_end = sa.Table(
     id_column(),  # of the request that two persons make of it
     link("party_id", "party.id", index=True),
     fen_column("amount_fen"),
+    fen_column("beyond_fen", server_default="0"),  # so much of it was not owed, and is in a payout as OVERPAID
     ms_column("asked_at_ms"),
     ms_column("booked_at_ms", nullable=True),
-    sa.CheckConstraint("amount_fen > 0", name="amount"),
+    sa.CheckConstraint("amount_fen > 0 AND beyond_fen >= 0 AND beyond_fen <= amount_fen", name="amount"),
 )
 
 # What a person gave the venues of an annual pass for a month's visits (POOL); booked once.

@@ -17,7 +17,7 @@ from sync_server.people.permissions import Permission
 from sync_server.settlement.tables import clawback, debt_end
 
 REPAY = Act("debt.repay", Permission.TRANSFERS_REMIT)
-"""A venue paid by bank what it owes, or a part, as two persons say (`settlement.debts`)."""
+"""A venue paid by bank what it owes, or a part, as two persons say (`settlement.repaying`)."""
 OPEN = sa.text("clawback.netted_fen + clawback.ended_fen < clawback.owed_fen")  # as ix_clawback_open says
 
 
@@ -46,6 +46,12 @@ def open_debts(
     return debts
 
 
+def owed_fen(connection: Connection, venue_id: UUID) -> int:
+    """What a venue owes in all, also what it is said to have paid by bank."""
+    left_fen = sa.func.coalesce(sa.func.sum(clawback.c.owed_fen - clawback.c.netted_fen - clawback.c.ended_fen), 0)
+    return int(connection.execute(sa.select(left_fen).where(OPEN, clawback.c.venue_id == venue_id)).scalar_one())
+
+
 def take(debts: deque[Part], fen: int) -> list[Part]:
     """Take up to so much out of a venue's debts; what was taken of each."""
     taken = []
@@ -71,7 +77,7 @@ def note_netted(connection: Connection, parts: Sequence[Part]) -> None:
 
 
 def note_ended(connection: Connection, parts: Sequence[Part]) -> None:
-    """These ended by the word of two persons (`settlement.debts`)."""
+    """These ended by the word of two persons (`settlement.repaying`, `debts`)."""
     _add(connection, clawback.c.ended_fen, parts)
 
 

@@ -224,9 +224,12 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("party_id", sa.Uuid(), nullable=False),
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("beyond_fen", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("asked_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("booked_at_ms", sa.BigInteger(), nullable=True),
-        sa.CheckConstraint("amount_fen > 0", name=op.f("ck_debt_end_amount")),
+        sa.CheckConstraint(
+            "amount_fen > 0 AND beyond_fen >= 0 AND beyond_fen <= amount_fen", name=op.f("ck_debt_end_amount")
+        ),
         sa.ForeignKeyConstraint(["party_id"], ["party.id"], name=op.f("fk_debt_end_party_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_debt_end")),
     )
@@ -942,7 +945,9 @@ def upgrade() -> None:
             "(kind = 'CLAWBACK') = (clawback_id IS NOT NULL)", name=op.f("ck_payout_adjustment_clawback")
         ),
         sa.CheckConstraint("(kind = 'CLAWBACK') = (net_fen < 0)", name=op.f("ck_payout_adjustment_sign")),
-        sa.CheckConstraint("kind IN ('POOL', 'CLAWBACK')", name=op.f("ck_payout_adjustment_kind_word_e8a0f8")),
+        sa.CheckConstraint(
+            "kind IN ('POOL', 'OVERPAID', 'CLAWBACK')", name=op.f("ck_payout_adjustment_kind_word_350db4")
+        ),
         sa.CheckConstraint("gross_fen - fee_fen = net_fen AND fee_fen >= 0", name=op.f("ck_payout_adjustment_net")),
         sa.ForeignKeyConstraint(["clawback_id"], ["clawback.id"], name=op.f("fk_payout_adjustment_clawback_id")),
         sa.ForeignKeyConstraint(["payout_id"], ["payout.id"], name=op.f("fk_payout_adjustment_payout_id")),

@@ -15,8 +15,9 @@ from tests.sync_server.operators import two_of_finance
 from tests.sync_server.orders.test_prepaid import set_prepaid
 from tests.sync_server.sandbox import World
 from tests.sync_server.settlement.telling import DAY_MS, sell_and_pay
-from tests.sync_server.settlement.test_debts import confirm, repaid, two_visits_refunded
+from tests.sync_server.settlement.test_debts import two_visits_refunded
 from tests.sync_server.settlement.test_late_entries import number_of
+from tests.sync_server.settlement.test_repaying import confirm, repaid
 
 VOUCHER = Voucher("工商银行开封支行", date(2026, 9, 21), "20260921-0008")
 
