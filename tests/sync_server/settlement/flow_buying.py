@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from sync_server.orders import applying, closing, paying, placing
+from sync_server.orders.refusals import Refusal
 from sync_server.orders.states import UNPAID
 from sync_server.orders.tables import order
 from sync_server.payments import top_ups
-from tests.sync_server.people_numbers import BEIJING, KAIFENG, traveller
-from tests.sync_server.settlement.flow_scene import COMBOS, PASS, TICKETS
+from tests.sync_server.settlement.flow_scene import COMBOS, TICKETS
 from tests.sync_server.settlement.flow_sights import where
 from tests.sync_server.settlement.flow_turns import Turns, nth_of, nths, soon
 
-TRAVELLERS = tuple(traveller(nth, area) for nth, area in ((1, KAIFENG), (2, KAIFENG), (3, KAIFENG), (4, BEIJING)))
 sellers = st.integers(0, 2)
 
 
@@ -33,13 +30,6 @@ class Buying(Turns):
         """Invested once they are issued: what was paid at Alipay has to be swept first."""
         self.place("order_combos", placing.NewOrder(number, count, "其他", self.scene.distributors[by]), pay)
         self.turn(turn)
-
-    @rule(who=st.lists(st.sampled_from(TRAVELLERS), min_size=1, max_size=3, unique=True), pay=soon, turn=soon)
-    def order_passes(self, who: list[Any], pay: bool, turn: bool) -> None:
-        self.place("order_passes", placing.NewOrder(PASS, len(who), "其他", None, tuple(who)), pay)
-        self.turn(turn)
-        if pay and turn:
-            self.pay_at_the_cashier(-1, True)
 
     @rule(amount_fen=st.integers(1_000, 40_000), pay=soon)
     def pay_in(self, amount_fen: int, pay: bool) -> None:
@@ -81,9 +71,11 @@ class Buying(Turns):
                 self.notice("ALIPAY", chosen.out_no)
                 self.turn()
 
-    def place(self, what: str, new: placing.NewOrder, pay: bool) -> None:
+    def place(self, what: str, new: placing.NewOrder, pay: bool) -> tuple[placing.Placed, ...] | Refusal | None:
         """An order, or its refusal; with the pay command given or not."""
+        placed = None
         with self.acting(what) as connection:
             placed = placing.place_together(self.centre, connection, new, "buyer")
             if isinstance(placed, tuple) and pay:
                 paying.pay(connection, placed[-1].order_id, "buyer", self.clock())
+        return placed

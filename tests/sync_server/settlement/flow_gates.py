@@ -8,6 +8,7 @@ from hypothesis.stateful import rule
 
 from sync_server.feed.tables import feed
 from sync_server.issuance.tables import issued_pass, pass_token
+from tests.sync_server.settlement.flow_sights import where
 from tests.sync_server.settlement.flow_turns import Turns, nth_of, nths, soon
 from wire import moments
 from wire.messages import EntryKind
@@ -43,6 +44,15 @@ class Gates(Turns):
     @rule(at=gates)
     def gate_repeats_itself(self, at: int) -> None:
         self.scene.gates[at].repeat(self.scene)
+
+    @where("entries")
+    @rule(nth=nths, at=gates)
+    def staff_give_a_right_back(self, nth: int, at: int) -> None:
+        """Of somebody who came through, or not."""
+        gate = self.scene.gates[at].gate
+        with self.trying("staff_give_a_right_back"):
+            intent = nth_of([each for each in gate.entries if each.kind is EntryKind.INTENT], nth)
+            gate.write(EntryKind.RETURNED, self.clock(), ref_seq=intent.seq, who="李")
 
     @rule(at=gates)
     def gate_gets_its_list(self, at: int) -> None:

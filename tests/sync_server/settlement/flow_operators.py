@@ -20,7 +20,7 @@ from sync_server.payments.tables import INCOMING, external_transfer
 from sync_server.redemptions import decisions
 from sync_server.redemptions.inboxes import in_inbox
 from sync_server.redemptions.tables import decision, redemption
-from sync_server.settlement import clawing_back, pass_refunds, refunding
+from sync_server.settlement import clawing_back, refunding
 from sync_server.settlement.charging_back import set_late_liability
 from sync_server.settlement.paying_again import pay_again
 from sync_server.settlement.payout_modes import set_payout_mode
@@ -48,15 +48,6 @@ class Operators(Turns):
         with self.acting("ask_ticket_back") as connection:
             number = nth_of(connection.scalars(query.order_by(ticket.c.number)).all(), nth)
             refunding.ask(connection, number, "看错日期", self.clock(), "operator")
-
-    @where("passes")
-    @rule(nth=nths, part=st.booleans())
-    def give_pass_back(self, nth: int, part: bool) -> None:
-        amount_fen = 5_000 if part else None
-        states = ("ISSUED", "REFUND_FAILED", "ISSUE_FAILED")
-        with self.acting("give_pass_back") as connection:
-            number = self.nth_order(connection, nth, states, order.c.kind == "PASS").number
-            pass_refunds.refund_pass(connection, number, "投诉", self.clock(), "operator", amount_fen)
 
     @where("stopped")
     @rule(nth=nths)

@@ -40,6 +40,7 @@ from tests.sync_server.direct_provider import APP_ID, DirectProvider
 from tests.sync_server.operators import employ
 from tests.sync_server.people_numbers import KAIFENG
 from tests.sync_server.settlement.flow_lies import LATE, Lie
+from tests.sync_server.settlement.flow_pass_checks import Bought, GivenBack, Terms
 from tests.sync_server.town import Gate, Sold, Town
 from wire.messages import EntryKind, ReadBatch, batch_digest, read_batch
 
@@ -139,6 +140,12 @@ class Scene:
     statements: dict[UUID, list[tuple[date, sa.Row[Any]]]] = field(default_factory=dict)
     """Of each party, with the last day of each."""
     partners_paid: set[tuple[str, UUID]] = field(default_factory=set)
+    passes: dict[UUID, Bought] = field(default_factory=dict)
+    """By their orders; those given back are in `given_back` too."""
+    given_back: dict[UUID, GivenBack] = field(default_factory=dict)
+    terms: list[Terms] = field(default_factory=list)
+    pools: dict[str, int] = field(default_factory=dict)
+    """What venues were given for the visits of a month."""
     _seen: tuple[object, ...] = ()
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from hypothesis.stateful import precondition
 from sqlalchemy.engine import Connection
 
+from sync_server.issuance.tables import issued_pass
 from sync_server.orders.states import UNPAID
 from sync_server.orders.tables import item_claim, order
 from sync_server.payments.states import STOPPED
@@ -18,7 +19,7 @@ from sync_server.redemptions.tables import decision, redemption
 from sync_server.settlement.case_states import OPEN
 from sync_server.settlement.profit_tables import profit_allocation, profit_payment
 from sync_server.settlement.recon_tables import recon_case, statement_line
-from sync_server.settlement.tables import payout
+from sync_server.settlement.tables import payout, payout_line
 from tests.sync_server.settlement.flow_scene import Scene
 
 _STOPPED = sa.select(external_transfer.c.id).where(external_transfer.c.state.in_(STOPPED))
@@ -33,11 +34,14 @@ _PAID = sa.exists().where(
     profit_payment.c.partner_id == profit_allocation.c.partner_id,
     profit_payment.c.booked_at_ms.is_not(None),
 )
+_IN_A_PAYOUT = sa.exists().where(payout_line.c.redemption_id == redemption.c.id)
 _SIGHTS: dict[str, sa.Select[Any]] = {
     "unpaid": sa.select(order.c.id).where(order.c.state.in_(UNPAID)),
     "held": sa.select(order.c.id).where(order.c.state == "PENDING_PAYMENT", order.c.hold.is_not(None)),
     "tickets": _ISSUED.where(order.c.kind == "TICKET"),
     "passes": _PASSES.where(order.c.state.in_(["ISSUED", "REFUND_FAILED", "ISSUE_FAILED"])),
+    "issued passes": sa.select(issued_pass.c.id),
+    "unpaid visits": sa.select(redemption.c.id).where(redemption.c.outcome == "PASS_VISIT", ~_IN_A_PAYOUT),
     "stopped": _STOPPED,
     "outgoing": _STOPPED.where(external_transfer.c.kind.not_in(INCOMING)),
     "remittable": _STOPPED.where(_BY_BANK),
@@ -55,7 +59,8 @@ def sights(connection: Connection, scene: Scene) -> frozenset[str]:
     """Names of what there is, in our tables and at the provider."""
     row = connection.execute(sa.select(*(query.exists().label(name) for name, query in _SIGHTS.items()))).one()
     seen = {name for name, there in zip(_SIGHTS, row, strict=True) if there}
-    beside = {"at the cashier": scene.at_the_cashier(), "refused": scene.refused()}
+    entries = [each for talking in scene.gates for each in talking.gate.entries]
+    beside = {"at the cashier": scene.at_the_cashier(), "refused": scene.refused(), "entries": entries}
     return frozenset(seen | {name for name, there in beside.items() if there})
 
 

@@ -7,8 +7,8 @@ from functools import partial
 
 from sandbox_provider.faults import FaultKind
 from sync_server.settlement.differences import Difference
-from tests.sync_server.settlement.flow_buying import TRAVELLERS
 from tests.sync_server.settlement.flow_lies import LIES
+from tests.sync_server.settlement.flow_passes import TRAVELLERS
 from tests.sync_server.settlement.flows import DAY_MS, HOUR_MS, MINUTE_MS, Flows
 from wire.messages import EntryKind
 
@@ -26,6 +26,7 @@ class Story:
         self.machine.open_for_business([TRAVELLERS[0]], 1)
         self.people_buy()
         self.gates_let_in()
+        self.passes_are_renewed_and_given_back()
         self.money_comes_late_or_twice()
         self.entries_come_late()
         self.statements_lie()
@@ -64,13 +65,32 @@ class Story:
 
     def gates_let_in(self) -> None:
         machine = self.machine
+        self.do("agree_on_visits", lambda _: machine.agree_on_visits("PER_VISIT", 600, 0))
         self.waits(25 * HOUR_MS)
         for at in (0, 2):
             for shown in range(8):
                 self.do("admit", partial(self.admit, shown, at))
+        self.do("staff_give_a_right_back", lambda nth: machine.staff_give_a_right_back(nth, 0))
         self.waits(31 * MINUTE_MS)
         self.do("refund_a_visit_by_two_persons", machine.refund_a_visit_by_two_persons)
-        self.do("give_pass_back", lambda nth: machine.give_pass_back(nth, True))
+
+    def passes_are_renewed_and_given_back(self) -> None:
+        """Over a month and more, so that one is over in which somebody came."""
+        machine = self.machine
+        for nth in range(MAX_TRIES):
+            if "unpaid visits" not in machine.there:
+                self.admit(nth, 2, 0)
+                machine.every_book_holds()
+        for _ in range(4):
+            machine.order_passes([TRAVELLERS[0]], True, True)
+            self.waits(9 * DAY_MS)
+        self.do("renew", lambda nth: machine.order_passes([TRAVELLERS[nth % len(TRAVELLERS)]], True, True))
+        self.do("share_a_pool", lambda _: machine.share_a_pool(1_001))
+        for _ in range(2):
+            self.do("earn_a_month", lambda _: machine.earn_a_month())
+        self.do("give a part back", lambda nth: machine.give_pass_back(nth, 5_000))
+        for event in ("suspend", "resume", "revoke"):
+            self.do(event, partial(machine.stop_a_pass, event=event))
 
     def admit(self, shown: int, at: int, _try: int) -> None:
         self.machine.admit(shown, at, EntryKind.PASSED, True)

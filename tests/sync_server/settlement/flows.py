@@ -16,12 +16,13 @@ from hypothesis.stateful import initialize, invariant, rule
 
 from sync_server.orders import placing
 from tests.sync_server.settlement.flow_accounting import Accounting
-from tests.sync_server.settlement.flow_buying import TRAVELLERS, Buying
 from tests.sync_server.settlement.flow_checks import books_differ, flaws, settled_flaws
 from tests.sync_server.settlement.flow_gates import Gates
 from tests.sync_server.settlement.flow_operators import Operators
+from tests.sync_server.settlement.flow_pass_checks import pass_flaws
+from tests.sync_server.settlement.flow_passes import TRAVELLERS, Passes
 from tests.sync_server.settlement.flow_providers import Providers
-from tests.sync_server.settlement.flow_scene import COMBOS, PASS, TICKETS, Scene
+from tests.sync_server.settlement.flow_scene import COMBOS, TICKETS, Scene
 from tests.sync_server.settlement.flow_sights import sights
 from tests.sync_server.settlement.flow_turns import soon
 
@@ -33,7 +34,7 @@ QUIET_TURNS = 4
 two = st.lists(st.sampled_from(TRAVELLERS), min_size=1, max_size=2, unique=True)
 
 
-class Flows(Buying, Providers, Gates, Operators, Accounting):
+class Flows(Passes, Providers, Gates, Operators, Accounting):
     """All the rules, and what holds after each of them."""
 
     steps = 0
@@ -54,7 +55,7 @@ class Flows(Buying, Providers, Gates, Operators, Accounting):
         for number in (*TICKETS, *COMBOS):
             by = at_huijinbao if number in COMBOS else direct
             self.place("open", placing.NewOrder(number, 2, "其他", by), True)
-        self.place("open", placing.NewOrder(PASS, len(who), "其他", None, tuple(who)), True)
+        self.place_passes("open", who, True)
         self.turn()
         self.pay_at_the_cashier(0, False)
         self.clock.pass_ms(6_000)
@@ -98,6 +99,6 @@ class Flows(Buying, Providers, Gates, Operators, Accounting):
             self.end_the_accounts()
             with self.centre.read() as connection:
                 self.nothing_is_wrong(flaws(connection) + books_differ(connection, self.scene))
-                self.nothing_is_wrong(settled_flaws(connection, self.scene))
+                self.nothing_is_wrong(settled_flaws(connection, self.scene) + pass_flaws(connection, self.scene))
         finally:
             self.scene.close()
