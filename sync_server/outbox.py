@@ -7,6 +7,7 @@ What needs no more attention has no row.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -105,6 +106,13 @@ def _lease(connection: Connection, which: sa.ColumnElement[bool], now_ms: int) -
         .returning(outbox.c.id, outbox.c.kind, outbox.c.subject_id, outbox.c.fence, outbox.c.attempts)
     )
     return [Job(*row) for row in sorted(rows, key=lambda row: row.id.bytes)]
+
+
+def next_runs(connection: Connection, kind: str, subject_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """When each of these subjects gets attention again; those that wait for none are left out."""
+    keys = [f"{kind}:{subject_id}" for subject_id in subject_ids]
+    query = sa.select(outbox.c.subject_id, outbox.c.run_at_ms).where(outbox.c.job_key.in_(keys))
+    return {row.subject_id: row.run_at_ms for row in connection.execute(query)}
 
 
 def still_held(connection: Connection, job: Job) -> bool:

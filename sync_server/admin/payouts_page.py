@@ -16,8 +16,10 @@ from sync_server.admin.words import PAYOUT_LINES, PAYOUT_TABS
 from sync_server.ledger.book import PENDING_SUFFIX
 from sync_server.ledger.tables import ledger_txn
 from sync_server.orders.tables import order, order_item, ticket
+from sync_server.outbox import next_runs
 from sync_server.parties.tables import party
 from sync_server.payments.tables import external_transfer, transfer_attempt
+from sync_server.payments.transfers import JOB
 from sync_server.people.permissions import Permission
 from sync_server.redemptions.tables import redemption
 from sync_server.settlement.lines import all_lines
@@ -73,6 +75,7 @@ def _listed(connection: Connection) -> dict[str, Any]:
     return {
         "here": HERE,
         "page": found,
+        "next_tries": next_runs(connection, JOB, (row.transfer_id for row in found.rows if row.transfer_id)),
         "tab": tab,
         "tabs": PAYOUT_TABS,
         "kinds": PAYOUT_LINES,

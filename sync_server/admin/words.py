@@ -37,8 +37,8 @@ CHIPS: dict[str, dict[str, Chip]] = {
         "PAID": Chip(_("支付成功"), "info", "checkc"),
         "ISSUED": Chip(_("出票成功"), "ok", "check"),
         "COMPLETED": Chip(_("交易成功"), "ok", "checkc"),
-        "CLOSED_UNPAID": Chip(_("交易关闭"), "idle", "ban"),
-        "CLOSED_REFUNDED": Chip(_("交易关闭（已退款）"), "idle", "undo"),
+        "CLOSED_UNPAID": Chip(_("交易关闭1"), "idle", "ban"),
+        "CLOSED_REFUNDED": Chip(_("交易关闭2"), "idle", "undo"),
     },
     "pass": {  # money.md §2.6
         "WAITING": Chip(_("待生效"), "warn", "hour"),
@@ -215,6 +215,7 @@ PERMISSION_WORDS = {
     Permission.RECON_WORK: _("处理对账差异"),
     Permission.RECON_WRITE_OFF: _("核销对账差异"),
     Permission.STATEMENTS_MAKE: _("生成财务报表"),
+    Permission.MONEY_RESUME: _("恢复受阻的款项"),
     Permission.TRANSFERS_ABANDON: _("撤销付不出的款"),
     Permission.MONEY_SWEEP: _("划转平台自有资金"),
     Permission.ACCOUNTS_CHANGE: _("变更收款账户"),

@@ -78,7 +78,7 @@ def place(
             told = paying.pay(connection, first, COMMAND_LINE, centre.now_ms(), caller_sends=True)
             return {"order_id": str(first), "transfer_id": str(told) if isinstance(told, UUID) else None}
 
-        body = [product, count, distributor, list(holders), phone, channel]
+        body = [product, count, distributor, list(holders), phone, channel, sub_channel, expected_fen]
         made = act() if key is None else once(connection, COMMAND_LINE, key, body, centre.now_ms(), act)
     if made is None:
         click.echo(f"sync-server: the order was not taken: {_why(refused)}", err=True)

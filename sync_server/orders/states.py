@@ -19,8 +19,8 @@ TICKET_ORDER = Machine(
         "PAID": "支付成功",
         "ISSUED": "出票成功",
         "COMPLETED": "交易成功",
-        "CLOSED_UNPAID": "交易关闭",
-        "CLOSED_REFUNDED": "交易关闭（已退款）",
+        "CLOSED_UNPAID": "交易关闭1",
+        "CLOSED_REFUNDED": "交易关闭2",
     },
     (
         Row(("PENDING_PAYMENT",), "pay", "PENDING_PAYMENT", "before its deadline", "P2 pending", "the charge"),

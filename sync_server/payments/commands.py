@@ -9,7 +9,7 @@ from uuid import UUID
 import click
 import sqlalchemy as sa
 
-from sync_server.audit.log import COMMAND_LINE
+from sync_server import outbox
 from sync_server.centre import Opener
 from sync_server.parties.parties import party_by_org_number
 from sync_server.parties.tables import party
@@ -32,7 +32,10 @@ def transfer() -> None:
 @click.option("--party", "number", help="only those of this organisation (机构号)")
 @click.pass_obj
 def list_(opener: Opener, state: str | None, number: str | None) -> None:
-    """The newest transfers, one JSON object a line; the title names the order, ticket or payout that each is for."""
+    """The newest transfers, one JSON object a line; the title names the order, ticket or payout that each is for.
+
+    `next_try_at_ms` is empty where nothing goes on by itself.
+    """
     query = sa.select(external_transfer, party.c.org_number).outerjoin(
         party, party.c.id == external_transfer.c.party_id
     )
@@ -41,7 +44,9 @@ def list_(opener: Opener, state: str | None, number: str | None) -> None:
     with opener().read() as connection:
         if number is not None:
             query = query.where(external_transfer.c.party_id == party_by_org_number(connection, number).id)
-        for row in connection.execute(query.order_by(external_transfer.c.created_at_ms.desc()).limit(MAX_LISTED)):
+        rows = connection.execute(query.order_by(external_transfer.c.created_at_ms.desc()).limit(MAX_LISTED)).all()
+        next_tries = outbox.next_runs(connection, transfers.JOB, (row.id for row in rows))
+        for row in rows:
             line = {
                 "id": str(row.id),
                 "kind": row.kind,
@@ -53,6 +58,7 @@ def list_(opener: Opener, state: str | None, number: str | None) -> None:
                 "state_zh": TRANSFER.words[row.state],
                 "reason": row.reason,
                 "attempts": row.attempts,
+                "next_try_at_ms": next_tries.get(row.id),
                 "provider_ref": row.provider_ref,
                 "created_at_ms": row.created_at_ms,
                 "changed_at_ms": row.changed_at_ms,
@@ -61,14 +67,16 @@ def list_(opener: Opener, state: str | None, number: str | None) -> None:
 
 
 @transfer.command()
-@click.argument("transfer_id", type=click.UUID)
+@click.argument("transfer_id", metavar="ID", type=click.UUID)
 @click.option("--reason", required=True, help="for the log of what operators did")
+@by_operator
 @click.pass_obj
-def resume(opener: Opener, transfer_id: UUID, reason: str) -> None:
+def resume(opener: Opener, /, transfer_id: UUID, reason: str, **who: Any) -> None:
     """Send a transfer again that lacked money or failed, after the account was topped up."""
     centre = opener()
+    person = person_of(centre, who)
     with centre.write() as connection:
-        transfers.resume(connection, transfer_id, COMMAND_LINE, reason, centre.now_ms())
+        transfers.resume(connection, person, transfer_id, reason, centre.now_ms())
     click.echo(json.dumps({"id": str(transfer_id), "state": "CREATED"}))
 
 

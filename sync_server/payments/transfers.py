@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server import outbox
+from sync_server.approvals.approvals import Person
 from sync_server.audit import log
 from sync_server.centre import Centre
 from sync_server.db import derived_id, insert_new
@@ -27,6 +28,7 @@ from sync_server.payments.applying import apply, has_extra, has_pending, locked,
 from sync_server.payments.provider import Answer, Instruction, NotKnown, Provider, Refused, Unclear, Waiting
 from sync_server.payments.states import OPEN, TRANSFER
 from sync_server.payments.tables import AT_THE_CASHIER, COMING_BACK, external_transfer, transfer_attempt
+from sync_server.people.permissions import Permission
 
 JOB = "transfer"
 FIRST_RETRY_MS = 5_000
@@ -106,10 +108,12 @@ def request(
     return ids
 
 
-def resume(connection: Connection, transfer_id: UUID, actor: str, reason: str, now_ms: int) -> None:
+def resume(connection: Connection, who: Person, transfer_id: UUID, reason: str, now_ms: int) -> None:
     """A person lets a transfer go again that lacked money or failed, after the account was topped up."""
+    if not who.may(Permission.MONEY_RESUME):
+        raise NotAllowedError(f"this needs the permission {Permission.MONEY_RESUME}, which you do not have")
     begin_again(connection, transfer_id, now_ms)
-    log.record(connection, now_ms, actor, "transfer.resume", str(transfer_id), {"reason": reason})
+    log.record(connection, now_ms, who.actor, "transfer.resume", str(transfer_id), {"reason": reason})
 
 
 def begin_again(connection: Connection, transfer_id: UUID, now_ms: int) -> None:

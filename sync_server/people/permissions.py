@@ -38,6 +38,7 @@ class Permission(StrEnum):
     RECON_WORK = "recon.work"  # take statements of the provider in, work on differences and close them
     RECON_WRITE_OFF = "recon.write_off"  # of two persons: book what cannot be explained
     STATEMENTS_MAKE = "statements.make"  # number and freeze the statements of venues and distributors
+    MONEY_RESUME = "money.resume"  # let a transfer go again that lacked money or failed, after a top-up
     TRANSFERS_ABANDON = "transfers.abandon"  # of two persons: give up a payout that cannot be made
     MONEY_SWEEP = "money.sweep"  # move the platform's own money from one provider to another
     ACCOUNTS_CHANGE = "accounts.change"  # of two persons: where a party's money goes
@@ -119,6 +120,7 @@ SEEDED_ROLES = (
             Permission.RECON_WORK,
             Permission.RECON_WRITE_OFF,
             Permission.STATEMENTS_MAKE,
+            Permission.MONEY_RESUME,
             Permission.TRANSFERS_ABANDON,
             Permission.MONEY_SWEEP,
             Permission.ACCOUNTS_CHANGE,

@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from sync_server import schema
+from tests.sync_server.operators import PASSWORD
 from tests.sync_server.sandbox import Sandbox
 from tests.waiting import until
 
@@ -32,10 +33,10 @@ class Installation:
         self.folder, self.database = folder, f"sqlite:///{folder / 'centre.db'}"
         self.environment = {**os.environ, **environment}
 
-    def run(self, *arguments: str, code: int = 0) -> str:
+    def run(self, *arguments: str, code: int = 0, typed: str | None = None) -> str:
         done = subprocess.run(
             [*COMMAND, "--database", self.database, *arguments],
-            capture_output=True, text=True, timeout=TIMEOUT_S, env=self.environment, check=False,
+            capture_output=True, text=True, timeout=TIMEOUT_S, env=self.environment, check=False, input=typed,
         )  # fmt: skip
         assert done.returncode == code, done.stderr + done.stdout
         return done.stdout if code == 0 else done.stderr + done.stdout
@@ -159,8 +160,12 @@ def test_a_distributor_without_money_is_resumed_by_a_person(selling: Installatio
     assert told["changed_at_ms"] >= told["created_at_ms"] > 0
     transfer_id = told["id"]
     sandbox.book.top_up("distributor-bianjing", 1_000_000)
-    selling.run("transfer", "resume", transfer_id, "--reason", "topped up")
-    assert "only one that failed" in selling.run("transfer", "resume", transfer_id, "--reason", "again", code=1)
+    who = ("--organisation", "1000", "--account", "qian")
+    made = ("--name", "钱", "--role", "finance", "--password-stdin")
+    selling.run("user", "add", *who, *made, typed=PASSWORD)
+    resume = ("transfer", "resume", transfer_id, "--reason", "topped up", *who, "--password-stdin")
+    selling.run(*resume, typed=PASSWORD)
+    assert "only one that failed" in selling.run(*resume, code=1, typed=PASSWORD)
     selling.run("worker", "--once")
     assert json.loads(selling.run("order", "show", placed["number"]))["state"] == "ISSUED"
 

@@ -204,7 +204,7 @@ def test_a_distributor_without_money_holds_the_order(world: World, clock: Clock)
     )
     assert transfer_id is not None
     with world.centre.write() as connection:
-        transfers.resume(connection, transfer_id, "test", "topped up", clock.now_ms)
+        transfers.begin_again(connection, transfer_id, clock.now_ms)
     world.turn()
     assert world.state(order_id) == "ISSUED"
     assert reserved_and_sold(world) == [(0, 1)]

@@ -194,14 +194,14 @@ def test_nobody_sends_or_gives_up_what_a_bank_may_have_paid(
         giving_up = abandoning.ask(connection, two[0], transfer_id, "account closed", clock())
     request_id = ask(world, two[0], transfer_id)
     for act in (
-        lambda connection: transfers.resume(connection, transfer_id, "test", "topped up", clock()),
+        lambda connection: transfers.resume(connection, two[0], transfer_id, "topped up", clock()),
         lambda connection: abandoning.confirm(connection, two[1], giving_up, clock()),
     ):
         with pytest.raises(NotAllowedError, match="said to have paid"), world.centre.write() as connection:
             act(connection)
     with world.centre.write() as connection:
         approvals.withdraw(connection, two[0], remitting.REMIT, request_id, clock())
-        transfers.resume(connection, transfer_id, "test", "topped up", clock())
+        transfers.resume(connection, two[0], transfer_id, "topped up", clock())
     world.turn()
     assert world.sandbox.book.balances()["venue"] == 4970
 

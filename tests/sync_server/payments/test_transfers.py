@@ -27,6 +27,7 @@ from sync_server.payments.provider import (
 )
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from tests.sync_server.conftest import Clock
+from tests.sync_server.operators import employ, two_of_finance
 from tests.sync_server.sandbox import World, money_flaws
 from tests.sync_server.silent_provider import SilentProvider
 
@@ -150,17 +151,21 @@ def test_a_success_after_a_definite_failure_ends_the_transfer_and_is_an_alarm(wo
         assert money_flaws(connection) == []
 
 
-def test_only_a_transfer_that_lacked_money_can_be_resumed(world: World, clock: Clock) -> None:
+def test_only_a_transfer_that_lacked_money_can_be_resumed_by_who_may(world: World, clock: Clock) -> None:
     world.buy()
+    cashier, _ = two_of_finance(world.centre)
+    guide = employ(world.centre, "wu", "operations")
     drive(world, clock, Unclear("?"))
     with pytest.raises(NotAllowedError, match="UNKNOWN"), world.centre.write() as connection:
-        transfers.resume(connection, transfer_row(world).id, "test", "please", clock.now_ms)
+        transfers.resume(connection, cashier, transfer_row(world).id, "please", clock.now_ms)
     drive(world, clock, Insufficient("empty"))
     for hours in range(30):
         clock.pass_ms(hours * HOUR_MS)
         assert transfers.move_due(world.centre, {"ALIPAY": ScriptedProvider([])}) == 0
+    with pytest.raises(NotAllowedError, match=r"money\.resume"), world.centre.write() as connection:
+        transfers.resume(connection, guide, transfer_row(world).id, "please", clock.now_ms)
     with world.centre.write() as connection:
-        transfers.resume(connection, transfer_row(world).id, "test", "topped up", clock.now_ms)
+        transfers.resume(connection, cashier, transfer_row(world).id, "topped up", clock.now_ms)
     provider = drive(world, clock, Succeeded("P1", 5231))
     assert provider.calls[0][1].endswith("-2")
 

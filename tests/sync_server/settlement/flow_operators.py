@@ -54,7 +54,7 @@ class Operators(Turns):
     def resume(self, nth: int) -> None:
         with self.acting("resume") as connection:
             chosen = nth_of(stopped(connection), nth)
-            transfers.resume(connection, chosen.id, "operator", "已充值", self.clock())
+            transfers.begin_again(connection, chosen.id, self.clock())
 
     @where("outgoing")
     @rule(nth=nths)
@@ -127,7 +127,7 @@ class Operators(Turns):
             if not lacking:
                 raise NothingThereError
             for row in lacking:
-                transfers.resume(connection, row.id, "operator", "已调拨", self.clock())
+                transfers.begin_again(connection, row.id, self.clock())
 
     def sweep_as_suggested(self, connection: Connection) -> None:
         """What waits for money at one provider, from the other."""

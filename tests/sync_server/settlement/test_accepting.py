@@ -314,7 +314,7 @@ def test_a_fund_of_which_another_attempt_was_its_closing_is_closed(
     provider.answers.append(Refused("there is no such fund"))
     transfers.move_due(world.centre, {"HUIJINBAO": provider})
     with world.centre.write() as connection:
-        transfers.resume(connection, closing, "test", "a person tried", clock.now_ms)
+        transfers.begin_again(connection, closing, clock.now_ms)
     assert fund.states()["FUND_CLOSE"] == "CREATED"
     accept(world, two, Difference.DOUBLE_PAID)
     assert fund.states()["FUND_CLOSE"] == "SUCCEEDED"

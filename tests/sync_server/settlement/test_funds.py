@@ -134,7 +134,7 @@ def resume_all(world: ComboWorld) -> None:
         for row in connection.execute(
             sa.select(external_transfer.c.id).where(external_transfer.c.state == "INSUFFICIENT")
         ).all():
-            transfers.resume(connection, row.id, "test", "topped up", world.centre.now_ms())
+            transfers.begin_again(connection, row.id, world.centre.now_ms())
 
 
 def test_a_sale_waits_for_the_purchase_and_closing_for_the_sales(combos: ComboWorld, clock: Clock) -> None:

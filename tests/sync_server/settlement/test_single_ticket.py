@@ -148,7 +148,7 @@ def test_a_payout_without_money_waits_for_a_person(world: World, clock: Clock) -
     world.turn()
     assert states(world) == ("FAILED", "INSUFFICIENT")  # no timer lets it go
     with world.centre.write() as connection:
-        transfers.resume(connection, payout_transfer(connection), "test", "topped up", clock.now_ms)
+        transfers.begin_again(connection, payout_transfer(connection), clock.now_ms)
     world.turn()
     assert states(world) == ("PAID", "SUCCEEDED")
     assert_books_agree(world)
