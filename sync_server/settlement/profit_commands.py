@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,6 +16,7 @@ from sync_server.catalog.products import find_product
 from sync_server.centre import Opener
 from sync_server.errors import NotFoundError
 from sync_server.parties.tables import party
+from sync_server.payments.voucher_options import by_voucher, voucher_of
 from sync_server.people.asking import by_operator, person_of
 from sync_server.settlement import profit_shares
 from sync_server.settlement.profit import PARTS, month_of, profit_of, total_of
@@ -105,27 +105,18 @@ def allocate(opener: Opener, /, month: str, **who: Any) -> None:
 @MONTH
 @PARTNER
 @click.option("--from", "paid_from", type=click.Choice(PAID_FROM), default="1030", show_default=True, help="account")
-@click.option("--on", "paid_on", type=click.DateTime(["%Y-%m-%d"]), required=True, help="the day on the document")
-@click.option("--document", required=True, help="its number")
+@by_voucher
+@click.option("--reason", required=True, help="what the other person and the log of operators are told")
 @by_operator
 @click.pass_obj
-def pay(
-    opener: Opener, /, month: str, partner: str, paid_from: str, paid_on: datetime, document: str, **who: Any
-) -> None:
+def pay(opener: Opener, /, month: str, partner: str, paid_from: str, reason: str, **options: Any) -> None:
     """Say that a partner's share was paid. Another person confirms."""
     centre = opener()
-    person = person_of(centre, who)
+    paid = voucher_of(options)
+    person = person_of(centre, options)
     with centre.write() as connection:
-        asked = profit_shares.ask_to_pay(
-            connection,
-            person,
-            month,
-            _partner(connection, partner),
-            paid_from,
-            paid_on.date(),
-            document.strip(),
-            centre.now_ms(),
-        )
+        whose = _partner(connection, partner)
+        asked = profit_shares.ask_to_pay(connection, person, month, whose, paid_from, paid, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(asked), "state": "requested", "month": month, "partner": partner}))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
@@ -19,6 +18,8 @@ from sync_server.ledger import book
 from sync_server.ledger.accounts import CHART, Account
 from sync_server.money import BASIS_POINTS, shares_of, yuan
 from sync_server.parties.parties import find_party, party_words
+from sync_server.payments import vouchers
+from sync_server.payments.vouchers import Voucher
 from sync_server.people.permissions import Permission
 from sync_server.settlement.months import SHUT_AFTER_MS
 from sync_server.settlement.profit import Month, profit_of
@@ -26,7 +27,6 @@ from sync_server.settlement.profit_tables import PAID_FROM, profit_allocation, p
 
 PAY = Act("profit.pay", Permission.PROFIT_SHARE)
 STEP = "settlement.profit_shares"
-MAX_DOCUMENT_CHARACTERS = 64
 MAX_REASON_CHARACTERS = 200
 
 
@@ -129,23 +129,21 @@ def ask_to_pay(
     month: str,
     partner_id: UUID,
     paid_from: str,
-    paid_on: date,
-    document: str,
+    voucher: Voucher,
+    reason: str,
     now_ms: int,
 ) -> UUID:
-    """Say that a partner's share of a month was paid, from where, when, by which document; another person confirms."""
+    """Say that a partner's share of a month was paid, from where, by which voucher; another person confirms."""
     amount_fen = next((one.amount_fen for one in _shares(connection, month) if one.partner_id == partner_id), 0)
     if not amount_fen:
         raise NotFoundError(f"nothing of {month} is owed to this partner")
     if paid_from not in PAID_FROM:
         raise NotAllowedError(f"a share is paid from one of {', '.join(PAID_FROM)}")
-    if not 0 < len(document) <= MAX_DOCUMENT_CHARACTERS or not document.isprintable():
-        raise NotAllowedError(f"a document has a number of 1 to {MAX_DOCUMENT_CHARACTERS} characters")
     _check_unpaid(connection, month, partner_id)
-    asked = approvals.request(connection, who, PAY, _key(month, partner_id), f"{paid_on} {document}", now_ms)
+    asked = approvals.request(connection, who, PAY, _key(month, partner_id), reason, now_ms)
+    vouchers.keep(connection, asked, voucher, now_ms)
     row = {"approval_id": asked, "month": month, "partner_id": partner_id, "amount_fen": amount_fen}
-    said = {"paid_from": paid_from, "paid_on": paid_on.isoformat(), "document": document}
-    connection.execute(profit_payment.insert().values(**row, **said))
+    connection.execute(profit_payment.insert().values(**row, paid_from=paid_from))
     return asked
 
 
@@ -155,10 +153,12 @@ def confirm_payment(connection: Connection, who: Person, approval_id: UUID, now_
     mine = profit_payment.c.approval_id == approval_id
     row = connection.execute(sa.select(profit_payment).where(mine)).one()
     _check_unpaid(connection, row.month, row.partner_id)
+    paid_key = f"{_key(row.month, row.partner_id)}:paid"
+    voucher = vouchers.use(connection, approval_id, paid_key)
     sides = book.legs((Account("2410", row.partner_id), row.amount_fen), (Account(row.paid_from), -row.amount_fen))
-    book.post(connection, [book.Txn(f"{_key(row.month, row.partner_id)}:paid", sides, now_ms, who.actor)], now_ms)
+    book.post(connection, [book.Txn(paid_key, sides, now_ms, who.actor)], now_ms)
     connection.execute(profit_payment.update().where(mine).values(booked_at_ms=now_ms))
-    detail = {"document": row.document, "paid_on": row.paid_on, "amount_fen": row.amount_fen, "from": row.paid_from}
+    detail = {"amount_fen": row.amount_fen, "from": row.paid_from, **voucher.detail}
     record(connection, now_ms, who.actor, "profit.pay", _key(row.month, row.partner_id), detail)
     return Share(row.partner_id, row.amount_fen)
 
@@ -168,8 +168,8 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
     row = connection.execute(sa.select(profit_payment).where(profit_payment.c.approval_id == asked.id)).one()
     whose = party_words(connection, row.partner_id)
     return (
-        f"{yuan(row.amount_fen)} yuan, the share of {whose} in the profit of {row.month}, count as paid on"
-        f" {row.paid_on} from {row.paid_from} {CHART[row.paid_from].english}, document {row.document}"
+        f"{yuan(row.amount_fen)} yuan, the share of {whose} in the profit of {row.month}, count as paid"
+        f" from {row.paid_from} {CHART[row.paid_from].english} ({vouchers.kept(connection, asked.id).words})"
     )
 
 

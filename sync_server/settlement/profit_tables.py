@@ -51,8 +51,6 @@ profit_payment = sa.Table(
     link("partner_id", "party.id"),
     fen_column("amount_fen"),
     word_column("paid_from", PAID_FROM),
-    sa.Column("paid_on", sa.String(10), nullable=False),  # the day on the document
-    sa.Column("document", sa.String(64), nullable=False),
     ms_column("booked_at_ms", nullable=True),
     sa.CheckConstraint("amount_fen > 0", name="amount"),
 )

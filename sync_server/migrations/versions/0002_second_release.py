@@ -715,8 +715,6 @@ def upgrade() -> None:
         sa.Column("partner_id", sa.Uuid(), nullable=False),
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
         sa.Column("paid_from", sa.String(length=32), nullable=False),
-        sa.Column("paid_on", sa.String(length=10), nullable=False),
-        sa.Column("document", sa.String(length=64), nullable=False),
         sa.Column("booked_at_ms", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
             "paid_from IN ('1010', '1020', '1030')", name=op.f("ck_profit_payment_paid_from_word_d86d09")

@@ -71,7 +71,8 @@ def test_the_overview_names_what_waits_for_a_person(signed_in_as: SignedInAs) ->
 def test_payouts_that_need_a_person_are_the_first_tab(signed_in_as: SignedInAs) -> None:
     page = signed_in_as("qianwen").get("/admin/payouts").text
     assert sorted(re.findall(r'data-state="(\w+)"', page)) == ["INSUFFICIENT", "SETTLE_FAILED", "UNKNOWN"]
-    for text in ("PAYEE_STATUS_ERROR", "等充值，不自动重试", "不能重试或手汇", "3 单，合计 ¥149.10"):
+    assert re.search(r"PAYEE_STATUS_ERROR.*已试 1 次，下次 \S", page)
+    for text in ("等充值，不自动重试", "不能重试或手汇", "3 单，合计 ¥149.10"):
         assert text in page, text
     assert len(re.findall("data-href", signed_in_as("qianwen").get("/admin/payouts?tab=paid").text)) == 4
     assert len(re.findall("data-href", signed_in_as("qianwen").get("/admin/payouts?tab=all").text)) == 7

@@ -158,6 +158,7 @@ def test_a_distributor_without_money_is_resumed_by_a_person(selling: Installatio
     told = json.loads(lacking)
     assert (told["party"], told["title"]) == ("3001", f"订单 {placed['number']}")
     assert told["changed_at_ms"] >= told["created_at_ms"] > 0
+    assert told["next_try_at_ms"] is None  # a person lets it go
     transfer_id = told["id"]
     sandbox.book.top_up("distributor-bianjing", 1_000_000)
     who = ("--organisation", "1000", "--account", "qian")

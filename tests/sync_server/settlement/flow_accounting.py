@@ -170,8 +170,8 @@ class Accounting(Turns):
             raise NothingThereError
 
     def pay_partner(self, connection: sa.Connection, month: str, partner_id: Any) -> None:
-        number, now_ms = self.scene.next_number("D"), self.clock()
-        paid = (connection, self.scene.one, month, partner_id, "1030", day_of(now_ms), number, now_ms)
+        now_ms = self.clock()
+        paid = (connection, self.scene.one, month, partner_id, "1030", self.voucher(), "share", now_ms)
         asked = profit_shares.ask_to_pay(*paid)
         profit_shares.confirm_payment(connection, self.scene.other, asked, now_ms)
         self.scene.partners_paid.add((month, partner_id))

@@ -16,11 +16,14 @@ from click.testing import CliRunner
 from sandbox_provider.faults import Fault, FaultKind
 from sync_server.catalog.products import find_product
 from sync_server.centre import Centre
+from sync_server.db import new_id
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger import book
 from sync_server.orders.tables import ticket
 from sync_server.parties.parties import NewParty, add_party
 from sync_server.parties.tables import party, venue
+from sync_server.payments import vouchers
+from sync_server.payments.vouchers import Voucher
 from sync_server.people.identifying import Person
 from sync_server.redemptions import decisions
 from sync_server.second_person.commands import request as request_commands
@@ -220,7 +223,7 @@ def test_two_persons_say_that_a_share_was_paid(combos: ComboWorld, clock: Clock)
     example(combos, clock)
     clock.pass_ms(31 * DAY_MS)
     partners.do(profit_shares.allocate, partners.finance, OCTOBER)
-    paid = ("2026-10", partner, "1030", date(2026, 11, 22), "付字第7号")
+    paid = ("2026-10", partner, "1030", Voucher("工商银行", date(2026, 10, 20), "付字第7号"), "十月")
     asked = partners.do(profit_shares.ask_to_pay, partners.finance, *paid)
     with pytest.raises(NotAllowedError, match="two persons"):
         partners.do(profit_shares.confirm_payment, partners.finance, asked)
@@ -232,6 +235,8 @@ def test_two_persons_say_that_a_share_was_paid(combos: ComboWorld, clock: Clock)
         connection.execute(profit_payment.update().values(booked_at_ms=None))
         assert [flaw for flaw in money_flaws(connection) if "a partner is owed" in flaw and "party 4001" in flaw]
         connection.execute(profit_payment.update().values(booked_at_ms=clock.now_ms))
+        with pytest.raises(NotAllowedError, match="is booked already, as profit:2026-10"):
+            vouchers.keep(connection, new_id(clock.now_ms), paid[3], clock.now_ms)
     with pytest.raises(NotAllowedError, match="paid already"):
         partners.do(profit_shares.ask_to_pay, partners.finance, *paid)
     with pytest.raises(NotFoundError, match="nothing of 2026-10"):
@@ -298,10 +303,11 @@ def test_by_commands(centre: Centre, sandbox: Sandbox, clock: Clock) -> None:
     assert run("report", "2026-10", "--product", "1")["orders"] == 0
     clock.pass_ms(31 * DAY_MS)
     assert run("allocate", "2026-10", who="qian") == {"month": "2026-10", "shares": {"4001": 444}}
-    asked = run("pay", "2026-10", "4001", "--on", "2026-11-22", "--document", "7", who="qian")
+    paid = ("--bank", "工商银行", "--paid-on", "2026-10-20", "--voucher", "7")
+    asked = run("pay", "2026-10", "4001", *paid, "--reason", "十月", who="qian")
     done = run("confirm", asked["request"], who="sun", group=request_commands)["done"]
     assert done == (
-        "4.44 yuan, the share of 4001 (4001) in the profit of 2026-10, count as paid on 2026-11-22"
-        " from 1030 bank, off-line remittances, document 7"
+        "4.44 yuan, the share of 4001 (4001) in the profit of 2026-10, count as paid"
+        " from 1030 bank, off-line remittances (工商银行, voucher 7 of 2026-10-20)"
     )
     combos.close()
