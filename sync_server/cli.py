@@ -36,6 +36,7 @@ import sync_server.people.commands
 import sync_server.redemptions.commands
 import sync_server.second_person.commands
 import sync_server.settlement.commands
+import sync_server.settlement.item_commands
 import sync_server.settlement.profit_commands
 import sync_server.settlement.recon_commands
 import sync_server.settlement.statement_commands
@@ -58,6 +59,7 @@ FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
     sync_server.issuance.commands.COMMANDS,
     sync_server.redemptions.commands.COMMANDS,
     sync_server.settlement.commands.COMMANDS,
+    sync_server.settlement.item_commands.COMMANDS,
     sync_server.settlement.profit_commands.COMMANDS,
     sync_server.settlement.recon_commands.COMMANDS,
     sync_server.settlement.statement_commands.COMMANDS,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner, Result
 
 from sync_server.catalog.tables import product
 from sync_server.centre import Centre
@@ -14,8 +16,9 @@ from sync_server.feed.contents import After, chunks
 from sync_server.feed.publishing import publish_feeds
 from sync_server.feed.tables import feed
 from sync_server.issuance.tables import entitlement
-from sync_server.orders.tables import order_history, refund_hold, ticket
+from sync_server.orders.tables import order, order_history, refund_hold, ticket
 from sync_server.settlement import refunding
+from sync_server.settlement.item_commands import items
 from sync_server.settlement.item_states import refund_status
 from sync_server.settlement.item_status import statuses_of
 from sync_server.settlement.refunding import HOLD_MS, confirm_refunds
@@ -159,3 +162,24 @@ def test_the_venues_list_revokes_it_and_says_from_which_version_on(any_centre: C
 def _order_of(connection: sa.Connection, ticket_id: UUID) -> UUID:
     order_id: UUID = connection.scalars(sa.select(ticket.c.order_id).where(ticket.c.id == ticket_id)).one()
     return order_id
+
+
+def test_a_command_says_what_each_venue_of_an_order_shows(world: World) -> None:
+    order_id = world.buy(2)
+    world.turn()
+    first, second = numbers(world, order_id)
+    ask(world, first)
+    with world.centre.read() as connection:
+        number = connection.scalar(sa.select(order.c.number).where(order.c.id == order_id))
+
+    def shown(asked: str) -> Result:
+        return CliRunner().invoke(items, [asked], obj=lambda: world.centre)
+
+    *lines, told = [json.loads(line) for line in shown(str(number)).stdout.splitlines()]
+    assert [(one["ticket"], one["state"], one["state_zh"]) for one in lines] == [
+        (first, "INACTIVE HELD hold", ["待激活", "待处理"]),
+        (second, "INACTIVE HELD", ["待激活", "待处理"]),
+    ]
+    assert (lines[0]["first_list_zh"], lines[0]["second_list_zh"]) == (["未使用", "待处理"], ["待激活", "待处理"])
+    assert told == {"order": number, "state": "ISSUED", "refund_status_zh": "退款待处理"}
+    assert "no order has the number 0" in str(shown("0").exception)
