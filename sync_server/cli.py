@@ -30,7 +30,6 @@ import sync_server.orders.commands
 import sync_server.parties.commands
 import sync_server.payments.commands
 import sync_server.payments.party_commands
-import sync_server.payments.sweep_commands
 import sync_server.payments.top_up_commands
 import sync_server.people.commands
 import sync_server.redemptions.commands
@@ -40,6 +39,7 @@ import sync_server.settlement.item_commands
 import sync_server.settlement.profit_commands
 import sync_server.settlement.recon_commands
 import sync_server.settlement.statement_commands
+import sync_server.settlement.sweep_commands
 from sync_server import errors
 from sync_server.centre import Opener
 from sync_server.db import can_be_kept
@@ -67,7 +67,7 @@ FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
     sync_server.payments.party_commands.COMMANDS,
     sync_server.payments.top_up_commands.COMMANDS,
     sync_server.jobs.message_commands.COMMANDS,
-    sync_server.payments.sweep_commands.COMMANDS,
+    sync_server.settlement.sweep_commands.COMMANDS,
     sync_server.second_person.commands.COMMANDS,
     sync_server.checks.COMMANDS,
     sync_server.backups.COMMANDS,

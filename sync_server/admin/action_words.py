@@ -73,6 +73,7 @@ ACTION_WORDS = {
     "recon_case.resolve": _("解决对账差异"),
     "transfer.contradiction": _("通道答复前后矛盾"),
     "money.sweep": _("平台资金调拨"),
+    "sweep.returned": _("平台资金调拨退回"),
     "party.add": _("登记入驻单位"),
     "party.account": _("更改结算账户"),
     "party.account_stopped": _("中止结算账户更改"),

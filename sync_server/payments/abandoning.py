@@ -58,7 +58,7 @@ def _check(connection: Connection, transfer_id: UUID, now_ms: int) -> None:
             "a fund that holds money is closed, not given up: ask its provider why it refuses, then resume it"
         )
     if row.kind == "SWEEP_IN":
-        raise NotAllowedError("what left one provider is awaited at the other: ask both of them where it is")
+        raise NotAllowedError("what left one provider is awaited at the other; if it was sent back: sweep returned")
     if TRANSFER.next(row.state, "abandon") is None:
         raise NotAllowedError(f"transfer {transfer_id} is {row.state}: only one that is not under way can be given up")
     remitting.need_not_asked(connection, transfer_id, now_ms)

@@ -38,8 +38,9 @@ CHECKS = (
             (t.amount_fen > 0
              AND NOT EXISTS (SELECT 1 FROM ledger_txn l WHERE l.txn_key = t.subject_key || '\\:void'))
             OR (t.kind NOT IN ('CHARGE', 'COLLECT', 'TOP_UP') AND NOT EXISTS (
-                SELECT 1 FROM approval a WHERE a.act = 'transfer.abandon' AND a.state = 'CONFIRMED'
-                AND a.subject = 'transfer:' || REPLACE(CAST(t.id AS VARCHAR(36)), '-', ''))))
+                SELECT 1 FROM approval a WHERE a.state = 'CONFIRMED'
+                AND a.act = CASE WHEN t.kind = 'SWEEP_IN' THEN 'sweep.returned' ELSE 'transfer.abandon' END
+                AND (a.subject || '\\:') LIKE 'transfer\\:' || REPLACE(CAST(t.id AS VARCHAR(36)), '-', '') || '\\:%')))
         """,
     ),
     Invariant(
@@ -78,14 +79,15 @@ CHECKS = (
     ),
     Invariant(
         "P12",
-        "money in transit left the platform's account at one provider and has not arrived at the other",
+        "money in transit left the platform's account at one provider, has not arrived at the other nor come back",
         """
         SELECT 'ledger_account 1090: ' || CAST(found.booked_fen - found.moved_fen AS VARCHAR(20)) || ' fen too much'
         FROM (SELECT (SELECT COALESCE(SUM(debits_posted_fen - credits_posted_fen), 0) FROM ledger_account
                       WHERE code = '1090') AS booked_fen,
                      (SELECT COALESCE(SUM(CASE WHEN kind = 'SWEEP_OUT' THEN amount_fen ELSE -amount_fen END), 0)
                       FROM external_transfer
-                      WHERE kind IN ('SWEEP_OUT', 'SWEEP_IN') AND state = 'SUCCEEDED') AS moved_fen) found
+                      WHERE kind IN ('SWEEP_OUT', 'SWEEP_IN')
+                        AND (state = 'SUCCEEDED' OR (kind = 'SWEEP_IN' AND state = 'VOID'))) AS moved_fen) found
         WHERE found.booked_fen <> found.moved_fen
         """,
     ),

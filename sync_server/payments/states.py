@@ -80,6 +80,14 @@ TRANSFER = Machine(
             "what was announced is posted, on 1310",
             "that attempt, too",
         ),
+        Row(
+            ("CREATED", *OPEN),
+            "returned",
+            "VOID",
+            "a sweep's arrival; two persons, with the case of the line or the voucher by which it came back",
+            "the pending transaction is void; 1310 or 1030 against 1090",
+            "its attempt counts as failed",
+        ),
         Row(STOPPED, "late_ok", "SUCCEEDED", "the amount is ours", "the pending transaction is posted", "alarm"),
         *(
             Row((state,), "extra_ok", state, "the amount is ours", "P14, or P18 for an order that was closed", "alarm")

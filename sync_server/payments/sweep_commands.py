@@ -48,6 +48,3 @@ def ask(opener: Opener, /, source: str, target: str, amount_fen: int, reason: st
     with centre.write() as connection:
         sweep_id = sweeps.ask(connection, person, source, target, amount_fen, reason, centre.now_ms())
     click.echo(json.dumps({"sweep": str(sweep_id), "from": source, "to": target, "amount_fen": amount_fen}))
-
-
-COMMANDS = (sweep,)

@@ -20,6 +20,7 @@ from sync_server.settlement import (
     profit_shares,
     recon_cases,
     repaying,
+    returned_sweeps,
     venue_debts,
 )
 
@@ -47,6 +48,7 @@ DEEDS = {
         Deed(debts.WRITE_OFF, debts.in_words, debts.confirm),
         Deed(recon_cases.WRITE_OFF, recon_cases.in_words, recon_cases.confirm_write_off),
         Deed(accepting.ACCEPT, accepting.in_words, accepting.confirm),
+        Deed(returned_sweeps.RETURNED, returned_sweeps.in_words, returned_sweeps.confirm),
         Deed(profit_shares.PAY, profit_shares.in_words, profit_shares.confirm_payment),
     )
 }

@@ -80,6 +80,7 @@ def _given_up() -> sa.Select[Any]:
     return sa.select(external_transfer.c.provider, external_transfer.c.subject_key).where(
         external_transfer.c.state == "VOID",
         sa.or_(external_transfer.c.kind.not_in(INCOMING), external_transfer.c.subject_key.startswith(LATE_ENTRY)),
+        external_transfer.c.kind != "SWEEP_IN",  # sent back, as two persons said with the line or voucher
         external_transfer.c.provider.in_(PROVIDERS),
         ~told,
     )

@@ -29,6 +29,12 @@ CASE = Machine(
             "1310 against what the transfer is for",
             "the transfer SUCCEEDED; that it was given up is settled, what else moved under it is DOUBLE_PAID",
         ),
-        Row(OPEN, "match", "RESOLVED", "a later statement or a later answer explains it", "1310 is cleared of it"),
+        Row(
+            OPEN,
+            "match",
+            "RESOLVED",
+            "a later statement or a later answer explains it, or two persons: by it a sweep came back",
+            "1310 is cleared of it",
+        ),
     ),
 )
