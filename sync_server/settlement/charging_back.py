@@ -1,7 +1,8 @@
 """Who bears an honoured entry that came to light after its ticket was refunded (late_liability, money.md §2.3).
 
 PLATFORM: 5020 keeps the cost. VENUE: it is not honoured at all. DISTRIBUTOR: the venue is paid as ever (P15), and what
-that cost is charged to the distributor: of its prepaid balance, or through its provider (Dr 2010 or 10x0, Cr 5020).
+that cost is charged to the distributor: of its balance, where it pays in before or has enough left of it, else through
+its provider (Dr 2010 or 10x0, Cr 5020).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
+from sync_server.ledger.balances import owed_to
 from sync_server.ledger.book import Txn, legs
 from sync_server.ledger.tables import ledger_account
 from sync_server.orders.claims import REQUESTED
@@ -159,8 +161,9 @@ def _covered() -> sa.ColumnElement[bool]:
 def _charge(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:
     key = f"{LATE_ENTRY}{row.redemption_id.hex()}"
     bears = (Account("5020"), -row.amount_fen)
-    if row.funding == "PREPAID":
-        sides = legs((Account("2010", row.distributor_id), row.amount_fen), bears)
+    balance = Account("2010", row.distributor_id)
+    if row.funding == "PREPAID" or owed_to(connection, balance) >= row.amount_fen:
+        sides = legs((balance, row.amount_fen), bears)
         book.post(connection, [Txn(key, sides, now_ms, ACTOR)], now_ms)
     else:
         account = account_of(connection, row.distributor_id, now_ms)

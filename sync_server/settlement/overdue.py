@@ -1,4 +1,5 @@
-"""Money that is still not through: transfers, after 20 h what could not be issued and is not back, after 30 days debts.
+"""Money that is still not through: transfers, after 20 h what could not be issued and is not back, after 30 days debts,
+after a day what is left of a distributor's balance that no order of its own uses any more.
 
 Nothing is given up for that (money.md Q4): it is tried on, and somebody is told once of each.
 """
@@ -12,9 +13,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.centre import Centre
+from sync_server.ledger.tables import ledger_account, ledger_txn, posting
 from sync_server.money import yuan
 from sync_server.notices.promising import Promise, promise
 from sync_server.orders.tables import order, order_history
+from sync_server.parties.tables import party
 from sync_server.payments import telling
 from sync_server.payments.tables import external_transfer
 from sync_server.settlement.debts import debts
@@ -23,15 +26,16 @@ NOT_ISSUED_AFTER_MS = 20 * 3_600_000
 """The visitor was told that the money is back within 24 hours (money.md Q19)."""
 DEBT_AFTER_MS = 30 * 86_400_000
 """So long a venue's payouts, or a distributor's top-ups, are waited for to bring in what it owes."""
+BALANCE_AFTER_MS = 86_400_000
+"""So long more of it may come: what is given back of orders that were paid from it, before its distributor stopped."""
 HOUR_MS = 3_600_000
 MAX_TOLD = 1_000
-PURPOSES = {"NOT_ISSUED": "出票失败退款", "DEBT": "欠款"}
+PURPOSES = {"NOT_ISSUED": "出票失败退款", "DEBT": "欠款", "BALANCE": "预存款退还"}
 
 
 class Overdue(NamedTuple):
-    """`what` is the transfer's kind, NOT_ISSUED for a refund that a visitor waits for, or DEBT for what a party owes;
-
-    `id` of the transfer, order or party.
+    """`what` is the transfer's kind, NOT_ISSUED for a refund that a visitor waits for, DEBT for what a party owes, or
+    BALANCE for what it is to be paid back; `id` of the transfer, order or party.
     """
 
     what: str
@@ -53,7 +57,7 @@ def overdue(connection: Connection, now_ms: int, late_after_h: int) -> list[Over
 
 
 def tell_overdue(centre: Centre) -> int:
-    """Job: promise that somebody is told of a visitor's money that is not back, and of debts; how many were new.
+    """Job: promise that somebody is told of money that is not back, and of debts; how many were new.
 
     Once of each, and once of the oldest debt of a party. Of transfers that are late `payments.telling` tells.
     """
@@ -69,7 +73,37 @@ def tell_overdue(centre: Centre) -> int:
 def _told_here(connection: Connection, now_ms: int) -> list[Overdue]:
     late = [Overdue(*row) for row in connection.execute(_not_issued(now_ms).limit(MAX_TOLD))]
     owed = [one for one in debts(connection) if one.since_ms <= now_ms - DEBT_AFTER_MS]
+    late += [one for one in _left(connection) if one.since_ms <= now_ms - BALANCE_AFTER_MS]
     return [*late, *(Overdue("DEBT", one.party_id, one.amount_fen, one.since_ms, "OWED", one.name_zh) for one in owed)]
+
+
+def _left(connection: Connection) -> list[Overdue]:
+    """What distributors who do not pay in before have on their balances, each since it was more than nothing."""
+    totals = ledger_account.c
+    balance_fen = totals.credits_posted_fen - totals.debits_posted_fen
+    left_fen = balance_fen - totals.debits_pending_fen
+    query = sa.select(party.c.id, party.c.name_zh, totals.id, balance_fen, left_fen)
+    stopped = query.join(party, party.c.id == totals.owner_id).where(
+        party.c.funding != "PREPAID", totals.code == "2010"
+    )
+    rows = connection.execute(stopped.where(left_fen > 0).order_by(party.c.id).limit(MAX_TOLD)).all()
+    return [
+        Overdue("BALANCE", party_id, left_fen, _since_ms(connection, account_id, balance_fen), "LEFT", name_zh)
+        for party_id, name_zh, account_id, balance_fen, left_fen in rows
+    ]
+
+
+def _since_ms(connection: Connection, account_id: UUID, balance_fen: int) -> int:
+    """Back through what was posted until there was nothing."""
+    since_ms = 0
+    lines = sa.select(ledger_txn.c.recorded_at_ms, posting.c.amount_fen).join(posting)
+    mine = lines.where(posting.c.account_id == account_id, posting.c.layer == "posted")
+    for line in connection.execute(mine.order_by(ledger_txn.c.id.desc())):
+        since_ms = line.recorded_at_ms
+        balance_fen += line.amount_fen
+        if balance_fen <= 0:
+            break
+    return since_ms
 
 
 def _late(now_ms: int, late_after_h: int) -> sa.Select[Any]:

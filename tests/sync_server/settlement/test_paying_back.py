@@ -17,6 +17,7 @@ from sync_server.jobs import worker
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import Balance, balance
+from sync_server.notices.tables import notice
 from sync_server.orders.applying import go_on_after_top_up
 from sync_server.parties.parties import set_funding
 from sync_server.payments import top_ups
@@ -25,8 +26,9 @@ from sync_server.payments.vouchers import Voucher
 from sync_server.people.identifying import Person
 from sync_server.redemptions import decisions
 from sync_server.second_person import deeds
-from sync_server.settlement import paying_back
+from sync_server.settlement import paying_back, refunding
 from sync_server.settlement.charging_back import charge_back_late
+from sync_server.settlement.overdue import BALANCE_AFTER_MS, Overdue, overdue, tell_overdue
 from sync_server.settlement.paying_back import PAY_BACK, free_pay_backs
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import two_of_finance
@@ -36,7 +38,7 @@ from tests.sync_server.sandbox import World, money_flaws
 from tests.sync_server.settlement.test_debts import VOUCHER, late_entry, owed, paid_in, write_off
 from tests.sync_server.settlement.test_debts import confirm as confirm_debt
 from tests.sync_server.settlement.test_expiring import assert_books_agree
-from tests.sync_server.settlement.test_late_entries import borne_by, refunded_then_late
+from tests.sync_server.settlement.test_late_entries import borne_by, number_of, refunded_then_late
 
 
 @pytest.fixture
@@ -211,6 +213,55 @@ def test_what_is_owed_is_taken_of_a_top_up_before_what_is_held(
         if step in (charge_back_late, go_on_after_top_up):
             step(world.centre)
     assert (owed(world), left(world), world.state(held)) == ([], (-231, 0), "PENDING_PAYMENT")
+
+
+def refunded_after_it_stopped(world: World, clock: Clock, two: tuple[Person, Person]) -> None:
+    """The distributor stops paying in before; then a ticket that was paid from its balance is given back."""
+    order_id = world.buy()
+    world.turn()
+    confirm(world, two[1], ask(world, two[0], 769))
+    set_prepaid(world, "DIRECT_DEBIT")
+    with world.centre.write() as connection:
+        refunding.ask(connection, number_of(world, order_id), "ill", clock(), "test")
+    clock.pass_ms(refunding.HOLD_MS)
+    world.turn()
+
+
+def test_what_comes_back_to_a_balance_that_nothing_uses_any_more_is_told_once(
+    prepaid: World, clock: Clock, two: tuple[Person, Person]
+) -> None:
+    refunded_after_it_stopped(prepaid, clock, two)
+    since_ms = clock()
+    assert left(prepaid) == (-5200, 0)
+    clock.pass_ms(BALANCE_AFTER_MS - 1)
+    assert tell_overdue(prepaid.centre) == 0
+    clock.pass_ms(1)
+    with prepaid.centre.read() as connection:
+        assert overdue(connection, clock(), 24) == [
+            Overdue("BALANCE", prepaid.distributor, 5200, since_ms, "LEFT", "旅行社")
+        ]
+    assert (tell_overdue(prepaid.centre), tell_overdue(prepaid.centre)) == (1, 0)
+    with prepaid.centre.read() as connection:
+        (said,) = connection.scalars(sa.select(notice.c.variables).where(notice.c.kind == "transfer_late"))
+    assert '"purpose": "预存款退还", "amount": "52.00", "hours": "24", "reason": "旅行社"' in said
+    ask(prepaid, two[0], 5200, replace(VOUCHER, number="8"))
+    with prepaid.centre.read() as connection:
+        assert overdue(connection, clock(), 24) == []
+
+
+def test_a_balance_that_orders_use_is_nobodys_to_look_at(prepaid: World, clock: Clock) -> None:
+    clock.pass_ms(BALANCE_AFTER_MS)
+    with prepaid.centre.read() as connection:
+        assert overdue(connection, clock(), 24) == []
+
+
+def test_what_comes_back_to_a_balance_pays_what_is_owed_first(
+    prepaid: World, clock: Clock, two: tuple[Person, Person]
+) -> None:
+    refunded_after_it_stopped(prepaid, clock, two)
+    late_entry(prepaid, clock, two[0], "DIRECT_DEBIT")
+    assert left(prepaid) == (-200, 0)
+    assert_books_agree(prepaid)
 
 
 def freed(connection: Connection) -> None:
