@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.engine import Dialect, Engine
 
 from sync_server import crypto, db
 from sync_server.catalog.channels import seed_channels
@@ -19,6 +21,7 @@ from tests.sync_server.postgres_copies import Copies
 from tests.sync_server.sandbox import Sandbox, World, running
 
 START_MS = 1_790_000_000_000  # 2026-09-21, a Monday
+_COMPILED: dict[str, tuple[Dialect, dict[Any, Any]]] = {}
 
 
 @dataclass
@@ -81,7 +84,18 @@ def postgres_copy(postgres_copies: Copies) -> Iterator[str]:
 
 def centre_at(url: str, folder: Path, secrets: crypto.Secrets, clock: Clock) -> Centre:
     """A centre on a database that has its tables."""
-    return Centre(Settings(database_url=url, secret_file=folder / "secrets"), db.open_engine(url), secrets, clock)
+    engine = sharing(db.open_engine(url))
+    return Centre(Settings(database_url=url, secret_file=folder / "secrets"), engine, secrets, clock)
+
+
+def sharing(engine: Engine) -> Engine:
+    """It takes statements as engines of its kind before it compiled them: to compile costs more than to run."""
+    if engine.name not in _COMPILED:
+        engine.connect().close()  # from then on the dialect knows its database
+        _COMPILED[engine.name] = engine.dialect, {}
+    engine.dialect, compiled = _COMPILED[engine.name]
+    engine.update_execution_options(compiled_cache=compiled)
+    return engine
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from uuid import UUID
 
@@ -52,6 +53,10 @@ WEEK_MINUTES = 7 * 24 * 60
 YEAR_MINUTES = 365 * 24 * 60  # so long a ticket may be paid: tests that try a provider for days are not about deadlines
 POLL_S = 0.02  # how long a stop may take
 
+# Each is read once: OpenSSL tries a private key out whenever it reads it, for longer than a small test takes.
+key_in = cache(load_or_make_key)
+merchant_key_of = cache(public_key_of)
+
 
 class Sandbox:
     """The providers as a test sees them: their books and faults, their notices sent when told; Alipay's come first."""
@@ -59,7 +64,7 @@ class Sandbox:
     def __init__(self, folder: Path, key_folder: Path, now_ms: Callable[[], int]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.public_key_file = key_folder / "provider.pub.pem"
-        key = load_or_make_key(key_folder)
+        key = key_in(key_folder)
         providers = [
             Provider(name, Book(folder / f"{name}.db"), key, Faults(), CONTROL_TOKEN, now_ms) for name in NAMES
         ]
@@ -99,7 +104,7 @@ def running(folder: Path, key_folder: Path, now_ms: Callable[[], int]) -> Iterat
 def with_provider(centre: Centre, sandbox: Sandbox) -> Centre:
     """The same centre, knowing these providers, which know it."""
     for provider in (sandbox.provider, sandbox.huijinbao):
-        provider.book.add_merchant("platform", public_key_of(centre.secrets))
+        provider.book.add_merchant("platform", merchant_key_of(centre.secrets))
     settings = msgspec.structs.replace(
         centre.settings, provider_url=sandbox.url, provider_public_key_file=sandbox.public_key_file
     )
