@@ -16,6 +16,7 @@ import click
 
 import sync_server.backups
 import sync_server.catalog.selling_commands
+import sync_server.catalog.stock_commands
 import sync_server.catalog.ticket_commands
 import sync_server.checks
 import sync_server.demo_data
@@ -52,6 +53,7 @@ FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
     sync_server.parties.commands.COMMANDS,
     sync_server.catalog.selling_commands.COMMANDS,
     sync_server.catalog.ticket_commands.COMMANDS,
+    sync_server.catalog.stock_commands.COMMANDS,
     sync_server.keys.commands.COMMANDS,
     sync_server.gates.commands.COMMANDS,
     sync_server.feed.commands.COMMANDS,

@@ -35,7 +35,7 @@ CHAPTERS = (
         ITEM,
         "A ticket at one venue 景区状态: usage, money, and `hold` while a refund is asked for. Nothing is stored.",
     ),
-    (SALE, "What is sold 产品: tickets go the whole way, an annual pass begins on sale."),
+    (SALE, "What is sold 产品: tickets, combos and annual passes."),
     (PAYOUT, "What a venue is paid 结算单. Its lines never change once it is sealed."),
     (CASE, "A difference between our book and a provider's statement 对账差异, or a transfer that was given up."),
     (MESSAGE, "A short message 短信 to one recipient. What a person sends again is another message."),

@@ -22,6 +22,7 @@ from sync_server.admin.language import language
 from sync_server.admin.shown import centre
 from sync_server.catalog import sale
 from sync_server.catalog.rules import LIMITS, contradiction, rule_version, rules, set_rule, versions
+from sync_server.catalog.stock import price_now
 from sync_server.catalog.tables import product, product_item, stock
 from sync_server.errors import NotAllowedError
 from sync_server.parties.day_lines import WrongLine, read_days, read_hours, write_days, write_hours
@@ -39,7 +40,8 @@ MOST = {**dict.fromkeys(LIMITS, MAX_COUNT), "gap_min": MAX_GAP_MIN, "party": MAX
 @page("/products", needs=Permission.PRODUCTS_VIEW)
 def products() -> str:
     with centre().read() as connection:
-        rows = connection.execute(sa.select(product).order_by(product.c.number.desc()).limit(MAX_PRODUCTS)).all()
+        newest_first = sa.select(product, price_now().label("price_fen")).order_by(product.c.number.desc())
+        rows = connection.execute(newest_first.limit(MAX_PRODUCTS)).all()
         in_force, places = rules(connection), _places(connection)
     shown = [(row, places[row.id], rule_words(in_force[row.id])) for row in rows]
     return render_template("admin/products.html", here=HERE, rows=shown)
@@ -168,7 +170,7 @@ def _form_of(rule: Rule) -> dict[str, str]:
 
 def _shown(connection: Connection, number: int) -> dict[str, Any]:
     """What page and dialog show of a product."""
-    rows = connection.execute(sa.select(product).limit(MAX_PRODUCTS))
+    rows = connection.execute(sa.select(product, price_now().label("price_fen")).limit(MAX_PRODUCTS))
     sold = next((row for row in rows if row.number == number), None)
     if sold is None:
         abort(404)

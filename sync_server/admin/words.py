@@ -193,10 +193,11 @@ DISCOUNT_WORDS = {
 PERMISSION_WORDS = {
     Permission.ORDERS_VIEW: _("查看订单"),
     Permission.STOCK_VIEW: _("查看库存"),
+    Permission.STOCK_EDIT: _("编辑年票库存"),
     Permission.PRODUCTS_VIEW: _("查看产品"),
     Permission.PRODUCTS_SELL: _("上架与下架产品"),
     Permission.PRODUCTS_PUBLISH: _("发布本景区单票"),
-    Permission.PRODUCTS_COMPOSE: _("编排联票"),
+    Permission.PRODUCTS_COMPOSE: _("编排联票与年票"),
     Permission.PRODUCTS_REVIEW: _("审核产品"),
     Permission.PRICES_AGREE: _("同意景区结算价"),
     Permission.PROFIT_SHARE: _("分配联票利润"),

@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection
 
 from sync_server.audit.log import record
 from sync_server.catalog.person_lists import is_listed
-from sync_server.catalog.tables import discount
+from sync_server.catalog.stock import price_now
+from sync_server.catalog.tables import discount, product
 from sync_server.catalog.terms import joined_areas
 from sync_server.crypto import Secrets
 from sync_server.db import new_id
@@ -50,8 +51,9 @@ def add_discount(connection: Connection, sold: sa.Row[Any], new: NewDiscount, no
         raise NotAllowedError(f"product {sold.number} is a {sold.kind}: only annual passes have discounts")
     if new.price_fen <= 0:
         raise NotAllowedError(f"a pass costs 1 fen at least, not {new.price_fen}")
-    if new.price_fen >= sold.dist_price_fen:
-        raise NotAllowedError(f"{new.price_fen} fen are no discount: everybody pays {sold.dist_price_fen} fen")
+    price_fen = connection.scalars(sa.select(price_now()).where(product.c.id == sold.id)).one()
+    if new.price_fen >= price_fen:
+        raise NotAllowedError(f"{new.price_fen} fen are no discount: everybody pays {price_fen} fen")
     needs = {"RESIDENT": new.areas, "SENIOR": new.min_age, "LISTED": new.person_list_id, "PROMOTION": new.until_ms}
     if [kind for kind, value in needs.items() if value] != [new.kind]:
         raise NotAllowedError("a discount is for residents, seniors, a list of people, or a while: one of them")

@@ -16,6 +16,10 @@ from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.parties.parties import allot_number
 
 ACTOR = "system:catalog"
+MAX_VALIDITY_DAYS = 3_660
+MAX_ACTIVATION_DELAY_H = 720
+MAX_PAY_DEADLINE_MIN = 7 * 24 * 60
+MAX_OFFLINE_LIMIT = 1_000
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,24 @@ def check_prices(kind: str, dist_price_fen: int, venue_prices_fen: Mapping[UUID,
         raise NotAllowedError("a venue price is not negative")
     if (kind == "PASS") != (owed_fen == 0) or (owed_fen and 0 in venue_prices_fen.values()):
         raise NotAllowedError("a ticket owes each of its venues something; an annual pass owes them nothing per visit")
+
+
+def check_limits(new: NewProduct) -> None:
+    """What is asked of a product beside its prices can be kept; else NotAllowedError."""
+    for name, most in (
+        ("validity_days", MAX_VALIDITY_DAYS),
+        ("activation_delay_h", MAX_ACTIVATION_DELAY_H),
+        ("pay_deadline_min", MAX_PAY_DEADLINE_MIN),
+        ("offline_limit", MAX_OFFLINE_LIMIT),
+    ):
+        least = 1 if name in {"validity_days", "pay_deadline_min"} else 0
+        if not least <= getattr(new, name) <= most:
+            raise NotAllowedError(f"{name} is {least} to {most}, not {getattr(new, name)}")
+    if new.activation_delay_h and new.activation_delay_h >= (new.validity_days - 1) * 24:
+        raise NotAllowedError(
+            f"usable {new.activation_delay_h} h after it was issued, and valid for {new.validity_days} days: "
+            "bought late in the day it would end before it begins"
+        )
 
 
 def add_version(

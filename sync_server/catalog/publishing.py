@@ -1,7 +1,8 @@
-"""How a ticket comes to be sold: drafted, agreed to by the venues it owes something, reviewed by another person.
+"""How a product comes to be sold: drafted, agreed to by the venues it owes something, reviewed by another person.
 
-A venue publishes its single tickets 单票 into the pool 票池; the platform composes combos 联票 of several venues.
-Prices change between sales only, as a new version that goes the same way; the venues of a product never change.
+A venue publishes its single tickets 单票 into the pool 票池; the platform composes combos 联票 of several venues, and
+annual passes 年票. A ticket's prices change between sales only, as a new version that goes the same way; a pass has
+those of its stock (`catalog.pass_stock`). The venues of a product never change.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from sqlalchemy.engine import Connection
 
 from sync_server.approvals.approvals import Person
 from sync_server.audit.log import record
-from sync_server.catalog.products import NewProduct, add_product, add_version, check_prices, find_product, venue_prices
+from sync_server.catalog.products import (
+    NewProduct,
+    add_product,
+    add_version,
+    check_limits,
+    check_prices,
+    find_product,
+    venue_prices,
+)
 from sync_server.catalog.sale import checked_reason, move
 from sync_server.catalog.stock import add_stock, raise_total
 from sync_server.catalog.tables import product, product_agreement, stock
@@ -25,10 +34,9 @@ from sync_server.people.tables import operator
 
 
 def draft(connection: Connection, who: Person, new: NewProduct, now_ms: int) -> int:
-    """Draft a ticket: a single one of the person's own venue, or a combo; its number."""
-    if new.kind == "PASS":
-        raise NotAllowedError("annual passes are not drafted: they are put on sale when they are added")
+    """Draft a single ticket of the person's own venue, a combo or an annual pass; its number."""
     _need_author(connection, who, new.kind, new.venue_prices_fen)
+    check_limits(new)
     product_id = add_product(connection, new, now_ms, sale="DRAFT", actor=who.actor)
     number: int = connection.scalars(sa.select(product.c.number).where(product.c.id == product_id)).one()
     record(connection, now_ms, who.actor, "product.draft", f"product:{product_id}", {"number": number})
@@ -46,7 +54,7 @@ def submit(connection: Connection, who: Person, number: int, now_ms: int) -> Non
 def agree(connection: Connection, who: Person, number: int, venue_price_fen: int, now_ms: int) -> None:
     """Agree for the person's venue to its price in a combo; the price is said again, so that it is the one they saw."""
     row = find_product(connection, number)
-    _need(who, Permission.PRICES_AGREE)
+    need(who, Permission.PRICES_AGREE)
     venue_id = organisation_of(connection, who)
     if row.kind != "COMBO":
         raise NotAllowedError(f"product {number} is no combo: its venue sets the price itself")
@@ -66,9 +74,9 @@ def agree(connection: Connection, who: Person, number: int, venue_price_fen: int
 
 
 def approve(connection: Connection, who: Person, number: int, now_ms: int) -> None:
-    """Put a reviewed ticket on sale."""
+    """Put on sale what was reviewed."""
     row = find_product(connection, number)
-    _need(who, Permission.PRODUCTS_REVIEW)
+    need(who, Permission.PRODUCTS_REVIEW)
     move(connection, row.id, "approve")
     row = find_product(connection, number)
     if row.submitted_by == who.actor:
@@ -80,9 +88,9 @@ def approve(connection: Connection, who: Person, number: int, now_ms: int) -> No
 
 
 def send_back(connection: Connection, who: Person, number: int, reason: str, now_ms: int) -> None:
-    """Give a ticket back to who submitted it; it is a draft again."""
+    """Give a product back to who submitted it; it is a draft again."""
     row = find_product(connection, number)
-    _need(who, Permission.PRODUCTS_REVIEW)
+    need(who, Permission.PRODUCTS_REVIEW)
     reason = checked_reason(reason)
     move(connection, row.id, "send_back")
     detail = {"version": row.version, "reason": reason}
@@ -100,7 +108,7 @@ def reprice(
     """Give a ticket that is not on sale new prices, for all its venues; the version."""
     row = find_product(connection, number)
     if row.kind == "PASS":
-        raise NotAllowedError("an annual pass has the prices of its stock")
+        raise NotAllowedError("an annual pass has the prices of its stock: change those (stock price)")
     _need_author(connection, who, row.kind, venue_prices_fen)
     move(connection, row.id, "reprice", submitted_by=None)
     before = venue_prices(connection, row.id)
@@ -118,7 +126,7 @@ def set_stock(connection: Connection, who: Person, number: int, total: int, now_
     """Say how many of a ticket there are in all; fewer than before is refused (money.md Q21)."""
     row = find_product(connection, number)
     if row.kind == "PASS":
-        raise NotAllowedError("an annual pass has rows of stock, each at its price")
+        raise NotAllowedError("an annual pass has rows of stock, each at its price (stock add, stock raise)")
     _need_author(connection, who, row.kind, venue_prices(connection, row.id))
     connection.execute(sa.select(product.c.id).where(product.c.id == row.id).with_for_update())
     there = connection.scalars(sa.select(stock.c.id).where(stock.c.product_id == row.id)).all()
@@ -143,13 +151,14 @@ def organisation_of(connection: Connection, who: Person) -> UUID:
     return found
 
 
-def _need_author(connection: Connection, who: Person, kind: str, venues: Mapping[UUID, Any]) -> None:
-    """Who drafts, submits and prices a ticket: its venue's person a single one, the platform's a combo."""
-    _need(who, Permission.PRODUCTS_PUBLISH if kind == "SINGLE" else Permission.PRODUCTS_COMPOSE)
-    if kind == "SINGLE" and set(venues) != {organisation_of(connection, who)}:
-        raise NotAllowedError("a venue publishes tickets of its own alone")
-
-
-def _need(who: Person, permission: Permission) -> None:
+def need(who: Person, permission: Permission) -> None:
+    """NotAllowedError for who does not hold a permission."""
     if not who.may(permission):
         raise NotAllowedError(f"this needs the permission {permission}, which you do not have")
+
+
+def _need_author(connection: Connection, who: Person, kind: str, venues: Mapping[UUID, Any]) -> None:
+    """Who drafts, submits and prices it: its venue's person a single ticket, the platform's all else."""
+    need(who, Permission.PRODUCTS_PUBLISH if kind == "SINGLE" else Permission.PRODUCTS_COMPOSE)
+    if kind == "SINGLE" and set(venues) != {organisation_of(connection, who)}:
+        raise NotAllowedError("a venue publishes tickets of its own alone")

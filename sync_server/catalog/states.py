@@ -1,4 +1,4 @@
-"""The sale of a product (features A7): a ticket is drafted, reviewed and sold; an annual pass begins on sale."""
+"""The sale of a product (features A7): it is drafted, reviewed and sold."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ SALE = Machine(
     "product",
     {"DRAFT": "草稿", "IN_REVIEW": "待审核", "ON_SALE": "已上架", "OFF_SALE": "已下架"},
     (
-        Row(("DRAFT",), "submit", "IN_REVIEW", "a single ticket: a person of its venue; a combo: one of the platform"),
+        Row(
+            ("DRAFT",),
+            "submit",
+            "IN_REVIEW",
+            "a single ticket: a person of its venue; a combo, an annual pass: one of the platform",
+        ),
         *(
             Row((state,), "agree", state, "a combo: a person of a venue of it, to the price of this version")
             for state in ("DRAFT", "IN_REVIEW")

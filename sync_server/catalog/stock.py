@@ -59,6 +59,13 @@ def raise_total(connection: Connection, stock_id: UUID, total: int) -> None:
     connection.execute(stock.update().where(stock.c.id == stock_id).values(total=total))
 
 
+def price_now() -> sa.ColumnElement[int]:
+    """What the next buyer pays for a row of `product`: by its stock that sells now; without any, its own price."""
+    selling = sa.and_(stock.c.product_id == product.c.id, stock.c.total > stock.c.reserved + stock.c.sold)
+    first = sa.select(stock.c.price_fen).where(selling).order_by(stock.c.seq).limit(1)
+    return sa.func.coalesce(first.scalar_subquery(), product.c.dist_price_fen)
+
+
 def reserve(connection: Connection, product_id: UUID, count: int) -> list[Taken] | OutOfStock:
     """Take `count` from the product's rows in order, in the caller's transaction; all or nothing.
 

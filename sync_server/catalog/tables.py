@@ -46,7 +46,7 @@ product = sa.Table(
     word_column("kind", PRODUCT_KINDS),
     sa.Column("name_zh", sa.String(100), nullable=False),
     sa.Column("name_en", sa.String(100), nullable=False),
-    fen_column("dist_price_fen"),  # distributor price of a ticket; a pass's price to the visitor
+    fen_column("dist_price_fen"),  # distributor price of a ticket; of a pass what its stock costs unless it says else
     sa.Column("validity_days", sa.Integer(), nullable=False),  # counted from issuance, to the end of the last local day
     sa.Column("activation_delay_h", sa.Integer(), nullable=False),
     # The rule it was added with, per venue: entries a local day and in all; null: not limited.

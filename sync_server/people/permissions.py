@@ -16,10 +16,11 @@ class Permission(StrEnum):
 
     ORDERS_VIEW = "orders.view"
     STOCK_VIEW = "stock.view"
+    STOCK_EDIT = "stock.edit"  # of annual passes: add rows of stock, raise them, change their prices
     PRODUCTS_VIEW = "products.view"
     PRODUCTS_SELL = "products.sell"  # take a product off sale, put it on again
     PRODUCTS_PUBLISH = "products.publish"  # of a venue: draft, price and submit its single tickets
-    PRODUCTS_COMPOSE = "products.compose"  # draft, price and submit combo tickets
+    PRODUCTS_COMPOSE = "products.compose"  # draft, price and submit combo tickets and annual passes
     PRODUCTS_REVIEW = "products.review"  # put on sale, or send back, what another person submitted
     PROFIT_SHARE = "profit.share"  # note partners' shares, share a month out; of two persons: say one was paid
     PRICES_AGREE = "prices.agree"  # of a venue: agree to its price in a combo
@@ -96,6 +97,7 @@ SEEDED_ROLES = (
         "PLATFORM",
         _ALIKE
         | {
+            Permission.STOCK_EDIT,
             Permission.PRODUCTS_SELL,
             Permission.PRODUCTS_COMPOSE,
             Permission.PRODUCTS_REVIEW,

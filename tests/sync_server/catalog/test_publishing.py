@@ -153,7 +153,8 @@ REFUSED: list[tuple[str, str, str]] = [
     ("draft a single of another venue", "composer", "products.publish"),
     ("draft a combo", "bridge", "products.compose"),
     ("draft a combo", "finance", "products.compose"),
-    ("draft a pass", "composer", "not drafted"),
+    ("draft a pass", "bridge", "products.compose"),
+    ("draft a pass", "finance", "products.compose"),
     ("agree", "composer", "prices.agree"),
     ("submit", "bridge", "products.compose"),
     ("reprice", "bridge", "products.compose"),
@@ -318,10 +319,22 @@ def test_the_whole_way_by_commands(centre: Centre) -> None:
     assert run("qiao", "agree", "4", "--venue-price", "5000") == {"number": 4, "agreed": 5000}
     run("gong", "agree", "4", "--venue-price", "3500")
     assert run("wang", "approve", "4") == {"number": 4, "sale": "ON_SALE"}
-    single = run("qiao", "draft-single", *names, "--venue-price", "5000", "--days", "7")
+    policies = ("--not-refundable", "--holder-required", "--pay-deadline-min", "60", "--activation-delay-h", "2")
+    single = run("qiao", "draft-single", *names, "--venue-price", "5000", "--days", "7", *policies)
     assert single == {"number": 5, "sale": "DRAFT", "version": 1}
     with centre.read() as connection:
-        assert find_product(connection, 5).dist_price_fen == 5_000  # no margin unless one is named
+        five, four = find_product(connection, 5), find_product(connection, 4)
+        assert five.dist_price_fen == 5_000  # no margin unless one is named
+        asked = (
+            "refundable",
+            "holder_required",
+            "pay_deadline_min",
+            "activation_delay_h",
+            "offline_limit",
+            "on_expiry",
+        )
+        assert [five._mapping[name] for name in asked] == [False, True, 60, 2, 20, "REFUND"]
+        assert [four._mapping[name] for name in asked] == [True, False, 30, 0, 20, "REFUND"]
         assert flaws_of(connection) == []
     assert trade.state(4) == "ON_SALE"
     placed = trade.place(4, 2)
