@@ -14,7 +14,7 @@ from sync_server.centre import Centre
 from sync_server.db import exclusive
 from sync_server.gates.watermarks import complete_through_ms
 from sync_server.orders.claims import EXPIRED
-from sync_server.orders.tables import item_claim, order, order_item, ticket
+from sync_server.orders.tables import item_claim, order, order_item, refund_hold, ticket
 from sync_server.redemptions.judge import TOLERANCE_MS
 from sync_server.settlement.giving_back import end_items, unclaimed_items
 from wire import moments
@@ -25,7 +25,10 @@ MAX_PER_STEP = 500
 
 
 def expire_items(centre: Centre) -> int:
-    """Give back, or keep, what ended unused at venues that are complete beyond the end; how many items ended."""
+    """Give back, or keep, what ended unused at venues that are complete beyond the end; how many items ended.
+
+    What was asked back in time goes back however it was sold: a gate that knows no newer list let nobody in.
+    """
     venues = _venues(centre.now_ms())
     if not centre.finds(venues):
         return 0
@@ -43,7 +46,7 @@ def expire_items(centre: Centre) -> int:
 
             def act(connection: Connection, rows: Sequence[sa.Row[Any]]) -> None:
                 for forfeit in (False, True):
-                    mine = [row for row in rows if (row.on_expiry == "FORFEIT") is forfeit]
+                    mine = [row for row in rows if (row.on_expiry == "FORFEIT" and not row.asked_back) is forfeit]
                     if mine:
                         end_items(connection, mine, EXPIRED, now_ms, ACTOR, forfeit=forfeit)
 
@@ -69,8 +72,10 @@ def _venues(now_ms: int) -> sa.Select[Any]:
 
 
 def _ended(connection: Connection, venue_id: UUID, reach: int, left_out: Sequence[bytes]) -> Sequence[sa.Row[Any]]:
+    asked = sa.exists().where(refund_hold.c.item_id == order_item.c.id, refund_hold.c.ended_as.is_(None))
     query = (
         unclaimed_items()
+        .add_columns(asked.label("asked_back"))
         .where(sa.text('"order".first_end IS NOT NULL'), order.c.first_end <= reach, order_item.c.valid_to <= reach)
         .where(order_item.c.venue_id == venue_id, order_item.c.id.not_in([UUID(bytes=one) for one in left_out]))
     )

@@ -82,7 +82,15 @@ ITEM = Machine(
             "P7",
             "the refund",
         ),
-        Row((*OPEN, *ASKED), "forfeit", "EXPIRED FORFEIT", "the same, on_expiry FORFEIT", "P11"),
+        Row(OPEN, "forfeit", "EXPIRED FORFEIT", "the same, on_expiry FORFEIT", "P11"),
+        Row(
+            ASKED,
+            "forfeit",
+            "EXPIRED REFUND_DUE",
+            "the same: what was asked back in time is not kept",
+            "P7",
+            "the refund",
+        ),
         *(
             Row((state,), "refund_asked", f"{state} hold", "it was sold as refundable", effects="revoked in the list")
             for state in OPEN

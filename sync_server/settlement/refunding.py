@@ -26,6 +26,7 @@ from sync_server.orders import history
 from sync_server.orders.claims import REQUESTED
 from sync_server.orders.tables import item_claim, order, order_item, refund_hold, ticket
 from sync_server.settlement.giving_back import end_items, unclaimed_items
+from wire import moments
 
 ACTOR = "system:refunds"
 STEP = "settlement.confirm_refunds"
@@ -39,7 +40,7 @@ _OPEN = sa.text("refund_hold.ended_as IS NULL")  # as ix_refund_hold_open says
 def ask(connection: Connection, ticket_number: str, reason: str, now_ms: int, actor: str) -> list[UUID]:
     """Ask the money of a ticket back, for every venue it was not used at yet; the items concerned.
 
-    NotAllowedError: not refundable, not issued, ended everywhere, or asked for already.
+    NotAllowedError: not refundable, not issued, over, ended everywhere, or asked for already.
     """
     text = reason.strip()
     if not 0 < len(text) <= MAX_REASON_CHARACTERS:
@@ -49,7 +50,11 @@ def ask(connection: Connection, ticket_number: str, reason: str, now_ms: int, ac
         raise NotAllowedError(f"the order of ticket {ticket_number} is {rows[0].state}: only an issued one is refunded")
     if not all(row.refundable for row in rows):
         raise NotAllowedError(f"ticket {ticket_number} was sold as not refundable")
-    left = [row.item_id for row in rows if row.claim_kind is None and not row.asked]
+    now = moments.minute_floor(now_ms)
+    open_ = [row for row in rows if row.claim_kind is None and not row.asked]
+    left = [row.item_id for row in open_ if row.valid_to > now]
+    if open_ and not left:
+        raise NotAllowedError(f"ticket {ticket_number} is over: it goes back, or is kept, as it was sold")
     if not left:
         raise NotAllowedError(f"nothing of ticket {ticket_number} is left that could be asked back")
     holds = [
@@ -78,7 +83,7 @@ def confirm_refunds(centre: Centre) -> int:
         exclusive(connection, STEP)
         now_ms = centre.now_ms()
         venues = connection.scalars(venues_asked.order_by(order_item.c.venue_id)).all()
-        done = _refuse_used(connection, now_ms)
+        done = _end_ended(connection, now_ms)
         left_out = setbacks.left_out(connection, STEP, now_ms)
 
         def act(connection: Connection, rows: Sequence[sa.Row[Any]]) -> None:
@@ -96,6 +101,7 @@ def _items_of(connection: Connection, ticket_number: str) -> Sequence[sa.Row[Any
         sa.select(
             order_item.c.id.label("item_id"),
             order_item.c.refundable,
+            order_item.c.valid_to,
             order.c.id.label("order_id"),
             order.c.state,
             item_claim.c.kind.label("claim_kind"),
@@ -115,14 +121,17 @@ def _items_of(connection: Connection, ticket_number: str) -> Sequence[sa.Row[Any
     return rows
 
 
-def _refuse_used(connection: Connection, now_ms: int) -> int:
-    """Requests for what had been used, or had ended by itself: what is left of a used right holds again."""
-    found = sa.select(refund_hold.c.item_id).join(item_claim, item_claim.c.item_id == refund_hold.c.item_id)
-    item_ids = connection.scalars(found.where(_OPEN).limit(MAX_PER_STEP)).all()
-    if item_ids:
-        _end_holds(connection, item_ids, "REFUSED", now_ms)
-        relist_items(connection, item_ids)
-    return len(item_ids)
+def _end_ended(connection: Connection, now_ms: int) -> int:
+    """Requests for what had been used: what is left of a used right holds again. What is over went back by itself."""
+    found = sa.select(refund_hold.c.item_id, item_claim.c.kind)
+    found = found.join(item_claim, item_claim.c.item_id == refund_hold.c.item_id).where(_OPEN).limit(MAX_PER_STEP)
+    rows = connection.execute(found).all()
+    for ended_as, kinds in (("CONFIRMED", ("REFUND",)), ("REFUSED", ("REDEEM", "FORFEIT"))):
+        item_ids = [row.item_id for row in rows if row.kind in kinds]
+        if item_ids:
+            _end_holds(connection, item_ids, ended_as, now_ms)
+            relist_items(connection, item_ids)
+    return len(rows)
 
 
 def _note_lists(connection: Connection, venue_id: UUID) -> int:

@@ -24,7 +24,15 @@ from sync_server.settlement.item_status import statuses_of
 from sync_server.settlement.refunding import HOLD_MS, confirm_refunds
 from tests.sync_server.conftest import Clock
 from tests.sync_server.sandbox import World, money_flaws
-from tests.sync_server.settlement.test_expiring import a_gate, assert_books_agree, posted, states, tell
+from tests.sync_server.settlement.test_expiring import (
+    MINUTES_MS,
+    WEEK_MS,
+    a_gate,
+    assert_books_agree,
+    posted,
+    states,
+    tell,
+)
 from tests.sync_server.town import build_town
 from wire.entitlement import PassStatus
 
@@ -183,3 +191,36 @@ def test_a_command_says_what_each_venue_of_an_order_shows(world: World) -> None:
     assert (lines[0]["first_list_zh"], lines[0]["second_list_zh"]) == (["未使用", "待处理"], ["待激活", "待处理"])
     assert told == {"order": number, "state": "ISSUED", "refund_status_zh": "退款待处理"}
     assert "no order has the number 0" in str(shown("0").exception)
+
+
+def test_what_was_asked_back_in_time_is_not_forfeited(world: World, clock: Clock) -> None:
+    with world.centre.write() as connection:
+        connection.execute(product.update().values(on_expiry="FORFEIT"))
+    order_id = world.buy()
+    world.turn()
+    a_gate(world, clock.now_ms)
+    tell(world, confirmed_epoch=1, confirmed_version=4)
+    clock.pass_ms(WEEK_MS - MINUTES_MS)
+    ask(world, numbers(world, order_id)[0])
+    with world.centre.write() as connection:
+        connection.execute(refund_hold.update().values(list_epoch=1, list_version=5))  # which never gets there
+    clock.pass_ms(2 * MINUTES_MS)
+    tell(world, synced_through_ms=clock.now_ms)
+    for _ in range(2):
+        world.turn()
+    assert states(world, order_id) == ["EXPIRED REFUNDED"]
+    assert world.state(order_id) == "CLOSED_REFUNDED"
+    with world.centre.read() as connection:
+        assert connection.scalar(sa.select(refund_hold.c.ended_as)) == "CONFIRMED"
+    assert_books_agree(world)
+
+
+def test_what_is_over_is_not_asked_back(world: World, clock: Clock) -> None:
+    order_id = world.buy()
+    world.turn()
+    a_gate(world, clock.now_ms)  # cut off since
+    clock.pass_ms(WEEK_MS + MINUTES_MS)
+    world.turn()
+    with pytest.raises(NotAllowedError, match="is over: it goes back, or is kept, as it was sold"):
+        ask(world, numbers(world, order_id)[0])
+    assert states(world, order_id) == ["INACTIVE HELD"]
