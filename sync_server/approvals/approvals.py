@@ -16,7 +16,7 @@ from sync_server.approvals.tables import approval
 from sync_server.audit.log import record
 from sync_server.db import new_id
 from sync_server.errors import NotAllowedError, NotFoundError
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, Somebody, need
 from sync_server.people.tables import operator, role_permission
 
 LIFE_MS = 7 * 86_400_000
@@ -37,7 +37,7 @@ class Act(NamedTuple):
     needs: Permission
 
 
-class Person(Protocol):
+class Person(Somebody, Protocol):
     """An operator who has proved who they are."""
 
     @property
@@ -47,9 +47,6 @@ class Person(Protocol):
     @property
     def actor(self) -> str:
         """As the event log names them."""
-
-    def may(self, permission: Permission) -> bool:
-        """Whether they hold it."""
 
 
 class Confirmed(NamedTuple):
@@ -80,7 +77,7 @@ def request(connection: Connection, who: Person, act: Act, subject: str, reason:
 
     NotAllowedError: no permission, no reason, or it is asked for already.
     """
-    _need(who, act)
+    need(who, act.needs)
     reason = reason.strip()
     if not 0 < len(reason) <= MAX_REASON_CHARACTERS:
         raise NotAllowedError(f"{act.name} needs a reason of at most {MAX_REASON_CHARACTERS} characters")
@@ -118,7 +115,7 @@ def find(connection: Connection, approval_id: UUID) -> Request:
 def confirm(connection: Connection, who: Person, act: Act, approval_id: UUID, now_ms: int) -> Confirmed:
     """Confirm another person's request; the caller does the act in this transaction."""
     row = _locked(connection, approval_id, "confirm", now_ms)
-    _need(who, act)
+    need(who, act.needs)
     if row.act != act.name:
         raise NotAllowedError(f"the request {approval_id} is for {row.act}, not for {act.name}")
     if row.requested_by == who.id:
@@ -133,7 +130,7 @@ def withdraw(connection: Connection, who: Person, act: Act, approval_id: UUID, n
     """Take a request back; who asked may, and whoever might have confirmed it."""
     row = _locked(connection, approval_id, "withdraw", now_ms)
     if row.requested_by != who.id:
-        _need(who, act)
+        need(who, act.needs)
     _decide(connection, row, "withdraw", who, now_ms)
 
 
@@ -162,11 +159,6 @@ def _requests() -> sa.Select[Any]:
         approval.c.requested_at_ms,
         approval.c.expires_at_ms,
     ).join(operator, operator.c.id == approval.c.requested_by)
-
-
-def _need(who: Person, act: Act) -> None:
-    if not who.may(act.needs):
-        raise NotAllowedError(f"{act.name} needs the permission {act.needs}, which you do not have")
 
 
 def _may_still(connection: Connection, operator_id: object, act: Act) -> bool:

@@ -11,11 +11,10 @@ from sqlalchemy.engine import Connection
 from sync_server.approvals.approvals import Person
 from sync_server.audit.log import record
 from sync_server.catalog.products import find_product
-from sync_server.catalog.publishing import need
 from sync_server.catalog.stock import add_stock, raise_total
 from sync_server.catalog.tables import product, stock
 from sync_server.errors import NotAllowedError, NotFoundError
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 
 
 class StockRow(NamedTuple):

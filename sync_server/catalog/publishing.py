@@ -29,7 +29,7 @@ from sync_server.catalog.sale import checked_reason, move
 from sync_server.catalog.stock import add_stock, raise_total
 from sync_server.catalog.tables import product, product_agreement, stock
 from sync_server.errors import NotAllowedError
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 from sync_server.people.tables import operator
 
 
@@ -149,12 +149,6 @@ def organisation_of(connection: Connection, who: Person) -> UUID:
     """The party whose operator a person is."""
     found: UUID = connection.scalars(sa.select(operator.c.party_id).where(operator.c.id == who.id)).one()
     return found
-
-
-def need(who: Person, permission: Permission) -> None:
-    """NotAllowedError for who does not hold a permission."""
-    if not who.may(permission):
-        raise NotAllowedError(f"this needs the permission {permission}, which you do not have")
 
 
 def _need_author(connection: Connection, who: Person, kind: str, venues: Mapping[UUID, Any]) -> None:

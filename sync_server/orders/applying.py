@@ -28,7 +28,7 @@ from sync_server.parties.tables import party
 from sync_server.payments import transfers
 from sync_server.payments.tables import INCOMING, external_transfer
 from sync_server.people.identifying import Person
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 
 ACTOR = "system:applications"
 STEP = "orders.go_on_after_top_up"
@@ -196,7 +196,6 @@ def _decide(
 
 
 def _need(who: Person, reason: str) -> None:
-    if not who.may(Permission.APPLICATIONS_DECIDE):
-        raise NotAllowedError(f"this needs the permission {Permission.APPLICATIONS_DECIDE}, which you do not have")
+    need(who, Permission.APPLICATIONS_DECIDE)
     if not 0 < len(reason.strip()) <= MAX_REASON_CHARACTERS:
         raise NotAllowedError(f"this needs a reason of 1 to {MAX_REASON_CHARACTERS} characters")

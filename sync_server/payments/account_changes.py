@@ -17,7 +17,7 @@ from sync_server.parties import accounts
 from sync_server.parties.accounts import SettlementAccount
 from sync_server.parties.parties import MAX_REF, find_party, party_words
 from sync_server.parties.tables import ACCOUNT_RESTS_MS
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 
 CHANGE = Act("party.account", Permission.ACCOUNTS_CHANGE)
 
@@ -67,8 +67,7 @@ def in_words(connection: Connection, asked: approvals.Request, now_ms: int) -> s
 
 def stop(connection: Connection, who: Person, change_id: UUID, reason: str, now_ms: int) -> None:
     """Stop a confirmed change that is not used yet; one person suffices, as money then goes where it went before."""
-    if not who.may(CHANGE.needs):
-        raise NotAllowedError(f"{CHANGE.name} needs the permission {CHANGE.needs}, which you do not have")
+    need(who, CHANGE.needs)
     party_id = accounts.stop(connection, change_id, now_ms)
     detail = {"reason": reason, "change": str(change_id)}
     record(connection, now_ms, who.actor, "party.account_stopped", f"party:{party_id.hex}", detail)

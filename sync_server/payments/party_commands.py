@@ -12,7 +12,6 @@ import sqlalchemy as sa
 
 from sync_server.audit.log import COMMAND_LINE, record
 from sync_server.centre import Opener
-from sync_server.errors import NotAllowedError
 from sync_server.parties import accounts, contacts
 from sync_server.parties.accounts import SettlementAccount
 from sync_server.parties.parties import NewParty, add_party, party_by_org_number, set_funding
@@ -20,7 +19,7 @@ from sync_server.parties.tables import FUNDINGS, PARTY_KINDS, PROVIDERS, venue
 from sync_server.parties.tables import party as table
 from sync_server.payments import account_changes
 from sync_server.people.asking import by_operator, person_of
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 
 REASON = click.option("--reason", required=True, help="what the other person and the log of operators are told")
 
@@ -86,8 +85,7 @@ def funding(opener: Opener, /, number: str, funding: str, *, on_top_up: bool | N
     """How a distributor pays for the orders it places from now on: charged at its provider, or from what it paid in."""
     centre = opener()
     person = person_of(centre, who)
-    if not person.may(Permission.FUNDING_SET):
-        raise NotAllowedError(f"this needs the permission {Permission.FUNDING_SET}, which you do not have")
+    need(person, Permission.FUNDING_SET)
     with centre.write() as connection:
         one = party_by_org_number(connection, number)
         goes_on = one.goes_on_after_top_up if on_top_up is None else on_top_up

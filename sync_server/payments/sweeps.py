@@ -22,7 +22,7 @@ from sync_server.ledger.book import legs
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import external_transfer
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 
 ACTOR = "system:sweeps"
 IN_TRANSIT = Account("1090")
@@ -33,8 +33,7 @@ def ask(
     connection: Connection, who: Person, source: str, target: str, amount_fen: int, reason: str, now_ms: int
 ) -> UUID:
     """Send money from our account at `source` to that at `target`, in the caller's transaction; the sweep's id."""
-    if not who.may(Permission.MONEY_SWEEP):
-        raise NotAllowedError(f"a sweep needs the permission {Permission.MONEY_SWEEP}, which you do not have")
+    need(who, Permission.MONEY_SWEEP)
     if source == target or amount_fen <= 0:
         raise NotAllowedError("a sweep takes more than 0 fen from one provider to another")
     exclusive(connection, "payments.sweeps")

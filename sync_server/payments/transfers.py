@@ -28,7 +28,7 @@ from sync_server.payments.applying import apply, has_extra, has_pending, locked,
 from sync_server.payments.provider import Answer, Instruction, NotKnown, Provider, Refused, Unclear, Waiting
 from sync_server.payments.states import OPEN, TRANSFER
 from sync_server.payments.tables import AT_THE_CASHIER, COMING_BACK, external_transfer, transfer_attempt
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 
 JOB = "transfer"
 FIRST_RETRY_MS = 5_000
@@ -110,8 +110,7 @@ def request(
 
 def resume(connection: Connection, who: Person, transfer_id: UUID, reason: str, now_ms: int) -> None:
     """A person lets a transfer go again that lacked money or failed, after the account was topped up."""
-    if not who.may(Permission.MONEY_RESUME):
-        raise NotAllowedError(f"this needs the permission {Permission.MONEY_RESUME}, which you do not have")
+    need(who, Permission.MONEY_RESUME)
     begin_again(connection, transfer_id, now_ms)
     log.record(connection, now_ms, who.actor, "transfer.resume", str(transfer_id), {"reason": reason})
 

@@ -8,7 +8,9 @@ them), so that an installation can change what a role holds; user administration
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+from sync_server.errors import NotAllowedError
 
 
 class Permission(StrEnum):
@@ -54,6 +56,19 @@ class Permission(StrEnum):
     LEDGER_VIEW = "ledger.view"
     USERS_MANAGE = "users.manage"
     AUDIT_VIEW = "audit.view"
+
+
+class Somebody(Protocol):
+    """Who wants to do something."""
+
+    def may(self, permission: Permission) -> bool:
+        """Whether they hold it."""
+
+
+def need(who: Somebody, permission: Permission) -> None:
+    """NotAllowedError for somebody who does not hold it."""
+    if not who.may(permission):
+        raise NotAllowedError(f"this needs the permission {permission}, which you do not have")
 
 
 class Role(NamedTuple):

@@ -18,7 +18,7 @@ from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.orders.claims import REQUESTED, Claim, claim_items
 from sync_server.orders.tables import item_claim, order, order_item, ticket
 from sync_server.parties.tables import party
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 from sync_server.redemptions.counting import lock_passes, settle_outcomes
 from sync_server.redemptions.inboxes import in_inbox
 from sync_server.redemptions.tables import HONOURABLE, decision, redemption
@@ -43,8 +43,7 @@ def accept(connection: Connection, redemption_id: bytes, reason: str, now_ms: in
 
 def honour(connection: Connection, who: Person, redemption_id: bytes, reason: str, now_ms: int) -> None:
     """Let a CONFLICT or LATE entry be paid: settlement finds it by this decision. Needs the permission for it."""
-    if not who.may(Permission.ENTRIES_HONOUR):
-        raise NotAllowedError(f"honouring needs the permission {Permission.ENTRIES_HONOUR}, which you do not have")
+    need(who, Permission.ENTRIES_HONOUR)
     row = _open(connection, redemption_id)
     if row.outcome not in HONOURABLE:
         raise NotAllowedError(f"the entry is {row.outcome}: only one that came too late or second is honoured")

@@ -33,7 +33,7 @@ from sync_server.parties.tables import LATE_LIABILITIES, party
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import LATE_ENTRY
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 from sync_server.redemptions.decisions import liability_of
 from sync_server.redemptions.tables import redemption
 from sync_server.settlement import tables
@@ -111,8 +111,7 @@ def set_late_liability(
     connection: Connection, who: Person, org_number: str, liability: str, reason: str, now_ms: int
 ) -> None:
     """Who bears late entries on what a distributor sold, from now on."""
-    if not who.may(Permission.PAYOUTS_MANAGE):
-        raise NotAllowedError(f"this needs the permission {Permission.PAYOUTS_MANAGE}, which you do not have")
+    need(who, Permission.PAYOUTS_MANAGE)
     text = reason.strip()
     if not 0 < len(text) <= MAX_REASON_CHARACTERS:
         raise NotAllowedError(f"a change needs a reason of 1 to {MAX_REASON_CHARACTERS} characters")

@@ -10,12 +10,11 @@ import sqlalchemy as sa
 
 from sync_server.audit.log import record
 from sync_server.centre import Centre, Opener
-from sync_server.errors import NotAllowedError
 from sync_server.orders.tables import order
 from sync_server.parties.tables import LATE_LIABILITIES
 from sync_server.people.asking import by_operator, person_of
 from sync_server.people.identifying import Person
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 from sync_server.settlement import charging_back, clawing_back, pass_refunds, refunding, unconfirmed
 from sync_server.settlement.debt_commands import debt
 from sync_server.settlement.overdue import overdue
@@ -133,8 +132,7 @@ def overdue_(opener: Opener) -> None:
 
 def _allowed(centre: Centre, who: dict[str, Any]) -> Person:
     person = person_of(centre, who)
-    if not person.may(Permission.ORDERS_REFUND):
-        raise NotAllowedError(f"a refund needs the permission {Permission.ORDERS_REFUND}, which you do not have")
+    need(person, Permission.ORDERS_REFUND)
     return person
 
 

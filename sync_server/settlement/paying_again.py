@@ -18,7 +18,7 @@ from sync_server.db import derived_id, exclusive
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.payments import transfers
 from sync_server.payments.tables import external_transfer, transfer_attempt
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 from sync_server.settlement.payout_states import PAYOUT
 from sync_server.settlement.sealing import LOCK, payout_number, transfer_of, venues_of
 from sync_server.settlement.tables import payout, payout_adjustment, payout_line
@@ -28,8 +28,7 @@ MAX_REASON_CHARACTERS = 200
 
 def pay_again(connection: Connection, who: Person, number: str, reason: str, now_ms: int) -> str:
     """Replace a payout by a new one, in the caller's transaction; the new one's number."""
-    if not who.may(Permission.PAYOUTS_MANAGE):
-        raise NotAllowedError(f"paying again needs the permission {Permission.PAYOUTS_MANAGE}, which you do not have")
+    need(who, Permission.PAYOUTS_MANAGE)
     text = reason.strip()
     if not 0 < len(text) <= MAX_REASON_CHARACTERS:
         raise NotAllowedError(f"paying again needs a reason of 1 to {MAX_REASON_CHARACTERS} characters")

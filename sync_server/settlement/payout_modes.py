@@ -10,7 +10,7 @@ from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError
 from sync_server.parties.parties import venue_by_number
 from sync_server.parties.tables import PAYOUT_MODES, party
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 
 MAX_REASON_CHARACTERS = 200
 
@@ -19,8 +19,7 @@ def set_payout_mode(
     connection: Connection, who: Person, venue_number: int, mode: str, reason: str, now_ms: int
 ) -> None:
     """What is cleared from now on is paid so; a payout that collects already is sealed at its own end."""
-    if not who.may(Permission.PAYOUTS_MANAGE):
-        raise NotAllowedError(f"this needs the permission {Permission.PAYOUTS_MANAGE}, which you do not have")
+    need(who, Permission.PAYOUTS_MANAGE)
     if mode not in PAYOUT_MODES:
         raise NotAllowedError(f"{mode!r} is none of {', '.join(PAYOUT_MODES)}")
     text = reason.strip()

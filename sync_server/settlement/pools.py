@@ -22,7 +22,7 @@ from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
 from sync_server.money import shares_of
 from sync_server.parties.tables import venue
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 from sync_server.redemptions.tables import is_given_back, is_of_frozen_journal, redemption
 from sync_server.settlement.collecting import Owed, clear, collect
 from sync_server.settlement.months import Month, month_named
@@ -51,8 +51,7 @@ def book_pool(
     now_ms: int,
 ) -> list[PoolShare]:
     """Share the pool of a month that is over, once. Visits that come to light later have no part in it."""
-    if not who.may(Permission.PAYOUTS_MANAGE):
-        raise NotAllowedError(f"this needs the permission {Permission.PAYOUTS_MANAGE}, which you do not have")
+    need(who, Permission.PAYOUTS_MANAGE)
     text = reason.strip()
     if not 0 < len(text) <= MAX_REASON_CHARACTERS or amount_fen <= 0:
         raise NotAllowedError(f"a pool needs an amount and a reason of 1 to {MAX_REASON_CHARACTERS} characters")

@@ -20,7 +20,7 @@ from sync_server.money import BASIS_POINTS, shares_of, yuan
 from sync_server.parties.parties import find_party, party_words
 from sync_server.payments import vouchers
 from sync_server.payments.vouchers import Voucher
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 from sync_server.settlement.months import SHUT_AFTER_MS
 from sync_server.settlement.profit import Month, profit_of
 from sync_server.settlement.profit_tables import PAID_FROM, profit_allocation, profit_payment, profit_share
@@ -47,7 +47,7 @@ def agree(
     now_ms: int,
 ) -> None:
     """Note a partner's share of a combo's profit, in basis points; it holds for months that are allocated later."""
-    _need(who)
+    need(who, Permission.PROFIT_SHARE)
     if find_party(connection, partner_id).kind != "PARTNER":
         raise NotAllowedError("a share of the profit is for a partner")
     if not 0 < len(reason) <= MAX_REASON_CHARACTERS:
@@ -76,7 +76,7 @@ def allocate(connection: Connection, who: Person, month: Month, now_ms: int) -> 
 
     A product that earned nothing shares nothing; what the partners do not get stays with the platform.
     """
-    _need(who)
+    need(who, Permission.PROFIT_SHARE)
     if now_ms < month.until_ms + SHUT_AFTER_MS:
         raise NotAllowedError(f"{month.name} is not over for 10 minutes yet")
     exclusive(connection, STEP)
@@ -195,8 +195,3 @@ def _check_unpaid(connection: Connection, month: str, partner_id: UUID) -> None:
 
 def _key(month: str, partner_id: UUID) -> str:
     return f"profit:{month}:{partner_id.hex}"
-
-
-def _need(who: Person) -> None:
-    if not who.may(Permission.PROFIT_SHARE):
-        raise NotAllowedError(f"this needs the permission {Permission.PROFIT_SHARE}, which you do not have")

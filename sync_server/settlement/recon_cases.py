@@ -24,7 +24,7 @@ from sync_server.notices.promising import Promise, promise
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.payments.telling import PROVIDER_NAMES
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 from sync_server.people.tables import operator
 from sync_server.settlement import venue_debts
 from sync_server.settlement.case_states import CASE, OPEN
@@ -222,8 +222,7 @@ def _change(connection: Connection, row: sa.Row[Any], event: str, now_ms: int, *
 
 def locked_case(connection: Connection, who: Person, case_id: UUID, event: str) -> sa.Row[Any]:
     """The case, if this person may do this to it."""
-    if not who.may(Permission.RECON_WORK):
-        raise NotAllowedError(f"this needs the permission {Permission.RECON_WORK}, which you do not have")
+    need(who, Permission.RECON_WORK)
     row = connection.execute(sa.select(recon_case).where(recon_case.c.id == case_id).with_for_update()).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no case {case_id}")

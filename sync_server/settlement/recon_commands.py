@@ -21,7 +21,7 @@ from sync_server.payments.provider import StatementLine, Unclear
 from sync_server.payments.providers import clients_of
 from sync_server.payments.tables import TRANSFER_KINDS
 from sync_server.people.asking import by_operator, person_of
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 from sync_server.people.tables import operator
 from sync_server.settlement import accepting, recon_cases, reconciling, statements_in
 from sync_server.settlement.case_states import CASE
@@ -116,8 +116,7 @@ def fee(opener: Opener, /, provider: str, kind: str, bps: int, min_fen: int, max
     """Say what was agreed with a provider, from now on; statements with another fee are told."""
     centre = opener()
     person = person_of(centre, who)
-    if not person.may(Permission.RECON_WORK):
-        raise NotAllowedError(f"this needs the permission {Permission.RECON_WORK}, which you do not have")
+    need(person, Permission.RECON_WORK)
     if (flaw := bounds_flaw(min_fen, max_fen)) is not None:
         raise NotAllowedError(flaw)
     now_ms = centre.now_ms()

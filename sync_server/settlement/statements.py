@@ -17,7 +17,7 @@ from sync_server.db import exclusive, new_id
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.parties.parties import allot_number, find_party
 from sync_server.parties.tables import party
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 from sync_server.settlement.months import SHUT_AFTER_MS
 from sync_server.settlement.statement_rows import StatementLine, balance_before, lines_between
 from sync_server.settlement.statement_tables import STATEMENT_KINDS, statement, statement_row
@@ -37,8 +37,7 @@ def make(
     NotAllowedError: no permission, the period is not over for SHUT_AFTER_MS or lies across another statement's, the
     party has none, or it has more lines than a file holds.
     """
-    if not who.may(Permission.STATEMENTS_MAKE):
-        raise NotAllowedError(f"this needs the permission {Permission.STATEMENTS_MAKE}, which you do not have")
+    need(who, Permission.STATEMENTS_MAKE)
     exclusive(connection, STEP)
     whose = find_party(connection, party_id)
     if whose.kind not in STATEMENT_KINDS:

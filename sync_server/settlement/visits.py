@@ -26,7 +26,7 @@ from sync_server.errors import NotAllowedError
 from sync_server.issuance.tables import issued_pass
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
-from sync_server.people.permissions import Permission
+from sync_server.people.permissions import Permission, need
 from sync_server.redemptions.tables import is_given_back, is_of_frozen_journal, redemption
 from sync_server.settlement.collecting import Owed, clear, collect
 from sync_server.settlement.sealing import ACTOR
@@ -63,8 +63,7 @@ def set_visit_settlement(
     now_ms: int,
 ) -> None:
     """What the venues of an annual pass get for visits; `tariffs_fen` by venue, for PER_VISIT alone."""
-    if not who.may(Permission.PAYOUTS_MANAGE):
-        raise NotAllowedError(f"this needs the permission {Permission.PAYOUTS_MANAGE}, which you do not have")
+    need(who, Permission.PAYOUTS_MANAGE)
     text = reason.strip()
     if not 0 < len(text) <= MAX_REASON_CHARACTERS:
         raise NotAllowedError(f"a change needs a reason of 1 to {MAX_REASON_CHARACTERS} characters")
