@@ -17,9 +17,9 @@ from sync_server.payments import remitting, top_ups
 from sync_server.payments.provider import StatementLine, day_of
 from sync_server.payments.tables import COMING_IN
 from sync_server.payments.vouchers import Voucher
-from sync_server.settlement import profit_shares, recon_cases, reconciling, statements, statements_in
+from sync_server.settlement import accepting, profit_shares, recon_cases, reconciling, statements, statements_in
 from sync_server.settlement.case_states import OPEN
-from sync_server.settlement.differences import Difference
+from sync_server.settlement.differences import BY_ATTEMPT, Difference
 from sync_server.settlement.profit import month_of
 from sync_server.settlement.profit_tables import profit_allocation
 from sync_server.settlement.recon_tables import recon_case
@@ -118,6 +118,17 @@ class Accounting(Turns):
                 self.happened["write_off"] += 1
             else:
                 recon_cases.explain(connection, who, chosen.id, "查明", now_ms)
+
+    @where("moved beside")
+    @rule(nth=nths)
+    def accept_what_moved(self, nth: int) -> None:
+        """After two persons gave it up: it was what the transfer was to move after all."""
+        moved = sa.select(recon_case.c.id).where(recon_case.c.state.in_(OPEN), recon_case.c.in_suspense)
+        with self.acting("accept_what_moved") as connection:
+            beside = moved.where(recon_case.c.difference.in_(BY_ATTEMPT)).order_by(recon_case.c.id)
+            chosen, now_ms = nth_of(connection.scalars(beside).all(), nth), self.clock()
+            asked = accepting.ask(connection, self.scene.one, chosen, "查明", now_ms)
+            accepting.confirm(connection, self.scene.other, asked, now_ms)
 
     @where("cases")
     @rule()

@@ -84,28 +84,29 @@ class Passes(Buying):
 
     # --- visits and income ------------------------------------------------------------------------------------------
 
-    @rule(how=st.sampled_from(VISIT_SETTLEMENTS), first_fen=tariffs_fen, second_fen=tariffs_fen)
-    def agree_on_visits(self, how: str, first_fen: int, second_fen: int) -> None:
+    @rule(how=st.sampled_from(VISIT_SETTLEMENTS), fen=st.tuples(tariffs_fen, tariffs_fen))
+    def agree_on_visits(self, how: str, fen: Sequence[int]) -> None:
         """What both venues get for each."""
         with self.acting("agree_on_visits") as connection:
-            self.agree(connection, how, dict(zip(self.scene.layout.stated, (first_fen, second_fen), strict=False)))
+            tariffs = dict(zip(self.scene.layout.stated, fen if how == "PER_VISIT" else (), strict=False))
+            self.scene.terms.append(self.agree(connection, how, {venue: fen for venue, fen in tariffs.items() if fen}))
 
-    def agree(self, connection: Connection, how: str, tariffs: dict[UUID, int]) -> None:
-        some = {venue_id: fen for venue_id, fen in tariffs.items() if fen and how == "PER_VISIT"}
-        visits.set_visit_settlement(connection, self.scene.one, PASS, how, some, "合同", self.clock())
-        self.scene.terms.append(Terms(self.clock(), some))
+    def agree(self, connection: Connection, how: str, tariffs: dict[UUID, int]) -> Terms:
+        visits.set_visit_settlement(connection, self.scene.one, PASS, how, tariffs, "合同", self.clock())
+        return Terms(self.clock(), tariffs)
 
     @a_month_is_over
     @where("unpaid visits")
-    @rule(amount_fen=st.integers(1, 5_000))
-    def share_a_pool(self, amount_fen: int) -> None:
-        """Of the first month whose visits nobody was paid for."""
+    @rule(nth=nths, amount_fen=st.integers(1, 5_000))
+    def share_a_pool(self, nth: int, amount_fen: int) -> None:
+        """Of a month with visits that nobody was paid for, once."""
         with self.acting("share_a_pool") as connection:
-            self.agree(connection, "POOL", {})
-            counted = unpaid_visits(connection, self.clock())
-            month = nth_of([each for each in counted if each not in self.scene.pools], 0)
+            terms, counted = self.agree(connection, "POOL", {}), unpaid_visits(connection, self.clock())
+            month = nth_of(list(counted), nth)
             shares = pools.book_pool(connection, self.scene.one, PASS, month, amount_fen, "合同", ZONE, self.clock())
             assert pool_flaws(shares, amount_fen, counted[month]) == []
+            assert month not in self.scene.pools
+            self.scene.terms.append(terms)
             self.scene.pools[month] = amount_fen
 
     @a_month_is_over

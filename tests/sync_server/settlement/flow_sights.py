@@ -17,6 +17,7 @@ from sync_server.payments.tables import INCOMING, LATE_ENTRY, external_transfer
 from sync_server.redemptions.inboxes import in_inbox
 from sync_server.redemptions.tables import decision, redemption
 from sync_server.settlement.case_states import OPEN
+from sync_server.settlement.differences import BY_ATTEMPT
 from sync_server.settlement.profit_tables import profit_allocation, profit_payment
 from sync_server.settlement.recon_tables import recon_case, statement_line
 from sync_server.settlement.tables import payout, payout_line
@@ -50,6 +51,9 @@ _SIGHTS: dict[str, sa.Select[Any]] = {
     "visited": sa.select(item_claim.c.item_id).where(item_claim.c.kind == "REDEEM"),
     "unpaid payouts": sa.select(payout.c.id).where(payout.c.state == "FAILED"),
     "cases": sa.select(recon_case.c.id).where(recon_case.c.state.in_(OPEN)),
+    "moved beside": sa.select(recon_case.c.id).where(
+        recon_case.c.state.in_(OPEN), recon_case.c.difference.in_(BY_ATTEMPT)
+    ),
     "lines": sa.select(statement_line.c.line_no).where(statement_line.c.settled_at_ms.is_(None)),
     "shares": sa.select(profit_allocation.c.month).where(profit_allocation.c.amount_fen > 0, ~_PAID),
 }

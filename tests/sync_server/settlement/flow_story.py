@@ -26,6 +26,7 @@ class Story:
         self.machine.open_for_business([TRAVELLERS[0]], 1)
         self.people_buy()
         self.gates_let_in()
+        self.passes_visit()
         self.passes_are_renewed_and_given_back()
         self.money_comes_late_or_twice()
         self.entries_come_late()
@@ -65,27 +66,35 @@ class Story:
 
     def gates_let_in(self) -> None:
         machine = self.machine
-        self.do("agree_on_visits", lambda _: machine.agree_on_visits("PER_VISIT", 600, 0))
+        self.do("agree_on_visits", lambda _: machine.agree_on_visits("PER_VISIT", (600, 0)))
         self.waits(25 * HOUR_MS)
         for at in (0, 2):
             for shown in range(8):
                 self.do("admit", partial(self.admit, shown, at))
-        self.do("staff_give_a_right_back", lambda nth: machine.staff_give_a_right_back(nth, 0))
         self.waits(31 * MINUTE_MS)
         self.do("refund_a_visit_by_two_persons", machine.refund_a_visit_by_two_persons)
 
-    def passes_are_renewed_and_given_back(self) -> None:
-        """Over a month and more, so that one is over in which somebody came."""
+    def passes_visit(self) -> None:
+        """For a tariff at one of both venues, once given back by staff before the gate told it; then for nothing."""
         machine = self.machine
-        for nth in range(MAX_TRIES):
-            if "unpaid visits" not in machine.there:
-                self.admit(nth, 2, 0)
-                machine.every_book_holds()
+        self.do("order_passes", lambda _: machine.order_passes([TRAVELLERS[3]], True, True))
+        self.waits(25 * HOUR_MS)  # it is the newest that is valid
+        machine.admit(0, 0, EntryKind.PASSED, False)
+        self.do("staff_give_a_right_back", lambda _: machine.staff_give_a_right_back(-1, 0))
+        self.admit(0, 0, 0)
+        self.do("agree_on_visits", lambda _: machine.agree_on_visits("NONE", (600, 600)))
+        for at in (0, 2, 2):
+            self.admit(0, at, 0)
+
+    def passes_are_renewed_and_given_back(self) -> None:
+        """Over a month and more, so that the one is over in which somebody came."""
+        machine = self.machine
         for _ in range(4):
             machine.order_passes([TRAVELLERS[0]], True, True)
             self.waits(9 * DAY_MS)
         self.do("renew", lambda nth: machine.order_passes([TRAVELLERS[nth % len(TRAVELLERS)]], True, True))
-        self.do("share_a_pool", lambda _: machine.share_a_pool(1_001))
+        self.do("share_a_pool", lambda _: machine.share_a_pool(0, 1_001))
+        machine.share_a_pool(0, 1_001)
         for _ in range(2):
             self.do("earn_a_month", lambda _: machine.earn_a_month())
         self.do("give a part back", lambda nth: machine.give_pass_back(nth, 5_000))
@@ -105,6 +114,9 @@ class Story:
             self.do(what, partial(self.sell_admit_and, getattr(machine, what)))
             machine.scene.faults.clear()
         self.do("pay_a_venue_again", self.give_up_and_pay_again)
+        machine.fail(FaultKind.REFUSED, "payout", 3)
+        self.do("accept_what_moved", self.give_up_what_moves_and_accept)
+        machine.scene.faults.clear()
         machine.fail(FaultKind.INSUFFICIENT, "charge", 1)
         machine.order_tickets(1, 1, 0, True, True)
         self.do("resume", machine.resume)
@@ -125,6 +137,13 @@ class Story:
         self.machine.give_up_by_two_persons(nth)
         self.machine.work()
         self.machine.pay_a_venue_again(nth)
+
+    def give_up_what_moves_and_accept(self, nth: int) -> None:
+        """What the provider refuses is given up, and moves all the same."""
+        self.sell_admit_and(self.machine.give_up_by_two_persons, nth)
+        self.machine.move_what_was_refused(nth)
+        self.machine.reconcile()
+        self.machine.accept_what_moved(nth)
 
     def entries_come_late(self) -> None:
         """A gate that is cut off lets in by a ticket which is given back meanwhile; its distributor bears that."""

@@ -23,6 +23,7 @@ from tests.sync_server.settlement.flow_scene import Scene
 
 NOT_HERE = {move_transfers, bind_id_numbers}
 """Steps of the worker: one goes through our own clients, one takes its time on purpose for every person."""
+A_WHILE_MS = 6_000  # so long that what failed once is tried again
 nths = st.integers(0, 30)
 soon = st.sampled_from([True, True, True, False])
 """Mostly the worker turns before anything else happens."""
@@ -88,7 +89,7 @@ class Turns(RuleBasedStateMachine):
         """What the providers put off, then the worker's steps once; or none of it."""
         if not now:
             return
-        self.clock.pass_ms(1)
+        self.clock.pass_ms(A_WHILE_MS)
         self.scene.providers_catch_up()
         transfers.move_due(self.centre, self.scene.clients)
         for step in (*STEPS, *LIST_STEPS):
