@@ -94,6 +94,13 @@ KINDS: Mapping[str, Kind] = {
         "对账发现差异“${difference}”：${provider}，${amount}元。请登录系统处理。",
         ("finance",),
     ),
+    "no_statement": Kind(
+        "对账单缺失",
+        "a provider's statement that is lacking",
+        To.ROLES,
+        "${provider}${day}的对账单未能取得或无法导入：${reason}。请检查通道设置，或下载后导入。",
+        ("finance", "platform_admin"),
+    ),
     "setback": Kind(
         "任务反复失败",
         "work that fails again and again",

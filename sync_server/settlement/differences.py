@@ -27,6 +27,8 @@ class Difference(StrEnum):
     FEE_OFF = "FEE_OFF"
     DATE_OFF = "DATE_OFF"
     LINE_CHANGED = "LINE_CHANGED"
+    NUMBER_TWICE = "NUMBER_TWICE"
+    NO_STATEMENT = "NO_STATEMENT"
     MISSING_THERE = "MISSING_THERE"
     STILL_OPEN = "STILL_OPEN"
     CUT_OFF = "CUT_OFF"
@@ -59,6 +61,8 @@ WORDS = {
     Difference.FEE_OFF: Words("手续费不符", "another fee than was agreed"),
     Difference.DATE_OFF: Words("日期不符", "more than a day before it was asked for, or after it was known here"),
     Difference.LINE_CHANGED: Words("对账单内容变动", "a line that said something else before"),
+    Difference.NUMBER_TWICE: Words("对账单行号重复", "a day's statement in which lines share a number"),
+    Difference.NO_STATEMENT: Words("对账单缺失", "a day's statement that could not be had, or not be taken in"),
     Difference.MISSING_THERE: Words("通道无此流水", "booked here; in the statement neither that day nor the next"),
     Difference.STILL_OPEN: Words("结果仍未知", "asked for, and in the statement neither that day nor the next"),
     Difference.CUT_OFF: Words("跨日", "not in that day's statement; the next day's will tell; no fault yet"),

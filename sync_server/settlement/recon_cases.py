@@ -168,15 +168,20 @@ def _venue_paid(connection: Connection, row: sa.Row[Any]) -> UUID | None:
 
 def _promises(connection: Connection, ids: Sequence[UUID]) -> Iterator[Promise]:
     """Of those of these cases that were opened; many of one difference at a provider are told together."""
-    columns = [recon_case.c[name] for name in ("id", "difference", "provider", "amount_fen")]
+    columns = [recon_case.c[name] for name in ("id", "difference", "provider", "subject", "amount_fen", "note")]
     for some in batches(ids, MAX_BIND_VALUES):
         for row in connection.execute(sa.select(*columns).where(recon_case.c.id.in_(some))):
+            key, cause = f"recon_case:{row.id.hex}", f"{row.difference}:{row.provider}"
+            if row.difference == Difference.NO_STATEMENT:
+                day = row.subject.partition(":")[2]
+                words = {"provider": PROVIDER_NAMES[row.provider], "day": day, "reason": row.note}
+                yield Promise("no_statement", key, words, cause=cause)
+                continue
             words = {
                 "difference": WORDS[Difference(row.difference)].chinese,
                 "provider": PROVIDER_NAMES[row.provider],
                 "amount": yuan(row.amount_fen),
             }
-            key, cause = f"recon_case:{row.id.hex}", f"{row.difference}:{row.provider}"
             yield Promise("recon_case", key, words, cause=cause)
 
 

@@ -13,7 +13,7 @@ from sync_server.settlement.differences import Difference
 CASE_STATES = tuple(CASE.words)
 ROLES = ("MOVEMENT", "FEE", "SUSPENSE", "CORRECTION")
 """What a transaction of the ledger is to a line: our movement; P13; P14; what of P14 was ours after all."""
-MAX_LINE_NO = 75
+MAX_LINE_NO = 77
 SETTLED_AS = ("EXPLAINED", "OFFSET", "WRITTEN_OFF", "MATCHED")
 
 # A day whose statement is in; it ends once the next day's is in too and nothing of both is left to judge.
@@ -32,7 +32,7 @@ statement_line = sa.Table(
     "statement_line",
     metadata,
     word_column("provider", PROVIDERS, primary_key=True),
-    # The provider's own number of the line; one used again on another day has "@" and that day behind it.
+    # The provider's own number of the line; one used again has "@" and the day behind it (`line_numbers`).
     sa.Column("line_no", sa.String(MAX_LINE_NO), primary_key=True),
     sa.Column("day", sa.String(10), nullable=False),  # the statement that it came with
     sa.Column("out_no", sa.String(64), index=True),  # our number, where the line has one
@@ -67,7 +67,7 @@ recon_case = sa.Table(
     word_column("difference", Difference),
     word_column("provider", PROVIDERS),
     # "ALIPAY:<line number>" (LINE_CHANGED: and a digest of what changed, and how many cases the line had before), our
-    # number at the provider, or the ledger key of a movement or a transfer.
+    # number at the provider, the ledger key of a movement or a transfer, or "ALIPAY:<day>" of a whole statement.
     sa.Column("subject", sa.String(100), nullable=False),
     sa.Column("line_no", sa.String(MAX_LINE_NO)),  # of the provider's line that it is about
     fen_column("amount_fen"),  # what the clearing account moved beyond our book; 0: no money is unexplained

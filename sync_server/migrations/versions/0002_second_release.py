@@ -59,8 +59,8 @@ def upgrade() -> None:
         sa.Column("summary_id", sa.Uuid(), nullable=True),
         sa.Column("again_id", sa.Uuid(), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('insufficient_balance', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'recon_case', 'setback', 'gate_offline', 'low_stock', 'account_changed', 'issued', 'refunded', 'sign_in_code', 'summary')",
-            name=op.f("ck_message_kind_word_746cb2"),
+            "kind IN ('insufficient_balance', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'recon_case', 'no_statement', 'setback', 'gate_offline', 'low_stock', 'account_changed', 'issued', 'refunded', 'sign_in_code', 'summary')",
+            name=op.f("ck_message_kind_word_875dc4"),
         ),
         sa.CheckConstraint(
             "state IN ('WAITING', 'SENDING', 'SENT', 'DELIVERED', 'FAILED', 'SUPPRESSED')",
@@ -101,8 +101,8 @@ def upgrade() -> None:
         sa.Column("addressed_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("recipients", sa.Integer(), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('insufficient_balance', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'recon_case', 'setback', 'gate_offline', 'low_stock', 'account_changed', 'issued', 'refunded', 'sign_in_code', 'summary')",
-            name=op.f("ck_notice_kind_word_746cb2"),
+            "kind IN ('insufficient_balance', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'recon_case', 'no_statement', 'setback', 'gate_offline', 'low_stock', 'account_changed', 'issued', 'refunded', 'sign_in_code', 'summary')",
+            name=op.f("ck_notice_kind_word_875dc4"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notice")),
         sa.UniqueConstraint("kind", "key", name=op.f("uq_notice_kind_key")),
@@ -173,7 +173,7 @@ def upgrade() -> None:
     op.create_table(
         "statement_line",
         sa.Column("provider", sa.String(length=32), nullable=False),
-        sa.Column("line_no", sa.String(length=75), nullable=False),
+        sa.Column("line_no", sa.String(length=77), nullable=False),
         sa.Column("day", sa.String(length=10), nullable=False),
         sa.Column("out_no", sa.String(length=64), nullable=True),
         sa.Column("provider_ref", sa.String(length=64), nullable=True),
@@ -290,7 +290,7 @@ def upgrade() -> None:
         "statement_match",
         sa.Column("txn_id", sa.Uuid(), nullable=False),
         sa.Column("provider", sa.String(length=32), nullable=False),
-        sa.Column("line_no", sa.String(length=75), nullable=False),
+        sa.Column("line_no", sa.String(length=77), nullable=False),
         sa.Column("role", sa.String(length=32), nullable=False),
         sa.CheckConstraint(
             "role IN ('MOVEMENT', 'FEE', 'SUSPENSE', 'CORRECTION')", name=op.f("ck_statement_match_role_word_ee771d")
@@ -462,7 +462,7 @@ def upgrade() -> None:
         sa.Column("difference", sa.String(length=32), nullable=False),
         sa.Column("provider", sa.String(length=32), nullable=False),
         sa.Column("subject", sa.String(length=100), nullable=False),
-        sa.Column("line_no", sa.String(length=75), nullable=True),
+        sa.Column("line_no", sa.String(length=77), nullable=True),
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
         sa.Column("in_suspense", sa.Boolean(), nullable=False),
         sa.Column("state", sa.String(length=32), nullable=False),
@@ -474,8 +474,8 @@ def upgrade() -> None:
         sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("(state = 'RESOLVED') = (settled_as IS NOT NULL)", name=op.f("ck_recon_case_settled")),
         sa.CheckConstraint(
-            "difference IN ('FOREIGN', 'REFUND_WITHOUT_ORIGINAL', 'REFUND_OUTSIDE', 'DOUBLE_LINE', 'PAID_UNKNOWN', 'PAID_AFTER_FAILURE', 'PAID_AFTER_VOID', 'PAID_LATE', 'DOUBLE_PAID', 'MISSING_HERE', 'SIGN_WRONG', 'AMOUNT_OFF', 'KIND_WRONG', 'PARTY_WRONG', 'FEE_UNEXPECTED', 'FEE_OFF', 'DATE_OFF', 'LINE_CHANGED', 'MISSING_THERE', 'STILL_OPEN', 'CUT_OFF', 'VOIDED')",
-            name=op.f("ck_recon_case_difference_word_49bd74"),
+            "difference IN ('FOREIGN', 'REFUND_WITHOUT_ORIGINAL', 'REFUND_OUTSIDE', 'DOUBLE_LINE', 'PAID_UNKNOWN', 'PAID_AFTER_FAILURE', 'PAID_AFTER_VOID', 'PAID_LATE', 'DOUBLE_PAID', 'MISSING_HERE', 'SIGN_WRONG', 'AMOUNT_OFF', 'KIND_WRONG', 'PARTY_WRONG', 'FEE_UNEXPECTED', 'FEE_OFF', 'DATE_OFF', 'LINE_CHANGED', 'NUMBER_TWICE', 'NO_STATEMENT', 'MISSING_THERE', 'STILL_OPEN', 'CUT_OFF', 'VOIDED')",
+            name=op.f("ck_recon_case_difference_word_512263"),
         ),
         sa.CheckConstraint("provider IN ('ALIPAY', 'HUIJINBAO')", name=op.f("ck_recon_case_provider_word_ca1c66")),
         sa.CheckConstraint(
