@@ -16,20 +16,20 @@ from sync_server.settlement.case_states import OPEN
 from sync_server.settlement.differences import Difference
 from sync_server.settlement.matching import FEE
 from sync_server.settlement.movements import by_number
-from sync_server.settlement.recon_cases import SUSPENSE, NewCase, explained, open_cases
+from sync_server.settlement.recon_cases import STEP, SUSPENSE, NewCase, explained, open_cases
 from sync_server.settlement.recon_tables import recon_case, statement_line, statement_match
 from sync_server.settlement.statement_books import correct_line
 
 MAX_PER_STEP = 500
 
 
-def find_cases(centre: Centre, step: str) -> int:
+def find_cases(centre: Centre) -> int:
     """Cases of transfers that two persons gave up and of attempts that moved beside another; how many are new."""
     given_up, extra = _given_up(), _extra()
     if not centre.finds(given_up) and not centre.finds(extra):
         return 0
     with centre.write() as connection:
-        exclusive(connection, step)
+        exclusive(connection, STEP)
         cases = [
             NewCase(Difference.VOIDED, row.provider, row.subject_key)
             for row in connection.execute(given_up.limit(MAX_PER_STEP))
@@ -42,27 +42,27 @@ def find_cases(centre: Centre, step: str) -> int:
         return open_cases(connection, cases, centre.now_ms())
 
 
-def end_answered_cases(centre: Centre, step: str) -> int:
+def end_answered_cases(centre: Centre) -> int:
     """Cases about an unknown outcome end when it is known; how many did."""
     known = _known()
     if not centre.finds(known):
         return 0
     with centre.write() as connection:
-        exclusive(connection, step)
+        exclusive(connection, STEP)
         cases = connection.execute(known.limit(MAX_PER_STEP)).all()
         for case in cases:
             explained(connection, case, 0, centre.now_ms())
         return len(cases)
 
 
-def match_later(centre: Centre, step: str) -> int:
+def match_later(centre: Centre) -> int:
     """Lines in suspense whose movement is in our book by now: they are it after all; how many were."""
     later = _later()
     if not centre.finds(later):
         return 0
     done = 0
     with centre.write() as connection:
-        exclusive(connection, step)
+        exclusive(connection, STEP)
         for case in connection.execute(later.limit(MAX_PER_STEP)).all():
             ours = by_number(connection, case.provider, [case.out_no]).get(case.out_no)
             if ours is None or ours.txn_id is None:

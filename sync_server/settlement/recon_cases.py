@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person
 from sync_server.audit.log import record
-from sync_server.db import MAX_BIND_VALUES, batches, insert_new, new_id
+from sync_server.db import MAX_BIND_VALUES, batches, exclusive, insert_new, new_id
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import CHART, Account
@@ -32,6 +32,8 @@ from sync_server.settlement.differences import BY_ATTEMPT, WORDS, Difference
 from sync_server.settlement.recon_tables import recon_case
 from sync_server.settlement.tables import payout
 
+STEP = "settlement.reconcile"
+"""The steps read cases unlocked: one of them at a time, or one person."""
 SUSPENSE = Account("1310")
 WRITE_OFF = Act("recon_case.write_off", Permission.RECON_WRITE_OFF)
 WRITE_OFF_TO = ("5090", "5010", "1030")
@@ -226,8 +228,9 @@ def _change(connection: Connection, row: sa.Row[Any], event: str, now_ms: int, *
 
 
 def locked_case(connection: Connection, who: Person, case_id: UUID, event: str) -> sa.Row[Any]:
-    """The case, if this person may do this to it."""
+    """The case, if this person may do this to it; no step works on cases until the transaction ends."""
     need(who, Permission.RECON_WORK)
+    exclusive(connection, STEP)
     row = connection.execute(sa.select(recon_case).where(recon_case.c.id == case_id).with_for_update()).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no case {case_id}")

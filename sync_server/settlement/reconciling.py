@@ -29,11 +29,10 @@ from sync_server.settlement.case_finding import end_answered_cases, find_cases, 
 from sync_server.settlement.differences import BY_ATTEMPT, NO_FAULT, Difference
 from sync_server.settlement.matching import FEE, Judged, match, news
 from sync_server.settlement.movements import Ours
-from sync_server.settlement.recon_cases import NewCase, open_cases
+from sync_server.settlement.recon_cases import STEP, NewCase, open_cases
 from sync_server.settlement.recon_tables import statement_day, statement_line
 from sync_server.settlement.statement_books import book_lines
 
-STEP = "settlement.reconcile"
 MAX_LINES_PER_STEP = 2_000
 
 WITH_MONEY = (
@@ -53,7 +52,7 @@ _FIELDS = tuple(each.name for each in fields(StatementLine))
 
 def reconcile(centre: Centre) -> int:
     """Job: judge what came in and is not judged, end the days that can be ended; how much was done."""
-    done = find_cases(centre, STEP) + end_answered_cases(centre, STEP) + match_later(centre, STEP)
+    done = find_cases(centre) + end_answered_cases(centre) + match_later(centre)
     for provider in PROVIDERS:
         if centre.finds(_waiting(provider)):
             done += judge_lines(centre, provider)

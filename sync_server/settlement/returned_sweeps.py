@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person, Request
 from sync_server.audit.log import record
+from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
 from sync_server.payments import vouchers
@@ -26,7 +27,7 @@ from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.payments.vouchers import Voucher
 from sync_server.payments.wording import transfer_words
 from sync_server.people.permissions import Permission
-from sync_server.settlement.recon_cases import SUSPENSE, locked_case, settle
+from sync_server.settlement.recon_cases import STEP, SUSPENSE, locked_case, settle
 
 RETURNED = Act("sweep.returned", Permission.RECON_WRITE_OFF)
 
@@ -89,6 +90,7 @@ def _named(subject: str) -> tuple[UUID, UUID | None]:
 
 
 def _awaited(connection: Connection, transfer_id: UUID) -> sa.Row[tuple[object, ...]]:
+    exclusive(connection, STEP)  # before the transfer, as where a line tells of it
     row = locked(connection, transfer_id)
     if row.kind != "SWEEP_IN" or TRANSFER.next(row.state, "returned") is None:
         raise NotAllowedError(
