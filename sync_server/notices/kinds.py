@@ -59,6 +59,12 @@ KINDS: Mapping[str, Kind] = {
         To.PARTY,
         "订单${order}应扣${amount}元，账户余额不足，未能出票。请在${hours}小时内充值并申请出票。",
     ),
+    "charge_lacks": Kind(
+        "扣款余额不足",
+        "a charge lacks money",
+        To.PARTY,
+        "${purpose}应扣${amount}元，贵单位在${provider}的账户余额不足。请充值。",
+    ),
     "platform_balance": Kind(
         "平台余额不足",
         "insufficient balance of the platform",
@@ -86,6 +92,13 @@ KINDS: Mapping[str, Kind] = {
         To.ROLES,
         "${purpose}${amount}元已${hours}小时未完成：${reason}。请人工处理。",
         ("finance", "platform_admin"),
+    ),
+    "transfer_odd": Kind(
+        "资金结果异常",
+        "a transfer went another way than it was told",
+        To.ROLES,
+        "${purpose}${amount}元：${said}。请核对。",
+        ("finance",),
     ),
     "recon_case": Kind(
         "对账差异",

@@ -15,11 +15,12 @@ from sync_server.audit import log
 from sync_server.errors import NotFoundError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
+from sync_server.money import yuan
 from sync_server.payments.provider import Answer, Insufficient, NotKnown, Refused, Succeeded, Unclear, Waiting
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import OPEN, STOPPED, TRANSFER
 from sync_server.payments.tables import COMING_IN, external_transfer, pays_an_order, transfer_attempt
-from sync_server.payments.telling import tell
+from sync_server.payments.telling import tell, tell_odd
 
 ACTOR = "system:transfers"
 
@@ -44,6 +45,7 @@ def apply(connection: Connection, transfer_id: UUID, n: int, answer: Answer, now
     if isinstance(answer, Succeeded) and not _is_ours(row, answer):
         said = f"{answer.amount_fen} fen" + (f" and {answer.yield_fen} fen of yield" if answer.yield_fen else "")
         _alarm(connection, row, now_ms, f"attempt {n} is said to have moved {said}")
+        tell_odd(connection, row, n, f"通道称实际金额{yuan(answer.amount_fen + answer.yield_fen)}元", now_ms)
         answer = Unclear(f"the provider names {said} instead of {row.amount_fen}")
     if row.kind == "SWEEP_IN" and isinstance(answer, Refused | Insufficient):
         answer = Unclear(answer.reason)  # the money left for this number, and arrives under no other
@@ -147,6 +149,7 @@ def _succeeded_late(
         set_transfer(connection, row.id, now_ms, state="SUCCEEDED", reason=None, provider_ref=reference)
         _book(connection, row, answer, now_ms)
         _alarm(connection, row, now_ms, f"attempt {attempt.n} was {attempt.state} and now succeeded")
+        tell_odd(connection, row, attempt.n, "通道先称失败，后称成功，已入账", now_ms)
         return "SUCCEEDED"
     of_order = pays_an_order(row.kind, row.subject_key)
     goes_back = row.state == "VOID" and of_order and not has_extra(connection, row.id)
@@ -155,6 +158,7 @@ def _succeeded_late(
         _book_suspense(connection, row, attempt.out_no, answer, now_ms)
         detail = {"attempt": attempt.out_no, "amount_fen": row.amount_fen}
         log.record(connection, now_ms, ACTOR, "transfer.double_paid", str(row.id), detail)
+        tell_odd(connection, row, attempt.n, "已撤销或已完成后又动账，已挂账待查", now_ms)
     return str(row.state)
 
 

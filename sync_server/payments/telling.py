@@ -1,6 +1,7 @@
-"""Who is told of money that does not move: at the first definite failure, when it lacks, and once more a day later.
+"""Who is told of money that does not move: at the first definite failure, when it lacks, and once more a day later;
 
-A charge that lacks money is told to its distributor by the order that waits for it (`orders.telling`).
+and of money that moved otherwise than it was to. A charge that lacks money is told to its distributor, from here or by
+the order that waits for it (`orders.telling`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ PURPOSES = {
 """Kinds that the platform has to look after; the others are somebody else's to pay, who is told by their order."""
 BORNE = "退款后入园扣款"
 """What a CHARGE is for that no order waits for."""
+WORDS = {**PURPOSES, "CHARGE": "扣款", "COLLECT": "收款", "TOP_UP": "充值"}
 PROVIDER_NAMES = {"ALIPAY": "支付宝", "HUIJINBAO": "汇金宝", "OFFLINE": "银行"}
 _FAILURES = {"PAYOUT": "payout_failed", "REFUND": "refund_failed"}
 
@@ -46,12 +48,22 @@ def tell(connection: Connection, row: sa.Row[Any], state: str, reason: str | Non
         values["advice"] = _advice(connection, row.provider)
         key, cause = f"transfer:{row.id}:{row.attempts}", f"provider:{row.provider}"
         promise(connection, now_ms, Promise("platform_balance", key, values, cause=cause))
+    elif state == "INSUFFICIENT" and row.subject_key.startswith(LATE_ENTRY):
+        values = {"purpose": BORNE, "amount": amount, "provider": PROVIDER_NAMES[row.provider]}
+        key, cause = f"transfer:{row.id}:{row.attempts}", f"party:{row.party_id}"
+        promise(connection, now_ms, Promise("charge_lacks", key, values, about_id=row.party_id, cause=cause))
     elif state == "DEFINITE_FAIL" and row.kind in _FAILURES:
         values = {"amount": amount, "reason": why}
         cause = f"provider:{row.provider}"
         if row.kind == "PAYOUT":
             values["payee"], cause = _name(connection, row.party_id), f"party:{row.party_id}"
         promise(connection, now_ms, Promise(_FAILURES[row.kind], f"transfer:{row.id}:failed", values, cause=cause))
+
+
+def tell_odd(connection: Connection, row: sa.Row[Any], n: int, said: str, now_ms: int) -> None:
+    """Promise to tell, once of an attempt, that its money moved otherwise than it was to: `said` says how."""
+    values = {"purpose": WORDS[row.kind], "amount": yuan(row.amount_fen), "said": said}
+    promise(connection, now_ms, Promise("transfer_odd", f"transfer:{row.id}:{n}:odd", values))
 
 
 def looked_after() -> sa.ColumnElement[bool]:

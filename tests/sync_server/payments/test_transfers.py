@@ -27,6 +27,7 @@ from sync_server.payments.provider import (
 )
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from tests.sync_server.conftest import Clock
+from tests.sync_server.notices.test_events import told
 from tests.sync_server.operators import employ, two_of_finance
 from tests.sync_server.sandbox import World, money_flaws
 from tests.sync_server.silent_provider import SilentProvider
@@ -133,6 +134,10 @@ def test_another_amount_is_not_believed_and_is_an_alarm(world: World, clock: Clo
     row = transfer_row(world)
     assert (row.state, row.reason) == ("UNKNOWN", "the provider names 5230 fen instead of 5231")
     assert alarms(world) == 1
+    drive(world, clock, Succeeded("P1", 5230))
+    assert told(world.centre, "transfer_odd") == [
+        {"kind": "transfer_odd", "about": None, "purpose": "扣款", "amount": "52.31", "said": "通道称实际金额52.30元"}
+    ]
     drive(world, clock, Succeeded("P1", 5231))
     assert transfer_row(world).state == "SUCCEEDED"
 
@@ -145,6 +150,7 @@ def test_a_success_after_a_definite_failure_ends_the_transfer_and_is_an_alarm(wo
         assert apply_notice(connection, "ALIPAY", provider.calls[0][1], Succeeded("P1", 5231), clock.now_ms)
     assert transfer_row(world).state == "SUCCEEDED"
     assert alarms(world) == 1
+    assert [odd["said"] for odd in told(world.centre, "transfer_odd")] == ["通道先称失败，后称成功，已入账"]
     clock.pass_ms(HOUR_MS)
     assert transfers.move_due(world.centre, {"ALIPAY": ScriptedProvider([])}) == 1  # looked at, nothing to be done
     with world.centre.read() as connection:

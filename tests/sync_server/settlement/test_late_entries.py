@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
 import pytest
 import requests
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
+from sync_server.money import yuan
 from sync_server.notices.tables import notice
 from sync_server.orders.progress import GIVE_UP_ISSUING_MS, issuing_failed
 from sync_server.orders.tables import ticket
@@ -181,6 +183,23 @@ def test_the_rate_by_distributor_and_who_may_set_who_bears_it(world: World, cloc
         (rate,) = late_rates(connection)
     assert (rate.distributor, rate.late_liability, rate.refunds, rate.late) == ("3001", "VENUE", 1, 1)
     assert rate.late_per_thousand == 1000
+
+
+def test_a_distributor_that_cannot_pay_what_it_bears_is_told(world: World, clock: Clock) -> None:
+    finance, _ = two_of_finance(world.centre)
+    borne_by(world, "DISTRIBUTOR")
+    late = refunded_then_late(world, clock)
+    with world.centre.write() as connection:
+        decisions.honour(connection, finance, late, "cut off", clock.now_ms)
+    world.sandbox.play(FaultKind.INSUFFICIENT, "charge")
+    for _ in range(3):
+        world.turn()
+    with world.centre.read() as connection:
+        lacking = sa.select(external_transfer.c.amount_fen).where(external_transfer.c.state == "INSUFFICIENT")
+        amount_fen = connection.scalars(lacking).one()
+        (said,) = connection.execute(sa.select(notice).where(notice.c.kind == "charge_lacks")).all()
+    assert said.about_id == world.distributor
+    assert msgspec.json.decode(said.variables)["amount"] == yuan(amount_fen)
 
 
 def told(world: World) -> list[str]:
