@@ -62,5 +62,6 @@ posting = append_only(
         sa.CheckConstraint("amount_fen <> 0", name="amount"),
         # An account's postings are added up from this index alone (I2).
         sa.Index("ix_posting_account", "account_id", "layer", "amount_fen"),
+        sqlite_with_rowid=False,  # and a transaction's from the table alone, which lies in the order of its key (I1)
     )
 )

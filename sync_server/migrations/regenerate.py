@@ -35,10 +35,19 @@ def regenerate() -> Path:
         engine.dispose()
     (made,) = VERSIONS.glob(f"{schema.HEAD}_*.py")
     lines = [line for line in made.read_text(encoding="utf-8").splitlines() if "Alembic" not in line]
-    made.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    made.write_text(keep_without_rowid("\n".join(lines) + "\n"), encoding="utf-8")
     for work in (("format", "--quiet"), ("check", "--fix", "--quiet")):
         subprocess.run([sys.executable, "-m", "ruff", *work, str(made)], check=True)
     return made
+
+
+def keep_without_rowid(script: str) -> str:
+    """Tables that SQLite keeps by their key are built anew as such, which Alembic does not say by itself."""
+    for table in schema.metadata.tables.values():
+        if not table.dialect_options["sqlite"]["with_rowid"]:
+            said = f"op.batch_alter_table({table.name!r}, schema=None"
+            script = script.replace(f"{said})", f"{said}, table_kwargs={{'sqlite_with_rowid': False}})")
+    return script
 
 
 def in_one_order(_context: object, _revision: object, scripts: list[MigrationScript]) -> None:

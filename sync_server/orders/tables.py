@@ -211,6 +211,7 @@ item_claim = append_only(
         ),
         ms_column("at_ms"),
         ms_column("recorded_at_ms", index=True),
+        sqlite_with_rowid=False,  # whoever finds a claim by its item has it: no second look, from an index to the table
     )
 )
 

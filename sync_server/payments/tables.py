@@ -37,7 +37,7 @@ external_transfer = sa.Table(
     id_column(),
     word_column("kind", TRANSFER_KINDS),
     sa.Column("subject_key", sa.String(100), nullable=False, unique=True),  # its ledger transaction: "payout:<payout>"
-    sa.Column("subject_id", sa.Uuid(), nullable=False, index=True),  # the order, payout or item it is for
+    sa.Column("subject_id", sa.Uuid(), nullable=False),  # the order, payout or item it is for
     word_column("provider", TRANSFER_PROVIDERS, server_default="ALIPAY"),
     link("party_id", "party.id", nullable=True, index=True),  # who pays or is paid; null: a visitor at the cashier
     sa.Column("account_ref", sa.String(64)),  # that party's account at the provider, frozen; FUND_…: the order's fund
@@ -58,6 +58,8 @@ external_transfer = sa.Table(
     sa.CheckConstraint("yield_fen = 0 OR (kind = 'FUND_CLOSE' AND amount_fen + yield_fen >= 0)", name="yield"),
     sa.CheckConstraint("(state = 'SUCCEEDED') = (provider_ref IS NOT NULL)", name="final"),
     sa.Index("ix_external_transfer_state", "state", "changed_at_ms"),
+    # Two columns, else SQLite may look for one subject's transfers through all that have the state that is asked for.
+    sa.Index("ix_external_transfer_subject", "subject_id", "kind"),
 )
 
 transfer_attempt = sa.Table(

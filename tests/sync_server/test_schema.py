@@ -34,6 +34,20 @@ def test_the_migrated_database_has_the_declared_tables_and_guards(engine: sa.Eng
 
 
 @pytest.mark.slow
+def test_sqlite_keeps_the_tables_by_their_key_that_are_declared_so(tmp_path: Path) -> None:
+    engine = db.open_engine(f"sqlite:///{tmp_path / 'centre.db'}")
+    schema.migrate(engine)
+    declared = {name: table.dialect_options["sqlite"]["with_rowid"] for name, table in schema.metadata.tables.items()}
+    with engine.connect() as connection:
+        made = sa.inspect(connection).get_multi_table_options()
+    assert {name for (_, name), options in made.items() if not options.get("sqlite_with_rowid", True)} == {
+        name for name, with_rowid in declared.items() if not with_rowid
+    }
+    assert not declared["posting"]
+    engine.dispose()
+
+
+@pytest.mark.slow
 def test_migrating_again_changes_nothing(engine: sa.Engine) -> None:
     schema.migrate(engine)
     assert schema.migrate(engine) == (schema.HEAD, schema.HEAD)

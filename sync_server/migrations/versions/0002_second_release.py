@@ -1009,6 +1009,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("original_out_no", sa.String(length=64), nullable=True))
         batch_op.add_column(sa.Column("expires_at_ms", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("late_told_at_ms", sa.BigInteger(), nullable=True))
+        batch_op.drop_index(batch_op.f("ix_external_transfer_subject_id"))
+        batch_op.create_index("ix_external_transfer_subject", ["subject_id", "kind"], unique=False)
         batch_op.drop_constraint(batch_op.f("ck_external_transfer_amount"), type_="check")
         batch_op.create_check_constraint(
             batch_op.f("ck_external_transfer_kind_word_2b01f5"),
@@ -1063,7 +1065,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("closed_seq", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("retired_at_ms", sa.BigInteger(), nullable=True))
 
-    with op.batch_alter_table("item_claim", schema=None) as batch_op:
+    with op.batch_alter_table("item_claim", schema=None, table_kwargs={"sqlite_with_rowid": False}) as batch_op:
         batch_op.create_check_constraint(
             batch_op.f("ck_item_claim_kind_word_24596f"), "kind IN ('REDEEM', 'REFUND', 'FORFEIT')"
         )
@@ -1237,7 +1239,7 @@ def upgrade() -> None:
             batch_op.f("ck_payout_line_kind_word_2e8fd0"), "kind IN ('REDEEM', 'HONOUR', 'VISIT')"
         )
 
-    with op.batch_alter_table("posting", schema=None) as batch_op:
+    with op.batch_alter_table("posting", schema=None, table_kwargs={"sqlite_with_rowid": False}) as batch_op:
         batch_op.drop_index(batch_op.f("ix_posting_account_id"))
         batch_op.create_index("ix_posting_account", ["account_id", "layer", "amount_fen"], unique=False)
         batch_op.create_check_constraint(
