@@ -153,8 +153,13 @@ def advance(
             "confirmed_epoch": confirmed.list_epoch,
             "confirmed_version": confirmed.list_version,
         }
-    mine = _is(journal.device_id, journal.incarnation)
-    connection.execute(incarnation.update().where(mine).values(values))
+    connection.execute(_MINE, {**values, "device": journal.device_id, "journal": journal.incarnation})
+
+
+_MINE = incarnation.update().where(
+    incarnation.c.device_id == sa.bindparam("device"), incarnation.c.incarnation == sa.bindparam("journal")
+)
+"""A journal's row, to be given what it is told; made once, as every batch asks it."""
 
 
 def freeze(connection: Connection, device_id: bytes, incarnation_id: bytes, cause: str, now_ms: int) -> None:

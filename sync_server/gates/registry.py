@@ -44,12 +44,16 @@ class Device:
 
 def find_device(connection: Connection, device_id: bytes) -> Device | None:
     """The gate with this id, or None."""
-    row = connection.execute(
-        sa.select(device.c.id, device.c.venue_id, venue.c.number, device.c.public_key, device.c.state)
-        .join(venue, venue.c.id == device.c.venue_id)
-        .where(device.c.id == device_id)
-    ).one_or_none()
+    row = connection.execute(_FOUND, {"device": device_id}).one_or_none()
     return None if row is None else Device(*row)
+
+
+_FOUND = (
+    sa.select(device.c.id, device.c.venue_id, venue.c.number, device.c.public_key, device.c.state)
+    .join(venue, venue.c.id == device.c.venue_id)
+    .where(device.c.id == sa.bindparam("device"))
+)
+"""Made once, as every request asks it."""
 
 
 def stays_active(connection: Connection, device_id: bytes) -> bool:
@@ -76,19 +80,21 @@ def forget_old_nonces(centre: Centre) -> int:
 
 def note_seen(connection: Connection, device_id: bytes, batch: Batch, now_ms: int) -> None:
     """Keep what a batch says of its gate."""
-    connection.execute(
-        device.update()
-        .where(device.c.id == device_id)
-        .values(
-            last_seen_ms=now_ms,
-            software=one_line(batch.software),
-            held_epoch=_bounded(batch.held_epoch),
-            held_version=_bounded(batch.held_version),
-            held_key_set_version=_bounded(batch.key_set_version),
-            waiting=_bounded(batch.waiting),
-        )
-    )
+    told = {
+        "device": device_id,
+        "last_seen_ms": now_ms,
+        "software": one_line(batch.software),
+        "held_epoch": _bounded(batch.held_epoch),
+        "held_version": _bounded(batch.held_version),
+        "held_key_set_version": _bounded(batch.key_set_version),
+        "waiting": _bounded(batch.waiting),
+    }
+    connection.execute(_SEEN, told)
     keep_health(connection, device_id, batch.health, now_ms)
+
+
+_SEEN = device.update().where(device.c.id == sa.bindparam("device"))
+"""Made once, as every batch asks it."""
 
 
 def approve(

@@ -129,9 +129,15 @@ def _early_outcomes(connection: Connection, device: bytes, incarnation: bytes, i
 
 def _far_outcomes(connection: Connection, device: bytes, incarnation: bytes) -> set[int]:
     """The intents of this journal after which somebody passed as a later one says: few, of whatever is here yet."""
-    of_here = sa.and_(far_outcome.c.device_id == device, far_outcome.c.of_incarnation == incarnation)
-    counting = far_outcome.c.kind.in_([int(kind) for kind in COUNTING])
-    return set(connection.scalars(sa.select(far_outcome.c.of_seq).where(of_here, counting)))
+    return set(connection.scalars(_FAR_OUTCOMES, {"device": device, "journal": incarnation}))
+
+
+_FAR_OUTCOMES = sa.select(far_outcome.c.of_seq).where(
+    far_outcome.c.device_id == sa.bindparam("device"),
+    far_outcome.c.of_incarnation == sa.bindparam("journal"),
+    far_outcome.c.kind.in_([int(kind) for kind in COUNTING]),
+)
+"""Made once, as every batch asks it."""
 
 
 def _waiting_intents(connection: Connection, device: bytes, intents: Collection[FarEntry]) -> list[Admission]:

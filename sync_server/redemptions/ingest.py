@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
 from sync_server.bulk import Value, insert_missing
@@ -18,6 +19,13 @@ from wire.messages import Batch, ReadBatch, Receipt, sign_receipt
 RECEIPT_KEPT_MS = 7 * 86_400_000
 MAX_DROPPED_RECEIPTS = 10_000
 
+# Made once, as every batch asks them.
+_IS_RECEIPT = sa.and_(receipt.c.device_id == bindparam("device"), receipt.c.batch_digest == bindparam("digest"))
+_GIVEN = sa.select(receipt.c.body).where(_IS_RECEIPT)
+_ECHOED = sa.select(receipt.c.given_at_ms, receipt.c.held_epoch, receipt.c.held_version).where(
+    _IS_RECEIPT, receipt.c.incarnation == bindparam("journal")
+)
+
 
 def take_in(
     connection: Connection, centre: Centre, device: Device, read: ReadBatch, digest: bytes, signer: SigningKey
@@ -29,9 +37,7 @@ def take_in(
     batch, now_ms = read.batch, centre.now_ms()
     note_seen(connection, device.id, batch, now_ms)  # also keeps two boxes that act as one gate from each other
     journal = lock_journal(connection, device.id, batch.incarnation, now_ms)
-    given: bytes | None = connection.scalar(
-        sa.select(receipt.c.body).where(receipt.c.device_id == device.id, receipt.c.batch_digest == digest)
-    )
+    given: bytes | None = connection.scalar(_GIVEN, {"device": device.id, "digest": digest})
     if given is not None:
         return given
     place(connection, journal, batch, now_ms)
@@ -67,13 +73,8 @@ def _confirmed(connection: Connection, batch: Batch, through_seq: int) -> Confir
     """The receipt that the batch echoes, if this very journal was given it and all that it vouches for is here."""
     if batch.echo is None or batch.complete_seq > through_seq:
         return None
-    row = connection.execute(
-        sa.select(receipt.c.given_at_ms, receipt.c.held_epoch, receipt.c.held_version).where(
-            receipt.c.device_id == batch.device,
-            receipt.c.batch_digest == batch.echo,
-            receipt.c.incarnation == batch.incarnation,
-        )
-    ).one_or_none()
+    asked = {"device": batch.device, "digest": batch.echo, "journal": batch.incarnation}
+    row = connection.execute(_ECHOED, asked).one_or_none()
     return None if row is None else Confirmed(*row)
 
 

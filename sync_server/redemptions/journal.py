@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
 from sync_server.bulk import Value, append, insert_missing
@@ -87,12 +88,15 @@ def _hash_at(connection: Connection, device: bytes, read: ReadBatch, shared: int
 
 
 def _hashes(connection: Connection, device: bytes, incarnation: bytes, first: int, last: int) -> dict[int, bytes]:
-    rows = connection.execute(
-        sa.select(entry.c.seq, entry.c.hash).where(
-            in_journal(entry, device, incarnation), entry.c.seq.between(first, last)
-        )
-    )
-    return {row.seq: row.hash for row in rows}
+    asked = {"device": device, "journal": incarnation, "first": first, "last": last}
+    return {row.seq: row.hash for row in connection.execute(_HASHES, asked)}
+
+
+_HASHES = sa.select(entry.c.seq, entry.c.hash).where(
+    in_journal(entry, bindparam("device"), bindparam("journal")),
+    entry.c.seq.between(bindparam("first"), bindparam("last")),
+)
+"""Made once, as every batch asks it."""
 
 
 def _leads_on(connection: Connection, device: bytes, read: ReadBatch, before: Progress) -> bool:
