@@ -1,7 +1,7 @@
 """The command `sync-server`: every task of the centre, each on `--database URL`.
 
-A folder brings its own commands: its `commands.py` holds a tuple COMMANDS of click commands or groups, and is added to
-FOLDER_COMMANDS below. A command takes `@click.pass_obj` and gets a `centre.Opener`, which opens the Centre when called,
+A folder brings its own commands: its `commands.py` holds a tuple COMMANDS of click commands or groups, and is named in
+COMMANDS_OF below. A command takes `@click.pass_obj` and gets a `centre.Opener`, which opens the Centre when called,
 so that `--help` opens nothing. Commands print JSON on stdout, words for people on stderr.
 Exit codes: 0, 1 (a check failed), 2 (usage), 78 (configuration).
 """
@@ -9,73 +9,48 @@ Exit codes: 0, 1 (a check failed), 2 (usage), 78 (configuration).
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
 import click
 
-import sync_server.backups
-import sync_server.catalog.selling_commands
-import sync_server.catalog.stock_commands
-import sync_server.catalog.ticket_commands
-import sync_server.checks
-import sync_server.demo_data
-import sync_server.exports
-import sync_server.feed.commands
-import sync_server.gates.commands
-import sync_server.issuance.commands
-import sync_server.jobs.commands
-import sync_server.jobs.message_commands
-import sync_server.keys.commands
-import sync_server.orders.commands
-import sync_server.parties.commands
-import sync_server.payments.commands
-import sync_server.payments.party_commands
-import sync_server.payments.top_up_commands
-import sync_server.people.commands
-import sync_server.redemptions.commands
-import sync_server.second_person.commands
-import sync_server.settlement.commands
-import sync_server.settlement.item_commands
-import sync_server.settlement.profit_commands
-import sync_server.settlement.recon_commands
-import sync_server.settlement.statement_commands
-import sync_server.settlement.sweep_commands
+import sync_server.schema  # noqa: F401  every command knows all tables
 from sync_server import errors
 from sync_server.centre import Opener
 from sync_server.db import can_be_kept
 from sync_server.settings import load_settings
 
-FOLDER_COMMANDS: tuple[tuple[click.Command, ...], ...] = (
-    sync_server.jobs.commands.COMMANDS,
-    sync_server.demo_data.COMMANDS,
-    sync_server.people.commands.COMMANDS,
-    sync_server.parties.commands.COMMANDS,
-    sync_server.catalog.selling_commands.COMMANDS,
-    sync_server.catalog.ticket_commands.COMMANDS,
-    sync_server.catalog.stock_commands.COMMANDS,
-    sync_server.keys.commands.COMMANDS,
-    sync_server.gates.commands.COMMANDS,
-    sync_server.feed.commands.COMMANDS,
-    sync_server.orders.commands.COMMANDS,
-    sync_server.issuance.commands.COMMANDS,
-    sync_server.redemptions.commands.COMMANDS,
-    sync_server.settlement.commands.COMMANDS,
-    sync_server.settlement.item_commands.COMMANDS,
-    sync_server.settlement.profit_commands.COMMANDS,
-    sync_server.settlement.recon_commands.COMMANDS,
-    sync_server.settlement.statement_commands.COMMANDS,
-    sync_server.payments.commands.COMMANDS,
-    sync_server.payments.party_commands.COMMANDS,
-    sync_server.payments.top_up_commands.COMMANDS,
-    sync_server.jobs.message_commands.COMMANDS,
-    sync_server.settlement.sweep_commands.COMMANDS,
-    sync_server.second_person.commands.COMMANDS,
-    sync_server.checks.COMMANDS,
-    sync_server.backups.COMMANDS,
-    sync_server.exports.COMMANDS,
-)
-
+COMMANDS_OF = {
+    "jobs.commands": ("init", "run", "worker", "jobs", "setbacks"),
+    "demo_data": ("demo-data",),
+    "people.commands": ("user",),
+    "parties.commands": ("venue",),
+    "catalog.selling_commands": ("product", "people", "channel", "fee"),
+    "catalog.stock_commands": ("stock",),
+    "catalog.ticket_commands": ("product",),
+    "keys.commands": ("keys",),
+    "gates.commands": ("enrolment-code", "gate"),
+    "feed.commands": ("list",),
+    "orders.commands": ("order",),
+    "issuance.commands": ("pass", "card"),
+    "redemptions.commands": ("inbox",),
+    "settlement.commands": ("refund", "payout", "visits", "debt", "overdue"),
+    "settlement.item_commands": ("items",),
+    "settlement.profit_commands": ("profit",),
+    "settlement.recon_commands": ("reconcile", "provider-fee", "recon-case"),
+    "settlement.statement_commands": ("statement",),
+    "payments.commands": ("transfer",),
+    "payments.party_commands": ("party",),
+    "payments.top_up_commands": ("top-up",),
+    "jobs.message_commands": ("message",),
+    "settlement.sweep_commands": ("sweep",),
+    "second_person.commands": ("request",),
+    "checks": ("check",),
+    "backups": ("backup", "restore", "new-epoch"),
+    "exports": ("export",),
+}
+"""Which module brings which commands: imported when one is asked for, as all imports outlast most commands."""
 
 TOLD = ("--reason", "--note")
 """Options whose text others read later."""
@@ -85,6 +60,15 @@ class _Commands(click.Group):
     """Refuses at the edge, whatever command it is for, what no table takes (NUL, bytes that are no UTF-8), and a reason
     that says nothing.
     """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({name for names in COMMANDS_OF.values() for name in names})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for module in (module for module, names in COMMANDS_OF.items() if cmd_name in names):
+            for command in import_module(f"sync_server.{module}").COMMANDS:
+                self.add_command(command)
+        return super().get_command(ctx, cmd_name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         for argument in args:
@@ -104,11 +88,6 @@ class _Commands(click.Group):
 def cli(context: click.Context, database: str | None, settings_file: Path | None) -> None:
     """The centre: sells, issues, counts and settles."""
     context.obj = Opener(lambda: load_settings(database, settings_file))
-
-
-for commands in FOLDER_COMMANDS:
-    for command in commands:
-        cli.add_command(command)
 
 
 def main() -> None:

@@ -253,4 +253,4 @@ def _ms(day: datetime, zone: ZoneInfo, days_on: int = 0) -> int:
     )
 
 
-COMMANDS = (people, channel, fee)
+COMMANDS = (product, people, channel, fee)

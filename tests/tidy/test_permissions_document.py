@@ -6,9 +6,9 @@ import re
 
 import click
 
-from sync_server.cli import cli
 from sync_server.people.permissions import SEEDED_ROLES, Permission
 from sync_server.second_person.deeds import DEEDS
+from tests.sync_server.command_line import command
 from tests.tidy.sources import ROOT
 
 ROW = re.compile(r"^\| `([a-z_]+\.[a-z_]+)`(²?) \| ([a-z_, ]+) \| (.+) \|$", re.MULTILINE)
@@ -26,9 +26,9 @@ def test_what_two_persons_need_is_marked() -> None:
 
 def test_the_commands_are_there() -> None:
     for name, _, _, allows in ROWS:
-        for command in re.findall(r"`([^`]+)`", allows):
-            group, word = command.split()
-            there = cli.commands[group]
-            assert isinstance(there, click.Group), command
+        for said in re.findall(r"`([^`]+)`", allows):
+            group, word = said.split()
+            there = command(group)
+            assert isinstance(there, click.Group), said
             options = {option.name for option in there.commands[word].params}
-            assert "password_stdin" in options, f"{name}: {command} asks nobody who they are"
+            assert "password_stdin" in options, f"{name}: {said} asks nobody who they are"

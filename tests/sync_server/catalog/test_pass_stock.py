@@ -19,13 +19,13 @@ from sync_server.catalog.stock import price_now, reserve, sell
 from sync_server.catalog.tables import product, stock
 from sync_server.centre import Centre
 from sync_server.checks import flaws_of
-from sync_server.cli import cli
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.orders import placing
 from sync_server.orders.holders import Holder
 from sync_server.orders.refusals import PriceChanged
 from sync_server.orders.tables import order
 from sync_server.people.identifying import Person
+from tests.sync_server.command_line import command
 from tests.sync_server.operators import PASSWORD, employ
 from tests.sync_server.people_numbers import id_number
 from tests.sync_server.town import Town, build_town
@@ -48,7 +48,7 @@ class Office:
     def run(self, group: str, *arguments: str, account: str = "") -> list[dict[str, Any]]:
         proof = ("--organisation", "1000", "--account", account, "--password-stdin") if account else ()
         done = CliRunner().invoke(
-            cli.commands[group], (*arguments, *proof), obj=lambda: self.town.centre, input=PASSWORD + "\n"
+            command(group), (*arguments, *proof), obj=lambda: self.town.centre, input=PASSWORD + "\n"
         )
         assert done.exit_code == 0, (done.output, done.exception)
         return [json.loads(line) for line in done.stdout.splitlines()]
@@ -218,7 +218,7 @@ def test_a_venue_is_named_once(office: Office) -> None:
     )
     proof = ("--organisation", "1000", "--account", "zhou", "--password-stdin")
     done = CliRunner().invoke(
-        cli.commands["product"],
+        command("product"),
         ("draft-pass", *arguments, *proof),
         obj=lambda: office.town.centre,
         input=PASSWORD + "\n",

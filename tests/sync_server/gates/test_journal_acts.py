@@ -11,12 +11,12 @@ from click.testing import CliRunner
 
 from sync_server.audit.tables import event_log
 from sync_server.centre import Centre
-from sync_server.cli import cli
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.gates import watermarks
 from sync_server.gates.tables import incarnation
 from sync_server.gates.watermarks import RETIRED_WAITS_MS, Standing
 from sync_server.settlement.clearing import clear_redemptions
+from tests.sync_server.command_line import command
 from tests.sync_server.gates.test_journals import busy, second_journal
 from tests.sync_server.operators import PASSWORD, employ
 from tests.sync_server.town import START_MS, Town, build_town
@@ -36,7 +36,7 @@ def town(any_centre: Centre) -> Town:
 def run(town: Town, *arguments: str, by: str | None = None) -> dict[str, Any]:
     """A command of `sync-server`, as somebody with a password."""
     who = [] if by is None else ["--organisation", "1000", "--account", by, "--password-stdin"]
-    group, said = cli.commands[arguments[0]], [*arguments[1:], *who]
+    group, said = command(arguments[0]), [*arguments[1:], *who]
     done = CliRunner().invoke(group, said, obj=lambda: town.centre, input=f"{PASSWORD}\n")
     if done.exception is not None:
         raise done.exception

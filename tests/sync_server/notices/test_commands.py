@@ -11,7 +11,6 @@ from click.testing import CliRunner
 
 from sync_server.audit.tables import event_log
 from sync_server.centre import Centre
-from sync_server.cli import cli
 from sync_server.jobs import message_commands
 from sync_server.jobs.messages import send_messages
 from sync_server.notices.kinds import KINDS
@@ -104,7 +103,3 @@ def test_settings_are_printed_and_changed(desk: Desk) -> None:
         .invoke(message_commands.message_, ["settings", "low_stock", "--role", "nobody"], obj=lambda: desk.centre)
         .exception
     )
-
-
-def test_they_are_commands_of_the_centre() -> None:
-    assert {"message", "jobs"} <= set(cli.commands)

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from sync_server.centre import Centre
-from sync_server.cli import cli
+from tests.sync_server.command_line import command
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import PASSWORD, employ
 from tests.sync_server.town import Town, build_town
@@ -32,7 +32,7 @@ def run(centre: Centre, town: Town) -> Run:
 
     def run_it(*arguments: str, by: str | None = None, fails: bool = False) -> Any:
         who = () if by is None else ("--organisation", "1000", "--account", by, "--password-stdin")
-        group = cli.commands[arguments[0]]
+        group = command(arguments[0])
         done = CliRunner().invoke(group, (*arguments[1:], *who), obj=lambda: centre, input=f"{PASSWORD}\n")
         assert (done.exit_code != 0) is fails, (done.output, done.exception)
         if fails:

@@ -14,7 +14,6 @@ from click.testing import CliRunner
 
 from sandbox_provider.faults import FaultKind
 from sync_server.approvals.approvals import LIFE_MS
-from sync_server.cli import cli
 from sync_server.parties.accounts import SettlementAccount, account_of
 from sync_server.payments import abandoning, account_changes, remitting, top_ups
 from sync_server.payments.tables import external_transfer
@@ -22,6 +21,7 @@ from sync_server.payments.vouchers import Voucher
 from sync_server.people.identifying import Person
 from sync_server.settlement import clawing_back, recon_cases
 from sync_server.settlement.differences import Difference
+from tests.sync_server.command_line import command
 from tests.sync_server.conftest import START_MS, Clock
 from tests.sync_server.operators import PASSWORD, employ, two_of_finance
 from tests.sync_server.sandbox import World
@@ -38,7 +38,7 @@ def two(world: World) -> tuple[Person, Person]:
 def run(world: World, *arguments: str, by: str | None = None) -> list[dict[str, Any]]:
     """A command of `sync-server request`; where it fails, its error."""
     who = [] if by is None else ["--organisation", "1000", "--account", by, "--password-stdin"]
-    group, said = cli.commands["request"], [*arguments, *who]
+    group, said = command("request"), [*arguments, *who]
     done = CliRunner().invoke(group, said, obj=lambda: world.centre, input=f"{PASSWORD}\n")
     if done.exception is not None:
         raise done.exception

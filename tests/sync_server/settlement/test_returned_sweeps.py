@@ -12,7 +12,6 @@ from click.testing import CliRunner, Result
 
 from sandbox_provider.faults import Fault, FaultKind
 from sync_server.approvals.tables import approval
-from sync_server.cli import cli
 from sync_server.errors import NotAllowedError
 from sync_server.payments import sweeps, transfers
 from sync_server.payments.applying import apply_notice
@@ -23,6 +22,7 @@ from sync_server.people.identifying import Person
 from sync_server.second_person import deeds
 from sync_server.settlement import returned_sweeps
 from sync_server.settlement.differences import Difference
+from tests.sync_server.command_line import command
 from tests.sync_server.conftest import START_MS, Clock
 from tests.sync_server.operators import PASSWORD, two_of_finance
 from tests.sync_server.sandbox import World
@@ -166,7 +166,7 @@ def test_the_commands_ask_and_check_names_what_no_second_person_said(
 ) -> None:
     def run(*arguments: str) -> Result:
         who = ("--organisation", "1000", "--account", "qian", "--password-stdin", "--reason", "their bank refused it")
-        group = cli.commands["sweep"]
+        group = command("sweep")
         return CliRunner().invoke(group, [*arguments, *who], obj=Opened(world.centre), input=f"{PASSWORD}\n")
 
     arrival = on_its_way(world, two)
