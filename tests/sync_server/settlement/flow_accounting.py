@@ -1,4 +1,4 @@
-"""What accountants do in `flows`: take statements in, reconcile, settle cases, state, share profit, book the bank."""
+"""What accountants do in `flows`: take statements in, reconcile, settle cases, state, share profit."""
 
 from __future__ import annotations
 
@@ -13,29 +13,26 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from sync_server.parties.tables import PROVIDERS
-from sync_server.payments import remitting, top_ups
 from sync_server.payments.provider import StatementLine, day_of
-from sync_server.payments.tables import COMING_IN
-from sync_server.payments.vouchers import Voucher
 from sync_server.settlement import accepting, profit_shares, recon_cases, reconciling, statements, statements_in
 from sync_server.settlement.case_states import OPEN
 from sync_server.settlement.differences import BY_ATTEMPT, Difference
 from sync_server.settlement.profit import month_of
 from sync_server.settlement.profit_tables import profit_allocation
 from sync_server.settlement.recon_tables import recon_case
+from tests.sync_server.settlement.flow_bank import Bank
 from tests.sync_server.settlement.flow_checks import statement_flaws
 from tests.sync_server.settlement.flow_lies import CHANGED, LATE, LIES, Lie, lie
-from tests.sync_server.settlement.flow_operators import stopped
 from tests.sync_server.settlement.flow_scene import ZONE
 from tests.sync_server.settlement.flow_sights import where
-from tests.sync_server.settlement.flow_turns import NothingThereError, Turns, nth_of, nths
+from tests.sync_server.settlement.flow_turns import NothingThereError, nth_of, nths
 
 DAY_MS = 24 * 60 * 60_000
 MONTHS = ("2026-09", "2026-10", "2026-11", "2026-12")
 MAX_ROUNDS = 100
 
 
-class Accounting(Turns):
+class Accounting(Bank):
     """The rules."""
 
     # --- reconciliation ---------------------------------------------------------------------------------------------
@@ -106,7 +103,7 @@ class Accounting(Turns):
         raise AssertionError(f"reconciliation does not end in {MAX_ROUNDS} rounds")
 
     @where("cases")
-    @rule(nth=nths, to=st.sampled_from(recon_cases.WRITE_OFF_TO))
+    @rule(nth=nths, to=st.sampled_from((*recon_cases.WRITE_OFF_TO, recon_cases.VENUE_OWES)))
     def settle_a_case(self, nth: int, to: str) -> None:
         """With money unexplained two persons write it off; else one explains it."""
         query = sa.select(recon_case).where(recon_case.c.state.in_(OPEN)).order_by(recon_case.c.id)
@@ -118,6 +115,14 @@ class Accounting(Turns):
                 self.happened["write_off"] += 1
             else:
                 recon_cases.explain(connection, who, chosen.id, "查明", now_ms)
+
+    @where("cases")
+    @rule(nth=nths)
+    def take_a_case_on(self, nth: int) -> None:
+        query = sa.select(recon_case.c.id).where(recon_case.c.state.in_(OPEN)).order_by(recon_case.c.id)
+        with self.acting("take_a_case_on") as connection:
+            chosen = nth_of(connection.scalars(query).all(), nth)
+            recon_cases.assign(connection, self.scene.one, chosen, "sun", self.clock())
 
     @where("moved beside")
     @rule(nth=nths)
@@ -186,28 +191,6 @@ class Accounting(Turns):
         asked = profit_shares.ask_to_pay(*paid)
         profit_shares.confirm_payment(connection, self.scene.other, asked, now_ms)
         self.scene.partners_paid.add((month, partner_id))
-
-    # --- the bank ---------------------------------------------------------------------------------------------------
-
-    @rule(amount_fen=st.integers(1_000, 60_000))
-    def pay_in_by_bank(self, amount_fen: int) -> None:
-        with self.acting("pay_in_by_bank") as connection:
-            whose, now_ms = self.scene.distributors[1], self.clock()
-            voucher, who = self.voucher(), self.scene.one
-            asked = top_ups.ask(connection, who, whose, amount_fen, voucher, "汇款", now_ms)
-            top_ups.confirm(connection, self.scene.other, asked, now_ms)
-
-    @where("remittable")
-    @rule(nth=nths)
-    def remit_by_bank(self, nth: int) -> None:
-        with self.acting("remit_by_bank") as connection:
-            by_bank = [row for row in stopped(connection) if row.kind not in COMING_IN or row.kind == "CHARGE"]
-            chosen = nth_of(by_bank, nth)
-            asked = remitting.ask(connection, self.scene.one, chosen.id, self.voucher(), "线下汇款", self.clock())
-            remitting.confirm(connection, self.scene.other, asked, self.clock())
-
-    def voucher(self) -> Voucher:
-        return Voucher("工商银行", day_of(self.clock()), self.scene.next_number("V"))
 
     def end_the_accounts(self) -> None:
         """Every day's statement comes in, true from now on, until no day can tell anything new."""

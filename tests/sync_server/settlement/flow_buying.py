@@ -10,10 +10,12 @@ from sync_server.orders.refusals import Refusal
 from sync_server.orders.states import UNPAID
 from sync_server.orders.tables import order
 from sync_server.payments import top_ups
+from tests.sync_server.people_numbers import BEIJING, KAIFENG, traveller
 from tests.sync_server.settlement.flow_scene import COMBOS, TICKETS
 from tests.sync_server.settlement.flow_sights import where
 from tests.sync_server.settlement.flow_turns import Turns, nth_of, nths, soon
 
+TRAVELLERS = tuple(traveller(nth, area) for nth, area in ((1, KAIFENG), (2, KAIFENG), (3, KAIFENG), (4, BEIJING)))
 sellers = st.integers(0, 2)
 
 
@@ -22,7 +24,9 @@ class Buying(Turns):
 
     @rule(number=st.sampled_from(TICKETS), count=st.integers(1, 3), by=sellers, pay=soon, turn=soon)
     def order_tickets(self, number: int, count: int, by: int, pay: bool, turn: bool) -> None:
-        self.place("order_tickets", placing.NewOrder(number, count, "其他", self.scene.distributors[by]), pay)
+        """Some with their visitors' names."""
+        named = TRAVELLERS[:count] if count > 1 else ()
+        self.place("order_tickets", placing.NewOrder(number, count, "其他", self.scene.distributors[by], named), pay)
         self.turn(turn)
 
     @rule(number=st.sampled_from(COMBOS), count=st.integers(1, 2), by=sellers, pay=soon, turn=soon)
@@ -46,6 +50,14 @@ class Buying(Turns):
         with self.acting("apply_for_what_is_held") as connection:
             row = self.nth_order(connection, nth, ("PENDING_PAYMENT",), order.c.hold.is_not(None))
             applying.apply(connection, row.number, "distributor", self.clock())
+
+    @where("held")
+    @rule(nth=nths, run=st.booleans())
+    def decide_on_an_application(self, nth: int, run: bool) -> None:
+        """An operator lets what is held go on, if the money is there; or refuses what was applied for."""
+        with self.acting("let_go_on" if run else "refuse_an_application") as connection:
+            row = self.nth_order(connection, nth, ("PENDING_PAYMENT",), order.c.hold.is_not(None))
+            (applying.run if run else applying.refuse)(connection, row.number, self.scene.one, "来电", self.clock())
 
     @where("unpaid")
     @rule(nth=nths, turn=soon)

@@ -21,7 +21,14 @@ from sync_server.orders.claims import EXPIRED
 from sync_server.orders.tables import item_claim, order, order_item
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import OPEN
-from sync_server.payments.tables import COMING_IN, INCOMING, bank_top_up, external_transfer, transfer_attempt
+from sync_server.payments.tables import (
+    COMING_IN,
+    INCOMING,
+    bank_top_up,
+    bank_voucher,
+    external_transfer,
+    transfer_attempt,
+)
 from sync_server.redemptions.tables import redemption
 from sync_server.setbacks import setback
 from sync_server.settlement import statements
@@ -30,6 +37,7 @@ from sync_server.settlement.profit import month_of, profit_of
 from sync_server.settlement.profit_tables import profit_allocation, profit_payment
 from sync_server.settlement.recon_tables import recon_case
 from sync_server.settlement.statement_rows import OWED, lines_between
+from sync_server.settlement.tables import debt_end
 from tests.sync_server.direct_provider import APP_ID
 from tests.sync_server.settlement.flow_lies import LIES
 from tests.sync_server.settlement.flow_scene import CAPITAL_FEN, ZONE
@@ -160,7 +168,7 @@ def _posted(connection: Connection, provider: str, keys: str) -> int:
 
 
 def _by_bank(connection: Connection) -> int:
-    """What two persons said of the bank: paid in, remitted, paid to partners, written off to it."""
+    """What two persons said of the bank: paid in, back, by venues, remitted, paid to partners, written off to it."""
     out_fen = sa.case(
         (external_transfer.c.kind.in_(COMING_IN), -external_transfer.c.amount_fen), else_=external_transfer.c.amount_fen
     )
@@ -175,8 +183,13 @@ def _by_bank(connection: Connection) -> int:
     partners = sa.select(sa.func.coalesce(sa.func.sum(profit_payment.c.amount_fen), 0)).where(
         profit_payment.c.booked_at_ms.is_not(None)
     )
-    told = [int(connection.execute(query).scalar_one()) for query in (paid_in, remitted, partners)]
-    return told[0] - told[1] - told[2] + _posted(connection, "OFFLINE", "case:%")
+    repaid = (
+        sa.select(sa.func.coalesce(sa.func.sum(debt_end.c.amount_fen), 0))
+        .join(bank_voucher, bank_voucher.c.request_id == debt_end.c.id)
+        .where(debt_end.c.booked_at_ms.is_not(None))
+    )
+    told = [int(connection.execute(query).scalar_one()) for query in (paid_in, repaid, remitted, partners)]
+    return told[0] + told[1] - told[2] - told[3] + _posted(connection, "OFFLINE", "case:%")
 
 
 def _unnoticed(connection: Connection, scene: Scene) -> list[str]:

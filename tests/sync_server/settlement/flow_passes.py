@@ -19,8 +19,7 @@ from sync_server.orders.refusals import AlreadyHeld
 from sync_server.orders.tables import order
 from sync_server.settlement import pass_refunds, pools, visits
 from sync_server.settlement.income import earn_income
-from tests.sync_server.people_numbers import BEIJING, KAIFENG, traveller
-from tests.sync_server.settlement.flow_buying import Buying
+from tests.sync_server.settlement.flow_buying import TRAVELLERS, Buying
 from tests.sync_server.settlement.flow_pass_checks import (
     Bought,
     GivenBack,
@@ -34,7 +33,6 @@ from tests.sync_server.settlement.flow_scene import PASS, ZONE
 from tests.sync_server.settlement.flow_sights import where
 from tests.sync_server.settlement.flow_turns import NothingThereError, nth_of, nths, soon
 
-TRAVELLERS = tuple(traveller(nth, area) for nth, area in ((1, KAIFENG), (2, KAIFENG), (3, KAIFENG), (4, BEIJING)))
 tariffs_fen = st.sampled_from([0, 1, 333, 600])
 a_month_is_over = precondition(lambda machine: is_over(machine.scene.first_day, machine.clock()))
 

@@ -10,7 +10,8 @@ from tests.sync_server.settlement.flow_sights import where
 from tests.sync_server.settlement.flow_turns import Turns, nth_of, nths
 
 METHODS = (
-    "charge", "collect", "payout", "refund", "fund_buy", "fund_sell", "fund_close", "sweep_out", "query", "cancel", "*",
+    "charge", "collect", "payout", "payout", "refund", "refund", "fund_buy", "fund_sell", "fund_close", "sweep_out",
+    "query", "cancel", "*", "*",
 )  # fmt: skip
 LATER = {FaultKind.DEFERRED, FaultKind.LATE_ARRIVAL}
 FAULTS = (

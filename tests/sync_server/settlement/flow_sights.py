@@ -10,6 +10,7 @@ from hypothesis.stateful import precondition
 from sqlalchemy.engine import Connection
 
 from sync_server.issuance.tables import issued_pass
+from sync_server.ledger.tables import ledger_account
 from sync_server.orders.states import UNPAID
 from sync_server.orders.tables import item_claim, order
 from sync_server.payments.states import STOPPED
@@ -20,7 +21,7 @@ from sync_server.settlement.case_states import OPEN
 from sync_server.settlement.differences import BY_ATTEMPT
 from sync_server.settlement.profit_tables import profit_allocation, profit_payment
 from sync_server.settlement.recon_tables import recon_case, statement_line
-from sync_server.settlement.tables import payout, payout_line
+from sync_server.settlement.tables import charge_back, payout, payout_line
 from tests.sync_server.settlement.flow_scene import Scene
 
 _STOPPED = sa.select(external_transfer.c.id).where(external_transfer.c.state.in_(STOPPED))
@@ -36,6 +37,12 @@ _PAID = sa.exists().where(
     profit_payment.c.booked_at_ms.is_not(None),
 )
 _IN_A_PAYOUT = sa.exists().where(payout_line.c.redemption_id == redemption.c.id)
+_VENUE_OWES = sa.select(ledger_account.c.id).where(
+    ledger_account.c.code == "1220", ledger_account.c.debits_posted_fen > ledger_account.c.credits_posted_fen
+)
+_LATE_ENTRIES = sa.select(charge_back.c.redemption_id).where(
+    charge_back.c.charged_at_ms.is_(None), charge_back.c.given_up_at_ms.is_(None)
+)
 _SIGHTS: dict[str, sa.Select[Any]] = {
     "unpaid": sa.select(order.c.id).where(order.c.state.in_(UNPAID)),
     "held": sa.select(order.c.id).where(order.c.state == "PENDING_PAYMENT", order.c.hold.is_not(None)),
@@ -45,6 +52,11 @@ _SIGHTS: dict[str, sa.Select[Any]] = {
     "unpaid visits": sa.select(redemption.c.id).where(redemption.c.outcome == "PASS_VISIT", ~_IN_A_PAYOUT),
     "stopped": _STOPPED,
     "outgoing": _STOPPED.where(external_transfer.c.kind.not_in(INCOMING)),
+    "paid out": sa.select(external_transfer.c.id).where(
+        external_transfer.c.state == "SUCCEEDED", external_transfer.c.kind.in_(["PAYOUT", "REFUND"])
+    ),
+    "venue debts": _VENUE_OWES,
+    "debts": sa.select(sa.literal(1)).where(sa.or_(_VENUE_OWES.exists(), _LATE_ENTRIES.exists())),
     "remittable": _STOPPED.where(_BY_BANK),
     "lacking": _STOPPED.where(external_transfer.c.state == "INSUFFICIENT", external_transfer.c.kind.not_in(INCOMING)),
     "inbox": sa.select(redemption.c.id).where(in_inbox(None), ~_SAID),

@@ -7,8 +7,9 @@ from functools import partial
 
 from sandbox_provider.faults import FaultKind
 from sync_server.settlement.differences import Difference
+from sync_server.settlement.recon_cases import VENUE_OWES
+from tests.sync_server.settlement.flow_buying import TRAVELLERS
 from tests.sync_server.settlement.flow_lies import LIES
-from tests.sync_server.settlement.flow_passes import TRAVELLERS
 from tests.sync_server.settlement.flows import DAY_MS, HOUR_MS, MINUTE_MS, Flows
 from wire.messages import EntryKind
 
@@ -56,9 +57,12 @@ class Story:
         self.do("order_tickets", lambda _: machine.order_tickets(2, 1, 0, False, False))
         self.do("pay", lambda nth: machine.pay(nth, True))
         self.do("order_tickets", lambda _: machine.order_tickets(1, 3, 1, True, True))  # its balance is 0
+        self.do("apply_for_what_is_held", machine.apply_for_what_is_held)
+        self.do("refuse_an_application", lambda nth: machine.decide_on_an_application(nth, False))
         self.do("pay_in", lambda _: machine.pay_in(40_000, True))
         self.do("pay_in_by_bank", lambda _: machine.pay_in_by_bank(20_000))
-        self.do("apply_for_what_is_held", machine.apply_for_what_is_held)
+        self.do("let_go_on", lambda nth: machine.decide_on_an_application(nth, True))
+        self.do("pay_back_by_bank", lambda _: machine.pay_back_by_bank(100))
         self.do("order_combos", lambda _: machine.order_combos(4, 2, 2, True, True))
         self.do("order_combos", lambda _: machine.order_combos(5, 2, 0, True, True))  # paid where no fund is
         self.do("tell_unasked", lambda nth: machine.tell_unasked(nth, "HUIJINBAO", True))
@@ -72,7 +76,9 @@ class Story:
             for shown in range(8):
                 self.do("admit", partial(self.admit, shown, at))
         self.waits(31 * MINUTE_MS)
-        self.do("refund_a_visit_by_two_persons", machine.refund_a_visit_by_two_persons)
+        for _ in range(2):
+            self.do("refund_a_visit_by_two_persons", machine.refund_a_visit_by_two_persons)
+        self.do("give_up_a_debt", lambda nth: machine.give_up_a_debt(f"200{1 + nth % 2}"))
 
     def passes_visit(self) -> None:
         """For a tariff at one of both venues, once given back by staff before the gate told it; then for nothing."""
@@ -120,6 +126,9 @@ class Story:
         machine.fail(FaultKind.INSUFFICIENT, "charge", 1)
         machine.order_tickets(1, 1, 0, True, True)
         self.do("resume", machine.resume)
+        self.do("write_off", self.pay_beside_and_let_owe)
+        self.do("take_a_case_on", machine.take_a_case_on)
+        self.do("venue_repays", lambda nth: machine.venue_repays(nth % 2, 6_000))
         self.do("pay_a_venue_otherwise", lambda _: machine.pay_a_venue_otherwise(1, "DAILY"))
         self.do("sweep", lambda _: machine.sweep("ALIPAY", 1_000))
         machine.fail(FaultKind.INSUFFICIENT, "fund_buy", 1)
@@ -144,6 +153,12 @@ class Story:
         self.machine.move_what_was_refused(nth)
         self.machine.reconcile()
         self.machine.accept_what_moved(nth)
+
+    def pay_beside_and_let_owe(self, nth: int) -> None:
+        """A bank pays what a provider paid; where it was a payout, its venue owes it."""
+        self.machine.remit_beside(nth)
+        self.machine.reconcile()
+        self.machine.settle_a_case(-1, VENUE_OWES)
 
     def entries_come_late(self) -> None:
         """A gate that is cut off lets in by a ticket which is given back meanwhile; its distributor bears that."""

@@ -16,11 +16,12 @@ from hypothesis.stateful import initialize, invariant, rule
 
 from sync_server.orders import placing
 from tests.sync_server.settlement.flow_accounting import Accounting
+from tests.sync_server.settlement.flow_buying import TRAVELLERS
 from tests.sync_server.settlement.flow_checks import books_differ, flaws, settled_flaws
 from tests.sync_server.settlement.flow_gates import Gates
 from tests.sync_server.settlement.flow_operators import Operators
 from tests.sync_server.settlement.flow_pass_checks import pass_flaws
-from tests.sync_server.settlement.flow_passes import TRAVELLERS, Passes
+from tests.sync_server.settlement.flow_passes import Passes
 from tests.sync_server.settlement.flow_providers import Providers
 from tests.sync_server.settlement.flow_scene import COMBOS, TICKETS, Scene
 from tests.sync_server.settlement.flow_sights import sights
