@@ -58,7 +58,8 @@ class Beside:
             paid = self._payouts.get(key, Paid(None, None))
             return Paid(paid.number, self._references.get(key, paid.reference))
         bought = self._bought_with(key)
-        return Paid(None, self._references.get(key, BALANCE if bought is not None and bought.by_balance else None))
+        later = BALANCE if bought is not None and bought.by_balance else self._references.get(_given_back(key))
+        return Paid(None, self._references.get(key, later))
 
     def _ids(self, words: Collection[str]) -> list[UUID]:
         return sorted({about[1] for about in self._about.values() if about is not None and about[0] in words})
@@ -109,12 +110,13 @@ class Beside:
     def _moved(self, connection: Connection) -> dict[str, str | None]:
         """By ledger key: the provider's number of the transfer that it is, or of the bank's voucher."""
         found: dict[str, str | None] = {}
+        keys = sorted({*self._about, *map(_given_back, self._about)})
         for key, reference in (
             (external_transfer.c.subject_key, external_transfer.c.provider_ref),
             (bank_voucher.c.txn_key, bank_voucher.c.number),
         ):
             query = sa.select(key.label("key"), reference.label("reference"))
-            found |= {row.key: row.reference for row in _rows(connection, query, key, list(self._about))}
+            found |= {row.key: row.reference for row in _rows(connection, query, key, keys)}
         return found
 
     def _bought_with(self, key: str) -> _Bought | None:
@@ -134,6 +136,14 @@ def _about(key: str) -> tuple[str, UUID] | None:
         return first, UUID(hex=others[0])
     except (IndexError, ValueError):
         return None
+
+
+def _given_back(key: str) -> str:
+    """The ledger key of the refund that moves what this one says is owed; else the same."""
+    first, *others = key.split(":")
+    if first == "expire":
+        return ":".join(["refund", *others])
+    return f"{key}:refund" if first == "clawback" and len(others) == 1 else key
 
 
 def _rows(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from uuid import UUID
 
+from sandbox_provider.faults import FaultKind
 from sync_server.payments import top_ups
 from sync_server.payments.vouchers import Voucher
 from sync_server.settlement import clawing_back, refunding
@@ -48,6 +49,22 @@ def test_what_a_balance_paid_says_so_and_what_a_bank_paid_has_its_voucher(world:
     assert all(line.order_number and line.ticket_number for line in pair)
 
 
+def test_what_is_owed_for_a_ticket_has_the_number_of_its_refund(world: World, clock: Clock) -> None:
+    order_id = world.buy()
+    world.turn()
+    with world.centre.write() as connection:
+        refunding.ask(connection, number_of(world, order_id), "ill", clock.now_ms, "test")
+    clock.pass_ms(refunding.HOLD_MS)
+    world.sandbox.play(FaultKind.REFUSED, "refund")
+    world.turn()
+    assert lines(world, "DISTRIBUTOR", world.distributor)["expire"].provider_ref is None
+    clock.pass_ms(DAY_MS)
+    world.turn()
+    found = lines(world, "DISTRIBUTOR", world.distributor)
+    assert found["expire"].provider_ref == found["refund"].provider_ref
+    assert found["refund"].provider_ref not in {None, found["charge"].provider_ref}
+
+
 def test_what_a_venue_paid_by_bank_has_its_voucher(world: World, clock: Clock) -> None:
     two = two_of_finance(world.centre)
     two_visits_refunded(world, clock, two)
@@ -69,7 +86,7 @@ def test_a_distributor_is_not_told_how_its_venues_were_paid(world: World, clock:
     world.turn()
     found = lines(world, "DISTRIBUTOR", world.distributor)
     assert {line.payout_number for line in found.values()} == {None}
-    assert found["clawback"].provider_ref is None
     back = found["clawback:refund"]
+    assert found["clawback"].provider_ref == back.provider_ref
     assert (back.moved_fen, back.order_number) == (5200, found["charge"].order_number)
     assert back.provider_ref not in {None, *(line.provider_ref for line in lines(world, "VENUE", world.venue).values())}
