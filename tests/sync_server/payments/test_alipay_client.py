@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 from alipay import AliPay
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sandbox_provider.faults import Fault, FaultKind
 from sync_server import crypto
 from sync_server.payments import alipay_signing
-from sync_server.payments.alipay_answers import answer_of, refunded, told_of, trade_state, transferred
-from sync_server.payments.alipay_bill import NotABill, our_number, read_bill
 from sync_server.payments.alipay_client import Agreement, AlipayClient
 from sync_server.payments.alipay_gate import Gate, app_of
-from sync_server.payments.alipay_signing import UNSIGNED, canonical, fen_of, read_node, yuan
+from sync_server.payments.alipay_signing import UNSIGNED, canonical
 from sync_server.payments.provider import (
-    Answer,
     Instruction,
-    Insufficient,
     NotKnown,
     Refused,
     Succeeded,
@@ -134,84 +125,6 @@ def test_an_answer_signed_by_a_stranger_is_unclear(
     assert len(gateway.book.statement("platform", 0, 1 << 60)) == 1
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        '{"alipay_trade_query_response":{"a":1},"alipay_trade_query_response":{"a":2},"sign":"s"}',
-        '{"x":"\\"alipay_trade_query_response\\":{\\"a\\":1}","sign":"s"}',
-        '{"x":{"alipay_trade_query_response":{"a":1}},"sign":"s"}',
-        '{"alipay_trade_query_response":[1],"sign":"s"}',
-        '{"alipay_trade_query_response":' + "[" * 100_000,
-        "",
-    ],
-)
-def test_an_answer_that_says_two_things_is_none(body: str) -> None:
-    assert read_node(body, "alipay.trade.query") is None
-
-
-def test_the_signed_text_is_the_one_that_came() -> None:
-    body = '{"alipay_trade_query_response": {"a": "} \\"sign\\":", "b": {"c":1.50}} , "sign":"s"}'
-    node = read_node(body, "alipay.trade.query")
-    assert node is not None
-    assert node.text == '{"a": "} \\"sign\\":", "b": {"c":1.50}}'
-
-
-@pytest.mark.parametrize(
-    ("code", "sub_code", "means"),
-    [
-        ("10000", "", Succeeded),
-        ("10003", "", Waiting),
-        ("40004", "ACQ.BUYER_BALANCE_NOT_ENOUGH", Insufficient),
-        ("40004", "PAYER_BALANCE_NOT_ENOUGH", Insufficient),
-        ("40004", "ACQ.TRADE_NOT_EXIST", NotKnown),
-        ("40004", "ORDER_NOT_EXIST", NotKnown),
-        ("40004", "ACQ.TRADE_HAS_CLOSE", Refused),
-        ("40004", "PAYEE_USER_INFO_ERROR", Refused),
-        ("40004", "EXCEED_LIMIT_DM_AMOUNT", Refused),
-        ("40002", "isv.invalid-signature", Refused),
-        ("20000", "ACQ.SYSTEM_ERROR", Unclear),
-        ("40004", "ACQ.SYSTEM_ERROR", Unclear),
-        ("40004", "SYSTEM_ERROR", Unclear),
-        ("40004", "ACQ.TRADE_HAS_SUCCESS", Unclear),
-        ("40004", "ACQ.CONTEXT_INCONSISTENT", Unclear),
-        ("40004", "ACQ.A_WORD_OF_NEXT_YEAR", Unclear),
-        ("20000", "isp.unknow-error", Unclear),
-    ],
-)
-def test_what_alipays_words_mean(code: str, sub_code: str, means: type) -> None:
-    assert isinstance(answer_of({"code": code, "sub_code": sub_code}, lambda _: Succeeded("1", 1)), means)
-
-
-@pytest.mark.parametrize("state", [trade_state, refunded, transferred])
-@pytest.mark.parametrize("code", ["40001", "40002", "40003", "40004", "40006", "20000"])
-@pytest.mark.parametrize(
-    "sub_code",
-    [
-        "isv.invalid-timestamp",
-        "INVALID_PARAMETER",
-        "ACQ.INVALID_PARAMETER",
-        "ACQ.ACCESS_FORBIDDEN",
-        "ACQ.PARTNER_ERROR",
-        "PERMIT_CHECK_PERM_LIMITED",
-        "EXCEED_LIMIT_DM_AMOUNT",
-        "PAYER_BALANCE_NOT_ENOUGH",
-    ],
-)
-def test_a_refused_question_says_nothing_of_the_money(
-    code: str, sub_code: str, state: Callable[[dict[str, Any]], Answer]
-) -> None:
-    said = {"code": code, "sub_code": sub_code}
-    assert isinstance(told_of(said, state), Unclear)
-    assert isinstance(told_of({**said, "sub_code": "ORDER_NOT_EXIST"}, state), NotKnown)
-    sent = answer_of(said, state)
-    assert not isinstance(sent, Refused) or sent.of_request
-
-
-def test_done_without_a_state_is_unclear() -> None:
-    assert isinstance(told_of({"code": "10000"}, trade_state), Unclear)
-    assert isinstance(told_of({"code": "10000"}, transferred), Unclear)
-
-
 @pytest.mark.parametrize("instruction", [charge(), collect(), refund(2, 100), payout()], ids=lambda one: one.kind)
 def test_a_query_that_alipay_turns_away_fails_nothing(
     gateway: AlipayGateway, client: AlipayClient, instruction: Instruction
@@ -223,54 +136,6 @@ def test_a_query_that_alipay_turns_away_fails_nothing(
     sent = client.send(instruction)
     assert isinstance(sent, Refused)
     assert sent.of_request
-
-
-@pytest.mark.parametrize(
-    ("said", "means"),
-    [
-        ({"trade_status": "WAIT_BUYER_PAY"}, Waiting),
-        ({"trade_status": "TRADE_CLOSED"}, Refused),
-        ({"trade_status": "TRADE_CLOSED", "gmt_payment": "2026-09-21 10:00:00"}, Unclear),
-        ({"trade_status": "TRADE_CLOSED", "send_pay_date": "2026-09-21 10:00:00"}, Unclear),
-        ({"trade_status": "TRADE_SUCCESS", "trade_no": "1"}, Unclear),
-        ({"trade_status": "TRADE_SUCCESS", "total_amount": "1.00"}, Unclear),
-        ({"trade_status": "TRADE_FINISHED", "trade_no": "1", "total_amount": "1.00"}, Succeeded),
-    ],
-)
-def test_what_the_state_of_a_trade_means(said: dict[str, str], means: type) -> None:
-    assert isinstance(trade_state(said), means)
-
-
-@pytest.mark.parametrize(
-    ("said", "means"),
-    [
-        ({"status": "SUCCESS", "order_id": "1", "trans_amount": "1.00"}, Succeeded),
-        ({"status": "DEALING"}, Waiting),
-        ({"status": "FAIL", "error_code": "PAYEE_NOT_EXIST"}, Refused),
-        ({"status": "FAIL", "error_code": "PAYER_BALANCE_NOT_ENOUGH"}, Insufficient),
-        ({"status": "REFUND", "order_id": "1", "trans_amount": "1.00"}, Unclear),
-    ],
-)
-def test_what_the_state_of_a_transfer_means(said: dict[str, str], means: type) -> None:
-    assert isinstance(transferred(said), means)
-
-
-@given(st.integers(0, 10**13 - 1))
-def test_yuan_and_fen_are_the_same_money(fen: int) -> None:
-    assert fen_of(yuan(fen)) == fen
-    assert len(yuan(fen).partition(".")[2]) == 2
-
-
-@pytest.mark.parametrize("text", ["", "1.234", "1e3", "１.00", "0x1", "1,000.00", "nan", "-", 1.0, None])
-def test_what_is_no_amount_is_none(text: object) -> None:
-    assert fen_of(text) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "fen"), [("1", 100), ("0.1", 10), ("-0.05", -5), (" 52.31\t", 5231), ("100000000.00", 10_000_000_000)]
-)
-def test_amounts_as_alipay_writes_them(text: str, fen: int) -> None:
-    assert fen_of(text) == fen
 
 
 @pytest.mark.parametrize("cashier", ["wap", "page"])
@@ -345,45 +210,6 @@ def test_a_bill_that_is_not_to_be_had_is_unclear_not_empty(
     clock.pass_ms(2 * 24 * 3_600_000)
     gateway.faults.add(Fault(fault, "alipay.data.dataservice.bill.downloadurl.query"))
     assert isinstance(client.statement(day), Unclear)
-
-
-def zipped(*tables: str, encoding: str = "gbk") -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as opened:
-        for n, table in enumerate(tables):
-            opened.writestr(f"{n}.csv", table.encode(encoding))
-    return packed.getvalue()
-
-
-HEAD = "#\n账务流水号,业务流水号,商户订单号,发生时间,收入金额（+元）,支出金额（-元）,业务类型,备注\n"
-
-
-@pytest.mark.parametrize(
-    "file",
-    [
-        b"no zip",
-        zipped(),
-        zipped(HEAD, HEAD),
-        zipped(HEAD, encoding="utf-16"),
-        zipped("#\n账务流水号,业务类型\n1,转账\n"),
-        zipped(HEAD + "1,2,3\n"),
-        zipped(HEAD + "1,2,3,yesterday,1.00,,转账,\n"),
-        zipped(HEAD + "1,2,3,2026-09-21 10:00:00,one,,转账,\n"),
-    ],
-)
-def test_a_file_that_is_no_bill_is_refused_whole(file: bytes) -> None:
-    with pytest.raises(NotABill):
-        read_bill(file, None)
-
-
-def test_an_arrival_is_known_by_our_number_in_its_remark() -> None:
-    arrived = f"9,8,,2026-09-21 10:00:00,+30.00,,转账,调拨 {number(7)}\n"
-    odd = "10,9,,2026-09-21 10:00:01,0.31,,退费,\n11,9,,2026-09-21 10:00:02,1.00,,转账,\n"
-    first, second, third = read_bill(zipped(HEAD + arrived + odd), None)
-    assert (first.out_no, first.kind, first.amount_fen, first.fee_fen) == (number(7), "SWEEP_IN", 3000, 0)
-    assert (third.out_no, third.kind) == (None, "转账")
-    assert (second.out_no, second.amount_fen, second.kind) == (None, 31, "退费")
-    assert our_number("0" * 33 + "_1") is None
 
 
 def test_a_bare_public_key_is_taken_as_alipay_hands_it_out(gateway: AlipayGateway, secrets: crypto.Secrets) -> None:
