@@ -13,7 +13,6 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from sync_server.centre import Centre
-from sync_server.create_app import app_of
 from sync_server.feed.publishing import publish_feeds
 from sync_server.feed.rotating import rotate_venue_keys
 from sync_server.gates import enrolment, fleet, registry
@@ -44,11 +43,6 @@ VECTORS = Path(__file__).parents[4] / "shared/vectors/cctv/ed25519vectors.json"
 @pytest.fixture
 def town(centre: Centre) -> Town:
     return build_town(centre)
-
-
-@pytest.fixture
-def http(town: Town) -> FlaskClient:
-    return app_of(town.centre).test_client()
 
 
 def new_code(town: Town) -> bytes:

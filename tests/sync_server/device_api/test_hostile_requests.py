@@ -12,7 +12,6 @@ import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 
-from sync_server.centre import Centre
 from sync_server.create_app import RETRY_AFTER_S, app_of
 from sync_server.crypto import Secrets
 from sync_server.feed.rotating import rotate_venue_keys
@@ -26,16 +25,6 @@ from tests.wire import samples
 from wire.heartbeat import encode_heartbeat
 from wire.messages import FIRST_HASH, EnrolRequest, EntryKind, entry_hash
 from wire.redeem import encode_redeem
-
-
-@pytest.fixture
-def town(any_centre: Centre) -> Town:
-    return build_town(any_centre)
-
-
-@pytest.fixture
-def http(town: Town) -> FlaskClient:
-    return app_of(town.centre).test_client()
 
 
 def not_text(body: bytes, part: bytes) -> bytes:

@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import has_request_context
-from flask.testing import FlaskClient
 
 from sync_server.catalog.products import find_product
 from sync_server.catalog.rules import set_rule
 from sync_server.centre import Centre
 from sync_server.checks import flaws_of
-from sync_server.create_app import app_of
 from sync_server.db import is_sqlite
 from sync_server.gates import registry
 from sync_server.gates.watermarks import complete_through_ms
@@ -29,7 +27,7 @@ from sync_server.redemptions.tables import redeem_answer
 from sync_server.redemptions.uses import count_uses
 from tests.sync_server.device_api.box import Box, error, town_keys
 from tests.sync_server.device_api.handheld import Handheld, journal, outcomes
-from tests.sync_server.town import HOLDER, START_MS, Gate, Town, build_town
+from tests.sync_server.town import HOLDER, START_MS, Gate, Town
 from wire.calendar import EVERY_DAY, LAST_DAY, DayRange
 from wire.credential import CredentialKind
 from wire.entitlement import Rule
@@ -40,21 +38,6 @@ from wire.signing import SealFlaw
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS + 60_000  # an annual pass begins on a whole minute
-
-
-@pytest.fixture
-def town(any_centre: Centre) -> Town:
-    return build_town(any_centre)
-
-
-@pytest.fixture
-def http(town: Town) -> FlaskClient:
-    return app_of(town.centre).test_client()
-
-
-@pytest.fixture
-def device(http: FlaskClient, town: Town) -> Handheld:
-    return Handheld(http, town, town.gate())
 
 
 @contextmanager

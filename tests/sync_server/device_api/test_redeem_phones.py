@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import ec
-from flask.testing import FlaskClient
 
-from sync_server.centre import Centre
-from sync_server.create_app import app_of
 from sync_server.issuance.holder_keys import bind_phones, register
 from sync_server.issuance.tables import holder_key
 from sync_server.redemptions.tables import redemption
 from tests.sync_server.device_api.handheld import Handheld, outcomes
-from tests.sync_server.town import HOLDER, Sold, Town, build_town
+from tests.sync_server.town import HOLDER, Sold, Town
 from wire import holder_proof, presentation
 from wire.reasons import Reason
 
 DAY_MS = 24 * 3_600_000 + 60_000  # an annual pass begins on a whole minute
-
-
-@pytest.fixture
-def town(any_centre: Centre) -> Town:
-    return build_town(any_centre)
-
-
-@pytest.fixture
-def http(town: Town) -> FlaskClient:
-    return app_of(town.centre).test_client()
-
-
-@pytest.fixture
-def device(http: FlaskClient, town: Town) -> Handheld:
-    return Handheld(http, town, town.gate())
 
 
 def rotating(sold: Sold, phone: ec.EllipticCurvePrivateKey, generation: int, at_ms: int) -> str:
