@@ -33,7 +33,7 @@ COMMANDS_OF = {
     "gates.commands": ("enrolment-code", "gate"),
     "feed.commands": ("list",),
     "orders.commands": ("order",),
-    "issuance.commands": ("pass", "card"),
+    "issuance.commands": ("pass", "card", "ticket"),
     "redemptions.commands": ("inbox",),
     "settlement.commands": ("refund", "payout", "visits", "debt", "overdue"),
     "settlement.item_commands": ("items",),

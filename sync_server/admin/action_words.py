@@ -64,6 +64,7 @@ ACTION_WORDS = {
     "redemption.accept": _("认可入园记录"),
     "redemption.reject": _("不认可入园记录"),
     "redemption.honour": _("认可付款"),
+    "ticket.bind": _("登记使用者"),
     "ticket.refund": _("申请退票"),
     "pass.refund": _("年票退款"),
     "transfer.resume": _("继续打款"),

@@ -1,10 +1,20 @@
-"""The issuance's invariant (money.md §2.5): one live pass per person, product and period."""
+"""The issuance's invariants (money.md §2.3, §2.5): who holds what was issued."""
 
 from __future__ import annotations
 
 from sync_server.invariants import Invariant
 
 CHECKS = (
+    Invariant(
+        "I11",
+        "a pass waits for its holder where its product asks for one and nobody is named, and only there",
+        """
+        SELECT 'pass ' || p.number FROM pass p
+        JOIN product s ON s.id = p.product_id
+        LEFT JOIN holder h ON h.ticket_id = p.ticket_id
+        WHERE p.status <> 'REVOKED' AND (p.status = 'NOT_BOUND') <> (s.holder_required AND h.ticket_id IS NULL)
+        """,
+    ),
     Invariant(
         "I16",
         "nobody holds two annual passes of a product for the same day",

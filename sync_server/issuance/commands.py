@@ -1,4 +1,4 @@
-"""`sync-server pass` and `sync-server card`: codes, phones and cards of a pass; suspend, resume or revoke it."""
+"""`sync-server pass | card | ticket`: codes, phones, cards and holder of a pass; suspend, resume or revoke it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import click
 
 from sync_server.audit.log import COMMAND_LINE, record
 from sync_server.centre import Opener
-from sync_server.issuance import credentials, holder_keys, passes, photos
+from sync_server.issuance import binding, credentials, holder_keys, passes, photos
+from sync_server.orders.holders import read_holder
 from wire.entitlement import StopCause
 
 SUSPENDED_FOR = [cause.value for cause in (StopCause.LOST, StopCause.REQUESTED, StopCause.REVIEW, StopCause.OTHER)]
@@ -148,4 +149,21 @@ def bind(opener: Opener, number: str, area: str, card_number: str) -> None:
     click.echo(json.dumps({"number": number, "bound": True, "new": new}))
 
 
-COMMANDS = (pass_, card)
+@click.group()
+def ticket() -> None:
+    """Issued tickets, by their number 票务编号."""
+
+
+@ticket.command(name="bind")
+@click.argument("number")
+@click.option("--holder", "text", metavar="NAME[,ID[,PHONE]]", required=True, help="who will use it")
+@click.pass_obj
+def bind_holder(opener: Opener, number: str, text: str) -> None:
+    """Name the holder of a ticket that was sold without one; gates that wait for a name admit it from then on."""
+    centre = opener()
+    with centre.write() as connection:
+        new = binding.bind(connection, centre.secrets, number, read_holder(text), centre.now_ms(), COMMAND_LINE)
+    click.echo(json.dumps({"ticket": number, "bound": True, "new": new}))
+
+
+COMMANDS = (pass_, card, ticket)

@@ -43,11 +43,13 @@ def register(connection: Connection, number: str, public: bytes, now_ms: int, ac
     """Let a phone draw codes for the pass with this number 票号; gives the generation of its key.
 
     The same key again is the same registration. One more than LIVE_KEYS retires the least recently used.
-    NotAllowedError: no usable P-256 key, or more than REGISTRATIONS_LIMIT in 30 days.
+    NotAllowedError: no usable P-256 key, no holder named yet, or more than REGISTRATIONS_LIMIT in 30 days.
     """
     if not holder_proof.is_public_key(public):
         raise NotAllowedError("this is no compressed P-256 public key (33 bytes)")
     row = find_pass(connection, number)
+    if row.status == "NOT_BOUND":
+        raise NotAllowedError(f"the pass {row.number} has no holder yet: name one first")
     mine = holder_key.c.pass_id == row.id
     live = connection.execute(
         sa.select(holder_key).where(mine, _LIVE).order_by(holder_key.c.used_at_ms, holder_key.c.generation)

@@ -18,7 +18,7 @@ from sync_server.catalog.tables import product, product_item
 from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError
 from sync_server.issuance.tables import entitlement, issued_pass, pass_token
-from sync_server.issuance.versions import next_listed
+from sync_server.issuance.versions import BELIEVED_LISTED_ALONE, next_listed
 from sync_server.keys.pairs import SigningKey, open_pass_key
 from sync_server.orders.progress import issuing_failed, mark_issued, orders_to_issue
 from sync_server.orders.states import AWAITING_ISSUE
@@ -127,7 +127,9 @@ def _lay_out(
     issued_version = next_listed(connection)
     rows: dict[str, list[dict[str, Any]]] = {issued_pass.name: [], pass_token.name: [], entitlement.name: []}
     for one in _tickets(connection, order_id):
-        claims = Claims(token_bytes(PASS_ID_BYTES), bought.number, scope_kind, scope, *span, 1, issued_version)
+        bound = one.has_holder or not bought.holder_required
+        version = issued_version if bound else BELIEVED_LISTED_ALONE
+        claims = Claims(token_bytes(PASS_ID_BYTES), bought.number, scope_kind, scope, *span, 1, version)
         token = sign_token(claims, key.id, key.private)
         rows[issued_pass.name].append(
             {
@@ -135,7 +137,7 @@ def _lay_out(
                 "number": new_number(token_bytes),
                 "ticket_id": one.id,
                 "product_id": bought.id,
-                "status": "NOT_BOUND" if bought.holder_required and not one.has_holder else "ACTIVE",
+                "status": "ACTIVE" if bound else "NOT_BOUND",
                 "id_number_due": one.has_id_number,
                 "issue": claims.issue,
                 "not_before": claims.not_before,
@@ -150,7 +152,7 @@ def _lay_out(
                 "token": token,
                 "evidence": evidence_of(token),
                 "key_id": key.id,
-                "issued_version": issued_version,
+                "issued_version": version,
                 "signed_at_ms": now_ms,
             }
         )

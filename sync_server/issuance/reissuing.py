@@ -11,7 +11,7 @@ from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError
 from sync_server.issuance.passes import relist
 from sync_server.issuance.tables import holder_key, issued_pass, pass_token
-from sync_server.issuance.versions import next_listed
+from sync_server.issuance.versions import BELIEVED_LISTED_ALONE, next_listed
 from sync_server.keys.pairs import open_pass_key
 from sync_server.keys.tables import signing_key
 from wire import moments
@@ -29,7 +29,7 @@ def reissue_revoked(centre: Centre) -> int:
     """
     shown = sa.and_(pass_token.c.pass_id == issued_pass.c.id, pass_token.c.issue == issued_pass.c.issue)
     due = (
-        sa.select(issued_pass.c.id, issued_pass.c.number, pass_token.c.token)
+        sa.select(issued_pass.c.id, issued_pass.c.number, issued_pass.c.status, pass_token.c.token)
         .join(pass_token, shown)
         .join(signing_key, signing_key.c.id == pass_token.c.key_id)
         .where(signing_key.c.state == KeyState.REVOKED, issued_pass.c.status != "REVOKED")
@@ -47,7 +47,8 @@ def reissue_revoked(centre: Centre) -> int:
             old = unverified_claims(row.token)
             if moments.minute_ms(old.not_after) > key.not_after_ms:
                 raise NotAllowedError(f"the pass key {key.id} ends before the pass {row.number}: start a new one")
-            claims = replace(old, issue=old.issue + 1, issued_version=listed_by)
+            version = BELIEVED_LISTED_ALONE if row.status == "NOT_BOUND" else listed_by
+            claims = replace(old, issue=old.issue + 1, issued_version=version)
             token = sign_token(claims, key.id, key.private)
             connection.execute(
                 pass_token.insert().values(
@@ -56,7 +57,7 @@ def reissue_revoked(centre: Centre) -> int:
                     token=token,
                     evidence=evidence_of(token),
                     key_id=key.id,
-                    issued_version=listed_by,
+                    issued_version=version,
                     signed_at_ms=now_ms,
                 )
             )

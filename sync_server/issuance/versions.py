@@ -12,6 +12,9 @@ from sqlalchemy.engine import Connection
 from sync_server.db import insert_new
 from sync_server.issuance.tables import list_version
 
+BELIEVED_LISTED_ALONE = 0
+"""The `issued_version` of a code that no gate believes before its list names the pass: every list is newer."""
+
 
 def next_listed(connection: Connection) -> int:
     """The version under which what is issued in this transaction will be listed, or a later one.

@@ -18,7 +18,7 @@ from sync_server.centre import Centre, Opener
 from sync_server.errors import EXIT_CHECK_FAILED, NotFoundError
 from sync_server.idempotency import once
 from sync_server.orders import applying_commands, closing, paying, placing, progress
-from sync_server.orders.holders import Holder
+from sync_server.orders.holders import read_holder
 from sync_server.orders.refusals import AlreadyHeld, NotEligible, PriceChanged, Refusal, Unfit, words_zh
 from sync_server.orders.states import WORDS
 from sync_server.orders.tables import order, ticket
@@ -62,7 +62,7 @@ def place(
     Of annual passes every holder gets an order, all paid together: a line each.
     """
     centre = opener()
-    people = tuple(Holder(*(part.strip() or None for part in text.split(",", 2))) for text in holders)  # type: ignore[arg-type]  # a missing name is refused by Holder.flaw
+    people = tuple(read_holder(text) for text in holders)
     refused: Refusal | None = None
     with centre.write() as connection:
         payer = None if distributor is None else party_by_org_number(connection, distributor).id

@@ -39,6 +39,11 @@ class Holder:
         return None
 
 
+def read_holder(text: str) -> Holder:
+    """A holder as a command line names one: NAME[,ID number[,phone]]."""
+    return Holder(*(part.strip() or None for part in text.split(",", 2)))  # type: ignore[arg-type]  # a missing name is refused by Holder.flaw
+
+
 def holder_row(secrets: Secrets, ticket_id: UUID, who: Holder) -> dict[str, Any]:
     """The row of table `holder`."""
     id_number = None if who.id_number is None else normal_id_number(who.id_number)

@@ -174,8 +174,8 @@ def _flaw(centre: Centre, connection: Connection, new: NewOrder, sold: sa.Row[An
         return Unfit(f"an order has 1 to {MAX_TICKETS} tickets, not {new.count}")
     if new.holders and len(new.holders) != new.count:
         return Unfit(f"{new.count} tickets need {new.count} holders, not {len(new.holders)}")
-    if sold.holder_required and not new.holders:
-        return Unfit("this product needs its holders' names")
+    if sold.holder_required and not new.holders and (sold.kind == "PASS" or new.distributor_id is None):
+        return Unfit("this product needs its holders' names")  # a distributor names them later (issuance.binding)
     if sold.kind == "PASS" and (flaw := _pass_flaw(new)) is not None:
         return Unfit(flaw)
     if (flaw := next((flaw for who in new.holders if (flaw := who.flaw()) is not None), None)) is not None:
