@@ -35,16 +35,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(trylast=True)  # of what -k and -m left
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With `--slow GROUP` nothing outside the group is run; without, no group that has to be asked for."""
+    """With `--slow GROUP` nothing outside the group is run; without, no group that has to be asked for.
+
+    SQLite plays every case of a test for both databases; PostgreSQL the first, and all of them with `--slow money`.
+    """
     group = config.getoption("--slow")
+    further = _further_cases_on_postgres(items)
 
     def chosen(item: pytest.Item) -> bool:
         groups = {name for mark in item.iter_markers("slow") for name in mark.args}
-        return group in groups if group else not groups & ONLY_WHEN_ASKED
+        if group:
+            return group in groups or (group == "money" and item in further)
+        return item not in further and not groups & ONLY_WHEN_ASKED
 
     config.hook.pytest_deselected(items=[item for item in items if not chosen(item)])
     items[:] = [item for item in items if chosen(item)]
+
+
+def _further_cases_on_postgres(items: list[pytest.Item]) -> set[pytest.Item]:
+    """All but the first case of each test that has several on PostgreSQL."""
+    begun: set[str] = set()
+    further: set[pytest.Item] = set()
+    for item in items:
+        case = getattr(item, "callspec", None)
+        if case is not None and case.params.get("any_centre") == "postgres":
+            test = item.nodeid.partition("[")[0]
+            if test in begun:
+                further.add(item)
+            begun.add(test)
+    return further
 
 
 @pytest.hookimpl(wrapper=True)

@@ -59,3 +59,29 @@ def test_counts_are_a_tenth_unless_the_group_is_asked_for(
         """
     )
     pytester.runpytest_subprocess(*options, "-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(("options", "count"), [([], 6), (["--slow", "money"], 2)])
+def test_postgres_plays_the_first_case_and_with_its_group_the_others(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, options: list[str], count: int
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(CONFTEST.parents[1]))
+    pytester.makeconftest(CONFTEST.read_text(encoding="utf-8"))
+    pytester.makeini("[pytest]\nmarkers = slow")
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        @pytest.fixture(params=["sqlite", "postgres"])
+        def any_centre(request):
+            return request.param
+
+        @pytest.mark.parametrize("case", [1, 2, 3])
+        def test_on_both(any_centre, case):
+            assert any_centre == "sqlite" or case == 1 or {bool(options)}
+
+        def test_alone(any_centre):
+            pass
+        """
+    )
+    pytester.runpytest_subprocess(*options, "-p", "no:cacheprovider").assert_outcomes(passed=count)
