@@ -40,6 +40,7 @@ COMMANDS_OF = {
     "settlement.profit_commands": ("profit",),
     "settlement.recon_commands": ("reconcile", "provider-fee", "recon-case"),
     "settlement.statement_commands": ("statement",),
+    "payments.agreement_commands": ("agreement",),
     "payments.commands": ("transfer",),
     "payments.party_commands": ("party",),
     "payments.top_up_commands": ("top-up",),

@@ -205,7 +205,7 @@ class AlipayClient:
 
     def _pay_out(self, instruction: Instruction) -> Answer:
         account = instruction.account_ref or ""
-        if not (account.isascii() and account.isdigit() and len(account) == USER_ID_DIGITS):
+        if not is_user_id(account):
             return Refused(f"{account!r} is no Alipay user id of {USER_ID_DIGITS} digits")
         content = {
             "out_biz_no": _number(instruction.out_no),
@@ -231,6 +231,11 @@ class AlipayClient:
         if said.get("sub_code") in BILL_IS_MISSING and self._now_ms() >= made_by.timestamp() * 1000:
             return None
         return Unclear(f"no bill of {day} yet: {reason_of(said)}")
+
+
+def is_user_id(account: str) -> bool:
+    """Whether Alipay can pay to it."""
+    return account.isascii() and account.isdigit() and len(account) == USER_ID_DIGITS
 
 
 def _number(out_no: str) -> str:

@@ -18,6 +18,7 @@ from sync_server.parties.parties import NewParty, add_party, party_by_org_number
 from sync_server.parties.tables import FUNDINGS, PARTY_KINDS, PROVIDERS, venue
 from sync_server.parties.tables import party as table
 from sync_server.payments import account_changes
+from sync_server.payments.providers import need_payable
 from sync_server.people.asking import by_operator, person_of
 from sync_server.people.permissions import Permission, need
 
@@ -45,6 +46,7 @@ def add(opener: Opener, /, kind: str, number: str, account: str, zone: str | Non
     if zone not in available_timezones():
         raise click.UsageError(f"--zone: {zone!r} is no time zone: write it as Asia/Shanghai")
     new = NewParty(kind, number, named["name_zh"], named["name_en"], account, named["provider"])
+    need_payable(centre.settings, kind, new.provider, account)
     with centre.write() as connection:
         now_ms = centre.now_ms()
         party_id = add_party(connection, new, zone, now_ms)
@@ -140,6 +142,7 @@ def account(opener: Opener, /, number: str, provider: str, account_ref: str, rea
     person = person_of(centre, who)
     with centre.write() as connection:
         one = party_by_org_number(connection, number)
+        need_payable(centre.settings, one.kind, provider, account_ref)
         new = SettlementAccount(provider, account_ref)
         change_id = account_changes.ask(connection, person, one.id, new, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(change_id), "state": "requested", "party": number}))

@@ -6,14 +6,33 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from sync_server.centre import Centre
+from sync_server.errors import NotAllowedError
 from sync_server.ledger.accounts import Account
 from sync_server.parties.tables import PROVIDERS
 from sync_server.payments import alipay_client, sandbox_client
 from sync_server.payments.provider import Provider
+from sync_server.settings import Settings
 
 VISITORS = "ALIPAY"
 """Where visitors pay at the cashier; every party has its own provider."""
 CLEARING = {"ALIPAY": Account("1010"), "HUIJINBAO": Account("1020"), "OFFLINE": Account("1030")}
+
+
+def need_sweeps(settings: Settings, source: str) -> None:
+    """NotAllowedError where the platform's money leaves a provider through the bank alone."""
+    if source == "ALIPAY" and settings.alipay_app_id is not None:
+        raise NotAllowedError(
+            "Alipay sends nothing to another provider: withdraw it to your bank and pay it in there"
+            " (docs/operate.md, 银行与通道之间)"
+        )
+
+
+def need_payable(settings: Settings, kind: str, provider: str, account_ref: str) -> None:
+    """NotAllowedError: a venue's account at Alipay to which Alipay cannot pay."""
+    real = provider == "ALIPAY" and settings.alipay_app_id is not None
+    if real and kind == "VENUE" and not alipay_client.is_user_id(account_ref):
+        digits = alipay_client.USER_ID_DIGITS
+        raise NotAllowedError(f"{account_ref!r} is no Alipay user id: a venue is paid to its {digits} digits, 2088…")
 
 
 @contextmanager

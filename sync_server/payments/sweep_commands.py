@@ -11,6 +11,7 @@ from sync_server.centre import Opener
 from sync_server.parties.tables import PROVIDERS
 from sync_server.payments import sweeps
 from sync_server.payments.lacking import suggestions
+from sync_server.payments.providers import need_sweeps
 from sync_server.people.asking import by_operator, person_of
 
 
@@ -44,6 +45,7 @@ def suggest(opener: Opener) -> None:
 def ask(opener: Opener, /, source: str, target: str, amount_fen: int, reason: str, **who: Any) -> None:
     """Send FEN from the platform's account at FROM to that at TO. `transfer list` shows both steps."""
     centre = opener()
+    need_sweeps(centre.settings, source)
     person = person_of(centre, who)
     with centre.write() as connection:
         sweep_id = sweeps.ask(connection, person, source, target, amount_fen, reason, centre.now_ms())

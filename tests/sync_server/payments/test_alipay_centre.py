@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sync_server import crypto
 from sync_server.centre import Centre
 from sync_server.create_app import app_of
-from sync_server.errors import ConfigurationError
+from sync_server.errors import ConfigurationError, NotAllowedError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import legs
@@ -22,15 +24,17 @@ from sync_server.orders import paying, placing
 from sync_server.orders.holders import Holder
 from sync_server.parties.tables import party
 from sync_server.payments import sweeps, transfers
+from sync_server.payments.agreement_commands import agreement
 from sync_server.payments.alipay_bill import read_bill
 from sync_server.payments.alipay_client import AlipayClient
+from sync_server.payments.party_commands import party as party_group
 from sync_server.payments.provider import Unclear, day_of
-from sync_server.payments.providers import clients_of
+from sync_server.payments.providers import clients_of, need_payable, need_sweeps
 from sync_server.payments.sandbox_client import SandboxClient
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.settlement.statements_in import take_in
 from tests.sync_server.conftest import Clock
-from tests.sync_server.operators import employ
+from tests.sync_server.operators import PASSWORD, employ
 from tests.sync_server.payments.alipay_gateway import SELLER, AlipayGateway
 from tests.sync_server.sandbox import Sandbox, World, money_flaws
 from tests.sync_server.settlement.telling import cases, judge, posted
@@ -172,3 +176,43 @@ def test_a_key_that_cannot_be_read_is_a_configuration_error(town: AlipayWorld, t
         broken = Centre(settings, town.centre.engine, town.centre.secrets, town.centre.now_ms)
         with pytest.raises(ConfigurationError, match="Alipay's public key"), clients_of(broken):
             pass
+
+
+def test_by_commands_a_distributor_signs_and_ends_its_agreement(town: AlipayWorld, gateway: AlipayGateway) -> None:
+    employ(town.centre, "qian", "finance", "2001")
+
+    def run(*arguments: str, typed: str | None = None) -> Result:
+        return CliRunner().invoke(agreement, arguments, obj=lambda: town.centre, input=typed)
+
+    signing = json.loads(run("sign", "3001", "--as", "3001-2").stdout)
+    assert "alipay.user.agreement.page.sign" in signing["sign_url"] and "3001-2" in signing["sign_url"]
+    assert json.loads(run("show", "3001", "--as", "3001-2").stdout)["state"] == "NOT_SIGNED"
+    gateway.agree("20265433001", DEALER, "3001-2")
+    shown = json.loads(run("show", "3001", "--as", "3001-2").stdout)
+    assert (shown["account"], shown["state"]) == ("20265433001", "NORMAL")
+    proof = ("--organisation", "2001", "--account", "qian", "--password-stdin")
+    ended = run("end", "3001", "20265433001", "--reason", "合同到期", *proof, typed=PASSWORD)
+    assert json.loads(ended.stdout)["state"] == "STOP"
+    assert json.loads(run("show", "3001", "--as", "3001-2").stdout)["state"] == "STOP"
+    again = run("end", "3001", "unknown", "--reason", "合同到期", *proof, typed=PASSWORD)
+    assert "Alipay did not end it" in str(again.exception)
+    assert "distributors have agreements" in str(run("sign", "2001").exception)
+
+
+def test_what_alipay_cannot_do_is_refused_when_it_is_typed(town: AlipayWorld) -> None:
+    with pytest.raises(NotAllowedError, match="withdraw it to your bank"):
+        need_sweeps(town.centre.settings, "ALIPAY")
+    need_sweeps(town.centre.settings, "HUIJINBAO")
+    with pytest.raises(NotAllowedError, match="is no Alipay user id"):
+        need_payable(town.centre.settings, "VENUE", "ALIPAY", "张三的支付宝")
+    need_payable(town.centre.settings, "VENUE", "ALIPAY", VENUE)
+    need_payable(town.centre.settings, "DISTRIBUTOR", "ALIPAY", "20265433001")
+    need_payable(town.centre.settings, "VENUE", "HUIJINBAO", "venue-1")
+    added = CliRunner().invoke(
+        party_group,
+        ["add", "VENUE", "2009", "--name-zh", "新", "--name-en", "New", "--account", "张三的支付宝"],
+        obj=lambda: town.centre,
+    )
+    assert "is no Alipay user id" in str(added.exception)
+    with town.centre.read() as connection:
+        assert connection.scalar(sa.select(party.c.id).where(party.c.org_number == "2009")) is None

@@ -1,0 +1,109 @@
+"""`sync-server agreement sign | show | end`: distributors' standing agreements with Alipay 商家扣款 (money.md §4).
+
+The number that the agreement is known by on our side is the organisation's; one that is signed anew gets another.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from sync_server.audit.log import record
+from sync_server.centre import Centre, Opener
+from sync_server.errors import NotAllowedError
+from sync_server.parties.parties import party_by_org_number
+from sync_server.payments import alipay_client
+from sync_server.payments.alipay_client import Agreement, AlipayClient
+from sync_server.payments.provider import NotKnown, Refused, Unclear
+from sync_server.people.asking import by_operator, person_of
+from sync_server.people.permissions import Permission, need
+
+ORGANISATION = click.argument("number", metavar="ORGANISATION")
+OURS = click.option("--as", "ours", help="the number we know it by; the organisation's unless given")
+
+
+@click.group()
+def agreement() -> None:
+    """Standing agreements of distributors with Alipay, by which they are charged."""
+
+
+@agreement.command()
+@ORGANISATION
+@OURS
+@click.pass_obj
+def sign(opener: Opener, number: str, ours: str | None) -> None:
+    """Print the address at which a distributor signs; nothing is changed here."""
+    centre = opener()
+    _find(centre, number)
+    with _alipay(centre) as client:
+        address = client.sign_address(ours or number, centre.settings.base_url)
+    click.echo(json.dumps({"party": number, "as": ours or number, "sign_url": address}))
+
+
+@agreement.command()
+@ORGANISATION
+@OURS
+@click.pass_obj
+def show(opener: Opener, number: str, ours: str | None) -> None:
+    """Print what became of it: its number, which `party account` takes, and TEMP, NORMAL or STOP."""
+    centre = opener()
+    _find(centre, number)
+    with _alipay(centre) as client:
+        told = client.agreement(ours or number)
+    line: dict[str, str | None] = {"party": number, "as": ours or number}
+    match told:
+        case Agreement(account, state):
+            line |= {"account": account, "state": state}
+        case NotKnown():
+            line |= {"account": None, "state": "NOT_SIGNED"}
+        case Unclear(reason):
+            raise NotAllowedError(f"Alipay does not say what became of it, ask again later: {reason}")
+    click.echo(json.dumps(line))
+
+
+@agreement.command()
+@ORGANISATION
+@click.argument("account")
+@click.option("--reason", required=True, help="for the log of what operators did")
+@by_operator
+@click.pass_obj
+def end(opener: Opener, /, number: str, account: str, reason: str, **who: Any) -> None:
+    """End the agreement ACCOUNT: its distributor cannot be charged by it from then on."""
+    centre = opener()
+    person = person_of(centre, who)
+    need(person, Permission.ACCOUNTS_CHANGE)
+    party_id = _find(centre, number)
+    with _alipay(centre) as client:
+        refused = client.unsign(account)
+    if isinstance(refused, Refused | Unclear):
+        raise NotAllowedError(f"Alipay did not end it: {refused.reason}")
+    with centre.write() as connection:
+        detail = {"account": f"…{account[-4:]}", "reason": reason}
+        record(connection, centre.now_ms(), person.actor, "party.agreement_ended", f"party:{party_id}", detail)
+    click.echo(json.dumps({"party": number, "account": account, "state": "STOP"}))
+
+
+def _find(centre: Centre, number: str) -> str:
+    with centre.read() as connection:
+        one = party_by_org_number(connection, number)
+    if one.kind != "DISTRIBUTOR":
+        raise NotAllowedError(f"{number} is a {one.kind}: distributors have agreements")
+    return str(one.id)
+
+
+@contextmanager
+def _alipay(centre: Centre) -> Iterator[AlipayClient]:
+    if centre.settings.alipay_app_id is None:
+        raise NotAllowedError("an agreement is Alipay's: set alipay_app_id first (docs/settings.md)")
+    client = alipay_client.client_of(centre)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+COMMANDS = (agreement,)
