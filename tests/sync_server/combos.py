@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sync_server.catalog import publishing
 from sync_server.catalog.products import NewProduct, find_product
 from sync_server.catalog.stock import add_stock
+from sync_server.catalog.tables import product
 from sync_server.centre import Centre
 from sync_server.parties.tables import party
 from tests.sync_server.operators import employ
@@ -45,7 +46,6 @@ def combo_on_sale(
         total=1,
         on_expiry=on_expiry,
         invest_basis=invest_basis,
-        pay_deadline_min=pay_deadline_min,
     )
     with centre.write() as connection:
         number = publishing.draft(connection, composer, new, now_ms)
@@ -53,5 +53,8 @@ def combo_on_sale(
             publishing.agree(connection, manager, number, venue_prices_fen[venue_id], now_ms)
         publishing.submit(connection, composer, number, now_ms)
         publishing.approve(connection, reviewer, number, now_ms)
-        add_stock(connection, find_product(connection, number).id, dist_price_fen, 1_000, now_ms)
+        combo_id = find_product(connection, number).id
+        deadline = {"pay_deadline_min": pay_deadline_min}  # longer than anybody may ask for, where a test needs that
+        connection.execute(product.update().where(product.c.id == combo_id).values(deadline))
+        add_stock(connection, combo_id, dist_price_fen, 1_000, now_ms)
     return number

@@ -228,7 +228,8 @@ def test_what_a_late_entry_was_charged_after_it_was_given_up_is_paid(world: Worl
     with world.centre.write() as connection:
         decisions.honour(connection, two[0], redemption_id, "网络中断", clock.now_ms)
     world.sandbox.play(FaultKind.REFUSED, "charge")
-    world.turn()
+    for _ in range(2):
+        world.turn()
     before_fen = posted(world, "5020")
     with world.centre.read() as connection:
         mine = external_transfer.c.subject_key.startswith(LATE_ENTRY)
