@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -56,21 +57,24 @@ def end_answered_cases(centre: Centre) -> int:
 
 
 def match_later(centre: Centre) -> int:
-    """Lines in suspense whose movement is in our book by now: they are it after all; how many were."""
+    """Lines in suspense whose movement is in our book by now: they are it after all; how many were.
+
+    Of several with one number the first is it.
+    """
     later = _later()
     if not centre.finds(later):
         return 0
-    done = 0
+    matched: set[UUID] = set()
     with centre.write() as connection:
         exclusive(connection, STEP)
         for case in connection.execute(later.limit(MAX_PER_STEP)).all():
             ours = by_number(connection, case.provider, [case.out_no]).get(case.out_no)
-            if ours is None or ours.txn_id is None:
+            if ours is None or ours.txn_id is None or ours.txn_id in matched:
                 continue
             correct_line(connection, case.provider, case, ours, centre.now_ms())
             explained(connection, case, case.amount_fen - ours.movement.amount_fen, centre.now_ms())
-            done += 1
-    return done
+            matched.add(ours.txn_id)
+    return len(matched)
 
 
 def _given_up() -> sa.Select[Any]:
@@ -126,11 +130,8 @@ def _later() -> sa.Select[Any]:
     mine = sa.exists().where(
         taken.c.provider == line.provider, taken.c.line_no == line.line_no, taken.c.role == "MOVEMENT"
     )
-    stands = (
-        sa.exists()
-        .where(taken.c.txn_id == ledger_txn.c.id)
-        .where(ledger_txn.c.txn_key == external_transfer.c.subject_key)
-    )
+    keys = external_transfer.c.subject_key, sa.literal("double:").concat(transfer_attempt.c.out_no)
+    stands = sa.exists().where(taken.c.txn_id == ledger_txn.c.id, ledger_txn.c.txn_key.in_(keys))
     return (
         sa.select(recon_case, line.line_no, line.out_no, line.at_ms)
         .join(statement_line, sa.and_(line.provider == recon_case.c.provider, line.line_no == recon_case.c.line_no))
@@ -139,4 +140,5 @@ def _later() -> sa.Select[Any]:
         .where(recon_case.c.state.in_(OPEN), recon_case.c.in_suspense)
         .where(external_transfer.c.provider == line.provider, transfer_attempt.c.state == "SUCCEEDED")
         .where(line.kind != FEE, ~mine, ~stands)
+        .order_by(line.day, line.line_no)
     )

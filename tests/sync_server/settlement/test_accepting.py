@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -26,6 +27,7 @@ from sync_server.settlement import accepting, debts, recon_cases
 from sync_server.settlement.differences import Difference
 from sync_server.settlement.paying_again import pay_again
 from sync_server.settlement.recon_tables import recon_case
+from sync_server.settlement.reconciling import reconcile
 from sync_server.settlement.statement_rows import lines_between
 from sync_server.settlement.tables import clawback, payout
 from tests.sync_server.conftest import START_MS, Clock
@@ -126,6 +128,19 @@ def test_a_refund_of_which_another_attempt_moved_is_done(world: World, clock: Cl
     assert world.state(order_id) == "CLOSED_REFUNDED"
     assert (posted(world, "1010"), posted(world, "1310"), posted(world, "5090")) == (31, 0, 0)
     assert flaws(world) == []
+
+
+@pytest.mark.parametrize("told_fen", [-4970, -4000])
+def test_a_second_line_of_what_is_accepted_stays_a_case(world: World, clock: Clock, two: Two, told_fen: int) -> None:
+    _, transfer_id = failing(world, clock, "PAYOUT", FaultKind.REFUSED)
+    give_up(world, two, transfer_id)
+    line = moved_after_all(world, transfer_id, 4970)
+    tell(world, clock, [*said(world, TODAY), line, replace(line, line_no="zz", amount_fen=told_fen)])
+    accept(world, two, Difference.PAID_AFTER_VOID)
+    for _ in range(2):
+        reconcile(world.centre)
+        assert cases(world)["DOUBLE_LINE"] == ("OPEN", told_fen, True)
+    assert (posted(world, "1010"), flaws(world)) == (5231 - 4970 + told_fen, [])
 
 
 def test_what_was_paid_beside_another_is_not_accepted(world: World, clock: Clock, two: Two) -> None:

@@ -30,6 +30,7 @@ from sync_server.settlement.recon_tables import (
 )
 from sync_server.settlement.statements_in import bounds, fetch_statements, take_in
 from tests.sync_server.conftest import START_MS, Clock
+from tests.sync_server.payments.test_remitting import failing
 from tests.sync_server.sandbox import World
 from tests.sync_server.settlement.telling import (
     DAY_MS,
@@ -178,6 +179,19 @@ def test_another_amount_of_an_unknown_transfer_is_suspense_until_it_is_known(wor
     judge(world)
     assert cases(world) == {"AMOUNT_OFF": ("OPEN", -30, True)}
     assert (posted(world, "1310"), flaws(world)) == (30, [])
+
+
+def test_of_two_lines_of_another_amount_one_is_the_movement_once_it_is_known(world: World, clock: Clock) -> None:
+    failing(world, clock, "PAYOUT", FaultKind.LOST_ANSWER)
+    first = replace(payout_line(world), line_no="a", amount_fen=-2000)
+    second = replace(first, line_no="b", amount_fen=-2970)
+    tell(world, clock, [*(line for line in said(world, TODAY) if line.kind != "PAYOUT"), second, first])
+    assert cases(world) == {"AMOUNT_OFF": ("OPEN", -2000, True), "DOUBLE_LINE": ("OPEN", -2970, True)}
+    with world.centre.write() as connection:
+        applying.apply_notice(connection, "ALIPAY", str(first.out_no), Succeeded("SP1", 4970), clock.now_ms)
+    judge(world)
+    assert cases(world) == {"AMOUNT_OFF": ("OPEN", 2970, True), "DOUBLE_LINE": ("OPEN", -2970, True)}
+    assert (posted(world, "1010"), posted(world, "1310"), flaws(world)) == (5231 - 4970, 0, [])
 
 
 def test_an_outcome_that_stays_unknown_is_a_case_until_it_is_known(world: World, clock: Clock) -> None:
