@@ -12,10 +12,10 @@ from sync_server.db import exclusive
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
 from sync_server.parties.tables import PROVIDERS
 from sync_server.payments.states import OPEN as UNDER_WAY
-from sync_server.payments.tables import INCOMING, LATE_ENTRY, external_transfer, pays_an_order, transfer_attempt
+from sync_server.payments.tables import LATE_ENTRY, external_transfer, pays_an_order, transfer_attempt
 from sync_server.settlement.case_states import OPEN
 from sync_server.settlement.differences import Difference
-from sync_server.settlement.matching import FEE
+from sync_server.settlement.matching import FEE, PAID_IN
 from sync_server.settlement.movements import by_number
 from sync_server.settlement.recon_cases import STEP, SUSPENSE, NewCase, explained, open_cases
 from sync_server.settlement.recon_tables import recon_case, statement_line, statement_match
@@ -83,7 +83,7 @@ def _given_up() -> sa.Select[Any]:
     )
     return sa.select(external_transfer.c.provider, external_transfer.c.subject_key).where(
         external_transfer.c.state == "VOID",
-        sa.or_(external_transfer.c.kind.not_in(INCOMING), external_transfer.c.subject_key.startswith(LATE_ENTRY)),
+        sa.or_(external_transfer.c.kind.not_in(PAID_IN), external_transfer.c.subject_key.startswith(LATE_ENTRY)),
         external_transfer.c.kind != "SWEEP_IN",  # sent back, as two persons said with the line or voucher
         external_transfer.c.provider.in_(PROVIDERS),
         ~told,

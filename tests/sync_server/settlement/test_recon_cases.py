@@ -17,8 +17,8 @@ from sync_server.checks import flaws_of
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger.tables import posting
 from sync_server.parties.parties import NewParty, add_party
-from sync_server.payments import abandoning
-from sync_server.payments.provider import StatementLine
+from sync_server.payments import abandoning, top_ups
+from sync_server.payments.provider import Refused, StatementLine, Waiting
 from sync_server.payments.tables import external_transfer
 from sync_server.people.identifying import Person
 from sync_server.second_person import deeds as second_person
@@ -31,6 +31,7 @@ from sync_server.settlement.recon_tables import (
 )
 from tests.sync_server.conftest import START_MS, Clock
 from tests.sync_server.operators import PASSWORD, employ
+from tests.sync_server.payments.test_transfers import drive
 from tests.sync_server.sandbox import World
 from tests.sync_server.settlement.telling import (
     TODAY,
@@ -153,6 +154,18 @@ def test_a_transfer_given_up_is_a_case_that_a_note_ends(
     assert cases(world) == {"VOIDED": ("RESOLVED", 0, False)}
     judge(world)
     assert len(cases(world)) == 1
+
+
+def test_a_top_up_that_nobody_paid_is_no_case(world: World, clock: Clock) -> None:
+    with world.centre.write() as connection:
+        transfer_id = top_ups.begin(connection, world.distributor, 7000, "travel", clock.now_ms)
+    drive(world, clock, Waiting("http://cashier"), Refused("its time is over"))
+    world.turn()
+    with world.centre.read() as connection:
+        query = sa.select(external_transfer.c.state).where(external_transfer.c.id == transfer_id)
+        assert connection.scalar(query) == "VOID"
+    judge(world)
+    assert cases(world) == {}
 
 
 def test_of_a_changed_line_either_word_can_be_the_true_one(
