@@ -10,16 +10,13 @@ from tests.sync_server.settlement.flow_sights import where
 from tests.sync_server.settlement.flow_turns import Turns, nth_of, nths
 
 METHODS = (
-    "charge", "collect", "payout", "payout", "refund", "refund", "fund_buy", "fund_sell", "fund_close", "sweep_out",
-    "query", "cancel", "*", "*",
+    "charge", "collect", "payout", "refund", "fund_buy", "fund_sell", "fund_close", "sweep_out", "query", "cancel", "*",
 )  # fmt: skip
 LATER = {FaultKind.DEFERRED, FaultKind.LATE_ARRIVAL}
 FAULTS = (
     FaultKind.LOST_ANSWER,
     FaultKind.LOST_REQUEST,
     FaultKind.SYSTEM_ERROR,
-    FaultKind.REFUSED,
-    FaultKind.INSUFFICIENT,
     FaultKind.NONSENSE,
     *LATER,
 )
@@ -27,6 +24,15 @@ FAULTS = (
 
 class Providers(Turns):
     """The rules."""
+
+    @rule(
+        kind=st.sampled_from([FaultKind.REFUSED, FaultKind.INSUFFICIENT]),
+        method=st.sampled_from(["payout", "refund", "charge", "collect", "*"]),
+        times=st.integers(1, 3),
+    )
+    def refuse(self, kind: FaultKind, method: str, times: int) -> None:
+        """What people then have to see to."""
+        self.fail(kind, method, times)
 
     @rule(kind=st.sampled_from(FAULTS), method=st.sampled_from(METHODS), times=st.integers(1, 3))
     def fail(self, kind: FaultKind, method: str, times: int) -> None:

@@ -22,7 +22,7 @@ from tests.sync_server.settlement.flows import Flows
 
 STEPS = 80  # of one run, at most: a few end earlier
 PARTS = {"sqlite": 7, "postgres": 3}
-RUNS = 30  # of a part
+RUNS = 27  # of a part
 LEAST_STEPS = 2_000
 """Of a part, with `--slow money`: 20,000 in all. A usual run plays the first run of one part of each."""
 BEGIN_MS = START_MS + 8 * 24 * 3_600_000  # the month ends soon after
