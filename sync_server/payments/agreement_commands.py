@@ -67,24 +67,24 @@ def show(opener: Opener, number: str, ours: str | None) -> None:
 
 @agreement.command()
 @ORGANISATION
-@click.argument("account")
+@click.argument("agreement_no", metavar="AGREEMENT")
 @click.option("--reason", required=True, help="for the log of what operators did")
 @by_operator
 @click.pass_obj
-def end(opener: Opener, /, number: str, account: str, reason: str, **who: Any) -> None:
-    """End the agreement ACCOUNT: its distributor cannot be charged by it from then on."""
+def end(opener: Opener, /, number: str, agreement_no: str, reason: str, **who: Any) -> None:
+    """End the agreement of this number: its distributor cannot be charged by it from then on."""
     centre = opener()
     person = person_of(centre, who)
     need(person, Permission.ACCOUNTS_CHANGE)
     party_id = _find(centre, number)
     with _alipay(centre) as client:
-        refused = client.unsign(account)
+        refused = client.unsign(agreement_no)
     if isinstance(refused, Refused | Unclear):
         raise NotAllowedError(f"Alipay did not end it: {refused.reason}")
     with centre.write() as connection:
-        detail = {"account": f"…{account[-4:]}", "reason": reason}
+        detail = {"account": f"…{agreement_no[-4:]}", "reason": reason}
         record(connection, centre.now_ms(), person.actor, "party.agreement_ended", f"party:{party_id}", detail)
-    click.echo(json.dumps({"party": number, "account": account, "state": "STOP"}))
+    click.echo(json.dumps({"party": number, "account": agreement_no, "state": "STOP"}))
 
 
 def _find(centre: Centre, number: str) -> str:
