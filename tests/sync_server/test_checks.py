@@ -59,8 +59,10 @@ TOGETHER = {
 
 PLANTED: list[tuple[str, str, sa.sql.dml.UpdateBase]] = [
     ("I1", "postings sum", posting.update().where(posting.c.leg == 0).values(amount_fen=1)),
+    ("I1", "in each layer", posting.update().where(posting.c.leg == 0).values(layer="pending")),
     ("I1", "without postings", posting.delete()),
     ("I2", "totals", ledger_account.update().values(credits_posted_fen=ledger_account.c.credits_posted_fen + 1)),
+    ("I4", "ended by a redemption that counts", redemption.update().values(outcome="REPEAT")),
     ("I13", "holds the claim", item_claim.update().values(kind="FORFEIT", ref="expired")),
     ("I4", "money goes back", item_claim.update().values(kind="REFUND", ref="requested")),
     ("I10", "holds back no margin", order.update().values(state="COMPLETED")),
