@@ -102,7 +102,7 @@ def has_pending(row: sa.Row[Any]) -> bool:
 
 
 def has_extra(connection: Connection, transfer_id: UUID) -> bool:
-    """Whether money moved under an attempt that was given up: another one would move it twice."""
+    """Whether money moved under an attempt that was given up, and stayed: another one would move it twice."""
     extra = sa.text("transfer_attempt.state = 'EXTRA'")  # as ix_transfer_attempt_extra says
     found = sa.select(transfer_attempt.c.n).where(transfer_attempt.c.transfer_id == transfer_id, extra)
     return connection.scalar(found.limit(1)) is not None
@@ -111,6 +111,21 @@ def has_extra(connection: Connection, transfer_id: UUID) -> bool:
 def yielded(came_to: Account, yield_fen: int) -> tuple[book.Leg, ...]:
     """P9: what a fund that was closed brought beyond its principal, or lost of it."""
     return book.legs((came_to, yield_fen), (Account("4040" if yield_fen > 0 else "5030"), -yield_fen))
+
+
+def book_on(
+    connection: Connection, row: sa.Row[Any], account: Account, beyond: tuple[book.Leg, ...], actor: str, now_ms: int
+) -> None:
+    """What was announced happened, on this account instead of the provider's; where it is void it is written anew."""
+    clearing, key = CLEARING[row.provider], row.subject_key
+    if has_pending(row) and row.state != "VOID":
+        came_fen = row.amount_fen if row.kind in COMING_IN else -row.amount_fen
+        instead = book.legs((clearing, -came_fen), (account, came_fen))
+        book.resolve(connection, key, True, now_ms, actor, now_ms, (*instead, *beyond))
+    else:
+        planned = book.announced(connection, key)  # nothing, of a fund in which only its yield was left
+        sides = [(account if leg.account == clearing else leg.account, leg.amount_fen) for leg in (*planned, *beyond)]
+        book.post(connection, [book.Txn(key, book.legs(*sides), now_ms, actor)], now_ms)
 
 
 def reason_of(answer: Answer) -> str | None:

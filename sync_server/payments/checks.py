@@ -51,10 +51,10 @@ CHECKS = (
         JOIN external_transfer t ON t.id = a.transfer_id
         LEFT JOIN remittance r ON r.transfer_id = a.transfer_id AND r.n = a.n
         LEFT JOIN bank_voucher v ON v.request_id = r.id AND v.number = a.provider_ref
-             AND v.txn_key = CASE WHEN a.state = 'EXTRA' THEN 'double\\:' || a.out_no ELSE t.subject_key END
+             AND v.txn_key = CASE WHEN a.state <> 'SUCCEEDED' THEN 'double\\:' || a.out_no ELSE t.subject_key END
         LEFT JOIN approval p ON p.id = r.id AND p.act = 'transfer.remit' AND p.state = 'CONFIRMED'
         WHERE a.provider = 'OFFLINE' AND (
-            v.request_id IS NULL OR p.id IS NULL OR a.state NOT IN ('SUCCEEDED', 'EXTRA')
+            v.request_id IS NULL OR p.id IS NULL OR a.state NOT IN ('SUCCEEDED', 'EXTRA', 'RETURNED')
             OR p.subject <> 'transfer:' || REPLACE(CAST(t.id AS VARCHAR(36)), '-', '')
             OR NOT EXISTS (SELECT 1 FROM ledger_txn l JOIN posting g ON g.txn_id = l.id AND g.layer = 'posted'
                            JOIN ledger_account c ON c.id = g.account_id AND c.code = '1030'
@@ -71,7 +71,7 @@ CHECKS = (
         "what moved beside a transfer is booked: as suspense, or as a payment that came too late",
         """
         SELECT 'transfer_attempt ' || a.out_no FROM transfer_attempt a JOIN external_transfer t ON t.id = a.transfer_id
-        WHERE a.state = 'EXTRA' AND (
+        WHERE a.state IN ('EXTRA', 'RETURNED') AND (
             a.provider_ref IS NULL
             OR (NOT (t.state = 'VOID' AND t.kind IN ('CHARGE', 'COLLECT'))
                 AND NOT EXISTS (SELECT 1 FROM ledger_txn l WHERE l.txn_key = 'double:' || a.out_no)))
@@ -156,7 +156,7 @@ CHECKS = (
         SELECT 'transfer_attempt ' || a.out_no FROM transfer_attempt a
         JOIN external_transfer t ON t.id = a.transfer_id
         WHERE a.provider = 'OFFLINE' AND 1 <> (SELECT COUNT(*) FROM bank_voucher v WHERE v.txn_key
-            = CASE WHEN a.state = 'EXTRA' THEN 'double\\:' || a.out_no ELSE t.subject_key END)
+            = CASE WHEN a.state <> 'SUCCEEDED' THEN 'double\\:' || a.out_no ELSE t.subject_key END)
         """,
     ),
     Invariant(

@@ -23,7 +23,7 @@ from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
 from sync_server.payments import vouchers
-from sync_server.payments.applying import has_extra, locked, set_transfer
+from sync_server.payments.applying import book_on, has_extra, locked, set_transfer
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import TRANSFER
 from sync_server.payments.tables import COMING_IN, LATE_ENTRY, external_transfer, remittance, transfer_attempt
@@ -75,15 +75,14 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
     state = "EXTRA" if beside else "SUCCEEDED"
     connection.execute(transfer_attempt.insert().values(**made, **times, state=state))
     connection.execute(remittance.update().where(remittance.c.id == request_id).values(n=n))
-    out_fen = -row.amount_fen if row.kind in COMING_IN else row.amount_fen
     if beside:
         set_transfer(connection, row.id, now_ms, attempts=n)
+        out_fen = -row.amount_fen if row.kind in COMING_IN else row.amount_fen
         sides = book.legs((Account("1310"), out_fen), (CLEARING["OFFLINE"], -out_fen))
         book.post(connection, [book.Txn(key, sides, now_ms, who.actor)], now_ms)
     else:
         set_transfer(connection, row.id, now_ms, state=state, attempts=n, provider_ref=voucher.number, reason=None)
-        by_bank = book.legs((CLEARING[row.provider], out_fen), (CLEARING["OFFLINE"], -out_fen))
-        book.resolve(connection, key, True, now_ms, who.actor, now_ms, by_bank)
+        book_on(connection, row, CLEARING["OFFLINE"], (), who.actor, now_ms)
     detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), "beside": beside, **voucher.detail}
     record(connection, now_ms, who.actor, "transfer.remit", agreed.subject, detail)
     transfer_id: UUID = row.id
@@ -126,7 +125,7 @@ def _by_bank(connection: Connection, transfer_id: UUID) -> sa.Row[Any]:
 
 
 def _check(connection: Connection, row: sa.Row[Any], event: str) -> None:
-    if TRANSFER.next(row.state, event) is None:
+    if TRANSFER.next(row.state, event) is None or (row.state == "VOID" and row.kind != "REFUND"):
         only = "that was made otherwise is paid beside that" if event == "remitted_beside" else _NOT_MADE
         raise NotAllowedError(f"transfer {row.id} is {row.state}: only one {only}")
     if event == "remitted" and has_extra(connection, row.id):

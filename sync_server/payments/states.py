@@ -26,7 +26,7 @@ TRANSFER = Machine(
             ("CREATED", "DEFINITE_FAIL"),
             "send",
             "SENT",
-            "no attempt is open, none succeeded after it was given up, its time is not over; "
+            "no attempt is open, nothing moved and stayed after it was given up, its time is not over; "
             "no bank is said to have paid it",
             effects="the attempt `<transfer>-<n>` is committed before the call",
         ),
@@ -56,11 +56,12 @@ TRANSFER = Machine(
             "the pending transaction is void",
         ),
         Row(
-            ("INSUFFICIENT", "DEFINITE_FAIL"),
+            ("INSUFFICIENT", "DEFINITE_FAIL", "VOID"),
             "remitted",
             "SUCCEEDED",
-            "a payout, refund or late entry; two persons, with a voucher; no attempt succeeded after it was given up",
-            "the pending transaction is posted, on 1030",
+            "a payout, refund or late entry, VOID: a refund that came back; two persons, with a voucher; nothing moved "
+            "and stayed after it was given up",
+            "what was announced is posted, on 1030",
             "an attempt with the provider OFFLINE",
         ),
         Row(

@@ -23,7 +23,9 @@ TRANSFER_PROVIDERS = (*PROVIDERS, "OFFLINE")
 """Where it is asked for; of an attempt, who made it. OFFLINE: a bank, outside of this system, as two persons say."""
 TRANSFER_STATES = tuple(TRANSFER.words)
 # EXTRA: succeeded after it was given up, beside another attempt or after its transfer had ended (P14, P18).
-ATTEMPT_STATES = ("SENT", "UNKNOWN", "SUCCEEDED", "DEFINITE_FAIL", "INSUFFICIENT", "EXTRA")
+# RETURNED: so did this one, and what it moved came back, as a person says.
+ATTEMPT_STATES = ("SENT", "UNKNOWN", "SUCCEEDED", "DEFINITE_FAIL", "INSUFFICIENT", "EXTRA", "RETURNED")
+MOVED_BESIDE = ("EXTRA", "RETURNED")
 
 
 def pays_an_order(kind: str, subject_key: str) -> bool:

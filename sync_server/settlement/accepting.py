@@ -17,12 +17,10 @@ from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person, Request
 from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError
-from sync_server.ledger import book
 from sync_server.orders.tables import order
-from sync_server.payments.applying import has_pending, locked, set_transfer, yielded
-from sync_server.payments.providers import CLEARING
+from sync_server.payments.applying import book_on, locked, set_transfer, yielded
 from sync_server.payments.states import TRANSFER
-from sync_server.payments.tables import COMING_IN, external_transfer, pays_an_order, transfer_attempt
+from sync_server.payments.tables import external_transfer, pays_an_order, transfer_attempt
 from sync_server.payments.wording import transfer_words
 from sync_server.people.permissions import Permission
 from sync_server.settlement import funds, sealing
@@ -60,7 +58,7 @@ def confirm(connection: Connection, who: Person, approval_id: UUID, now_ms: int)
     connection.execute(transfer_attempt.update().where(mine).values(state=state, changed_at_ms=now_ms))
     told = {"provider_ref": attempt.provider_ref, "reason": None, "yield_fen": yield_fen}
     set_transfer(connection, transfer.id, now_ms, state=state, **told)
-    _book(connection, transfer, yield_fen, who.actor, now_ms)
+    book_on(connection, transfer, SUSPENSE, yielded(SUSPENSE, yield_fen), who.actor, now_ms)
     settle(connection, who, case, "accept", "MATCHED", agreed.reason, now_ms, amount_fen=0)
     _follow(connection, transfer, now_ms)
     return case.id  # type: ignore[no-any-return]
@@ -75,20 +73,6 @@ def in_words(connection: Connection, asked: Request, _now_ms: int) -> str:
     )
     row = connection.execute(query).one()
     return f"counts as done by what moved under {row.out_no}: {transfer_words(connection, row.transfer_id)}"
-
-
-def _book(connection: Connection, transfer: sa.Row[Any], yield_fen: int, actor: str, now_ms: int) -> None:
-    """What was announced, with suspense in place of the clearing account; a void announcement is written anew."""
-    clearing, key = CLEARING[transfer.provider], transfer.subject_key
-    beyond = yielded(SUSPENSE, yield_fen)
-    if has_pending(transfer) and transfer.state != "VOID":
-        came_fen = transfer.amount_fen if transfer.kind in COMING_IN else -transfer.amount_fen
-        instead = book.legs((clearing, -came_fen), (SUSPENSE, came_fen))
-        book.resolve(connection, key, True, now_ms, actor, now_ms, (*instead, *beyond))
-    else:
-        planned = book.announced(connection, key)  # nothing, of a fund in which only its yield was left
-        sides = [(SUSPENSE if leg.account == clearing else leg.account, leg.amount_fen) for leg in (*planned, *beyond)]
-        book.post(connection, [book.Txn(key, book.legs(*sides), now_ms, actor)], now_ms)
 
 
 def _follow(connection: Connection, transfer: sa.Row[Any], now_ms: int) -> None:

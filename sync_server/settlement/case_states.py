@@ -12,7 +12,13 @@ CASE = Machine(
     (
         Row(OPEN, "assign", "ASSIGNED", "an operator, with the permission", effects="audit"),
         Row(OPEN, "explain", "RESOLVED", "no money is unexplained; a note", effects="audit"),
-        Row(OPEN, "offset", "RESOLVED", "another open case in suspense has the opposite amount", effects="audit"),
+        Row(
+            OPEN,
+            "offset",
+            "RESOLVED",
+            "another open case in suspense has the opposite amount",
+            effects="audit; what moved after it was given up came back, and may be made again",
+        ),
         Row(
             OPEN,
             "write_off",

@@ -14,7 +14,7 @@ from sync_server.db import MAX_BIND_VALUES, batches
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
 from sync_server.money import fee_of
 from sync_server.payments.providers import CLEARING
-from sync_server.payments.tables import COMING_IN, external_transfer, pays_an_order, transfer_attempt
+from sync_server.payments.tables import COMING_IN, MOVED_BESIDE, external_transfer, pays_an_order, transfer_attempt
 from sync_server.settlement.matching import FEE, Movement
 from sync_server.settlement.recon_tables import provider_fee, recon_case, statement_day, statement_line, statement_match
 
@@ -117,7 +117,7 @@ def _with_book(connection: Connection, provider: str, attempts: Sequence[sa.Row[
     fees = _Fees(connection, provider)
     ours = {}
     for row in attempts:
-        txn = booked.get(keys[row.out_no]) if row.state in {"SUCCEEDED", "EXTRA"} else None
+        txn = booked.get(keys[row.out_no]) if row.state in {"SUCCEEDED", *MOVED_BESIDE} else None
         amount_fen = row.amount_fen if row.kind in COMING_IN else -row.amount_fen
         movement = Movement(
             out_no=row.out_no,
@@ -145,7 +145,7 @@ def _ledger_keys(row: sa.Row[Any]) -> tuple[str, ...]:
     suspense = f"double:{row.out_no}"
     if row.state == "SUCCEEDED":
         return suspense, str(row.subject_key)
-    if row.state != "EXTRA":
+    if row.state not in MOVED_BESIDE:
         return (str(row.subject_key),)
     late = row.transfer_state == "VOID" and pays_an_order(row.kind, row.subject_key)
     return (suspense, f"late:{row.subject_key.split(':')[1]}") if late else (suspense,)

@@ -7,7 +7,6 @@ old number after all, it is refused: that is for reconciliation to find out.
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -17,7 +16,8 @@ from sync_server.audit.log import record
 from sync_server.db import derived_id, exclusive
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.payments import transfers
-from sync_server.payments.tables import external_transfer, transfer_attempt
+from sync_server.payments.applying import has_extra
+from sync_server.payments.tables import external_transfer
 from sync_server.people.permissions import Permission, need
 from sync_server.settlement.payout_states import PAYOUT
 from sync_server.settlement.sealing import LOCK, payout_number, transfer_of, venues_of
@@ -66,12 +66,6 @@ def _given_up(connection: Connection, number: str) -> sa.Row[Any]:
             f"payout {number} is {row.state}, its transfer {row.transfer_state}: it is paid again only once two "
             "persons have given its transfer up"
         )
-    if _moved(connection, row.transfer_id):
+    if has_extra(connection, row.transfer_id):
         raise NotAllowedError(f"money moved for payout {number} after it was given up: it would be paid twice")
     return row
-
-
-def _moved(connection: Connection, transfer_id: UUID) -> bool:
-    extra = sa.text("transfer_attempt.state = 'EXTRA'")  # as ix_transfer_attempt_extra says
-    query = sa.select(transfer_attempt.c.n).where(transfer_attempt.c.transfer_id == transfer_id, extra)
-    return connection.scalar(query.limit(1)) is not None

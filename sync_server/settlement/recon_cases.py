@@ -90,7 +90,10 @@ def explain(connection: Connection, who: Person, case_id: UUID, note: str, now_m
 
 
 def offset(connection: Connection, who: Person, case_id: UUID, other_id: UUID, note: str, now_ms: int) -> None:
-    """Close two cases that explain each other: what came too much went back, and 1310 is even."""
+    """Close two cases that explain each other: what came too much went back, and 1310 is even.
+
+    What had moved under an attempt that was given up came back so: its transfer may be made again.
+    """
     first, second = (locked_case(connection, who, each, "offset") for each in sorted((case_id, other_id)))
     if first.id == second.id or not (first.in_suspense and second.in_suspense):
         raise NotAllowedError("two cases whose money is in suspense are needed")
@@ -98,6 +101,9 @@ def offset(connection: Connection, who: Person, case_id: UUID, other_id: UUID, n
         raise NotAllowedError(f"{first.amount_fen} and {second.amount_fen} fen are not each other's opposite")
     for row, other in ((first, second), (second, first)):
         settle(connection, who, row, "offset", "OFFSET", note, now_ms, offset_by=other.id)
+    moved = [row.subject for row in (first, second) if row.difference in BY_ATTEMPT]
+    mine = transfer_attempt.update().where(transfer_attempt.c.out_no.in_(moved))
+    connection.execute(mine.values(state="RETURNED", changed_at_ms=now_ms))
 
 
 def ask_write_off(connection: Connection, who: Person, case_id: UUID, to: str, reason: str, now_ms: int) -> UUID:

@@ -78,6 +78,15 @@ CHECKS = (
         """,  # noqa: S608  the kinds of the code
     ),
     Invariant(
+        "I12",
+        "what moved after it was given up counts as come back exactly where its case was offset",
+        """
+        SELECT 'transfer_attempt ' || a.out_no FROM transfer_attempt a
+        LEFT JOIN recon_case c ON c.subject = a.out_no AND c.difference IN ('DOUBLE_PAID', 'PAID_AFTER_VOID')
+        WHERE (a.state = 'RETURNED') <> (COALESCE(c.settled_as, '') = 'OFFSET')
+        """,
+    ),
+    Invariant(
         "I18",
         "a statement's lines lead from its opening to its closing balance",
         """

@@ -204,7 +204,10 @@ def explain(opener: Opener, /, case_id: UUID, note: str, **who: Any) -> None:
 @by_operator
 @click.pass_obj
 def offset(opener: Opener, /, case_id: UUID, other_id: UUID, note: str, **who: Any) -> None:
-    """Close two cases whose amounts are each other's opposite: what came too much went back."""
+    """Close two cases whose amounts are each other's opposite: what came too much went back.
+
+    What had moved of a transfer that was given up, and came back, is owed as before.
+    """
     centre = opener()
     person = person_of(centre, who)
     with centre.write() as connection:

@@ -1353,8 +1353,8 @@ def upgrade() -> None:
             batch_op.f("ck_transfer_attempt_provider_word_789e6f"), "provider IN ('ALIPAY', 'HUIJINBAO', 'OFFLINE')"
         )
         batch_op.create_check_constraint(
-            batch_op.f("ck_transfer_attempt_state_word_3e9d78"),
-            "state IN ('SENT', 'UNKNOWN', 'SUCCEEDED', 'DEFINITE_FAIL', 'INSUFFICIENT', 'EXTRA')",
+            batch_op.f("ck_transfer_attempt_state_word_efb9dd"),
+            "state IN ('SENT', 'UNKNOWN', 'SUCCEEDED', 'DEFINITE_FAIL', 'INSUFFICIENT', 'EXTRA', 'RETURNED')",
         )
 
     with op.batch_alter_table("venue", schema=None) as batch_op:

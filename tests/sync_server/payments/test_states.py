@@ -27,6 +27,7 @@ EXPECTED = {
     ("DEFINITE_FAIL", "resume"): "CREATED",
     ("INSUFFICIENT", "remitted"): "SUCCEEDED",
     ("DEFINITE_FAIL", "remitted"): "SUCCEEDED",
+    ("VOID", "remitted"): "SUCCEEDED",
     ("SUCCEEDED", "remitted_beside"): "SUCCEEDED",
     ("CREATED", "abandon"): "VOID",
     ("DEFINITE_FAIL", "abandon"): "VOID",

@@ -24,6 +24,7 @@ from sync_server.payments.states import OPEN
 from sync_server.payments.tables import (
     COMING_IN,
     INCOMING,
+    MOVED_BESIDE,
     bank_top_up,
     bank_voucher,
     external_transfer,
@@ -130,17 +131,18 @@ def _lines(connection: Connection, name: str, book: Book) -> list[str]:
                 found.append(f"{name} moved {moved_fen} under {out_no}, which is not ours")
             continue
         wanted_fen = attempt.amount_fen if attempt.kind in COMING_IN else -attempt.amount_fen
-        known = attempt.state in {"SUCCEEDED", "EXTRA"}
+        known = attempt.state in {"SUCCEEDED", *MOVED_BESIDE}
         if moved_fen != wanted_fen and (known or attempt.kind != "FUND_CLOSE"):
             found.append(f"{name} moved {moved_fen} under {out_no} instead of {wanted_fen}")
         if not known and attempt.state not in OPEN:
             found.append(f"{name} moved {moved_fen} under {out_no}, which is {attempt.state} here")
-        if attempt.state == "SUCCEEDED" or (attempt.state == "EXTRA" and _is_booked(connection, attempt)):
+        if attempt.state == "SUCCEEDED" or (attempt.state in MOVED_BESIDE and _is_booked(connection, attempt)):
             booked_fen += moved_fen
     done = {
         out_no
         for out_no, attempt in attempts.items()
-        if attempt.state in {"SUCCEEDED", "EXTRA"} and attempt.amount_fen  # a fund may be closed with nothing in it
+        if attempt.state in {"SUCCEEDED", *MOVED_BESIDE}
+        and attempt.amount_fen  # a fund may be closed with nothing in it
     }
     found += [f"{name} never moved {out_no}" for out_no in sorted(done - set(lines))]
     posted_fen = balance(connection, CLEARING[name]).posted_fen
