@@ -22,8 +22,11 @@ Key = UUID | str
 Part = tuple[sa.Table, Sequence[Mapping[str, Value]]]
 
 
-def insert_missing(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Value]]) -> int:
-    """Insert rows that all name the same columns, but for those whose key is there; how many were new."""
+def insert_missing(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Insert rows that all name the same columns, but for those whose key is there, any of its keys; how many were new.
+
+    Each value is a `Value`.
+    """
     if not rows:
         return 0
     names = tuple(rows[0])

@@ -14,7 +14,7 @@ from __future__ import annotations
 import secrets
 import select
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -22,7 +22,6 @@ from uuid import UUID
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -240,19 +239,6 @@ def can_be_kept(text: str) -> bool:
 
 
 # --- statements that the dialects write differently -----------------------------------------------------------------
-
-
-def insert_new(table: sa.Table, key: Sequence[str], rows: Sequence[Mapping[str, Any]], connection: Connection) -> int:
-    """Insert the rows whose key is not there yet (INSERT … ON CONFLICT DO NOTHING); how many were new."""
-    if not rows:
-        return 0
-    insert = sqlite.insert if is_sqlite(connection) else postgresql.insert
-    counted = {"preserve_rowcount": True}  # without it PostgreSQL's answer to an INSERT is -1
-    done = 0
-    for part in batches(rows, MAX_BIND_VALUES // len(rows[0])):
-        statement = insert(table).values(list(part)).on_conflict_do_nothing(index_elements=key)
-        done += connection.execute(statement, execution_options=counted).rowcount
-    return done
 
 
 def batches(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:

@@ -10,7 +10,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.db import insert_new, metadata, ms_column
+from sync_server.bulk import insert_missing
+from sync_server.db import metadata, ms_column
 from sync_server.errors import KeyReusedError
 
 idempotency = sa.Table(
@@ -35,7 +36,7 @@ def once(
     body_hash = sha256(msgspec.json.encode(body, order="deterministic")).digest()
     row = {"actor": actor, "key": key, "body_hash": body_hash, "response": None, "created_at_ms": now_ms}
     mine = sa.and_(idempotency.c.actor == actor, idempotency.c.key == key)
-    if insert_new(idempotency, ["actor", "key"], [row], connection):
+    if insert_missing(connection, idempotency, [row]):
         response = act()
         if response is None:
             connection.execute(idempotency.delete().where(mine))

@@ -15,7 +15,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.db import id_column, insert_new, metadata, ms_column, new_id, word_column
+from sync_server.bulk import insert_missing
+from sync_server.db import id_column, metadata, ms_column, new_id, word_column
 
 LEASE_MS = 60_000
 MAX_CLAIM = 50
@@ -52,7 +53,7 @@ def promise(connection: Connection, kind: str, subject_id: UUID, run_at_ms: int)
     """Ask for attention at a moment. One row per subject and kind: asking again brings it forward."""
     key = f"{kind}:{subject_id}"
     row = {"id": new_id(run_at_ms), "job_key": key, "kind": kind, "subject_id": subject_id, "run_at_ms": run_at_ms}
-    if insert_new(outbox, ["job_key"], [{**row, "state": "WAITING"}], connection):
+    if insert_missing(connection, outbox, [{**row, "state": "WAITING"}]):
         return
     later = sa.and_(outbox.c.state == "WAITING", outbox.c.run_at_ms > run_at_ms)
     mine = outbox.update().where(outbox.c.job_key == key, later)

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
-from sync_server.bulk import among
-from sync_server.db import insert_new, metadata, ms_column
+from sync_server.bulk import among, insert_missing
+from sync_server.db import metadata, ms_column
 
 FIRST_PAUSE_MS = 60_000
 MAX_PAUSE_MS = 3_600_000
@@ -120,7 +120,7 @@ def put_aside(connection: Connection, step: str, subject: bytes, error: Exceptio
     _log.error("put aside", step=step, subject=subject.hex(), exc_info=error)
     key = {"step": step, "subject": subject}
     new = {**key, "reason": "", "times": 0, "first_at_ms": now_ms, "again_at_ms": now_ms}
-    insert_new(setback, ["step", "subject"], [new], connection)
+    insert_missing(connection, setback, [new])
     mine = sa.and_(setback.c.step == step, setback.c.subject == subject)
     times = connection.scalars(sa.select(setback.c.times).where(mine)).one() + 1
     pause_ms = min(FIRST_PAUSE_MS << min(times - 1, 20), MAX_PAUSE_MS)

@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.db import exclusive, insert_new, metadata, ms_column, word_column
+from sync_server.bulk import insert_missing
+from sync_server.db import exclusive, metadata, ms_column, word_column
 
 LEASE_MS = 180_000  # a living process renews it three times in that
 PAUSE_MS = 300_000  # after the first failure; doubles
@@ -55,7 +56,7 @@ def take(connection: Connection, name: str, slot_ms: int, worker: str, now_ms: i
         return None
     _close_abandoned(connection, name, slot_ms, now_ms)
     first = {"name": name, "slot_ms": slot_ms, "state": "RUNNING", "tries": 0, "worker": worker}
-    insert_new(job_slot, ["name", "slot_ms"], [{**first, "started_at_ms": now_ms, "free_at_ms": now_ms}], connection)
+    insert_missing(connection, job_slot, [{**first, "started_at_ms": now_ms, "free_at_ms": now_ms}])
     values = {"state": "RUNNING", "worker": worker, "started_at_ms": now_ms, "free_at_ms": now_ms + LEASE_MS}
     taken = job_slot.update().where(_is(name, slot_ms)).values(**values, tries=job_slot.c.tries + 1)
     tries: int = connection.scalars(taken.returning(job_slot.c.tries)).one()

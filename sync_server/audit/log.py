@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.audit.tables import event_chain, event_log
-from sync_server.db import insert_new
+from sync_server.bulk import insert_missing
 
 DAY_MS = 86_400_000
 FIRST_HASH = bytes(32)
@@ -27,7 +27,7 @@ def record(
     if len(text) > MAX_DETAIL_CHARACTERS:
         raise ValueError(f"the detail of {action} has {len(text)} characters; the log takes {MAX_DETAIL_CHARACTERS}")
     first = {"id": 1, "day": 0, "seq": 0, "head": FIRST_HASH}
-    insert_new(event_chain, ["id"], [first], connection)
+    insert_missing(connection, event_chain, [first])
     chain = connection.execute(sa.select(event_chain).with_for_update()).one()
     day = max(now_ms // DAY_MS, chain.day)  # a clock set back stays in the day it had reached
     seq = chain.seq + 1 if day == chain.day else 1

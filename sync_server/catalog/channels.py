@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.audit.log import record
+from sync_server.bulk import insert_missing
 from sync_server.catalog.tables import channel
-from sync_server.db import insert_new
 from sync_server.errors import NotAllowedError, NotFoundError
 
 OTHER = "其他"
@@ -31,7 +31,7 @@ def seed_channels(connection: Connection) -> None:
         {"name": name, "name_en": name_en, "position": position, "open": True}
         for position, (name, name_en) in enumerate(SEEDED, 1)
     ]
-    insert_new(channel, ["name"], rows, connection)
+    insert_missing(connection, channel, rows)
 
 
 def all_channels(connection: Connection) -> Sequence[sa.Row[Any]]:
@@ -51,7 +51,7 @@ def add_channel(connection: Connection, name: str, name_en: str, now_ms: int, ac
             raise NotAllowedError(f"a channel's name has 1 to {MAX_NAME} printable characters")
     last = connection.scalar(sa.select(sa.func.max(channel.c.position))) or 0
     row = {"name": name, "name_en": name_en, "position": last + 1, "open": True}
-    if not insert_new(channel, ["name"], [row], connection):
+    if not insert_missing(connection, channel, [row]):
         raise NotAllowedError(f"there is a channel {name} already")
     record(connection, now_ms, actor, "channel.add", f"channel:{name}", {"name_en": name_en})
 

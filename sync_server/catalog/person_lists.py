@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.audit.log import record
+from sync_server.bulk import insert_missing
 from sync_server.catalog.tables import listed_person, person_list
 from sync_server.centre import Centre
 from sync_server.crypto import Secrets
-from sync_server.db import insert_new, new_id
+from sync_server.db import new_id
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.id_numbers import flaw_of, person_index
 
@@ -56,7 +57,7 @@ def import_list(
         raise NotAllowedError("the file names nobody")
     list_id = _emptied(connection, name, len(persons), centre.now_ms())
     rows = [{"list_id": list_id, "person_index": index} for index in sorted(persons)]
-    insert_new(listed_person, ["list_id", "person_index"], rows, connection)
+    insert_missing(connection, listed_person, rows)
     record(connection, centre.now_ms(), actor, "person_list.import", f"person_list:{name}", {"persons": len(persons)})
     return Imported(len(persons), repeated)
 
@@ -104,7 +105,7 @@ def _read(secrets: Secrets, lines: Iterable[str]) -> tuple[set[bytes], int] | Wr
 def _emptied(connection: Connection, name: str, persons: int, now_ms: int) -> UUID:
     """The list of this name with nobody on it yet."""
     row = {"id": new_id(now_ms), "name": name, "persons": persons, "imported_at_ms": now_ms}
-    insert_new(person_list, ["name"], [row], connection)
+    insert_missing(connection, person_list, [row])
     mine = person_list.c.name == name
     connection.execute(person_list.update().where(mine).values(persons=persons, imported_at_ms=now_ms))
     list_id = list_named(connection, name)

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterator
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.bulk import insert_missing
 from sync_server.centre import Centre
 from sync_server.crypto import blind_index
-from sync_server.db import insert_new
 from sync_server.electronic_cards.tables import electronic_card_read
 from sync_server.electronic_cards.verifier import CardHolder, EssCardVerifier
 from sync_server.gates.registry import Device
@@ -52,7 +52,7 @@ def resolve(centre: Centre, verifier: EssCardVerifier, device: Device, code: str
     now_ms = centre.now_ms()
     rows = [{"device_id": device.id, "hash": bytes([kind]) + value, "read_at_ms": now_ms} for kind, value in hashes]
     with centre.write() as connection:
-        insert_new(electronic_card_read, ["device_id", "hash", "read_at_ms"], rows, connection)
+        insert_missing(connection, electronic_card_read, rows)
     return Finding.FOUND, hashes
 
 

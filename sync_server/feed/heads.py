@@ -11,8 +11,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.bulk import insert_missing
 from sync_server.centre import Centre
-from sync_server.db import insert_new
 from sync_server.feed.tables import feed, feed_segment
 from sync_server.gates.venue_keys import ensure_venue_keys, list_key
 from sync_server.keys import key_set
@@ -48,7 +48,7 @@ def open_feed(
         return known
     ensure_venue_keys(connection, centre.secrets, venue_id, centre.now_ms(), token_bytes)
     row = {"venue_id": venue_id, "feed_id": token_bytes(FEED_ID_BYTES), "epoch": FIRST_EPOCH, "version": 0}
-    insert_new(feed, ["venue_id"], [{**row, "key_set_version": 0}], connection)
+    insert_missing(connection, feed, [{**row, "key_set_version": 0}])
     feed_id: bytes = connection.scalars(sa.select(feed.c.feed_id).where(feed.c.venue_id == venue_id)).one()
     return feed_id
 

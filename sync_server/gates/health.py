@@ -7,7 +7,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.db import insert_new
+from sync_server.bulk import insert_missing
 from sync_server.gates.tables import gate_health
 from wire.heartbeat import Heartbeat, read_heartbeat
 
@@ -29,7 +29,7 @@ def keep_health(connection: Connection, device_id: bytes, data: bytes, now_ms: i
     if not data or read_heartbeat(data) is None:
         return
     told = {"told_at_ms": now_ms, "told": data}
-    if not insert_new(gate_health, ["device_id"], [{"device_id": device_id, **told}], connection):
+    if not insert_missing(connection, gate_health, [{"device_id": device_id, **told}]):
         connection.execute(gate_health.update().where(gate_health.c.device_id == device_id).values(told))
 
 

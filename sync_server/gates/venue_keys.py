@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from sync_server import crypto
 from sync_server.audit.log import record
-from sync_server.db import insert_new
+from sync_server.bulk import insert_missing
 from sync_server.errors import NotFoundError
 from sync_server.gates.tables import VENUE_KEY_KINDS, device, venue_key
 from wire.feed import LIST_KEY_BYTES
@@ -47,7 +47,7 @@ def ensure_venue_keys(
     for kind in VENUE_KEY_KINDS:
         sealed = crypto.seal(value, _FIELD, _row(venue_id, kind, 1), token_bytes(LIST_KEY_BYTES).hex())
         row = {"venue_id": venue_id, "kind": kind, "id": 1, "key_sealed": sealed, "in_use": True}
-        insert_new(venue_key, ["venue_id", "kind", "id"], [{**row, "created_at_ms": now_ms}], connection)
+        insert_missing(connection, venue_key, [{**row, "created_at_ms": now_ms}])
 
 
 def list_key(connection: Connection, value: crypto.Secrets, venue_id: UUID) -> VenueKey:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.db import insert_new
+from sync_server.bulk import insert_missing
 from sync_server.issuance.tables import list_version
 
 BELIEVED_LISTED_ALONE = 0
@@ -22,14 +22,14 @@ def next_listed(connection: Connection) -> int:
     Holds the counter until the transaction ends: a list is numbered either before this issuance, and does not claim to
     contain it, or after it, and does.
     """
-    insert_new(list_version, ["id"], [{"id": 1, "last": 0}], connection)
+    insert_missing(connection, list_version, [{"id": 1, "last": 0}])
     last: int = connection.scalars(sa.select(list_version.c.last).with_for_update()).one()
     return last + 1
 
 
 def allot_version(connection: Connection) -> int:
     """The version of a list that is about to be built."""
-    insert_new(list_version, ["id"], [{"id": 1, "last": 0}], connection)
+    insert_missing(connection, list_version, [{"id": 1, "last": 0}])
     step = list_version.update().values(last=list_version.c.last + 1).returning(list_version.c.last)
     version: int = connection.scalars(step).one()
     return version

@@ -12,8 +12,8 @@ from sqlalchemy.engine import Connection
 
 from sync_server import crypto
 from sync_server.audit.log import record
+from sync_server.bulk import insert_missing
 from sync_server.centre import Centre
-from sync_server.db import insert_new
 from sync_server.errors import ConfigurationError, NotAllowedError
 from sync_server.keys import pairs
 from sync_server.keys.root import make_root, next_root_file, read_root, root_key_file, take_over
@@ -45,7 +45,7 @@ def create_first(centre: Centre) -> bool:
         root_private = make_root(root_key_file(centre.settings))
         salt = secrets.token_bytes(SALT_BYTES)
         sealed = crypto.seal(centre.secrets, _SALT_FIELD, "1", salt.hex())
-        insert_new(deployment, ["id"], [{"id": 1, "salt_sealed": sealed}], connection)
+        insert_missing(connection, deployment, [{"id": 1, "salt_sealed": sealed}])
         for purpose in PURPOSES:
             pairs.add_pair(connection, centre.secrets, purpose, KeyState.SIGNING, centre.now_ms())
         _publish(connection, root_private, centre.now_ms())

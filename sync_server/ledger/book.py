@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from sync_server.bulk import Key, Value, add_to, among, append, as_key, insert_missing
-from sync_server.db import MAX_BIND_VALUES, batches, insert_new, is_sqlite, new_id
+from sync_server.db import MAX_BIND_VALUES, batches, is_sqlite, new_id
 from sync_server.errors import KeyReusedError, NotFoundError, OverdrawnError
 from sync_server.ledger.accounts import COVERED_CODES, Account
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
@@ -201,25 +201,21 @@ def _insert_txns(connection: Connection, rows: Sequence[_Row], now_ms: int) -> l
         }
         for key, (txn_id, body_hash, row) in sorted(wanted.items())
     ]
-    if _insert_values(connection, values) == len(values):
+    if insert_missing(connection, ledger_txn, values) == len(values):
         return [(txn_id, row) for txn_id, _, row in wanted.values()]
-    new = []
+    new, known = [], set()
     for keys in batches(sorted(wanted), MAX_BIND_VALUES):
         query = sa.select(ledger_txn.c.txn_key, ledger_txn.c.id, ledger_txn.c.body_hash)
         for there in connection.execute(query.where(among(connection, ledger_txn.c.txn_key, keys))):
             txn_id, body_hash, row = wanted[there.txn_key]
             if there.body_hash != body_hash:
                 raise KeyReusedError(f"the ledger key {there.txn_key!r} is in the book with other postings")
+            known.add(there.txn_key)
             if there.id == txn_id:
                 new.append((txn_id, row))
+    if refused := sorted(wanted.keys() - known):
+        raise KeyReusedError(f"the book has ended or reversed otherwise what {refused[0]!r} is about")
     return new
-
-
-def _insert_values(connection: Connection, values: Sequence[dict[str, Any]]) -> int:
-    """How many were new. What resolves or reverses goes by its key alone: the same done twice otherwise is an error."""
-    if any(row["resolves"] or row["reverses"] for row in values):
-        return insert_new(ledger_txn, ["txn_key"], values, connection)
-    return insert_missing(connection, ledger_txn, values)
 
 
 class _Kept(NamedTuple):

@@ -11,8 +11,8 @@ from sqlalchemy.engine import Connection
 
 from sync_server import outbox
 from sync_server.audit import log
+from sync_server.bulk import insert_missing
 from sync_server.crypto import Secrets, unseal
-from sync_server.db import insert_new
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.notices.kinds import KINDS, To
 from sync_server.notices.sending import values_of
@@ -83,7 +83,7 @@ def change_setting(
     }
     changes = {name: value for name, value in named.items() if value is not None}
     stamp = {"changed_at_ms": now_ms, "changed_by": actor}
-    insert_new(message_setting, ["kind"], [{"kind": kind, **stamp}], connection)
+    insert_missing(connection, message_setting, [{"kind": kind, **stamp}])
     connection.execute(message_setting.update().where(message_setting.c.kind == kind).values(**changes, **stamp))
     log.record(connection, now_ms, actor, "message.setting", f"message:{kind}", changes)
     return settings_of(connection)[kind]

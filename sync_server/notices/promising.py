@@ -9,7 +9,8 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
-from sync_server.db import insert_new, new_id
+from sync_server.bulk import insert_missing
+from sync_server.db import new_id
 from sync_server.notices.kinds import KINDS, To, tidy_values
 from sync_server.notices.tables import notice
 
@@ -54,4 +55,4 @@ def promise(connection: Connection, now_ms: int, *promises: Promise) -> int:
                 "promised_at_ms": now_ms,
             }
         )
-    return insert_new(notice, ["kind", "key"], rows, connection)
+    return insert_missing(connection, notice, rows)

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.db import insert_new
+from sync_server.bulk import insert_missing
 from sync_server.orders.tables import person_product, person_renewal
 
 DAY_MS = 24 * 3_600_000
@@ -30,12 +30,12 @@ def take(
     """
     _let_go_ended(connection, product_id, person, now_ms)
     row = {"product_id": product_id, "person_index": person, "order_id": order_id}
-    if insert_new(person_product, KEY, [row], connection):
+    if insert_missing(connection, person_product, [row]):
         return Place(None)
     held_until_ms = connection.scalar(sa.select(person_product.c.until_ms).where(_is(person_product, row)))
     if held_until_ms is None or now_ms < held_until_ms - renewal_days * DAY_MS:
         return None
-    return Place(held_until_ms) if insert_new(person_renewal, KEY, [row], connection) else None
+    return Place(held_until_ms) if insert_missing(connection, person_renewal, [row]) else None
 
 
 def hold_until(connection: Connection, order_id: UUID, until_ms: int) -> None:

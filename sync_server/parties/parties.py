@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from sync_server.audit.log import record
-from sync_server.db import insert_new, new_id
+from sync_server.bulk import insert_missing
+from sync_server.db import new_id
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
@@ -104,7 +105,7 @@ def set_funding(
 
 def allot_number(connection: Connection, series: str, most: int = MAX_NUMBER) -> int:
     """The next number of a series, from 1; none is ever given twice."""
-    insert_new(number_series, ["name"], [{"name": series, "last": 0}], connection)
+    insert_missing(connection, number_series, [{"name": series, "last": 0}])
     step = number_series.update().where(number_series.c.name == series).values(last=number_series.c.last + 1)
     number: int = connection.scalars(step.returning(number_series.c.last)).one()
     if number > most:

@@ -19,8 +19,9 @@ from sqlalchemy.engine import Connection
 from sync_server import outbox
 from sync_server.approvals.approvals import Person
 from sync_server.audit import log
+from sync_server.bulk import insert_missing
 from sync_server.centre import Centre
-from sync_server.db import derived_id, insert_new
+from sync_server.db import derived_id
 from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
 from sync_server.payments import remitting
@@ -97,7 +98,7 @@ def request(
         }
         for each in requests
     ]
-    insert_new(external_transfer, ["subject_key"], rows, connection)
+    insert_missing(connection, external_transfer, rows)
     keys = [each.subject_key for each in requests]
     query = sa.select(external_transfer.c.subject_key, external_transfer.c.id, external_transfer.c.state)
     ids = {}

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sync_server.db import insert_new
+from sync_server.bulk import insert_missing
 from sync_server.people.tables import sign_in_guard
 
 FORGET_AFTER_MS = 24 * 3_600_000
@@ -64,7 +64,7 @@ def count_try(connection: Connection, subject: str, limit: Limit, now_ms: int) -
     """Count one try as a failure, until `forget` says otherwise."""
     connection.execute(sign_in_guard.delete().where(sign_in_guard.c.last_try_at_ms < now_ms - FORGET_AFTER_MS))
     first = {"subject": subject, "failures": 0, "last_try_at_ms": now_ms, "locked_until_ms": 0}
-    insert_new(sign_in_guard, ["subject"], [first], connection)
+    insert_missing(connection, sign_in_guard, [first])
     mine = sign_in_guard.c.subject == subject
     failures: int = connection.execute(
         sign_in_guard.update()

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.audit import log
+from sync_server.bulk import insert_missing
 from sync_server.centre import Centre
-from sync_server.db import insert_new
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.parties.tables import party
 from sync_server.people.passwords import hash_password
@@ -64,7 +64,7 @@ def add_operator(
             raise NotAllowedError(f"the role {role_code!r} is for people of a {kind}; {organisation} is a {owner.kind}")
         row = {"id": operator_id, "party_id": owner.id, "account": account, "name": name, "role_code": role_code}
         values = {**row, "state": "ACTIVE", "password_hash": password_hash, "created_at_ms": now_ms}
-        if not insert_new(operator, ["party_id", "account"], [values], connection):
+        if not insert_missing(connection, operator, [values]):
             raise NotAllowedError(f"{organisation} already has an account {account!r}")
         detail = {"organisation": organisation, "account": account, "role": role_code}
         log.record(connection, now_ms, actor, "operator.added", f"operator:{operator_id}", detail)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.audit import log
-from sync_server.db import insert_new
+from sync_server.bulk import insert_missing
 from sync_server.people.permissions import ADDED_AFTER_0_2_0, SEEDED_ROLES, Permission, Role
 from sync_server.people.tables import role, role_permission
 
@@ -32,7 +32,7 @@ def seed_roles(connection: Connection, now_ms: int, actor: str) -> Seeded:
     for built_in in SEEDED_ROLES:
         code, given = built_in.code, _written(built_in.permissions)
         row = {"code": code, "name_zh": built_in.name_zh, "name_en": built_in.name_en, "seeded": given}
-        if insert_new(role, ["code"], [{**row, "organisation": built_in.organisation}], connection):
+        if insert_missing(connection, role, [{**row, "organisation": built_in.organisation}]):
             _hold(connection, code, built_in.permissions)
             continue
         held = _held(connection, code)

@@ -14,8 +14,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.bulk import insert_missing
 from sync_server.centre import Centre
-from sync_server.db import exclusive, insert_new
+from sync_server.db import exclusive
 from sync_server.issuance.tables import issued_pass
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
@@ -45,7 +46,7 @@ def earn_income(centre: Centre) -> int:
         if month is None:
             return 0
         new = {"month": month.name, "end_minute": moments.minute_floor(month.ends_ms)}
-        insert_new(income_month, ["month"], [new], connection)
+        insert_missing(connection, income_month, [new])
         mine = income_month.c.month == month.name
         after_id = connection.scalar(sa.select(income_month.c.after_order_id).where(mine))
         rows = connection.execute(_earning(month, after_id)).all()

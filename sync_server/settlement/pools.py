@@ -11,10 +11,11 @@ from sqlalchemy.engine import Connection
 
 from sync_server.approvals.approvals import Person
 from sync_server.audit.log import record
+from sync_server.bulk import insert_missing
 from sync_server.catalog.fees import fee_for
 from sync_server.catalog.products import find_product
 from sync_server.catalog.tables import product_item
-from sync_server.db import derived_id, insert_new
+from sync_server.db import derived_id
 from sync_server.errors import NotAllowedError
 from sync_server.gates.watermarks import complete_through_ms
 from sync_server.issuance.tables import issued_pass
@@ -66,7 +67,7 @@ def book_pool(
         raise NotAllowedError(f"nobody visited with product {product_number} in {month.name}")
     pool = {"product_id": sold.id, "month": month.name, "amount_fen": amount_fen, "visits": visits}
     new = {**pool, "booked_by": who.actor, "booked_at_ms": now_ms}
-    if not insert_new(visit_pool, ["product_id", "month"], [new], connection):
+    if not insert_missing(connection, visit_pool, [new]):
         raise NotAllowedError(f"the pool of product {product_number} for {month.name} is booked already")
     shares = shares_of(amount_fen, [row.visits for row in counted])
     _book(connection, sold, month, [pair for pair in zip(counted, shares, strict=True) if pair[1]], who.actor, now_ms)

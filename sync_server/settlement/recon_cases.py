@@ -15,7 +15,8 @@ from sqlalchemy.engine import Connection
 from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person
 from sync_server.audit.log import record
-from sync_server.db import MAX_BIND_VALUES, batches, exclusive, insert_new, new_id
+from sync_server.bulk import insert_missing
+from sync_server.db import MAX_BIND_VALUES, batches, exclusive, new_id
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import CHART, Account
@@ -63,7 +64,7 @@ def open_cases(connection: Connection, cases: Sequence[NewCase], now_ms: int) ->
         {**case._asdict(), "id": new_id(now_ms), "state": "OPEN", "opened_at_ms": now_ms, "changed_at_ms": now_ms}
         for case in cases
     ]
-    new = insert_new(recon_case, ["difference", "subject"], rows, connection)
+    new = insert_missing(connection, recon_case, rows)
     if new:
         promise(connection, now_ms, *_promises(connection, [row["id"] for row in rows]))
     return new

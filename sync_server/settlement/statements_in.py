@@ -13,7 +13,6 @@ from sqlalchemy.engine import Connection
 
 from sync_server.bulk import insert_missing
 from sync_server.centre import Centre
-from sync_server.db import insert_new
 from sync_server.errors import NotAllowedError
 from sync_server.payments.provider import CALENDAR, Provider, StatementLine, Unclear, day_of
 from sync_server.payments.providers import clients_of
@@ -75,7 +74,7 @@ def take_in(connection: Connection, provider: str, day: date, lines: Sequence[St
         raise NotAllowedError(f"a statement of {len(lines)} lines is more than the {MAX_LINES_PER_DAY} of a day")
     from_ms, to_ms = bounds(day)
     this = {"provider": provider, "day": str(day), "from_ms": from_ms, "to_ms": to_ms, "taken_at_ms": now_ms}
-    insert_new(statement_day, ["provider", "day"], [this], connection)
+    insert_missing(connection, statement_day, [this])
     twice = _number_twice(provider, day, lines)
     rows = [_row(provider, day, line) for line in (lines if twice is None else dict.fromkeys(lines))]
     first_of_number = {row["line_no"]: row for row in reversed(rows)}

@@ -18,11 +18,12 @@ from sandbox_provider.book import Book
 from sandbox_provider.faults import Fault, FaultKind, Faults
 from sandbox_provider.provider import NAMES, Provider, acquaint
 from sandbox_provider.signing import load_or_make_key
+from sync_server.bulk import insert_missing
 from sync_server.catalog import fees, products, stock
 from sync_server.centre import Centre
 from sync_server.checks import flaws_of
 from sync_server.crypto import public_key_of
-from sync_server.db import insert_new, new_id
+from sync_server.db import new_id
 from sync_server.gates.journals import KEPT_HERE
 from sync_server.gates.tables import device, incarnation
 from sync_server.orders import applying, closing, paying, placing, progress
@@ -217,8 +218,8 @@ class World:
         }
         with self.centre.write() as connection:
             assert claim_items(connection, [Claim(item_id, "REDEEM", redemption_id.hex(), now_ms)], now_ms)
-            insert_new(device, ["id"], [gate], connection)
-            insert_new(incarnation, ["device_id", "incarnation"], [checks], connection)
+            insert_missing(connection, device, [gate])
+            insert_missing(connection, incarnation, [checks])
             connection.execute(entry.insert().values(**told, seq=seq, kind=int(EntryKind.INTENT)))
             connection.execute(entry.insert().values(**told, seq=seq + 1, kind=int(EntryKind.PASSED), ref_seq=seq))
             connection.execute(redemption.insert().values(**row, seq=seq))

@@ -8,8 +8,9 @@ import pytest
 import requests
 import sqlalchemy as sa
 
+from sync_server.bulk import insert_missing
 from sync_server.catalog.tables import product_item, product_version_price
-from sync_server.db import insert_new, new_id
+from sync_server.db import new_id
 from sync_server.errors import NotAllowedError
 from sync_server.gates.tables import device, incarnation
 from sync_server.issuance.tables import issued_pass
@@ -61,7 +62,7 @@ def visit(world: World, venue_id: UUID | None = None, *, given_back: bool = Fals
     gate |= {"reads_id_numbers": False, "software": "test", "enrolled_at_ms": now_ms}
     row = {**journal, "id": redemption_id, "outcome": "PASS_VISIT", "pass_id": PASS_ID, "recorded_at_ms": now_ms}
     with world.centre.write() as connection:
-        insert_new(device, ["id"], [gate], connection)
+        insert_missing(connection, device, [gate])
         connection.execute(entry.insert().values(**told, seq=seq, kind=int(EntryKind.INTENT)))
         connection.execute(entry.insert().values(**told, seq=seq + 1, kind=int(EntryKind.PASSED), ref_seq=seq))
         if given_back:
