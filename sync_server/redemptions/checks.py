@@ -28,11 +28,9 @@ CHECKS = (
         "I4",
         "an item that ended as redeemed was ended by a redemption that counts as CLAIMED, and by no other",
         """
-        SELECT 'item_claim of order_item ' || CAST(n.item_id AS VARCHAR(36)), n.claimed FROM (
-            SELECT c.item_id, (SELECT COUNT(*) FROM redemption r
-                               WHERE r.item_id = c.item_id AND r.outcome = 'CLAIMED') AS claimed
-            FROM item_claim c WHERE c.kind = 'REDEEM') n
-        WHERE n.claimed <> 1
+        SELECT 'item_claim of order_item ' || CAST(c.item_id AS VARCHAR(36)), COUNT(r.id) FROM item_claim c
+        LEFT JOIN redemption r ON r.item_id = c.item_id AND r.outcome = 'CLAIMED'
+        WHERE c.kind = 'REDEEM' GROUP BY c.item_id HAVING COUNT(r.id) <> 1
         """,
     ),
     Invariant(
