@@ -11,6 +11,7 @@ migration, because Alembic's batch mode rebuilds SQLite tables and drops them si
 
 from __future__ import annotations
 
+import re
 import secrets
 import select
 import sqlite3
@@ -280,24 +281,30 @@ def install_guards(connection: Connection) -> None:
 
 def guard_flaws(connection: Connection) -> list[str]:
     """What the database should refuse by itself and does not: names of missing triggers, CHECKs and indexes."""
-    inspector = sa.inspect(connection)
-    if is_sqlite(connection):
-        listing = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-    else:
-        listing = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'"
-    there = {str(name) for name in connection.exec_driver_sql(listing).scalars()}
-    flaws = [f"trigger {name} is missing" for name in _triggers(connection) if name not in there]
+    there = _guards_there(connection)
+    named = {name: name.split("__")[0] for name in _triggers(connection)}
+    flaws = [f"trigger {name} is missing" for name, table in named.items() if ("trigger", table, name) not in there]
     for table in metadata.sorted_tables:
-        if not inspector.has_table(table.name):
+        if ("table", table.name, table.name) not in there:
             flaws.append(f"table {table.name} is missing")
             continue
-        checks = {check["name"] for check in inspector.get_check_constraints(table.name)}
-        indexes = {index["name"] for index in inspector.get_indexes(table.name)}
-        wanted = {c.name for c in table.constraints if isinstance(c, sa.CheckConstraint)}
-        flaws += [f"CHECK {name} of {table.name} is missing" for name in sorted(map(str, wanted - checks))]
-        missing = {index.name for index in table.indexes} - indexes
-        flaws += [f"index {name} of {table.name} is missing" for name in sorted(map(str, missing))]
+        checks = {str(c.name) for c in table.constraints if isinstance(c, sa.CheckConstraint)}
+        for kind, wanted in (("CHECK", checks), ("index", {str(index.name) for index in table.indexes})):
+            missing = (name for name in sorted(wanted) if (kind, table.name, name) not in there)
+            flaws += [f"{kind} {name} of {table.name} is missing" for name in missing]
     return flaws
+
+
+def _guards_there(connection: Connection) -> set[tuple[str, str, str]]:
+    """Kind, table and name of each, by one question: SQLAlchemy asks several for each table."""
+    if not is_sqlite(connection):
+        return {(kind, table, name) for kind, table, name in connection.exec_driver_sql(_POSTGRES_GUARDS)}
+    there = set()
+    for kind, table, name, sql in connection.exec_driver_sql("SELECT type, tbl_name, name, sql FROM sqlite_master"):
+        there.add((kind, table, name))
+        if kind == "table":
+            there |= {("CHECK", table, check) for check in _SQLITE_CHECK.findall(sql)}
+    return there
 
 
 def _triggers(bind: Connection) -> dict[str, str]:
@@ -320,6 +327,19 @@ def _triggers(bind: Connection) -> dict[str, str]:
     return triggers
 
 
+_SQLITE_CHECK = re.compile(r'CONSTRAINT "?(\w+)"? CHECK')
+_POSTGRES_GUARDS = """
+WITH ours AS (SELECT oid, relname FROM pg_class WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid))
+SELECT 'table', relname, relname FROM ours
+UNION ALL
+SELECT 'trigger', relname, tgname FROM pg_trigger JOIN ours ON ours.oid = tgrelid
+WHERE NOT tgisinternal AND tgenabled <> 'D'
+UNION ALL
+SELECT 'CHECK', relname, conname FROM pg_constraint JOIN ours ON ours.oid = conrelid WHERE contype = 'c'
+UNION ALL
+SELECT 'index', ours.relname, i.relname FROM pg_index JOIN ours ON ours.oid = indrelid
+JOIN pg_class i ON i.oid = indexrelid
+"""
 _POSTGRES_REFUSE = """
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION '%% is append-only: reverse by a new row', TG_TABLE_NAME; END $$

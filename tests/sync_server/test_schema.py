@@ -75,6 +75,22 @@ def test_guards_that_a_rebuilt_table_lost_are_named_and_written_again(engine: sa
         assert db.guard_flaws(connection) == ["index uq_transfer_attempt_open of transfer_attempt is missing"]
 
 
+@pytest.mark.slow
+def test_a_check_and_a_table_that_are_gone_are_named(engine: sa.Engine) -> None:
+    schema.migrate(engine)
+    with db.write(engine) as connection:
+        connection.exec_driver_sql("DROP TABLE provider_fee")
+        if db.is_sqlite(engine):
+            connection.exec_driver_sql("PRAGMA writable_schema = ON")
+            connection.exec_driver_sql("UPDATE sqlite_schema SET sql = replace(sql, 'ck_product_times', 'other')")
+        else:
+            connection.exec_driver_sql("ALTER TABLE product DROP CONSTRAINT ck_product_times")
+        assert set(db.guard_flaws(connection)) == {
+            "CHECK ck_product_times of product is missing",
+            "table provider_fee is missing",
+        }
+
+
 @pytest.mark.parametrize(
     "found", [("fk_entry_device_id", "fk_entry_venue_id"), ("fk_entry_venue_id", "fk_entry_device_id")]
 )
