@@ -87,7 +87,8 @@ class Story:
         self.waits(25 * HOUR_MS)  # it is the newest that is valid
         machine.admit(0, 0, EntryKind.PASSED, False)
         self.do("staff_give_a_right_back", lambda _: machine.staff_give_a_right_back(-1, 0))
-        self.admit(0, 0, 0)
+        for at in (0, 2):
+            self.admit(0, at, 0)
         self.do("agree_on_visits", lambda _: machine.agree_on_visits("NONE", (600, 600)))
         for at in (0, 2, 2):
             self.admit(0, at, 0)
@@ -99,7 +100,7 @@ class Story:
             machine.order_passes([TRAVELLERS[0]], True, True)
             self.waits(9 * DAY_MS)
             if nth == 0:  # the one that visited is in the middle of its days
-                self.do("give a part back", lambda nth: machine.give_pass_back(-2 - nth, 5_000))
+                self.do("give a part back", lambda nth: machine.give_pass_back(-1 - nth, 5_000))
         self.do("renew", lambda nth: machine.order_passes([TRAVELLERS[nth % len(TRAVELLERS)]], True, True))
         self.do("share_a_pool", lambda _: machine.share_a_pool(0, 1_001))
         machine.share_a_pool(0, 1_001)
