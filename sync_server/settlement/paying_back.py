@@ -1,7 +1,8 @@
 """退还预存款: what a distributor does not need of its balance goes back to it by a bank transfer, by the word of two.
 
 No order can use it from the asking on, as the bank may have paid it: it is pending until the second person speaks. What
-the distributor owes for late entries stays, also where it came to owe that meanwhile.
+the distributor owes for late entries stays. Where it came to owe that meanwhile the second person is told, and what
+the bank has paid is booked all the same: the debt is left.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import owed_to
 from sync_server.ledger.tables import ledger_account, ledger_txn
 from sync_server.money import yuan
-from sync_server.parties.parties import find_party, party_by_org_number, party_words
+from sync_server.parties.parties import party_by_org_number, party_words
 from sync_server.payments import vouchers
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import bank_top_up
@@ -65,7 +66,6 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
     """Confirm what another person recorded: it is the distributor's no more; how much, in fen."""
     agreed = approvals.confirm(connection, who, PAY_BACK, request_id, now_ms)
     row = _asked(connection, agreed.subject)
-    _refuse_owed(connection, row)
     voucher = vouchers.use(connection, request_id, agreed.subject)
     connection.execute(bank_top_up.update().where(bank_top_up.c.id == row.id).values(booked_at_ms=now_ms))
     book.resolve(connection, agreed.subject, True, now_ms, who.actor, now_ms)
@@ -78,7 +78,8 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
     """What is done once another person confirms."""
     row = _asked(connection, asked.subject)
     paid = f"{yuan(-row.amount_fen)} yuan, paid back by bank ({vouchers.kept(connection, asked.id).words})"
-    return f"{paid}, are taken from the balance of {party_words(connection, row.distributor_id)}"
+    whose = party_words(connection, row.distributor_id)
+    return f"{paid}, are taken from the balance of {whose}{_owed_meanwhile(connection, row)}"
 
 
 def free_pay_backs(centre: Centre) -> int:
@@ -92,17 +93,17 @@ def free_pay_backs(centre: Centre) -> int:
         return sum(book.resolve(connection, subject, False, now_ms, ACTOR, now_ms) for subject in subjects)
 
 
-def _refuse_owed(connection: Connection, row: sa.Row[Any]) -> None:
-    """NotAllowedError for what the distributor came to owe since the asking and nothing else of its balance covers."""
+def _owed_meanwhile(connection: Connection, row: sa.Row[Any]) -> str:
+    """What the distributor came to owe since the asking and nothing else of its balance covers, for who confirms."""
     due_fen = owed_fen(connection, row.distributor_id)
     lacking_fen = due_fen - owed_to(connection, Account("2010", row.distributor_id))
-    if lacking_fen > 0:
-        number = find_party(connection, row.distributor_id).org_number
-        raise NotAllowedError(
-            f"{number} has come to owe {due_fen} fen (`debt list`), {lacking_fen} of which nothing else covers. If the"
-            f" bank has not paid, withdraw this and ask anew for {max(0, -row.amount_fen - lacking_fen)} fen at most;"
-            " if it has, the debt comes first: a top-up pays it, or `debt write-off` ends it"
-        )
+    if lacking_fen <= 0:
+        return ""
+    most_fen = max(0, -row.amount_fen - lacking_fen)
+    return (
+        f"; it has come to owe {due_fen} fen (`debt list`), {lacking_fen} of which nothing else covers: if the bank has"
+        f" not paid yet, withdraw this and ask anew for {most_fen} fen at most"
+    )
 
 
 def _asked(connection: Connection, subject: str) -> sa.Row[Any]:
