@@ -127,6 +127,10 @@ CHIPS: dict[str, dict[str, Chip]] = {
         "sold_out": Chip(_("售罄"), "idle", "box"),
     },
 }
+CHIPS["attempt"] = CHIPS["transfer"] | {  # an attempt walks its transfer's states; these two moved beside them
+    "EXTRA": Chip(_("另有动账"), "no", "copy"),
+    "RETURNED": Chip(_("动账已退回"), "idle", "undo"),
+}
 
 # How a pass was shown at a gate (wire.messages.Presentation).
 PRESENTATION_WORDS = {

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from sync_server.admin.shown import money
 from sync_server.ledger.balances import trial_balance
 from sync_server.ledger.tables import ledger_txn
+from sync_server.orders.tables import order
+from sync_server.payments.tables import transfer_attempt
 from sync_server.settlement.tables import payout
 from tests.sync_server.admin.conftest import SignedInAs
 from tests.sync_server.admin.town import Town
@@ -96,6 +98,22 @@ def test_a_payout_leads_to_its_redemptions_attempts_and_postings(signed_in_as: S
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("state", "word"), [("EXTRA", "另有动账"), ("RETURNED", "动账已退回")])
+def test_an_attempt_that_moved_beside_its_transfer_says_so(
+    signed_in_as: SignedInAs, town: Town, state: str, word: str
+) -> None:
+    with town.centre.write() as connection:
+        connection.execute(transfer_attempt.update().values(state=state))
+        paid = connection.execute(sa.select(payout.c.number).where(payout.c.state == "PAID")).first()
+        bought = connection.execute(sa.select(order.c.number).where(order.c.paid_at_ms.is_not(None))).first()
+    assert paid is not None
+    assert bought is not None
+    finance = signed_in_as("qianwen")
+    for page in (f"/admin/payouts/{paid.number}", f"/admin/orders/{bought.number}"):
+        assert f'data-state="{state}"' in finance.get(page).text
+    assert word in finance.get(page).text
+
+
 def test_the_ledger_balances_and_shows_every_transaction(signed_in_as: SignedInAs, town: Town) -> None:
     page = signed_in_as("qianwen").get("/admin/ledger").text
     with town.centre.read() as connection:
