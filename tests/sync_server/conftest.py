@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy.engine import Dialect, Engine
 
 from sync_server import crypto, db
@@ -22,6 +23,10 @@ from tests.sync_server.sandbox import Sandbox, World, running
 
 START_MS = 1_790_000_000_000  # 2026-09-21, a Monday
 _COMPILED: dict[str, tuple[Dialect, dict[Any, Any]]] = {}
+
+# Where rich is installed (for the tests alone), structlog draws every local variable of an error, for seconds.
+_plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _plain])
 
 
 @dataclass
