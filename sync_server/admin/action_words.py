@@ -51,6 +51,7 @@ ACTION_WORDS = {
     "channel.add": _("添加渠道"),
     "channel.open": _("启用渠道"),
     "channel.close": _("停用渠道"),
+    "channel.refund_hold": _("设定渠道退票等候时限"),
     "fee.set": _("设置费率"),
     "pass.photo": _("存入照片"),
     "pass.photo_removed": _("删除照片"),

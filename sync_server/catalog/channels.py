@@ -23,6 +23,7 @@ SEEDED = (
     (OTHER, "Other"),
 )
 MAX_NAME = 32
+MAX_REFUND_HOLD_H = 720
 
 
 def seed_channels(connection: Connection) -> None:
@@ -54,6 +55,15 @@ def add_channel(connection: Connection, name: str, name_en: str, now_ms: int, ac
     if not insert_missing(connection, channel, [row]):
         raise NotAllowedError(f"there is a channel {name} already")
     record(connection, now_ms, actor, "channel.add", f"channel:{name}", {"name_en": name_en})
+
+
+def set_refund_hold(connection: Connection, name: str, hours: int, now_ms: int, actor: str) -> None:
+    """Say how long refunds of what came through it wait at most for gates; those asked for already keep theirs."""
+    if not 1 <= hours <= MAX_REFUND_HOLD_H:
+        raise NotAllowedError(f"a refund waits 1 to {MAX_REFUND_HOLD_H} hours for gates, not {hours}")
+    if not connection.execute(channel.update().where(channel.c.name == name).values(refund_hold_h=hours)).rowcount:
+        raise NotFoundError(f"there is no channel {name!r}")
+    record(connection, now_ms, actor, "channel.refund_hold", f"channel:{name}", {"hours": hours})
 
 
 def set_open(connection: Connection, name: str, is_open: bool, now_ms: int, actor: str) -> None:

@@ -15,6 +15,7 @@ from sync_server.catalog import publishing
 from sync_server.catalog.commands import product
 from sync_server.catalog.products import (
     MAX_ACTIVATION_DELAY_H,
+    MAX_HOLD_DEADLINE_H,
     MAX_OFFLINE_LIMIT,
     MAX_PAY_DEADLINE_MIN,
     MAX_VALIDITY_DAYS,
@@ -39,6 +40,13 @@ LIMITS = (
         default=30,
         show_default=True,
         help="an order not paid by then is closed",
+    ),
+    click.option(
+        "--hold-deadline-h",
+        type=click.IntRange(1, MAX_HOLD_DEADLINE_H),
+        default=24,
+        show_default=True,
+        help="so long an order waits for its distributor's top-up",
     ),
     click.option(
         "--offline-limit",

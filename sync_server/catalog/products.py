@@ -19,6 +19,7 @@ ACTOR = "system:catalog"
 MAX_VALIDITY_DAYS = 3_660
 MAX_ACTIVATION_DELAY_H = 720
 MAX_PAY_DEADLINE_MIN = 7 * 24 * 60
+MAX_HOLD_DEADLINE_H = 720
 MAX_OFFLINE_LIMIT = 1_000
 
 
@@ -38,6 +39,7 @@ class NewProduct:
     offline_limit: int = 20
     max_unlisted_age_h: int = 24
     pay_deadline_min: int = 30
+    hold_deadline_h: int = 24
     holder_required: bool = False
     on_expiry: str = "REFUND"
     refundable: bool = True
@@ -68,6 +70,7 @@ def add_product(
             offline_limit=new.offline_limit,
             max_unlisted_age_h=new.max_unlisted_age_h,
             pay_deadline_min=new.pay_deadline_min,
+            hold_deadline_h=new.hold_deadline_h,
             holder_required=new.holder_required,
             on_expiry=new.on_expiry,
             refundable=new.refundable,
@@ -100,9 +103,10 @@ def check_limits(new: NewProduct) -> None:
         ("validity_days", MAX_VALIDITY_DAYS),
         ("activation_delay_h", MAX_ACTIVATION_DELAY_H),
         ("pay_deadline_min", MAX_PAY_DEADLINE_MIN),
+        ("hold_deadline_h", MAX_HOLD_DEADLINE_H),
         ("offline_limit", MAX_OFFLINE_LIMIT),
     ):
-        least = 1 if name in {"validity_days", "pay_deadline_min"} else 0
+        least = 0 if name in {"activation_delay_h", "offline_limit"} else 1
         if not least <= getattr(new, name) <= most:
             raise NotAllowedError(f"{name} is {least} to {most}, not {getattr(new, name)}")
     if new.activation_delay_h and new.activation_delay_h >= (new.validity_days - 1) * 24:

@@ -177,14 +177,27 @@ def add_channel(opener: Opener, name: str, english: str) -> None:
 
 @channel.command(name="set")
 @click.argument("name")
-@click.option("--open/--closed", "is_open", required=True, help="whether new orders come through it")
+@click.option("--open/--closed", "is_open", default=None, help="whether new orders come through it")
+@click.option(
+    "--refund-hold-h",
+    "hours",
+    type=click.IntRange(1, channels.MAX_REFUND_HOLD_H),
+    help="so long a refund waits at most for gates that have not heard of it",
+)
 @click.pass_obj
-def set_channel(opener: Opener, name: str, is_open: bool) -> None:
-    """Close a channel for new orders, or open it again."""
+def set_channel(opener: Opener, name: str, is_open: bool | None, hours: int | None) -> None:
+    """Close a channel for new orders, or open it again; say how long its refunds wait for gates."""
+    if is_open is None and hours is None:
+        raise click.UsageError("say what to set: --open, --closed or --refund-hold-h")
     centre = opener()
     with centre.write() as connection:
-        channels.set_open(connection, name, is_open, centre.now_ms(), COMMAND_LINE)
-    click.echo(json.dumps({"channel": name, "open": is_open}, ensure_ascii=False))
+        if is_open is not None:
+            channels.set_open(connection, name, is_open, centre.now_ms(), COMMAND_LINE)
+        if hours is not None:
+            channels.set_refund_hold(connection, name, hours, centre.now_ms(), COMMAND_LINE)
+        (row,) = (one for one in channels.all_channels(connection) if one.name == name)
+    told = {"channel": name, "open": row.open, "refund_hold_h": row.refund_hold_h}
+    click.echo(json.dumps(told, ensure_ascii=False))
 
 
 @click.group()

@@ -55,6 +55,7 @@ product = sa.Table(
     sa.Column("offline_limit", sa.Integer(), nullable=False),  # unlisted tokens a cut-off lane admits
     sa.Column("max_unlisted_age_h", sa.Integer(), nullable=False),
     sa.Column("pay_deadline_min", sa.Integer(), nullable=False),
+    sa.Column("hold_deadline_h", sa.Integer(), nullable=False, server_default="24"),  # for a distributor's top-up
     sa.Column("holder_required", sa.Boolean(), nullable=False),
     word_column("sale", SALE_STATES, server_default="ON_SALE"),  # catalog.states
     sa.Column("version", sa.Integer(), nullable=False, server_default="1"),  # of its prices, in force
@@ -183,6 +184,9 @@ channel = sa.Table(
     sa.Column("name_en", sa.String(64), nullable=False),
     sa.Column("position", sa.Integer(), nullable=False),  # from 1, as they are listed
     sa.Column("open", sa.Boolean(), nullable=False),  # takes orders
+    # So long a refund waits at most for gates that have not heard of it.
+    sa.Column("refund_hold_h", sa.Integer(), nullable=False, server_default="72"),
+    sa.CheckConstraint("refund_hold_h > 0", name="refund_hold"),
 )
 
 fee_rule = sa.Table(

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from sync_server import setbacks
 from sync_server.bulk import Value, change
 from sync_server.catalog import stock
+from sync_server.catalog.tables import product
 from sync_server.centre import Centre
 from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError, NotFoundError
@@ -27,7 +28,7 @@ from wire.moments import minute_ms
 ACTOR = "system:orders"
 STEP = "orders.take_payments"
 MAX_PER_STEP = 200
-HOLD_MS = 24 * 3_600_000  # money.md Q5: how long an order waits for its distributor's top-up
+HOUR_MS = 3_600_000
 GIVE_UP_ISSUING_MS = 3_600_000
 """How long issuing an annual pass is tried before its money goes back (money.md Q19)."""
 
@@ -131,7 +132,8 @@ def mark_paid(connection: Connection, row: sa.Row[Any], now_ms: int, actor: str)
 
 def hold(connection: Connection, row: sa.Row[Any], reason: str | None, now_ms: int, actor: str) -> int:
     """An order waits for its distributor's top-up; until when, which only the first hold says."""
-    until_ms: int = row.hold_deadline_ms or now_ms + HOLD_MS
+    waits_h = sa.select(product.c.hold_deadline_h).where(product.c.id == row.product_id)
+    until_ms: int = row.hold_deadline_ms or now_ms + connection.scalars(waits_h).one() * HOUR_MS
     advance(connection, row, "held", now_ms, actor, reason=reason, hold="INSUFFICIENT", hold_deadline_ms=until_ms)
     tell_distributor(connection, row, until_ms, now_ms)
     return until_ms

@@ -99,7 +99,7 @@ ITEM = Machine(
             ASKED,
             "refund_confirmed",
             "CANCELLED REFUND_DUE",
-            "every journal of the venue knows the list that revokes it, or 72 h are over; the claim is won",
+            "all journals of the venue know the list that revokes it, or its channel's 72 h are over; the claim is won",
             "P7",
             "the refund",
         ),

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server import setbacks
+from sync_server.catalog.tables import channel
 from sync_server.centre import Centre
 from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError, NotFoundError
@@ -31,7 +32,7 @@ from wire import moments
 ACTOR = "system:refunds"
 STEP = "settlement.confirm_refunds"
 MAX_PER_STEP = 500
-HOLD_MS = 72 * 3_600_000
+HOUR_MS = 3_600_000
 MAX_REASON_CHARACTERS = 200
 
 _OPEN = sa.text("refund_hold.ended_as IS NULL")  # as ix_refund_hold_open says
@@ -63,7 +64,7 @@ def ask(connection: Connection, ticket_number: str, reason: str, now_ms: int, ac
             "requested_at_ms": now_ms,
             "requested_by": actor,
             "reason": text,
-            "deadline_ms": now_ms + HOLD_MS,
+            "deadline_ms": now_ms + rows[0].refund_hold_h * HOUR_MS,
         }
         for item_id in left
     ]
@@ -104,12 +105,14 @@ def _items_of(connection: Connection, ticket_number: str) -> Sequence[sa.Row[Any
             order_item.c.valid_to,
             order.c.id.label("order_id"),
             order.c.state,
+            channel.c.refund_hold_h,
             item_claim.c.kind.label("claim_kind"),
             refund_hold.c.item_id.is_not(None).label("asked"),
         )
         .select_from(order_item)
         .join(ticket, ticket.c.id == order_item.c.ticket_id)
         .join(order, order.c.id == ticket.c.order_id)
+        .join(channel, channel.c.name == order.c.channel)
         .outerjoin(item_claim, item_claim.c.item_id == order_item.c.id)
         .outerjoin(refund_hold, refund_hold.c.item_id == order_item.c.id)
         .where(ticket.c.number == ticket_number)

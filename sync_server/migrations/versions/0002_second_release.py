@@ -19,6 +19,8 @@ def upgrade() -> None:
         sa.Column("name_en", sa.String(length=64), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("open", sa.Boolean(), nullable=False),
+        sa.Column("refund_hold_h", sa.Integer(), server_default="72", nullable=False),
+        sa.CheckConstraint("refund_hold_h > 0", name=op.f("ck_channel_refund_hold")),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_channel")),
     )
     op.create_table(
@@ -1247,6 +1249,7 @@ def upgrade() -> None:
         )
 
     with op.batch_alter_table("product", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("hold_deadline_h", sa.Integer(), server_default="24", nullable=False))
         batch_op.add_column(sa.Column("sale", sa.String(length=32), server_default="ON_SALE", nullable=False))
         batch_op.add_column(sa.Column("version", sa.Integer(), server_default="1", nullable=False))
         batch_op.add_column(sa.Column("submitted_by", sa.String(length=64), nullable=True))

@@ -189,6 +189,7 @@ def test_the_next_price_is_that_of_the_row_that_sells_now(office: Office) -> Non
     [
         ({"validity_days": 3_661}, "validity_days is 1 to 3660"),
         ({"pay_deadline_min": 0}, "pay_deadline_min is 1 to"),
+        ({"hold_deadline_h": 0}, "hold_deadline_h is 1 to 720"),
         ({"offline_limit": -1}, "offline_limit is 0 to"),
         ({"activation_delay_h": 721}, "activation_delay_h is 0 to 720"),
         ({"validity_days": 2, "activation_delay_h": 24}, "would end before it begins"),

@@ -319,7 +319,7 @@ def test_the_whole_way_by_commands(centre: Centre) -> None:
     assert run("qiao", "agree", "4", "--venue-price", "5000") == {"number": 4, "agreed": 5000}
     run("gong", "agree", "4", "--venue-price", "3500")
     assert run("wang", "approve", "4") == {"number": 4, "sale": "ON_SALE"}
-    policies = ("--not-refundable", "--holder-required", "--pay-deadline-min", "60", "--activation-delay-h", "2")
+    policies = ("--not-refundable", "--holder-required", "--pay-deadline-min", "60", "--hold-deadline-h", "6")
     single = run("qiao", "draft-single", *names, "--venue-price", "5000", "--days", "7", *policies)
     assert single == {"number": 5, "sale": "DRAFT", "version": 1}
     with centre.read() as connection:
@@ -329,12 +329,12 @@ def test_the_whole_way_by_commands(centre: Centre) -> None:
             "refundable",
             "holder_required",
             "pay_deadline_min",
-            "activation_delay_h",
+            "hold_deadline_h",
             "offline_limit",
             "on_expiry",
         )
-        assert [five._mapping[name] for name in asked] == [False, True, 60, 2, 20, "REFUND"]
-        assert [four._mapping[name] for name in asked] == [True, False, 30, 0, 20, "REFUND"]
+        assert [five._mapping[name] for name in asked] == [False, True, 60, 6, 20, "REFUND"]
+        assert [four._mapping[name] for name in asked] == [True, False, 30, 24, 20, "REFUND"]
         assert flaws_of(connection) == []
     assert trade.state(4) == "ON_SALE"
     placed = trade.place(4, 2)

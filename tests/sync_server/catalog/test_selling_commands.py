@@ -80,11 +80,17 @@ def test_channels_are_seeded_added_and_closed(town: Town) -> None:
         "name_en": "Civic centre",
         "position": 7,
         "open": True,
+        "refund_hold_h": 72,
     }
     said(town, channel, "set", "市民中心", "--closed")
     with town.centre.read() as connection:
         assert not takes_orders(connection, "市民中心")
         assert takes_orders(connection, "人社公众号")
+    hold = said(town, channel, "set", "市民中心", "--refund-hold-h", "48")
+    assert hold == [{"channel": "市民中心", "open": False, "refund_hold_h": 48}]
+    assert [row["refund_hold_h"] for row in said(town, channel, "list")] == [72] * 6 + [48]
+    assert run(town, channel, "set", "市民中心").exit_code == 2
+    assert isinstance(run(town, channel, "set", "nowhere", "--refund-hold-h", "1").exception, NotFoundError)
     assert isinstance(run(town, channel, "add", "其他", "--english", "Other").exception, NotAllowedError)
     assert isinstance(run(town, channel, "set", "nowhere", "--open").exception, NotFoundError)
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from sandbox_provider.faults import FaultKind
 from sync_server.catalog.stock import add_stock
-from sync_server.catalog.tables import stock
+from sync_server.catalog.tables import product, stock
 from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
@@ -144,6 +144,13 @@ def test_fifty_buyers_at_once_overdraw_nothing(prepaid: World) -> None:
     assert left(prepaid) == ONE_FEN - 1
     assert posted(prepaid)["4010"] == -310
     assert reserved_and_sold(prepaid) == (40, 10)
+
+
+def test_how_long_an_order_waits_for_a_top_up_is_its_products(prepaid: World, clock: Clock) -> None:
+    with prepaid.centre.write() as connection:
+        connection.execute(product.update().where(product.c.id == prepaid.single).values(hold_deadline_h=6))
+    row = row_of(prepaid, prepaid.buy())
+    assert (row.hold, row.hold_deadline_ms) == ("INSUFFICIENT", clock.now_ms + 6 * HOUR_MS)
 
 
 def test_the_shortfall_is_named_and_a_top_up_alone_moves_nothing(prepaid: World, clock: Clock) -> None:

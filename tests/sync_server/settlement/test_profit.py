@@ -38,6 +38,8 @@ from tests.sync_server.operators import PASSWORD, employ
 from tests.sync_server.sandbox import Sandbox, money_flaws
 from tests.sync_server.settlement.test_honouring import lost
 
+HOLD_MS = 72 * 3_600_000
+
 DAY_MS = 24 * 3_600_000
 ZONE = "Asia/Shanghai"
 SEPTEMBER, OCTOBER = month_of("2026-09", ZONE), month_of("2026-10", ZONE)
@@ -150,7 +152,7 @@ def test_what_was_given_back_or_charged_back_is_no_profit(combos: ComboWorld, cl
     with combos.centre.write() as connection:
         refunding.ask(connection, number, "ill", clock.now_ms, "test")
     combos.sandbox.huijinbao.faults.add(Fault(FaultKind.REFUSED, "fund_close", 1, 0))
-    clock.pass_ms(refunding.HOLD_MS)
+    clock.pass_ms(HOLD_MS)
     turns()
     assert combos.state(order_id) == "COMPLETED"
     assert combos.balance("1110", order_id)

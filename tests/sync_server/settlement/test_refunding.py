@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
+from sync_server.catalog.channels import set_refund_hold
 from sync_server.catalog.tables import product
 from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError, NotFoundError
@@ -21,7 +22,7 @@ from sync_server.settlement import refunding
 from sync_server.settlement.item_commands import items
 from sync_server.settlement.item_states import refund_status
 from sync_server.settlement.item_status import statuses_of
-from sync_server.settlement.refunding import HOLD_MS, confirm_refunds
+from sync_server.settlement.refunding import confirm_refunds
 from tests.sync_server.conftest import Clock
 from tests.sync_server.sandbox import World, money_flaws
 from tests.sync_server.settlement.test_expiring import (
@@ -35,6 +36,8 @@ from tests.sync_server.settlement.test_expiring import (
 )
 from tests.sync_server.town import build_town
 from wire.entitlement import PassStatus
+
+HOLD_MS = 72 * 3_600_000
 
 
 def numbers(world: World, order_id: UUID) -> list[str]:
@@ -85,6 +88,25 @@ def test_a_gate_that_does_not_know_is_waited_for_72_hours(world: World, clock: C
     assert states(world, order_id) == ["CANCELLED REFUNDED"]
     assert world.state(order_id) == "CLOSED_REFUNDED"
     assert_books_agree(world)
+
+
+def test_how_long_gates_are_waited_for_is_the_channels_and_holds_from_the_request_on(
+    world: World, clock: Clock
+) -> None:
+    first, second = (numbers(world, world.buy())[0] for _ in range(2))
+    world.turn()
+    ask(world, first)
+    with world.centre.write() as connection:
+        with pytest.raises(NotAllowedError, match="1 to 720 hours"):
+            set_refund_hold(connection, "其他", 721, clock.now_ms, "test")
+        set_refund_hold(connection, "其他", 5, clock.now_ms, "test")
+        set_refund_hold(connection, "云闪付app", 9, clock.now_ms, "test")
+    ask(world, second)
+    with world.centre.read() as connection:
+        deadlines_ms = connection.scalars(
+            sa.select(refund_hold.c.deadline_ms).order_by(refund_hold.c.deadline_ms)
+        ).all()
+    assert [one - clock.now_ms for one in deadlines_ms] == [5 * 3_600_000, HOLD_MS]
 
 
 def test_a_gate_that_knows_is_not_waited_for(world: World, clock: Clock) -> None:
