@@ -17,6 +17,7 @@ import sync_server.ledger.checks
 import sync_server.orders.checks
 import sync_server.payments.checks
 import sync_server.redemptions.checks
+import sync_server.settlement.balance_checks
 import sync_server.settlement.checks
 import sync_server.settlement.recon_checks
 from sync_server import db
@@ -34,6 +35,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     *sync_server.issuance.checks.CHECKS,
     *sync_server.redemptions.checks.CHECKS,
     *sync_server.settlement.checks.CHECKS,
+    *sync_server.settlement.balance_checks.CHECKS,
     *sync_server.settlement.recon_checks.CHECKS,
 )
 

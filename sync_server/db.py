@@ -142,6 +142,12 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     limits = f"busy_timeout={SQLITE_BUSY_TIMEOUT_MS}", f"cache_size=-{SQLITE_CACHE_KB}"
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", *limits):
         connection.execute(f"PRAGMA {pragma}").close()
+    connection.create_function("encode", 2, _hex, deterministic=True)
+
+
+def _hex(value: bytes | None, _how: str) -> str | None:
+    """PostgreSQL's `ENCODE(value, 'hex')`, so that one SELECT finds the ledger keys of redemptions on both."""
+    return None if value is None else value.hex()
 
 
 def _prepare_postgres(connection: psycopg.Connection, _record: object) -> None:

@@ -109,10 +109,10 @@ class ComboWorld(World):
         with self.centre.read() as connection:
             return {line.code: line.balance_fen for line in trial_balance(connection) if line.balance_fen}
 
-    def assert_books_agree(self) -> None:
+    def assert_books_agree(self, but: str = "no rule") -> None:
         """Every invariant holds, and each provider's own book says line by line what ours does."""
         with self.centre.read() as connection:
-            assert money_flaws(connection) == []
+            assert [flaw for flaw in money_flaws(connection) if but not in flaw] == []
         for provider, code in ((self.sandbox.provider, "1010"), (self.sandbox.huijinbao, "1020")):
             assert self.balance(code) + self.capital_fen == provider.book.balances()["platform"]
             assert self._moved(provider.name.upper()) == {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from uuid import UUID
 
 import pytest
@@ -13,7 +12,6 @@ from sandbox_provider.faults import FaultKind
 from sync_server.catalog.stock import add_stock
 from sync_server.catalog.tables import product, stock
 from sync_server.errors import NotAllowedError
-from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance, trial_balance
 from sync_server.orders import applying, closing, paying, placing
@@ -28,13 +26,13 @@ from sync_server.settlement.item_status import statuses_of
 from tests.sync_server.beside import assert_stock_comes_first
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ
+from tests.sync_server.paying_in import top_up
 from tests.sync_server.sandbox import World, money_flaws
 
 HOUR_MS = 3_600_000
 WEEK_MS = 7 * 24 * HOUR_MS
 MINUTES_MS = 120_000
 ONE_FEN = 5231  # one ticket with its fee
-PAID_IN = count()
 
 
 @pytest.fixture
@@ -51,10 +49,7 @@ def set_prepaid(world: World, funding: str = "PREPAID", goes_on: bool = False) -
 
 def pay_in(world: World, amount_fen: int) -> None:
     """P1."""
-    sides = book.legs((Account("1030"), amount_fen), (Account("2010", world.distributor), -amount_fen))
-    now_ms = world.centre.now_ms()
-    with world.centre.write() as connection:
-        book.post(connection, [book.Txn(f"topup:{next(PAID_IN)}", sides, now_ms, "test")], now_ms)
+    top_up(world.centre, world.distributor, amount_fen)
 
 
 def left(world: World) -> int:

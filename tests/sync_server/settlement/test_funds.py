@@ -28,6 +28,7 @@ from sync_server.settlement.tables import fund_sale
 from tests.sync_server.combo_world import ComboWorld
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ
+from tests.sync_server.paying_in import top_up
 from tests.sync_server.sandbox import Sandbox, money_flaws
 from tests.sync_server.test_checks import without_triggers
 
@@ -191,22 +192,20 @@ def test_a_combo_paid_through_alipay_waits_for_a_sweep_and_nobody_else_does(
         turns(combos)
         assert combos.balance("1110", order_id) == 0
         assert combos.posted() == left | {"1010": left["1010"] + 20_000 - 11_000, "1020": 11_000, "1030": -20_000}
-        combos.assert_books_agree()
+        combos.assert_books_agree(but="the platform's accounts hold")  # as nobody says where the capital came from
 
 
 def test_what_a_distributor_paid_in_before_is_invested_too_and_goes_back_to_it(
     any_centre: Centre, sandbox: Sandbox, clock: Clock
 ) -> None:
     with selling(any_centre, sandbox) as combos:
-        prepaid = Account("2010", combos.agency)
         with combos.centre.write() as connection:
             set_funding(connection, combos.agency, "PREPAID", False, "contract", "test", clock.now_ms)
-            paid_in = book.legs((Account("1020"), 20_000), (prepaid, -20_000))
-            book.post(connection, [book.Txn("topup:1", paid_in, clock.now_ms, "test")], clock.now_ms)
+        top_up(combos.centre, combos.agency, 20_000)
         combos.sandbox.huijinbao.book.top_up("platform", 20_000)
         order_id = combos.buy_combo()
         turns(combos)
-        assert (combos.balance("1020"), combos.balance("1110", order_id)) == (9_000, 11_000)
+        assert (combos.balance("1020"), combos.balance("1110", order_id)) == (-11_000, 11_000)
         grow(combos, order_id)
         combos.visit(order_id, "A")
         combos.visit(order_id, "B")
@@ -214,7 +213,7 @@ def test_what_a_distributor_paid_in_before_is_invested_too_and_goes_back_to_it(
         clock.pass_ms(MONTH_MS)
         turns(combos, 4)
         left_fen = 20_000 - 11_066 + 2_200  # C went back into the account
-        assert combos.posted() == LEFT | {"1020": 1001 + left_fen, "2010": -left_fen}
+        assert combos.posted() == LEFT | {"1020": 1001 + left_fen - 20_000, "1030": 20_000, "2010": -left_fen}
         with combos.centre.read() as connection:
             assert money_flaws(connection) == []
         assert combos.sandbox.huijinbao.book.balances()["platform"] == 1001 + left_fen

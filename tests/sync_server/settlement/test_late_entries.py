@@ -12,9 +12,6 @@ import sqlalchemy as sa
 from sandbox_provider.faults import FaultKind
 from sync_server import setbacks
 from sync_server.errors import NotAllowedError, NotFoundError
-from sync_server.ledger import book
-from sync_server.ledger.accounts import Account
-from sync_server.ledger.book import Txn, legs
 from sync_server.money import yuan
 from sync_server.notices.tables import notice
 from sync_server.orders.progress import GIVE_UP_ISSUING_MS, issuing_failed
@@ -36,6 +33,7 @@ from sync_server.settlement.overdue import tell_overdue
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ, two_of_finance
 from tests.sync_server.orders.test_closing import a_pass, cashier
+from tests.sync_server.paying_in import top_up
 from tests.sync_server.sandbox import World
 from tests.sync_server.settlement.test_expiring import HOUR_MS, a_gate, assert_books_agree, posted
 from tests.sync_server.settlement.test_honouring import lost
@@ -156,9 +154,7 @@ def test_a_prepaid_distributor_is_charged_once_its_balance_covers_it(world: Worl
     with world.centre.read() as connection:
         (waits,) = setbacks.listed(connection)
     assert (waits.step, waits.subject) == ("settlement.charge_back_late", late.hex())
-    paid_in = legs((Account("1030"), 6000), (Account("2010", world.distributor), -6000))
-    with world.centre.write() as connection:
-        book.post(connection, [Txn("topup:test", paid_in, clock.now_ms, "test")], clock.now_ms)
+    top_up(world.centre, world.distributor, 6000)
     clock.pass_ms(HOUR_MS)
     assert charge_back_late(world.centre) == 1
     assert charge_back_late(world.centre) == 0
