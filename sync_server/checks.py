@@ -19,6 +19,7 @@ import sync_server.payments.checks
 import sync_server.redemptions.checks
 import sync_server.settlement.balance_checks
 import sync_server.settlement.checks
+import sync_server.settlement.ending_checks
 import sync_server.settlement.recon_checks
 from sync_server import db
 from sync_server.audit.log import first_flaw
@@ -36,6 +37,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     *sync_server.redemptions.checks.CHECKS,
     *sync_server.settlement.checks.CHECKS,
     *sync_server.settlement.balance_checks.CHECKS,
+    *sync_server.settlement.ending_checks.CHECKS,
     *sync_server.settlement.recon_checks.CHECKS,
 )
 

@@ -7,6 +7,8 @@ from sync_server.orders.states import CLOSED_BEFORE_PAYMENT, UNPAID
 
 WAITING = ", ".join(f"'{state}'" for state in UNPAID)
 NEVER_PAID = ", ".join(f"'{state}'" for state in (*UNPAID, *CLOSED_BEFORE_PAYMENT))
+GIVEN_BACK = "'REFUNDING', 'REFUND_FAILED', 'REFUNDED'"
+"""Of these a pass frees its stock or not, as its product says."""
 ID_HEX = "REPLACE(CAST(o.id AS VARCHAR(36)), '-', '')"
 """An order's id as ledger keys name it."""
 
@@ -92,6 +94,27 @@ CHECKS = (
                    WHERE o.state IN ({WAITING}) GROUP BY t.stock_id) w ON w.stock_id = s.id
         WHERE s.reserved <> COALESCE(w.tickets, 0)
         """,  # noqa: S608  the states above
+    ),
+    Invariant(
+        "I16",
+        "what is sold of a stock row is the tickets of orders that were paid, less passes that were given back",
+        f"""
+        SELECT 'stock of product ' || CAST(p.number AS VARCHAR(16)), SUM(s.sold), COALESCE(k.paid, 0) FROM stock s
+        JOIN product p ON p.id = s.product_id
+        LEFT JOIN (SELECT product_id, SUM(count) AS paid,
+                          SUM(CASE WHEN state IN ({GIVEN_BACK}) THEN count ELSE 0 END) AS back
+                   FROM "order" WHERE state NOT IN ({NEVER_PAID}) GROUP BY product_id) k ON k.product_id = p.id
+        GROUP BY p.number, k.paid, k.back
+        HAVING SUM(s.sold) NOT BETWEEN COALESCE(k.paid - k.back, 0) AND COALESCE(k.paid, 0)
+        UNION ALL
+        SELECT 'stock ' || CAST(s.id AS VARCHAR(36)), s.sold, COUNT(o.id) FROM stock s
+        LEFT JOIN (SELECT t.stock_id, q.id, q.state FROM "order" q JOIN ticket t ON t.order_id = q.id
+                   WHERE q.state NOT IN ({NEVER_PAID}) AND q.product_id IN (
+                       SELECT product_id FROM stock GROUP BY product_id HAVING COUNT(*) > 1)) o ON o.stock_id = s.id
+        WHERE EXISTS (SELECT 1 FROM stock other WHERE other.product_id = s.product_id AND other.id <> s.id)
+        GROUP BY s.id, s.sold
+        HAVING s.sold NOT BETWEEN COUNT(CASE WHEN o.state NOT IN ({GIVEN_BACK}) THEN 1 END) AND COUNT(o.id)
+        """,  # noqa: S608  the states above; tickets are looked at where a product has several rows
     ),
     Invariant(
         "I16",
