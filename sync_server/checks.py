@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 import sync_server.catalog.checks
 import sync_server.issuance.checks
 import sync_server.ledger.checks
+import sync_server.ledger.posting_checks
 import sync_server.orders.checks
 import sync_server.payments.checks
 import sync_server.redemptions.checks
@@ -30,6 +31,7 @@ from sync_server.keys.outlook import warnings
 
 INVARIANTS: tuple[Invariant, ...] = (
     *sync_server.ledger.checks.CHECKS,
+    *sync_server.ledger.posting_checks.CHECKS,
     *sync_server.catalog.checks.CHECKS,
     *sync_server.payments.checks.CHECKS,
     *sync_server.orders.checks.CHECKS,

@@ -8,6 +8,7 @@ from pathlib import Path
 from sync_server.catalog.states import SALE
 from sync_server.issuance.pass_states import PASS
 from sync_server.ledger.accounts import CHART
+from sync_server.ledger.postings import ALL, POSTINGS
 from sync_server.machines import Machine
 from sync_server.notices.states import MESSAGE
 from sync_server.orders.states import APPLICATION, PASS_ORDER, TICKET_ORDER
@@ -80,6 +81,17 @@ def _lines() -> Iterator[str]:
         for code, kept in CHART.items()
     ]
     yield from _table(["code", "holds", "科目", "one for each", ""], rows)
+    yield ""
+    yield "## Postings"
+    yield ""
+    yield "A transaction touches some of the accounts of its kind, and no other. One by bank is on 1030 instead of the"
+    yield "provider's account, one accepted after it was given up on 1310."
+    yield ""
+    rows = [
+        [one.name, f"`{one.key}`", one.about, *("any" if codes == ALL else ", ".join(codes) for codes in one[3:])]
+        for one in POSTINGS
+    ]
+    yield from _table(["", "key", "when", "debit", "credit"], rows)
 
 
 def _chapter(machine: Machine, about: str) -> Iterator[str]:
