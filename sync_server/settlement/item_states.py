@@ -92,7 +92,9 @@ ITEM = Machine(
             "the refund",
         ),
         *(
-            Row((state,), "refund_asked", f"{state} hold", "it was sold as refundable", effects="revoked in the list")
+            Row(
+                (state,), "refund_asked", f"{state} hold", "sold as refundable; not over", effects="revoked in the list"
+            )
             for state in OPEN
         ),
         Row(
