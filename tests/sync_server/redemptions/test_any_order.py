@@ -69,13 +69,18 @@ class Act(NamedTuple):
 
 @pytest.fixture
 def scene(any_centre: Centre) -> Scene:
-    town = build_town(any_centre)
+    return build_scene(any_centre)
+
+
+def build_scene(centre: Centre) -> Scene:
+    """Two single tickets, one for two entries and an annual pass are sold; two venues have gates."""
+    town = build_town(centre)
     sold = [*town.sell("single", 2), *town.sell("double"), *town.sell("annual", holders=[HOLDER])]
     gates = [town.gate(name="G1"), town.gate(name="G2"), town.gate("park", "G3")]
     gates.append(Gate(gates[0].device, gates[0].private, b"journal2"))  # what G1 wrote after it was repaired
     town.clock.pass_ms(48 * 60 * MINUTE_MS)
-    with any_centre.read() as connection:
-        signer = open_service_key(connection, any_centre.secrets)
+    with centre.read() as connection:
+        signer = open_service_key(connection, centre.secrets)
     return Scene(town, signer, sold, gates)
 
 
