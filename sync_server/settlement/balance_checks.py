@@ -20,7 +20,7 @@ _CODE = "CASE {0}.provider " + " ".join(f"WHEN '{name}' THEN '{CLEARING[name].co
 _NOTED = """
     SELECT txn_id FROM statement_match WHERE role <> 'MOVEMENT'
     UNION SELECT l.id FROM transfer_attempt a JOIN ledger_txn l ON l.txn_key = 'double\\:' || a.out_no
-    WHERE a.state = 'EXTRA'
+    WHERE a.state IN ('EXTRA', 'RETURNED')
     UNION SELECT l.id FROM recon_case c
     JOIN ledger_txn l ON l.txn_key = 'case\\:' || REPLACE(CAST(c.id AS VARCHAR(36)), '-', '')
     WHERE c.settled_as = 'WRITTEN_OFF'

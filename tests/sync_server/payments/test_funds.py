@@ -23,6 +23,8 @@ from tests.sync_server.sandbox import World, money_flaws
 
 HOUR_MS = 3_600_000
 HERE = CLEARING["HUIJINBAO"]
+WORDS = {"FUND_SELL": "fundsell", "FUND_CLOSE": "fundclose"}
+"""What the keys of their transactions begin with."""
 
 
 class Fund:
@@ -131,7 +133,7 @@ def test_another_principal_than_ours_closes_nothing(world: World) -> None:
 def test_a_yield_that_cannot_be_is_not_believed_and_is_an_alarm(world: World, kind: str, answer: Succeeded) -> None:
     fund = Fund(world)
     world.sandbox.huijinbao.faults.add(Fault(FaultKind.LOST_REQUEST, kind.lower()))
-    transfer_id = fund.move(kind, "some", 11_000)
+    transfer_id = fund.move(kind, WORDS[kind], 11_000)
     with world.centre.write() as connection:
         assert apply(connection, transfer_id, 1, answer, world.centre.now_ms()) == "UNKNOWN"
         contradiction = event_log.c.action == "transfer.contradiction"
@@ -145,7 +147,7 @@ def test_a_lost_answer_to_a_fund_move_is_asked_for_and_moved_once(world: World, 
     fund.yields(87)
     for method, amount_fen in (("FUND_SELL", 5000), ("FUND_CLOSE", 6000)):
         world.sandbox.huijinbao.faults.add(Fault(kind, method.lower()))
-        fund.move(method, method, amount_fen)
+        fund.move(method, WORDS[method], amount_fen)
         assert fund.states()[method] == "UNKNOWN"
         clock.pass_ms(HOUR_MS)
         transfers.move_due(world.centre, world.clients)

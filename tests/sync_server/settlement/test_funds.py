@@ -180,7 +180,9 @@ def test_a_combo_paid_through_alipay_waits_for_a_sweep_and_nobody_else_does(
         assert combos.posted() == {"1010": 66 + 48 + 800, "2120": -800, "4010": -66, "4020": -48}
         left = {"1010": 66 + 48 + 800, "4010": -66, "4020": -48, "4030": -800}
         sandbox.book.top_up("platform", 20_000)  # what was paid out meanwhile is lacking for the sweep
-        capital = book.Txn("capital", book.legs((Account("1010"), 20_000), (Account("1030"), -20_000)), clock(), "test")
+        capital = book.Txn(
+            "case:capital", book.legs((Account("1010"), 20_000), (Account("1030"), -20_000)), clock(), "test"
+        )
         cashier = employ(any_centre, "cashier", "finance")
         with combos.centre.write() as connection:
             book.post(connection, [capital], clock())

@@ -21,7 +21,7 @@ from sync_server.orders import paying, placing
 from sync_server.orders.claims import Claim, claim_items, claims_of
 from sync_server.orders.holders import Holder
 from sync_server.orders.progress import take_payments
-from sync_server.orders.tables import order_item, refund_hold, ticket
+from sync_server.orders.tables import item_claim, order_item, refund_hold, ticket
 from sync_server.payments import abandoning, transfers
 from sync_server.payments.provider import Answer, Instruction, Refused, Succeeded, Waiting
 from sync_server.payments.tables import external_transfer
@@ -153,7 +153,9 @@ class Item:
 
     def forfeit(self) -> None:
         with self.world.centre.write() as connection:
-            connection.execute(order_item.update().where(order_item.c.id == self.id).values(on_expiry="FORFEIT"))
+            mine = order_item.update().where(order_item.c.id == self.id)
+            open_one = order_item.c.id.not_in(sa.select(item_claim.c.item_id))  # what ended was sold as it ended
+            connection.execute(mine.where(open_one).values(on_expiry="FORFEIT"))
         self.expire()
 
     def refund_asked(self) -> None:
