@@ -98,7 +98,8 @@ def test_a_video_runs_at_its_own_speed_and_the_newest_frame_wins(tmp_path: Path)
     assert first is not None
     assert last is not None
     assert (first.seq < 49, last.seq) == (True, 49)
-    assert last.captured_monotonic_ns - first.captured_monotonic_ns > (last.seq - first.seq - 1) * 4_000_000
+    took_ns = last.captured_monotonic_ns - first.captured_monotonic_ns
+    assert took_ns > (last.seq - first.seq) * 4_000_000 / 2  # half: a busy machine may look at the first one late
     assert camera.ended
     assert list(camera.frames()) == []
     camera.close()
