@@ -19,7 +19,7 @@ from sync_server.centre import Centre
 from sync_server.db import exclusive, new_id
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger.tables import ledger_account
-from sync_server.orders import history
+from sync_server.orders import history, owing
 from sync_server.orders.paying import Deducted, Short, deduct
 from sync_server.orders.progress import advance, lock_stock
 from sync_server.orders.states import APPLICATION
@@ -140,6 +140,7 @@ def _covered(now_ms: int) -> sa.Select[Any]:
     """An order that an earlier one of the same turn left no money for is Short, and found no more."""
     totals = ledger_account.c
     left_fen = totals.credits_posted_fen - totals.debits_posted_fen - totals.debits_pending_fen
+    owed = owing.owed_by(order.c.distributor_id).scalar_subquery()
     prepaid = sa.and_(totals.code == "2010", totals.owner_id == order.c.distributor_id)
     return (
         sa.select(order)
@@ -152,7 +153,7 @@ def _covered(now_ms: int) -> sa.Select[Any]:
             order.c.funding == "PREPAID",
             order.c.hold_deadline_ms > now_ms,
             order.c.cancelled_at_ms.is_(None),
-            left_fen >= order.c.dist_price_fen + order.c.charge_fee_fen,
+            left_fen - owed >= order.c.dist_price_fen + order.c.charge_fee_fen,
         )
     )
 

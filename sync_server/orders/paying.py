@@ -13,9 +13,10 @@ from sqlalchemy.engine import Connection
 from sync_server.errors import NotAllowedError, OverdrawnError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
+from sync_server.ledger.balances import owed_to
 from sync_server.ledger.book import Leg, legs
-from sync_server.ledger.tables import ledger_account
 from sync_server.money import yuan
+from sync_server.orders import owing
 from sync_server.orders.progress import advance, hold, locked, mark_paid, paid_together
 from sync_server.orders.states import next_state
 from sync_server.orders.tables import order_item, ticket
@@ -69,26 +70,28 @@ def pay(
 
 
 def deduct(connection: Connection, row: sa.Row[Any], actor: str, now_ms: int) -> Deducted | Short:
-    """P2' (of an annual pass P17): the order paid from what its distributor paid in, or nothing done."""
+    """P2' (of an annual pass P17): the order paid from what its distributor paid in, or nothing done.
+
+    What the distributor owes is left: a late entry that came first is charged first, however soon an order comes.
+    """
     prepaid = Account("2010", row.distributor_id)
     charge = book.Txn(charge_key(row.kind, row.id), charge_legs(connection, [row], prepaid), now_ms, actor)
     try:
         with connection.begin_nested():
             mark_paid(connection, row, now_ms, actor)  # stock before accounts, as whoever places an order locks them
             book.post(connection, [charge], now_ms)
+            lacks_fen = owing.owed_fen(connection, row.distributor_id) - owed_to(connection, prepaid)
+            if lacks_fen > 0:  # looked at now that nobody else charges the balance
+                raise OverdrawnError(prepaid.code, prepaid.owner, lacks_fen)
     except OverdrawnError as error:
-        return Short(error.lacking_fen)
+        return Short(max(error.lacking_fen, lacking_fen(connection, row)))
     return Deducted()
 
 
 def lacking_fen(connection: Connection, row: sa.Row[Any]) -> int:
     """How much its distributor would have to pay in for an order to be deducted now; 0: nothing."""
-    totals = ledger_account.c
-    covers = sa.select(totals.credits_posted_fen - totals.debits_posted_fen - totals.debits_pending_fen)
-    prepaid = Account("2010", row.distributor_id)
-    covered_fen: int = connection.scalar(covers.where(totals.name == prepaid.name)) or 0
-    due_fen: int = row.dist_price_fen + row.charge_fee_fen
-    return max(0, due_fen - covered_fen)
+    due_fen: int = row.dist_price_fen + row.charge_fee_fen + owing.owed_fen(connection, row.distributor_id)
+    return max(0, due_fen - owed_to(connection, Account("2010", row.distributor_id)))
 
 
 def _pay_from_prepaid(connection: Connection, row: sa.Row[Any], actor: str, now_ms: int) -> Deducted | Short:

@@ -233,3 +233,19 @@ refund_hold = sa.Table(
     sa.CheckConstraint("(list_epoch IS NULL) = (list_version IS NULL)", name="list"),
     partial_index("ix_refund_hold_open", "requested_at_ms", where="ended_as IS NULL"),
 )
+
+# Honoured entries that came after a refund and that the distributor bears (late_liability): what it is charged. Written
+# by `settlement.charging_back`; it stands here because orders are paid from what this leaves of a balance (`owing`).
+charge_back = sa.Table(
+    "charge_back",
+    metadata,
+    sa.Column("redemption_id", sa.LargeBinary(16), sa.ForeignKey("redemption.id"), primary_key=True),
+    link("distributor_id", "party.id"),
+    fen_column("amount_fen"),
+    ms_column("honoured_at_ms"),
+    ms_column("charged_at_ms", nullable=True),
+    ms_column("given_up_at_ms", nullable=True),  # by two persons; what was charged is given up as a transfer
+    sa.CheckConstraint("amount_fen > 0", name="amount"),
+    sa.CheckConstraint("charged_at_ms IS NULL OR given_up_at_ms IS NULL", name="ended"),
+    partial_index("ix_charge_back_due", "honoured_at_ms", where="charged_at_ms IS NULL AND given_up_at_ms IS NULL"),
+)

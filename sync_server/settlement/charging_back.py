@@ -25,24 +25,24 @@ from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import owed_to
 from sync_server.ledger.book import Txn, legs
 from sync_server.ledger.tables import ledger_account
+from sync_server.orders import owing, tables
 from sync_server.orders.claims import REQUESTED
+from sync_server.orders.owing import DUE
 from sync_server.orders.tables import item_claim, order, order_item, ticket
 from sync_server.parties.accounts import account_of
 from sync_server.parties.parties import party_by_org_number
 from sync_server.parties.tables import LATE_LIABILITIES, party
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
-from sync_server.payments.tables import LATE_ENTRY
+from sync_server.payments.tables import LATE_ENTRY, external_transfer
 from sync_server.people.permissions import Permission, need
 from sync_server.redemptions.decisions import liability_of
 from sync_server.redemptions.tables import redemption
-from sync_server.settlement import tables
 
 ACTOR = "system:settlement"
 STEP = "settlement.charge_back_late"
 MAX_PER_STEP = 200
 MAX_REASON_CHARACTERS = 200
-DUE = sa.text("charge_back.charged_at_ms IS NULL AND charge_back.given_up_at_ms IS NULL")  # as ix_charge_back_due says
 
 
 class LateRate(NamedTuple):
@@ -102,9 +102,16 @@ def charge_back_late(centre: Centre) -> int:
 def owed_fen(connection: Connection, distributor_id: UUID) -> int:
     """What a distributor owes that it is not charged yet, which nobody charges until the transaction ends."""
     exclusive(connection, STEP)
-    mine = tables.charge_back.c.distributor_id == distributor_id
-    owed = sa.select(sa.func.coalesce(sa.func.sum(tables.charge_back.c.amount_fen), 0)).where(DUE, mine)
-    return int(connection.execute(owed).scalar_one())
+    return owing.owed_fen(connection, distributor_id)
+
+
+def not_through_fen(connection: Connection, distributor_id: UUID) -> int:
+    """What it is charged at its provider for late entries and has not paid there, nor two persons given up."""
+    transfer = external_transfer.c
+    late = sa.and_(transfer.kind == "CHARGE", transfer.subject_key.startswith(LATE_ENTRY))
+    open_ = sa.and_(transfer.party_id == distributor_id, transfer.state.not_in(("SUCCEEDED", "VOID")))
+    asked = sa.select(sa.func.coalesce(sa.cast(sa.func.sum(transfer.amount_fen), sa.BigInteger), 0))
+    return connection.scalars(asked.where(late, open_)).one()
 
 
 def set_late_liability(

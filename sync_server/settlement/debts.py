@@ -23,11 +23,13 @@ from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
 from sync_server.money import yuan
+from sync_server.orders.owing import DUE
+from sync_server.orders.tables import charge_back
 from sync_server.parties.parties import party_by_org_number, party_words
 from sync_server.parties.tables import party
 from sync_server.people.permissions import Permission
 from sync_server.settlement import charging_back, venue_debts
-from sync_server.settlement.tables import charge_back, clawback, debt_end
+from sync_server.settlement.tables import clawback, debt_end
 
 WRITE_OFF = Act("debt.write_off", Permission.RECON_WRITE_OFF)
 LOSS = Account("5090")
@@ -50,7 +52,7 @@ def debts(connection: Connection) -> list[Debt]:
     left_fen = clawback.c.owed_fen - clawback.c.netted_fen - clawback.c.ended_fen
     parts = [
         (clawback.c.venue_id, left_fen, clawback.c.agreed_at_ms, venue_debts.OPEN),
-        (charge_back.c.distributor_id, charge_back.c.amount_fen, charge_back.c.honoured_at_ms, charging_back.DUE),
+        (charge_back.c.distributor_id, charge_back.c.amount_fen, charge_back.c.honoured_at_ms, DUE),
     ]
     found = []
     for whose, fen, since_ms, is_open in parts:
@@ -109,7 +111,7 @@ def _give_up_late_entries(connection: Connection, row: sa.Row[Any], asked: sa.Ro
     """Nothing is posted: 5020 has their cost since they were honoured. What is owed since the asking stays owed."""
     exclusive(connection, charging_back.STEP)
     known = sa.and_(charge_back.c.distributor_id == row.id, charge_back.c.honoured_at_ms <= asked.asked_at_ms)
-    mine = charge_back.update().where(charging_back.DUE, known).values(given_up_at_ms=now_ms)
+    mine = charge_back.update().where(DUE, known).values(given_up_at_ms=now_ms)
     ended = connection.execute(mine.returning(charge_back.c.redemption_id, charge_back.c.amount_fen)).all()
     _refuse_changed(row, asked.amount_fen, sum(one.amount_fen for one in ended))
     setbacks.forget(connection, charging_back.STEP, [one.redemption_id for one in ended])

@@ -31,7 +31,7 @@ from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import bank_top_up
 from sync_server.payments.vouchers import Voucher
 from sync_server.people.permissions import Permission
-from sync_server.settlement.charging_back import owed_fen
+from sync_server.settlement.charging_back import not_through_fen, owed_fen
 
 PAY_BACK = Act("top_up.pay_back", Permission.TOP_UPS_RECORD)
 KEY = "paidback:"
@@ -52,10 +52,10 @@ def ask(
     vouchers.keep(connection, request_id, voucher, now_ms)
     asked = {"id": pay_back_id, "distributor_id": row.id, "amount_fen": -amount_fen, "asked_at_ms": now_ms}
     connection.execute(bank_top_up.insert().values(asked))
-    due_fen = owed_fen(connection, row.id)
+    due_fen = _due_fen(connection, row.id)
     left_fen = owed_to(connection, Account("2010", row.id))
     if amount_fen > left_fen - due_fen:
-        owes = f" and it owes {due_fen} (`debt list`)" if due_fen else ""
+        owes = f" and it owes {due_fen} (`debt list`, `transfer list`)" if due_fen else ""
         raise NotAllowedError(f"its balance is {left_fen} fen{owes}: no more than is left goes back")
     sides = book.legs((Account("2010", row.id), amount_fen), (CLEARING["OFFLINE"], -amount_fen))
     book.post(connection, [book.Txn(f"{KEY}{pay_back_id.hex}", sides, now_ms, who.actor, pending=True)], now_ms)
@@ -93,16 +93,21 @@ def free_pay_backs(centre: Centre) -> int:
         return sum(book.resolve(connection, subject, False, now_ms, ACTOR, now_ms) for subject in subjects)
 
 
+def _due_fen(connection: Connection, distributor_id: UUID) -> int:
+    """What it owes for late entries: not charged yet, or charged at its provider and not through."""
+    return owed_fen(connection, distributor_id) + not_through_fen(connection, distributor_id)
+
+
 def _owed_meanwhile(connection: Connection, row: sa.Row[Any]) -> str:
     """What the distributor came to owe since the asking and nothing else of its balance covers, for who confirms."""
-    due_fen = owed_fen(connection, row.distributor_id)
+    due_fen = _due_fen(connection, row.distributor_id)
     lacking_fen = due_fen - owed_to(connection, Account("2010", row.distributor_id))
     if lacking_fen <= 0:
         return ""
     most_fen = max(0, -row.amount_fen - lacking_fen)
     return (
-        f"; it has come to owe {due_fen} fen (`debt list`), {lacking_fen} of which nothing else covers: if the bank has"
-        f" not paid yet, withdraw this and ask anew for {most_fen} fen at most"
+        f"; it has come to owe {due_fen} fen (`debt list`, `transfer list`), {lacking_fen} of which nothing else"
+        f" covers: if the bank has not paid yet, withdraw this and ask anew for {most_fen} fen at most"
     )
 
 

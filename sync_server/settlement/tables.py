@@ -101,21 +101,6 @@ clawback = sa.Table(
     partial_index("ix_clawback_open", "venue_id", "agreed_at_ms", where="netted_fen + ended_fen < owed_fen"),
 )
 
-# Honoured entries that came after a refund and that the distributor bears (late_liability): what it is charged.
-charge_back = sa.Table(
-    "charge_back",
-    metadata,
-    sa.Column("redemption_id", sa.LargeBinary(16), sa.ForeignKey("redemption.id"), primary_key=True),
-    link("distributor_id", "party.id"),
-    fen_column("amount_fen"),
-    ms_column("honoured_at_ms"),
-    ms_column("charged_at_ms", nullable=True),
-    ms_column("given_up_at_ms", nullable=True),  # by two persons; what was charged is given up as a transfer
-    sa.CheckConstraint("amount_fen > 0", name="amount"),
-    sa.CheckConstraint("charged_at_ms IS NULL OR given_up_at_ms IS NULL", name="ended"),
-    partial_index("ix_charge_back_due", "honoured_at_ms", where="charged_at_ms IS NULL AND given_up_at_ms IS NULL"),
-)
-
 # An end of what a party owes that two persons asked for and confirmed: paid by bank, or given up.
 debt_end = sa.Table(
     "debt_end",

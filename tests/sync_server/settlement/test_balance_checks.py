@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from sync_server.checks import flaws_of
 from sync_server.ledger.tables import ledger_account
-from sync_server.orders.tables import order_item
-from sync_server.settlement.tables import charge_back, payout_line
+from sync_server.orders.tables import charge_back, order_item
+from sync_server.settlement.tables import payout_line
 from tests.sync_server.conftest import Clock
 from tests.sync_server.sandbox import World, money_flaws
 from tests.sync_server.settlement.test_settlement_checks import everything

@@ -16,7 +16,7 @@ from sync_server.errors import NotAllowedError
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import balance
 from sync_server.notices.tables import notice
-from sync_server.orders.tables import order_item
+from sync_server.orders.tables import charge_back, order_item
 from sync_server.parties.tables import party
 from sync_server.payments import remitting, top_ups
 from sync_server.payments.tables import external_transfer
@@ -26,7 +26,6 @@ from sync_server.redemptions import decisions
 from sync_server.settlement import debts
 from sync_server.settlement.charging_back import charge_back_late
 from sync_server.settlement.overdue import DEBT_AFTER_MS, overdue, tell_overdue
-from sync_server.settlement.tables import charge_back
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ, two_of_finance
 from tests.sync_server.sandbox import World, money_flaws

@@ -19,7 +19,9 @@ from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.balances import Balance, balance
 from sync_server.notices.tables import notice
+from sync_server.orders import paying
 from sync_server.orders.applying import go_on_after_top_up
+from sync_server.orders.tables import charge_back, order
 from sync_server.parties.parties import set_funding
 from sync_server.payments import top_ups
 from sync_server.payments.tables import bank_top_up
@@ -31,6 +33,7 @@ from sync_server.settlement import paying_back, refunding
 from sync_server.settlement.charging_back import charge_back_late
 from sync_server.settlement.overdue import BALANCE_AFTER_MS, Overdue, overdue, tell_overdue
 from sync_server.settlement.paying_back import PAY_BACK, free_pay_backs
+from tests.sync_server.beside import Beside
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import two_of_finance
 from tests.sync_server.orders.test_prepaid import pay_in, set_prepaid
@@ -167,7 +170,7 @@ def test_nobody_stops_paying_in_before_while_something_is_left(
 def test_what_a_distributor_owes_does_not_go_back_to_it(world: World, clock: Clock, two: tuple[Person, Person]) -> None:
     late_entry(world, clock, two[0], "PREPAID")
     paid_in(world, two, 6000, "1")
-    with pytest.raises(NotAllowedError, match=r"its balance is 6000 fen and it owes 5000 \(`debt list`\)"):
+    with pytest.raises(NotAllowedError, match=r"its balance is 6000 fen and it owes 5000 \(`debt list`"):
         ask(world, two[0], 1001)
     request_id = ask(world, two[0], 1000)
     assert (charge_back_late(world.centre), owed(world)) == (1, [])
@@ -218,6 +221,55 @@ def test_what_is_owed_is_taken_of_a_top_up_before_what_is_held(
         if step in (charge_back_late, go_on_after_top_up):
             step(world.centre)
     assert (owed(world), left(world), world.state(held)) == ([], (-231, 0), "PENDING_PAYMENT")
+
+
+def test_an_order_that_comes_before_the_worker_leaves_what_is_owed(
+    world: World, clock: Clock, two: tuple[Person, Person]
+) -> None:
+    late_entry(world, clock, two[0], "PREPAID")
+    set_prepaid(world, goes_on=True)
+    paid_in(world, two, 5231, "1")
+    early = world.buy()
+    assert (world.state(early), left(world)) == ("PENDING_PAYMENT", (-5231, 0))
+    with world.centre.read() as connection:
+        row = connection.execute(sa.select(order).where(order.c.id == early)).one()
+        assert (row.hold, paying.lacking_fen(connection, row)) == ("INSUFFICIENT", 5000)
+    assert go_on_after_top_up(world.centre) == 0  # nor does the balance cover it
+    paid_in(world, two, 5000, "2")
+    assert go_on_after_top_up(world.centre) == 1
+    assert (world.state(early), left(world)) == ("PAID", (-5000, 0))
+    assert (charge_back_late(world.centre), owed(world), left(world)) == (1, [], (0, 0))
+
+
+@pytest.mark.postgres
+def test_an_order_that_waits_for_the_charge_of_what_is_owed_does_not_count_it_twice(
+    postgres_world: World, clock: Clock
+) -> None:
+    two = two_of_finance(postgres_world.centre)
+    late_entry(postgres_world, clock, two[0], "PREPAID")
+    paid_in(postgres_world, two, 5000 + 5231, "1")
+    bought: list[UUID] = []
+    with postgres_world.centre.write() as connection:
+        owes = connection.execute(sa.select(charge_back)).one()
+        whose = (Account("2010", owes.distributor_id), 5000), (Account("5020"), -5000)
+        charged = book.Txn(f"chargeback:{owes.redemption_id.hex()}", book.legs(*whose), clock(), "test")
+        book.post(connection, [charged], clock())
+        connection.execute(charge_back.update().values(charged_at_ms=clock()))
+        later = Beside(postgres_world.centre, lambda: bought.append(postgres_world.buy()))
+    later.finish()
+    assert (postgres_world.state(bought[0]), left(postgres_world)) == ("PAID", (0, 0))
+
+
+def test_what_its_provider_does_not_charge_is_owed_too(world: World, clock: Clock, two: tuple[Person, Person]) -> None:
+    late_entry(world, clock, two[0], "DIRECT_DEBIT")
+    paid_in(world, two, 769, "1")
+    with pytest.raises(NotAllowedError, match="its balance is 769 fen and it owes 5000 "):
+        ask(world, two[0], 769)
+    world.sandbox.faults.clear()
+    clock.pass_ms(3_600_000)
+    world.turn()
+    assert confirm(world, two[1], ask(world, two[0], 769)) == 769
+    assert left(world) == (0, 0)
 
 
 def refunded_after_it_stopped(world: World, clock: Clock, two: tuple[Person, Person]) -> None:

@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from sync_server.checks import flaws_of
 from sync_server.db import new_id
 from sync_server.ledger.tables import ledger_account
+from sync_server.orders.tables import charge_back
 from sync_server.redemptions.tables import redemption
 from sync_server.settlement.paying_again import pay_again
 from sync_server.settlement.tables import (
-    charge_back,
     clawback,
     debt_end,
     income_month,
