@@ -331,10 +331,12 @@ CHECKS = (
         "an order that ended holds back no margin, and one that was given back owes nobody anything",
         """
         SELECT 'ledger_account ' || a.name, o.number FROM ledger_account a JOIN "order" o ON o.id = a.owner_id
-        WHERE a.credits_posted_fen <> a.debits_posted_fen AND (
-            (a.code = '2120' AND o.state IN ('COMPLETED', 'CLOSED_REFUNDED')
-             AND (o.invest_basis IS NULL OR o.fund_closed_at_ms IS NOT NULL))
-            OR (a.code IN ('2320', '2510') AND o.state = 'REFUNDED'))
+        WHERE a.code = '2120' AND a.credits_posted_fen <> a.debits_posted_fen
+          AND o.state IN ('COMPLETED', 'CLOSED_REFUNDED')
+          AND (o.invest_basis IS NULL OR o.fund_closed_at_ms IS NOT NULL)
+        UNION ALL
+        SELECT 'ledger_account ' || a.name, o.number FROM ledger_account a JOIN "order" o ON o.id = a.owner_id
+        WHERE a.code IN ('2320', '2510') AND a.credits_posted_fen <> a.debits_posted_fen AND o.state = 'REFUNDED'
         """,
     ),
     Invariant(
