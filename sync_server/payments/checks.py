@@ -39,7 +39,8 @@ CHECKS = (
              AND NOT EXISTS (SELECT 1 FROM ledger_txn l WHERE l.txn_key = t.subject_key || '\\:void'))
             OR (t.kind NOT IN ('CHARGE', 'COLLECT', 'TOP_UP') AND NOT EXISTS (
                 SELECT 1 FROM approval a WHERE a.state = 'CONFIRMED'
-                AND a.act = CASE WHEN t.kind = 'SWEEP_IN' THEN 'sweep.returned' ELSE 'transfer.abandon' END
+                AND a.act IN ('transfer.abandon', 'transfer.other_amount', 'sweep.returned')
+                AND (a.act = 'sweep.returned') = (t.kind = 'SWEEP_IN')
                 AND (a.subject || '\\:') LIKE 'transfer\\:' || REPLACE(CAST(t.id AS VARCHAR(36)), '-', '') || '\\:%')))
         """,
     ),

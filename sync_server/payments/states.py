@@ -82,6 +82,21 @@ TRANSFER = Machine(
             "that attempt, too",
         ),
         Row(
+            OPEN,
+            "other_amount_done",
+            "SUCCEEDED",
+            "two persons, with the case of the statement's line, which has another amount",
+            "what was announced is posted; what differs stays with the case, on 1310",
+        ),
+        Row(
+            OPEN,
+            "other_amount",
+            "DEFINITE_FAIL",
+            "the same, but for a sweep's arrival and the closing of a fund",
+            "P14: what moved",
+            "the attempt moved beside the transfer, which is given up at once; an order's payment with its order",
+        ),
+        Row(
             ("CREATED", *OPEN),
             "returned",
             "VOID",

@@ -16,6 +16,7 @@ from sync_server.settlement import (
     accepting,
     clawing_back,
     debts,
+    other_amounts,
     paying_back,
     profit_shares,
     recon_cases,
@@ -48,6 +49,7 @@ DEEDS = {
         Deed(debts.WRITE_OFF, debts.in_words, debts.confirm),
         Deed(recon_cases.WRITE_OFF, recon_cases.in_words, recon_cases.confirm_write_off),
         Deed(accepting.ACCEPT, accepting.in_words, accepting.confirm),
+        Deed(other_amounts.OTHER_AMOUNT, other_amounts.in_words, other_amounts.confirm),
         Deed(returned_sweeps.RETURNED, returned_sweeps.in_words, returned_sweeps.confirm),
         Deed(profit_shares.PAY, profit_shares.in_words, profit_shares.confirm_payment),
     )

@@ -1,8 +1,8 @@
 """Money that moved under a transfer that was given up is what it was to move: two persons take it as its success.
 
 It stands in suspense (P14) and goes from there to what the transfer was for, which then goes on as after any other
-success. Where several attempts moved, one is taken and the others are paid twice. What was settled otherwise meanwhile
-is not what this money was for any more.
+success. Where another amount moved, what differs stays a case. Where several attempts moved, one is taken and the
+others are paid twice. What was settled otherwise meanwhile is not what this money was for any more.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sync_server.errors import NotAllowedError
 from sync_server.orders.tables import order
 from sync_server.payments.applying import book_on, locked, set_transfer, yielded
 from sync_server.payments.states import TRANSFER
-from sync_server.payments.tables import external_transfer, pays_an_order, transfer_attempt
+from sync_server.payments.tables import COMING_IN, external_transfer, pays_an_order, transfer_attempt
 from sync_server.payments.wording import transfer_words
 from sync_server.people.permissions import Permission
 from sync_server.settlement import funds, sealing
@@ -59,7 +59,12 @@ def confirm(connection: Connection, who: Person, approval_id: UUID, now_ms: int)
     told = {"provider_ref": attempt.provider_ref, "reason": None, "yield_fen": yield_fen}
     set_transfer(connection, transfer.id, now_ms, state=state, **told)
     book_on(connection, transfer, SUSPENSE, yielded(SUSPENSE, yield_fen), who.actor, now_ms)
-    settle(connection, who, case, "accept", "MATCHED", agreed.reason, now_ms, amount_fen=0)
+    wanted_fen = yield_fen + (transfer.amount_fen if transfer.kind in COMING_IN else -transfer.amount_fen)
+    if case.amount_fen == wanted_fen:
+        settle(connection, who, case, "accept", "MATCHED", agreed.reason, now_ms, amount_fen=0)
+    else:
+        differs = {"difference": Difference.AMOUNT_OFF, "amount_fen": case.amount_fen - wanted_fen}
+        connection.execute(recon_case.update().where(recon_case.c.id == case.id).values(**differs))
     _follow(connection, transfer, now_ms)
     return case.id  # type: ignore[no-any-return]
 

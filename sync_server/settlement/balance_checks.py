@@ -250,6 +250,13 @@ OF_THE_PLATFORM = (
                 CASE WHEN t.kind IN ({_COMING_IN}) THEN t.amount_fen + t.yield_fen ELSE -t.amount_fen END
             FROM transfer_attempt a JOIN external_transfer t ON t.id = a.transfer_id WHERE a.state = 'SUCCEEDED'
               AND a.provider <> 'OFFLINE'
+            UNION ALL SELECT c.code,
+                g.amount_fen - CASE WHEN t.kind IN ({_COMING_IN}) THEN t.amount_fen + t.yield_fen ELSE -t.amount_fen END
+            FROM ledger_txn d JOIN posting g ON g.txn_id = d.id AND g.layer = 'posted'
+            JOIN ledger_account c ON c.id = g.account_id AND c.code IN ('1010', '1020')
+            JOIN transfer_attempt a ON a.out_no = SUBSTR(d.txn_key, 8) AND a.state = 'SUCCEEDED'
+            JOIN external_transfer t ON t.id = a.transfer_id
+            WHERE d.txn_key >= 'double\\:' AND d.txn_key < 'double;'
             UNION ALL SELECT {_CODE.format("x")}, amount_fen FROM external_transfer x
             WHERE kind = 'REFUND' AND subject_key LIKE 'refund\\:late\\:%'
             UNION ALL SELECT c.code, g.amount_fen FROM ({_NOTED}) n

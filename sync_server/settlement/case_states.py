@@ -33,14 +33,16 @@ CASE = Machine(
             "RESOLVED",
             "two persons: what moved after it was given up is what the transfer was to move",
             "1310 against what the transfer is for",
-            "the transfer SUCCEEDED; that it was given up is settled, what else moved under it is DOUBLE_PAID",
+            "the transfer SUCCEEDED; that it was given up is settled, what else moved under it is DOUBLE_PAID; where "
+            "another amount moved the case stays open, as AMOUNT_OFF of what differs",
         ),
         Row(
             OPEN,
             "match",
             "RESOLVED",
-            "a later statement or a later answer explains it, or two persons: by it a sweep came back",
-            "1310 is cleared of it",
+            "a later statement or a later answer explains it, or two persons: by it a sweep came back, or a transfer "
+            "of which another amount moved is done, or given up",
+            "1310 is cleared of it; of another amount what differs stays",
         ),
     ),
 )

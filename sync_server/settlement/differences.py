@@ -72,5 +72,8 @@ WORDS = {
 BY_ATTEMPT = frozenset({Difference.DOUBLE_PAID, Difference.PAID_AFTER_VOID})
 """Found by the attempt, with or without a line (case_finding)."""
 
+OF_AMOUNT = frozenset({Difference.AMOUNT_OFF, Difference.SIGN_WRONG})
+"""Where the outcome was open they say that it stays open, until two persons end it (other_amounts)."""
+
 NO_FAULT = frozenset({Difference.PAID_UNKNOWN, Difference.PAID_LATE, Difference.CUT_OFF})
 """These settle themselves; every other one becomes a case for a person."""

@@ -23,14 +23,15 @@ from sync_server.ledger.accounts import CHART, Account
 from sync_server.money import yuan
 from sync_server.notices.promising import Promise, promise
 from sync_server.payments.providers import CLEARING
+from sync_server.payments.states import OPEN as UNDER_WAY
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.payments.telling import PROVIDER_NAMES
 from sync_server.people.permissions import Permission, need
 from sync_server.people.tables import operator
 from sync_server.settlement import venue_debts
 from sync_server.settlement.case_states import CASE, OPEN
-from sync_server.settlement.differences import BY_ATTEMPT, WORDS, Difference
-from sync_server.settlement.recon_tables import recon_case
+from sync_server.settlement.differences import BY_ATTEMPT, OF_AMOUNT, WORDS, Difference
+from sync_server.settlement.recon_tables import recon_case, statement_line
 from sync_server.settlement.tables import payout
 
 STEP = "settlement.reconcile"
@@ -98,12 +99,14 @@ def offset(connection: Connection, who: Person, case_id: UUID, other_id: UUID, n
     first, second = (locked_case(connection, who, each, "offset") for each in sorted((case_id, other_id)))
     if first.id == second.id or not (first.in_suspense and second.in_suspense):
         raise NotAllowedError("two cases whose money is in suspense are needed")
+    _need_known(connection, first)
+    _need_known(connection, second)
     if first.amount_fen + second.amount_fen:
         raise NotAllowedError(f"{first.amount_fen} and {second.amount_fen} fen are not each other's opposite")
     for row, other in ((first, second), (second, first)):
         settle(connection, who, row, "offset", "OFFSET", note, now_ms, offset_by=other.id)
     moved = [row.subject for row in (first, second) if row.difference in BY_ATTEMPT]
-    mine = transfer_attempt.update().where(transfer_attempt.c.out_no.in_(moved))
+    mine = transfer_attempt.update().where(transfer_attempt.c.out_no.in_(moved), transfer_attempt.c.state == "EXTRA")
     connection.execute(mine.values(state="RETURNED", changed_at_ms=now_ms))
 
 
@@ -197,14 +200,27 @@ def _promises(connection: Connection, ids: Sequence[UUID]) -> Iterator[Promise]:
 def _check_write_off(connection: Connection, row: sa.Row[Any], to: str) -> None:
     if not row.amount_fen:
         raise NotAllowedError("no money of this case is unexplained: explain it")
+    _need_known(connection, row)
     if to == NO_MOVEMENT:
         if row.difference != Difference.DOUBLE_LINE or not row.in_suspense:
             raise NotAllowedError("only a line that was told twice may be no movement of the provider's account")
     elif to == VENUE_OWES:
-        if _venue_paid(connection, row) is None:
+        if row.amount_fen > 0 or _venue_paid(connection, row) is None:
             raise NotAllowedError("only a venue owes, and only what a payout moved beside the one that counts")
     elif to not in WRITE_OFF_TO:
         raise NotAllowedError(f"account {to} is not one of {', '.join((*WRITE_OFF_TO, VENUE_OWES))}")
+
+
+def _need_known(connection: Connection, row: sa.Row[Any]) -> None:
+    """NotAllowedError: its line is of an attempt whose outcome is open, and would be so for ever."""
+    of_line = sa.and_(statement_line.c.provider == row.provider, statement_line.c.line_no == row.line_no)
+    open_one = (
+        sa.select(transfer_attempt.c.transfer_id)
+        .join(statement_line, statement_line.c.out_no == transfer_attempt.c.out_no)
+        .where(of_line, transfer_attempt.c.state.in_(UNDER_WAY))
+    )
+    if row.difference in OF_AMOUNT and (transfer_id := connection.scalar(open_one)) is not None:
+        raise NotAllowedError(f"say first what became of transfer {transfer_id}: recon-case other-amount {row.id}")
 
 
 def settle(

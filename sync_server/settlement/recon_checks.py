@@ -66,7 +66,7 @@ CHECKS = (
         SELECT 'transfer_attempt ' || a.out_no FROM ledger_txn d
         JOIN transfer_attempt a ON a.out_no = SUBSTR(d.txn_key, 8) AND a.state = 'SUCCEEDED'
         JOIN external_transfer t ON t.id = a.transfer_id
-        LEFT JOIN recon_case c ON c.subject = a.out_no AND c.settled_as = 'MATCHED'
+        LEFT JOIN recon_case c ON c.subject = a.out_no
         LEFT JOIN approval p ON p.act = 'recon_case.accept' AND p.state = 'CONFIRMED'
              AND p.subject = 'recon_case\\:' || REPLACE(CAST(c.id AS VARCHAR(36)), '-', '')
         LEFT JOIN ledger_txn l ON l.txn_key = t.subject_key

@@ -23,7 +23,7 @@ from sync_server.payments.tables import TRANSFER_KINDS
 from sync_server.people.asking import by_operator, person_of
 from sync_server.people.permissions import Permission, need
 from sync_server.people.tables import operator
-from sync_server.settlement import accepting, recon_cases, reconciling, statements_in
+from sync_server.settlement import accepting, other_amounts, recon_cases, reconciling, statements_in
 from sync_server.settlement.case_states import CASE
 from sync_server.settlement.differences import WORDS, Difference
 from sync_server.settlement.recon_tables import CASE_STATES, provider_fee, recon_case, statement_day, statement_line
@@ -250,6 +250,24 @@ def accept(opener: Opener, /, case_id: UUID, reason: str, **who: Any) -> None:
     person = person_of(centre, who)
     with centre.write() as connection:
         request_id = accepting.ask(connection, person, case_id, reason, centre.now_ms())
+    click.echo(json.dumps({"request": str(request_id), "state": "requested", "case": str(case_id)}))
+
+
+@case.command(name="other-amount")
+@CASE_ID
+@click.option("--as", "outcome", type=click.Choice(("done", "given-up")), required=True, help="what its transfer is")
+@click.option("--reason", required=True, help="what the other person and the log of operators are told")
+@by_operator
+@click.pass_obj
+def other_amount(opener: Opener, /, case_id: UUID, outcome: other_amounts.Outcome, reason: str, **who: Any) -> None:
+    """Ask that a transfer of which the provider moved another amount is done, or given up. Another person confirms.
+
+    Done: what differs stays with the case. Given up: what moved is a case of its own; an unpaid order is cancelled.
+    """
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        request_id = other_amounts.ask(connection, person, case_id, outcome, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "case": str(case_id)}))
 
 

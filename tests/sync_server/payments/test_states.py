@@ -36,6 +36,8 @@ EXPECTED = {
     ("INSUFFICIENT", "accepted"): "SUCCEEDED",
     ("DEFINITE_FAIL", "accepted"): "SUCCEEDED",
     ("VOID", "accepted"): "SUCCEEDED",
+    **{(state, "other_amount_done"): "SUCCEEDED" for state in ("SENT", "UNKNOWN")},
+    **{(state, "other_amount"): "DEFINITE_FAIL" for state in ("SENT", "UNKNOWN")},
     ("CREATED", "returned"): "VOID",
     ("SENT", "returned"): "VOID",
     ("UNKNOWN", "returned"): "VOID",

@@ -64,8 +64,8 @@ def test_what_is_written_off_is_not_matched_besides(postgres_world: World, clock
     tell(world, clock, [*(line for line in said(world, TODAY) if line.kind != "PAYOUT"), off])
     with world.centre.write() as connection:
         mine = case_id(world, Difference.AMOUNT_OFF)
-        asked = recon_cases.ask_write_off(connection, asks, mine, "5090", "gone", clock.now_ms)
         apply_notice(connection, "ALIPAY", str(off.out_no), Succeeded("SP-1", 4970), clock.now_ms)
+        asked = recon_cases.ask_write_off(connection, asks, mine, "5090", "gone", clock.now_ms)
     with world.centre.write() as connection:
         deeds.confirm(connection, confirms, asked, clock.now_ms)
         later = Beside(world.centre, lambda: match_later(world.centre))
