@@ -22,6 +22,7 @@ import sync_server.settlement.balance_checks
 import sync_server.settlement.checks
 import sync_server.settlement.ending_checks
 import sync_server.settlement.recon_checks
+import sync_server.settlement.visit_checks
 from sync_server import db
 from sync_server.audit.log import first_flaw
 from sync_server.centre import Centre, Opener
@@ -41,6 +42,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     *sync_server.settlement.balance_checks.CHECKS,
     *sync_server.settlement.ending_checks.CHECKS,
     *sync_server.settlement.recon_checks.CHECKS,
+    *sync_server.settlement.visit_checks.CHECKS,
 )
 
 

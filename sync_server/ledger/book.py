@@ -36,13 +36,17 @@ class Leg(NamedTuple):
 
 @dataclass(frozen=True)
 class Txn:
-    """What is to be written. `key` says what it is for ("redeem:<item>"); `pending` announces it without doing it."""
+    """What is to be written. `key` says what it is for ("redeem:<item>"); `pending` announces it without doing it.
+
+    `reverses` names the transaction that it corrects.
+    """
 
     key: str
     legs: tuple[Leg, ...]
     effective_at_ms: int
     actor: str
     pending: bool = False
+    reverses: UUID | None = None
 
     def __post_init__(self) -> None:
         amounts = [leg.amount_fen for leg in self.legs]
@@ -66,7 +70,7 @@ def post(connection: Connection, txns: Sequence[Txn], now_ms: int) -> int:
         layer = "pending" if txn.pending else "posted"
         lines = [_Line(layer, leg.account, leg.amount_fen) for leg in txn.legs]
         key = txn.key + PENDING_SUFFIX if txn.pending else txn.key
-        rows.append(_Row(key, lines, txn.effective_at_ms, txn.actor))
+        rows.append(_Row(key, lines, txn.effective_at_ms, txn.actor, reverses=txn.reverses))
     return _write(connection, rows, now_ms)
 
 

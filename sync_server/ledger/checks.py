@@ -56,13 +56,15 @@ CHECKS = (
     ),
     Invariant(
         "I18",
-        "a correction undoes exactly what it names",
+        "a correction undoes exactly what it names; what was owed to a venue, which may be paid, it owes instead",
         """
-        SELECT 'ledger_txn ' || r.txn_key, p.account_id
+        SELECT 'ledger_txn ' || r.txn_key, MIN(a.name)
         FROM (SELECT DISTINCT reverses FROM ledger_txn WHERE reverses IS NOT NULL) undone
         JOIN ledger_txn r ON r.reverses = undone.reverses
         JOIN posting p ON p.txn_id IN (r.id, undone.reverses) AND p.layer = 'posted'
-        GROUP BY r.txn_key, p.account_id HAVING SUM(p.amount_fen) <> 0
+        JOIN ledger_account a ON a.id = p.account_id
+        GROUP BY r.txn_key, CASE a.code WHEN '1220' THEN '2210' ELSE a.code END, a.owner_id
+        HAVING SUM(p.amount_fen) <> 0
         """,
     ),
 )

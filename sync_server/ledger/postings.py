@@ -66,6 +66,7 @@ POSTINGS = (
     Posting("P19", "profit:{month}:{partner}", "partners' shares of the profit", ("3010",), ("2410",)),
     Posting("P19", "profit:{month}:{partner}:paid", "a share was paid", ("2410",), (*CLEARING, "1030")),
     Posting("P20", "visit:{redemption}", "a visit with a pass", ("5040",), ("2210", "4020")),
+    Posting("P20", "returned:{redemption}", "staff gave it back later on", ("1220", "4020"), ("5040",)),
     Posting("P21", "pool:{month}:{venue}", "a venue's part of a month's pool", ("5040",), ("2210", "4020")),
     Posting("", "reverse:{key}", "a correction undoes what it names", ALL, ALL),
 )

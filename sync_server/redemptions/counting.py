@@ -87,7 +87,7 @@ def count_admissions(
     given_back = {row.item_id for row in returned if row.item_id is not None}
     contested_passes = {one.known.pass_id for one in judged if one.known is not None and one.may_have_rivals}
     lock_passes(connection, contested_passes | {row.pass_id for row in returned if row.item_id is not None})
-    _tell_anew(connection, [row.id for row in returned])
+    _look_anew(connection, [row.id for row in returned])
     claims = [Claim(item, "REDEEM", first.id.hex(), first.at_ms) for item, (first, *_) in by_item.items()]
     won = claim_items(connection, claims, now_ms) if claims else set()
     winners = {by_item[item][0].id for item in won}
@@ -210,10 +210,13 @@ def _returned(
     return connection.execute(sa.select(redemption.c.id, redemption.c.item_id, redemption.c.pass_id).where(mine)).all()
 
 
-def _tell_anew(connection: Connection, ids: Sequence[bytes]) -> None:
-    """The gates are told again of the uses of these passes."""
+def _look_anew(connection: Connection, ids: Sequence[bytes]) -> None:
+    """The gates are told again of the uses of these passes, and settlement looks again at visits with annual ones."""
     if ids:
-        connection.execute(redemption.update().where(redemption.c.id.in_(ids)).values(use_counted_at_ms=None))
+        is_visit = redemption.c.outcome == Outcome.PASS_VISIT.name
+        cleared = sa.case((is_visit, sa.null()), else_=redemption.c.cleared_at_ms)
+        again = {"use_counted_at_ms": None, "cleared_at_ms": cleared}
+        connection.execute(redemption.update().where(redemption.c.id.in_(ids)).values(again))
 
 
 def _far_row(device: Device, incarnation: bytes, one: Entry, of: FarEntry, now_ms: int) -> dict[str, Value]:

@@ -102,7 +102,8 @@ redemption = sa.Table(
     sa.Column("copied", sa.Boolean(), nullable=False, server_default="0"),  # so was it elsewhere too
     ms_column("occurred_at_ms"),
     ms_column("recorded_at_ms"),
-    ms_column("cleared_at_ms", nullable=True),  # when settlement dealt with it, which alone writes it
+    # When settlement dealt with it, which alone writes it; null anew once staff give a visit with a pass back.
+    ms_column("cleared_at_ms", nullable=True),
     ms_column("use_counted_at_ms", nullable=True),  # null: the gates are not told of this use yet (redemptions.uses)
     sa.UniqueConstraint("device_id", "incarnation", "seq"),
     partial_index(

@@ -81,11 +81,13 @@ OF_VENUES = (
     ),
     _total(
         "4020",
-        "what was earned of payout fees is the fees of all lines and pools, less those of visits that were refunded",
+        "what was earned of payout fees is the fees of all lines and pools, less those of visits that were refunded or "
+        "given back",
         """
         (SELECT COALESCE(SUM(fee_fen), 0) FROM payout_line) + (SELECT COALESCE(SUM(fee_fen), 0) FROM payout_adjustment)
         - (SELECT COALESCE(SUM(l.fee_fen), 0) FROM clawback c
            JOIN payout_line l ON l.item_id = c.item_id AND l.kind = 'REDEEM')
+        - (SELECT COALESCE(SUM(l.fee_fen), 0) FROM clawback c JOIN payout_line l ON l.redemption_id = c.redemption_id)
         """,
     ),
     _total(
@@ -101,8 +103,9 @@ OF_VENUES = (
     ),
     _total(
         "5040",
-        "what visits with passes cost is the prices of their lines, and the pools",
+        "what visits with passes cost is the prices of their lines, and the pools, less what was given back",
         """
+        (SELECT COALESCE(SUM(l.gross_fen), 0) FROM clawback c JOIN payout_line l ON l.redemption_id = c.redemption_id)
         - (SELECT COALESCE(SUM(gross_fen), 0) FROM payout_line WHERE item_id IS NULL)
         - (SELECT COALESCE(SUM(gross_fen), 0) FROM payout_adjustment WHERE kind = 'POOL')
         """,

@@ -135,10 +135,11 @@ CHECKS = (
     Invariant(
         "I4",
         "a redemption is marked as cleared exactly when it has a payout line; a visit with a pass may be cleared for "
-        "nothing",
+        "nothing, and waits again once it is given back",
         """
         SELECT 'redemption of order_item ' || COALESCE(CAST(r.item_id AS VARCHAR(36)), '-') FROM redemption r
-        WHERE r.cleared_at_ms IS NULL AND EXISTS (SELECT 1 FROM payout_line l WHERE l.redemption_id = r.id)
+        WHERE r.cleared_at_ms IS NULL AND r.outcome <> 'PASS_VISIT'
+          AND EXISTS (SELECT 1 FROM payout_line l WHERE l.redemption_id = r.id)
         UNION ALL
         SELECT 'redemption of order_item ' || COALESCE(CAST(r.item_id AS VARCHAR(36)), '-') FROM redemption r
         WHERE r.cleared_at_ms IS NOT NULL AND r.outcome <> 'PASS_VISIT'

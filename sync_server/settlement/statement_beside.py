@@ -19,7 +19,7 @@ from sync_server.settlement.tables import payout, payout_adjustment, payout_line
 # What a ledger key is about, by its first word: the id behind it names an order, an item, a redemption or a payout.
 ORDERS = frozenset({"charge", "late", "pass"})
 ITEMS = frozenset({"redeem", "expire", "forfeit", "refund", "clawback"})
-REDEMPTIONS = frozenset({"honour", "visit"})
+REDEMPTIONS = frozenset({"honour", "visit", "returned"})
 PAYOUTS = frozenset({"payout", "netting"})
 BALANCE = "预存余额"
 """Stands for the provider's number where a distributor's balance at the platform paid, or was paid."""

@@ -26,6 +26,7 @@ SUBJECTS = {
     "redeem": "核销",
     "honour": "认可核销",
     "visit": "年票入园",
+    "returned": "年票入园退回",
     "pool": "年票分成",
     "expire": "应退票款",
     "clawback": "退回已游玩票款",

@@ -83,21 +83,26 @@ payout_adjustment = sa.Table(
     sa.CheckConstraint("(kind = 'CLAWBACK') = (clawback_id IS NOT NULL)", name="clawback"),
 )
 
-# What a venue owes by the word of two persons: for a visit that was refunded to the buyer after it was paid (P16), or
-# for a payout that was made twice.
+# What a venue owes: by the word of two persons for a visit that was refunded to the buyer after it was paid (P16), or
+# for a payout that was made twice; for a visit with an annual pass that its staff gave back after it was cleared (P20).
 clawback = sa.Table(
     "clawback",
     metadata,
     id_column(),  # the subject of its refund
     link("item_id", "order_item.id", nullable=True, unique=True),
     link("case_id", "recon_case.id", nullable=True, unique=True),
+    sa.Column("redemption_id", sa.LargeBinary(16), sa.ForeignKey("redemption.id"), unique=True),
     link("venue_id", "venue.id"),
     fen_column("owed_fen"),  # what the venue had got for it
     fen_column("netted_fen", server_default="0"),  # kept back of its payouts since
     fen_column("ended_fen", server_default="0"),  # paid by bank or written off since
     ms_column("agreed_at_ms"),
     sa.CheckConstraint("netted_fen >= 0 AND ended_fen >= 0 AND netted_fen + ended_fen <= owed_fen", name="owed"),
-    sa.CheckConstraint("(item_id IS NULL) <> (case_id IS NULL)", name="what_for"),
+    sa.CheckConstraint(
+        "(item_id IS NULL OR case_id IS NULL)"
+        " AND (redemption_id IS NULL) = (item_id IS NOT NULL OR case_id IS NOT NULL)",
+        name="what_for",
+    ),
     partial_index("ix_clawback_open", "venue_id", "agreed_at_ms", where="netted_fen + ended_fen < owed_fen"),
 )
 

@@ -1,7 +1,7 @@
 """Visits with annual passes: by default they cost nothing; a product may owe its venues a tariff each (money.md P20).
 
-What a product owes is looked up when a visit is cleared: a change concerns what is cleared from then on. A visit that
-staff gave back before costs nothing.
+What a product owes is looked up when a visit is cleared, and stands in its line: a change concerns what is cleared from
+then on. A visit that staff give back costs nothing, whenever the centre hears of it (`returned_visits`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from sync_server import setbacks
 from sync_server.approvals.approvals import Person
 from sync_server.audit.log import record
+from sync_server.bulk import among, change
 from sync_server.catalog.fees import fee_for
 from sync_server.catalog.products import find_product
 from sync_server.catalog.tables import VISIT_SETTLEMENTS, product, product_item, visit_tariff
@@ -29,7 +30,9 @@ from sync_server.ledger.book import Txn, legs
 from sync_server.people.permissions import Permission, need
 from sync_server.redemptions.tables import is_given_back, is_of_frozen_journal, redemption
 from sync_server.settlement.collecting import Owed, clear, collect
+from sync_server.settlement.returned_visits import take_back
 from sync_server.settlement.sealing import ACTOR
+from sync_server.settlement.tables import payout_line
 
 STEP = "settlement.clear_visits"
 MAX_PER_STEP = 5_000
@@ -49,8 +52,9 @@ def clear_visits(centre: Centre) -> int:
             _clear(connection, rows, now_ms)
 
         tried = redemption.c.id.not_in(setbacks.left_out(connection, STEP, now_ms))
-        due = connection.execute(waiting.where(tried).limit(MAX_PER_STEP)).all()
-        return setbacks.act_on(connection, STEP, due, lambda row: bytes(row.id), act, now_ms)
+        mine = waiting.where(tried).limit(MAX_PER_STEP).with_for_update(of=redemption, skip_locked=True)
+        due = connection.scalars(mine).all()  # asked about once they are locked: who gives one back writes it, too
+        return setbacks.act_on(connection, STEP, _visits(connection, due), lambda row: bytes(row.id), act, now_ms)
 
 
 def set_visit_settlement(
@@ -87,13 +91,21 @@ def set_visit_settlement(
 def _waiting() -> sa.Select[Any]:
     """From no frozen journal, as with tickets."""
     is_due = sa.text("redemption.outcome = 'PASS_VISIT' AND redemption.cleared_at_ms IS NULL")  # as its index says
+    in_order = redemption.c.recorded_at_ms, redemption.c.id
+    return sa.select(redemption.c.id).where(is_due, ~is_of_frozen_journal()).order_by(*in_order)
+
+
+def _visits(connection: Connection, ids: Sequence[bytes]) -> Sequence[sa.Row[Any]]:
+    """What is owed for each of these: a tariff, or nothing (null); or no more than was paid for it before."""
+    paid = sa.exists().where(payout_line.c.redemption_id == redemption.c.id)
     tariff = sa.and_(
         product.c.visit_settlement == "PER_VISIT",
         visit_tariff.c.product_id == product.c.id,
         visit_tariff.c.venue_id == redemption.c.venue_id,
         ~is_given_back(),
+        ~paid,
     )
-    return (
+    query: sa.Select[Any] = (
         sa.select(
             redemption.c.id,
             redemption.c.venue_id,
@@ -105,9 +117,10 @@ def _waiting() -> sa.Select[Any]:
         .join(issued_pass, issued_pass.c.id == redemption.c.pass_id)
         .join(product, product.c.id == issued_pass.c.product_id)
         .outerjoin(visit_tariff, tariff)
-        .where(is_due, ~is_of_frozen_journal())
+        .where(among(connection, redemption.c.id, ids))
         .order_by(redemption.c.recorded_at_ms, redemption.c.id)
     )
+    return connection.execute(query).all()
 
 
 def _clear(connection: Connection, rows: Sequence[sa.Row[Any]], now_ms: int) -> None:
@@ -129,8 +142,8 @@ def _clear(connection: Connection, rows: Sequence[sa.Row[Any]], now_ms: int) -> 
     booked = [_booked(row, one) for row, one in zip(paid, owed, strict=True)]
     if owed:
         collect(connection, owed, booked, now_ms)
-    mine = redemption.update().where(redemption.c.id.in_([row.id for row in rows]))
-    connection.execute(mine.values(cleared_at_ms=now_ms))
+    take_back(connection, [row.id for row in rows if row.tariff_fen is None], now_ms)
+    change(connection, redemption, {"cleared_at_ms": now_ms}, [row.id for row in rows])
 
 
 def _booked(row: sa.Row[Any], one: Owed) -> Txn:

@@ -740,36 +740,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_redeem_answer_given_at_ms"), ["given_at_ms"], unique=False)
 
     op.create_table(
-        "clawback",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("item_id", sa.Uuid(), nullable=True),
-        sa.Column("case_id", sa.Uuid(), nullable=True),
-        sa.Column("venue_id", sa.Uuid(), nullable=False),
-        sa.Column("owed_fen", sa.BigInteger(), nullable=False),
-        sa.Column("netted_fen", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("ended_fen", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("agreed_at_ms", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("(item_id IS NULL) <> (case_id IS NULL)", name=op.f("ck_clawback_what_for")),
-        sa.CheckConstraint(
-            "netted_fen >= 0 AND ended_fen >= 0 AND netted_fen + ended_fen <= owed_fen", name=op.f("ck_clawback_owed")
-        ),
-        sa.ForeignKeyConstraint(["case_id"], ["recon_case.id"], name=op.f("fk_clawback_case_id")),
-        sa.ForeignKeyConstraint(["item_id"], ["order_item.id"], name=op.f("fk_clawback_item_id")),
-        sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_clawback_venue_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_clawback")),
-        sa.UniqueConstraint("case_id", name=op.f("uq_clawback_case_id")),
-        sa.UniqueConstraint("item_id", name=op.f("uq_clawback_item_id")),
-    )
-    with op.batch_alter_table("clawback", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_clawback_open",
-            ["venue_id", "agreed_at_ms"],
-            unique=False,
-            sqlite_where=sa.text("netted_fen + ended_fen < owed_fen"),
-            postgresql_where=sa.text("netted_fen + ended_fen < owed_fen"),
-        )
-
-    op.create_table(
         "fund_sale",
         sa.Column("item_id", sa.Uuid(), nullable=False),
         sa.Column("order_id", sa.Uuid(), nullable=False),
@@ -933,6 +903,57 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "clawback",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("item_id", sa.Uuid(), nullable=True),
+        sa.Column("case_id", sa.Uuid(), nullable=True),
+        sa.Column("redemption_id", sa.LargeBinary(length=16), nullable=True),
+        sa.Column("venue_id", sa.Uuid(), nullable=False),
+        sa.Column("owed_fen", sa.BigInteger(), nullable=False),
+        sa.Column("netted_fen", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("ended_fen", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("agreed_at_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "(item_id IS NULL OR case_id IS NULL) AND (redemption_id IS NULL) = (item_id IS NOT NULL OR case_id IS NOT NULL)",
+            name=op.f("ck_clawback_what_for"),
+        ),
+        sa.CheckConstraint(
+            "netted_fen >= 0 AND ended_fen >= 0 AND netted_fen + ended_fen <= owed_fen", name=op.f("ck_clawback_owed")
+        ),
+        sa.ForeignKeyConstraint(["case_id"], ["recon_case.id"], name=op.f("fk_clawback_case_id")),
+        sa.ForeignKeyConstraint(["item_id"], ["order_item.id"], name=op.f("fk_clawback_item_id")),
+        sa.ForeignKeyConstraint(["redemption_id"], ["redemption.id"], name=op.f("fk_clawback_redemption_id")),
+        sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_clawback_venue_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_clawback")),
+        sa.UniqueConstraint("case_id", name=op.f("uq_clawback_case_id")),
+        sa.UniqueConstraint("item_id", name=op.f("uq_clawback_item_id")),
+        sa.UniqueConstraint("redemption_id", name=op.f("uq_clawback_redemption_id")),
+    )
+    with op.batch_alter_table("clawback", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_clawback_open",
+            ["venue_id", "agreed_at_ms"],
+            unique=False,
+            sqlite_where=sa.text("netted_fen + ended_fen < owed_fen"),
+            postgresql_where=sa.text("netted_fen + ended_fen < owed_fen"),
+        )
+
+    op.create_table(
+        "redemption_decision",
+        sa.Column("redemption_id", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("word", sa.String(length=32), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("decided_by", sa.String(length=64), nullable=False),
+        sa.Column("decided_at_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "word IN ('ACCEPTED', 'REJECTED', 'HONOURED')", name=op.f("ck_redemption_decision_word_word_8024d0")
+        ),
+        sa.ForeignKeyConstraint(
+            ["redemption_id"], ["redemption.id"], name=op.f("fk_redemption_decision_redemption_id")
+        ),
+        sa.PrimaryKeyConstraint("redemption_id", name=op.f("pk_redemption_decision")),
+    )
+    op.create_table(
         "payout_adjustment",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
@@ -957,21 +978,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_payout_adjustment_clawback_id"), ["clawback_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_payout_adjustment_payout_id"), ["payout_id"], unique=False)
 
-    op.create_table(
-        "redemption_decision",
-        sa.Column("redemption_id", sa.LargeBinary(length=16), nullable=False),
-        sa.Column("word", sa.String(length=32), nullable=False),
-        sa.Column("reason", sa.String(length=200), nullable=False),
-        sa.Column("decided_by", sa.String(length=64), nullable=False),
-        sa.Column("decided_at_ms", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint(
-            "word IN ('ACCEPTED', 'REJECTED', 'HONOURED')", name=op.f("ck_redemption_decision_word_word_8024d0")
-        ),
-        sa.ForeignKeyConstraint(
-            ["redemption_id"], ["redemption.id"], name=op.f("fk_redemption_decision_redemption_id")
-        ),
-        sa.PrimaryKeyConstraint("redemption_id", name=op.f("pk_redemption_decision")),
-    )
     with op.batch_alter_table("credential", schema=None) as batch_op:
         batch_op.create_check_constraint(
             batch_op.f("ck_credential_kind_word_fbbc0e"), "kind IN ('ID_NUMBER', 'CARD_NUMBER', 'CARD_IDENTIFICATION')"

@@ -22,7 +22,7 @@ from sync_server.orders.tables import order, ticket
 from sync_server.parties.tables import venue
 from sync_server.redemptions.tables import entry, redemption
 from sync_server.settlement.pools import PoolShare
-from sync_server.settlement.tables import income_month, payout_line
+from sync_server.settlement.tables import clawback, income_month, payout_line
 from wire import moments
 from wire.messages import EntryKind
 
@@ -177,16 +177,17 @@ def _booked(connection: Connection) -> Counter[tuple[UUID, str]]:
 
 
 def _visit_flaws(connection: Connection, scene: Scene) -> list[str]:
-    """Each visit is paid as was agreed when it was cleared, but for those that staff had given back; pools beside."""
+    """Each visit is paid as was agreed when it was cleared, but for those that staff gave back; pools beside."""
     found, cost_fen = [], sum(scene.pools.values())
     for row in _visits(connection):
         agreed = [terms for terms in scene.terms if terms.from_ms <= (row.cleared_at_ms or 0)]
         fen = agreed[-1].tariffs_fen.get(row.venue_id, 0) if agreed else 0
-        if row.returned_at_ms is not None and row.returned_at_ms <= row.cleared_at_ms:
+        if row.returned_at_ms is not None:
             fen = 0
         fee_fen = (fen * PAYOUT_FEE_BPS + 5_000) // 10_000
-        if row.cleared_at_ms is None or (row.gross_fen or 0, row.fee_fen or 0) != (fen, fee_fen):
-            found.append(f"visit {row.id.hex()} is paid {row.gross_fen}, fee {row.fee_fen}, instead of {fen}")
+        paid = (0, 0) if row.owed_fen is not None else (row.gross_fen or 0, row.fee_fen or 0)
+        if row.cleared_at_ms is None or paid != (fen, fee_fen):
+            found.append(f"visit {row.id.hex()} is paid {paid} instead of {(fen, fee_fen)}")
         cost_fen += fen
     if (booked_fen := balance(connection, Account("5040")).posted_fen) != cost_fen:
         found.append(f"visits cost {booked_fen} instead of {cost_fen}")
@@ -194,7 +195,8 @@ def _visit_flaws(connection: Connection, scene: Scene) -> list[str]:
 
 
 def _visits(connection: Connection) -> Sequence[sa.Row[tuple[object, ...]]]:
-    """All that passes made, with what was paid for each and when its gate told that staff gave it back."""
+    """All that passes made, with what was paid for each, when its gate told that staff gave it back, and what its venue
+    owes for that."""
     back = (
         sa.select(sa.func.min(entry.c.received_at_ms))
         .where(entry.c.device_id == redemption.c.device_id, entry.c.incarnation == redemption.c.incarnation)
@@ -203,9 +205,10 @@ def _visits(connection: Connection) -> Sequence[sa.Row[tuple[object, ...]]]:
     )
     return connection.execute(
         sa.select(redemption, venue.c.number.label("venue"), payout_line.c.gross_fen, payout_line.c.fee_fen)
-        .add_columns(back.label("returned_at_ms"))
+        .add_columns(back.label("returned_at_ms"), clawback.c.owed_fen)
         .join(venue, venue.c.id == redemption.c.venue_id)
         .outerjoin(payout_line, payout_line.c.redemption_id == redemption.c.id)
+        .outerjoin(clawback, clawback.c.redemption_id == redemption.c.id)
         .where(redemption.c.outcome == "PASS_VISIT")
     ).all()
 

@@ -12,23 +12,27 @@ from sync_server.bulk import insert_missing
 from sync_server.catalog.tables import product_item, product_version_price
 from sync_server.db import new_id
 from sync_server.errors import NotAllowedError
+from sync_server.gates import registry
 from sync_server.gates.tables import device, incarnation
 from sync_server.issuance.tables import issued_pass
 from sync_server.orders.tables import ticket
 from sync_server.parties.parties import NewParty, add_party
+from sync_server.parties.tables import party
 from sync_server.people.identifying import Person
+from sync_server.redemptions.counting import count_admissions
+from sync_server.redemptions.journal import entry_row
 from sync_server.redemptions.tables import entry, redemption
 from sync_server.settlement import pools, visits
 from sync_server.settlement.months import month_named, month_of
 from sync_server.settlement.statement_rows import lines_between
-from sync_server.settlement.tables import payout_adjustment, payout_line
+from sync_server.settlement.tables import clawback, payout_adjustment, payout_line
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ, two_of_finance
 from tests.sync_server.orders.test_closing import a_pass, cashier
 from tests.sync_server.sandbox import World
 from tests.sync_server.settlement.test_expiring import HOUR_MS, assert_books_agree, posted
 from wire import moments
-from wire.messages import EntryKind
+from wire.messages import ClockTrust, Entry, EntryKind
 
 DAY_MS = 24 * HOUR_MS
 PASS_ID = b"pass0001"
@@ -111,6 +115,51 @@ def test_a_tariff_is_paid_for_each_visit_but_for_those_given_back(world: World, 
     assert [(line.kind, line.item_id, line.net_fen) for line in lines] == [("VISIT", None, 596)] * 2
     assert due(world) == 0
     assert_books_agree(world)
+
+
+@pytest.mark.parametrize("mode", ["PER_REDEMPTION", "DAILY"])
+def test_a_visit_that_is_given_back_after_it_was_paid_is_kept_back_of_what_comes_next(
+    world: World, clock: Clock, mode: str
+) -> None:
+    """Twice given back is given back once; what was sealed stays as it was."""
+    a_pass_in_use(world, clock)
+    settle(world, two_of_finance(world.centre)[0], "PER_VISIT", 600)
+    with world.centre.write() as connection:
+        connection.execute(party.update().where(party.c.id == world.venue).values(payout_mode=mode))
+    before = posted(world)
+    visits_made = [visit(world) for _ in range(3)]
+    world.turn()
+    for times in range(2):
+        give_back(world, visits_made[0], times)
+        assert due(world) == 1
+        world.turn()
+    assert due(world) == 0
+    visit(world)
+    world.turn()
+    clock.pass_ms(DAY_MS)
+    world.turn()
+    assert posted(world) == {**before, "1010": before["1010"] - 3 * 596, "4020": -12, "5040": 1800}
+    assert world.sandbox.book.balances()["venue"] == 3 * 596
+    with world.centre.read() as connection:
+        (owed,) = connection.execute(sa.select(clawback)).all()
+        lines = list(lines_between(connection, "VENUE", world.venue, 0, clock.now_ms + 1))
+    assert (owed.redemption_id, owed.owed_fen, owed.netted_fen) == (visits_made[0], 596, 596)
+    (returned,) = [line for line in lines if line.txn_key.startswith("returned:")]
+    assert (returned.price_fen, returned.fee_fen, returned.owed_fen) == (-600, -4, -596)
+    assert_books_agree(world)
+
+
+def give_back(world: World, redemption_id: bytes, times_before: int = 0) -> None:
+    """As `redemptions.ingest` takes it in from the gate of `visit`."""
+    now_ms = world.centre.now_ms()
+    with world.centre.write() as connection:
+        made = connection.execute(sa.select(redemption).where(redemption.c.id == redemption_id)).one()
+        gate = registry.find_device(connection, made.device_id)
+        assert gate is not None
+        seq = made.seq + 2 + times_before
+        told = Entry(seq, EntryKind.RETURNED, now_ms, ClockTrust.TRUSTED, 0, 1, 1, 1, ref_seq=made.seq)
+        connection.execute(entry.insert().values(entry_row(gate, bytes(8), told, b"", bytes(32), now_ms)))
+        count_admissions(connection, world.centre, gate, bytes(8), [told], seq - 1, now_ms)
 
 
 def test_a_visit_of_a_frozen_journal_waits(world: World, clock: Clock) -> None:
