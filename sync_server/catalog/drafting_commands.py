@@ -73,6 +73,7 @@ TICKET = (
     _delay(default_h=0),
     click.option("--on-expiry", type=click.Choice(["REFUND", "FORFEIT"]), default="REFUND", show_default=True),
     click.option("--refundable/--not-refundable", default=True, show_default=True, help="before it was used"),
+    click.option("--refund-charge-fee", is_flag=True, help="what is given back takes its part of the charge fee along"),
     click.option("--holder-required", is_flag=True, help="nobody enters with it before a traveller is named 待激活"),
 )
 

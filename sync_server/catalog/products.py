@@ -43,6 +43,7 @@ class NewProduct:
     holder_required: bool = False
     on_expiry: str = "REFUND"
     refundable: bool = True
+    refund_charge_fee: bool = False
     invest_basis: str = "DIST_PRICE"
     """Of a combo (money.md Q9)."""
 
@@ -74,6 +75,7 @@ def add_product(
             holder_required=new.holder_required,
             on_expiry=new.on_expiry,
             refundable=new.refundable,
+            refund_charge_fee=new.refund_charge_fee,
             sale=sale,
             invest_basis=new.invest_basis if new.kind == "COMBO" else None,
             created_at_ms=now_ms,

@@ -64,6 +64,7 @@ product = sa.Table(
     # Of tickets that were not used: what becomes of the money at the end, and whether it is given back before.
     word_column("on_expiry", ("REFUND", "FORFEIT"), server_default="REFUND"),
     sa.Column("refundable", sa.Boolean(), nullable=False, server_default="1"),
+    sa.Column("refund_charge_fee", sa.Boolean(), nullable=False, server_default="0"),  # it goes back with them
     # Annual passes (catalog.terms): who may buy, whom to call who may not, how early before the end of the one held.
     word_column("eligibility", ELIGIBILITIES, server_default="ANYONE"),
     sa.Column("areas", sa.String(1000)),  # prefixes of ID numbers, parted by commas

@@ -24,6 +24,15 @@ CHECKS = (
     ),
     Invariant(
         "I6",
+        "of an order's charge fee all goes back with its items, or nothing does",
+        """
+        SELECT 'order ' || o.number, SUM(i.fee_back_fen) FROM order_item i
+        JOIN ticket t ON t.id = i.ticket_id JOIN "order" o ON o.id = t.order_id
+        WHERE i.fee_back_fen > 0 GROUP BY o.number, o.charge_fee_fen HAVING SUM(i.fee_back_fen) <> o.charge_fee_fen
+        """,
+    ),
+    Invariant(
+        "I6",
         "an order's price is the sum of its tickets, and it is paid exactly when its charge is",
         f"""
         SELECT 'order ' || o.number FROM "order" o

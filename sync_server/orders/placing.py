@@ -156,7 +156,8 @@ def _place(
     )
     if sold.kind == "PASS" and not _take_person(centre, connection, sold, order_id, new.holders[0]):
         return AlreadyHeld(new.holders[0].name)
-    _lay_out_tickets(centre, connection, order_id, number, sold, taken, new.holders)
+    fee_back_fen = fee_fen if sold.refund_charge_fee else 0
+    _lay_out_tickets(centre, connection, order_id, number, sold, taken, new.holders, fee_back_fen)
     history.add(connection, order_id, "placed", "PENDING_PAYMENT", now_ms, actor)
     return Placed(order_id, number, price.price_fen + fee_fen)
 
@@ -242,6 +243,7 @@ def _lay_out_tickets(
     sold: sa.Row[Any],
     taken: list[Taken],
     holders: tuple[Holder, ...],
+    fee_back_fen: int,
 ) -> None:
     """One ticket each, one item per ticket and venue that is owed something; prices, shares and fees frozen."""
     now_ms = centre.now_ms()
@@ -274,7 +276,9 @@ def _lay_out_tickets(
         ]
     connection.execute(ticket.insert(), tickets)
     if items:
-        connection.execute(order_item.insert(), items)
+        parts = shares_of(fee_back_fen, [item["share_fen"] for item in items])
+        rows = [{**item, "fee_back_fen": part_fen} for item, part_fen in zip(items, parts, strict=True)]
+        connection.execute(order_item.insert(), rows)
     if holders:
         rows = [holder_row(centre.secrets, row["id"], who) for row, who in zip(tickets, holders, strict=True)]
         connection.execute(holder.insert(), rows)

@@ -165,6 +165,8 @@ order_item = sa.Table(
     fen_column("venue_price_fen"),
     fen_column("share_fen"),  # its part of the ticket's dist_price_fen (money.md Q12)
     fen_column("payout_fee_fen"),
+    # Its part of the order's charge fee, where that goes back with it: with all items of the order, or with none.
+    fen_column("fee_back_fen", server_default="0"),
     # Minutes since 2020-01-01T00:00Z (wire.md), half-open; null until issued.
     sa.Column("valid_from", sa.Integer()),
     sa.Column("valid_to", sa.Integer()),
@@ -173,6 +175,7 @@ order_item = sa.Table(
     sa.Column("refundable", sa.Boolean(), nullable=False, server_default="1"),
     sa.UniqueConstraint("ticket_id", "venue_id"),
     sa.CheckConstraint("venue_price_fen > 0 AND share_fen >= venue_price_fen", name="venue_price"),
+    sa.CheckConstraint("fee_back_fen >= 0", name="fee_back"),
     sa.CheckConstraint("payout_fee_fen BETWEEN 0 AND venue_price_fen", name="payout_fee"),
     sa.CheckConstraint("valid_from < valid_to", name="validity"),
 )

@@ -115,11 +115,15 @@ OF_VENUES = (
 OF_ORDERS = (
     _total(
         "4010",
-        "what was earned of charge fees is the fees of the orders whose payment succeeded",
+        "what was earned of charge fees is the fees of the orders whose payment succeeded, less what went back with "
+        "their items",
         f"""
         (SELECT COALESCE(SUM(o.charge_fee_fen), 0) FROM "order" o
          LEFT JOIN external_transfer x ON x.subject_id = o.payment_group AND x.kind IN ({_INCOMING})
          WHERE o.charge_fee_fen > 0 AND (x.state = 'SUCCEEDED' OR (o.funding = 'PREPAID' AND o.paid_fen > 0)))
+        - (SELECT COALESCE(SUM(i.fee_back_fen), 0) FROM order_item i
+           LEFT JOIN item_claim c ON c.item_id = i.id LEFT JOIN clawback k ON k.item_id = i.id
+           WHERE i.fee_back_fen > 0 AND (c.kind = 'REFUND' OR k.id IS NOT NULL))
         """,  # noqa: S608  the kinds of the code
     ),
     _total(
@@ -192,7 +196,7 @@ OF_PARTIES = (
             UNION ALL SELECT c.distributor_id, -c.amount_fen FROM charge_back c
             LEFT JOIN external_transfer x ON x.subject_key = 'chargeback\\:' || ENCODE(c.redemption_id, 'hex')
             WHERE c.charged_at_ms IS NOT NULL AND x.id IS NULL
-            UNION ALL SELECT o.distributor_id, i.share_fen
+            UNION ALL SELECT o.distributor_id, i.share_fen + i.fee_back_fen
             FROM (SELECT item_id FROM item_claim WHERE kind = 'REFUND' UNION ALL SELECT item_id FROM clawback) c
             JOIN order_item i ON i.id = c.item_id JOIN ticket t ON t.id = i.ticket_id
             JOIN "order" o ON o.id = t.order_id AND o.funding = 'PREPAID'

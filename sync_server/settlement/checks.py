@@ -215,7 +215,7 @@ CHECKS = (
         LEFT JOIN ledger_txn b
                ON b.txn_key = 'clawback\\:' || REPLACE(CAST(i.id AS VARCHAR(36)), '-', '') || '\\:refund'
         WHERE l.net_fen IS NULL OR l.net_fen <> c.owed_fen
-           OR (COALESCE(o.funding, '') <> 'PREPAID' AND COALESCE(x.amount_fen, 0) <> i.share_fen)
+           OR (COALESCE(o.funding, '') <> 'PREPAID' AND COALESCE(x.amount_fen, 0) <> i.share_fen + i.fee_back_fen)
            OR (o.funding = 'PREPAID' AND b.id IS NULL)
         """,
     ),
@@ -297,7 +297,7 @@ CHECKS = (
     ),
     Invariant(
         "I4",
-        "an item's money goes back exactly when its claim says so, its whole share and once",
+        "an item's money goes back exactly when its claim says so, its whole share, its fee where that goes too, once",
         """
         SELECT 'order_item ' || CAST(i.id AS VARCHAR(36)), 1 FROM external_transfer x
         JOIN order_item i ON i.id = x.subject_id
@@ -310,7 +310,8 @@ CHECKS = (
         JOIN ticket t ON t.id = i.ticket_id JOIN "order" o ON o.id = t.order_id
         LEFT JOIN external_transfer x ON x.subject_id = i.id AND x.kind = 'REFUND'
         WHERE c.kind = 'REFUND' AND COALESCE(o.funding, '') <> 'PREPAID'
-        GROUP BY i.id, i.share_fen HAVING COUNT(x.id) <> 1 OR SUM(x.amount_fen) <> i.share_fen
+        GROUP BY i.id, i.share_fen, i.fee_back_fen
+        HAVING COUNT(x.id) <> 1 OR SUM(x.amount_fen) <> i.share_fen + i.fee_back_fen
         """,
     ),
     Invariant(
@@ -324,7 +325,7 @@ CHECKS = (
         LEFT JOIN ledger_account a ON a.code = '2010' AND a.owner_id = o.distributor_id
         LEFT JOIN posting p ON p.txn_id = l.id AND p.account_id = a.id AND p.layer = 'posted'
         WHERE o.funding = 'PREPAID' AND t.order_id = o.id AND i.ticket_id = t.id
-          AND COALESCE(p.amount_fen, 0) <> CASE WHEN c.item_id IS NULL THEN 0 ELSE -i.share_fen END
+          AND COALESCE(p.amount_fen, 0) <> CASE WHEN c.item_id IS NULL THEN 0 ELSE -(i.share_fen + i.fee_back_fen) END
         """,
     ),
     Invariant(

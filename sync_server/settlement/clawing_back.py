@@ -27,6 +27,7 @@ from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import INCOMING, external_transfer, transfer_attempt
 from sync_server.people.permissions import Permission
+from sync_server.settlement.giving_back import BACK_FEN
 from sync_server.settlement.item_states import ITEM
 from sync_server.settlement.item_status import statuses_of
 from sync_server.settlement.tables import clawback, payout_line
@@ -55,7 +56,7 @@ def confirm(connection: Connection, who: Person, approval_id: UUID, now_ms: int)
     else:
         wanted.append(_refund(row, clawback_id))
     transfers.request(connection, wanted, who.actor, now_ms, posted=booked)
-    detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), "amount_fen": row.share_fen}
+    detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), "amount_fen": row.back_fen}
     record(connection, now_ms, who.actor, "visit.refund", agreed.subject, detail)
     return item_id
 
@@ -63,7 +64,8 @@ def confirm(connection: Connection, who: Person, approval_id: UUID, now_ms: int)
 def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> str:
     """What is done once another person confirms."""
     item_id = UUID(hex=asked.subject.removeprefix("item:"))
-    paid = sa.select(order_item.c.venue_id, order_item.c.share_fen, payout_line.c.net_fen, ticket.c.number).select_from(
+    back_fen = BACK_FEN.label("back_fen")
+    paid = sa.select(order_item.c.venue_id, back_fen, payout_line.c.net_fen, ticket.c.number).select_from(
         order_item.join(ticket).join(
             payout_line, sa.and_(payout_line.c.item_id == order_item.c.id, payout_line.c.kind == "REDEEM")
         )
@@ -71,7 +73,7 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
     row = connection.execute(paid.where(order_item.c.id == item_id)).one()
     venue = party_words(connection, row.venue_id)
     return (
-        f"{yuan(row.share_fen)} yuan go back to the buyer for the visit with ticket {row.number} to {venue},"
+        f"{yuan(row.back_fen)} yuan go back to the buyer for the visit with ticket {row.number} to {venue},"
         f" whose next payouts are {yuan(row.net_fen)} yuan less"
     )
 
@@ -96,6 +98,8 @@ def _settled(connection: Connection, item_id: UUID) -> sa.Row[Any]:
             order_item.c.venue_id,
             order_item.c.venue_price_fen,
             order_item.c.share_fen,
+            order_item.c.fee_back_fen,
+            BACK_FEN.label("back_fen"),
             payout_line.c.net_fen,
             payout_line.c.fee_fen,
             ticket.c.number.label("ticket_number"),
@@ -134,14 +138,15 @@ def _owed_back(row: sa.Row[Any], now_ms: int, actor: str) -> Txn:
         (Account("1220", row.venue_id), row.net_fen),
         (Account("4020"), row.fee_fen),
         (margin, row.share_fen - row.venue_price_fen),
-        (refund_account(row), -row.share_fen),
+        (Account("4010"), row.fee_back_fen),
+        (refund_account(row), -row.back_fen),
     )
     return Txn(f"clawback:{row.item_id.hex}", sides, now_ms, actor)
 
 
 def _credited(row: sa.Row[Any], now_ms: int, actor: str) -> Txn:
     """Of a prepaid order: back to the balance that paid for it, at once."""
-    sides = legs((refund_account(row), row.share_fen), (Account("2010", row.distributor_id), -row.share_fen))
+    sides = legs((refund_account(row), row.back_fen), (Account("2010", row.distributor_id), -row.back_fen))
     return Txn(f"clawback:{row.item_id.hex}:refund", sides, now_ms, actor)
 
 
@@ -154,8 +159,8 @@ def _refund(row: sa.Row[Any], clawback_id: UUID) -> transfers.Request:
         provider=row.provider,
         party_id=row.distributor_id,
         account_ref=row.account_ref,
-        amount_fen=row.share_fen,
+        amount_fen=row.back_fen,
         title=f"票 {row.ticket_number} 退款",
-        legs=legs((refund_account(row), row.share_fen), (CLEARING[row.provider], -row.share_fen)),
+        legs=legs((refund_account(row), row.back_fen), (CLEARING[row.provider], -row.back_fen)),
         original_out_no=row.out_no,
     )

@@ -23,6 +23,9 @@ from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import INCOMING, external_transfer, transfer_attempt
 from sync_server.settlement.finishing import alone, ended_orders, finish, margin
 
+BACK_FEN = order_item.c.share_fen + order_item.c.fee_back_fen
+"""What an item gives back."""
+
 
 def unclaimed_items() -> sa.Select[Any]:
     """Items that nothing ended, with their order and the payment that would be given back."""
@@ -33,6 +36,8 @@ def unclaimed_items() -> sa.Select[Any]:
             order_item.c.id.label("item_id"),
             order_item.c.venue_price_fen,
             order_item.c.share_fen,
+            order_item.c.fee_back_fen,
+            BACK_FEN.label("back_fen"),
             order_item.c.on_expiry,
             order_item.c.valid_to,
             ticket.c.number.label("ticket_number"),
@@ -57,7 +62,9 @@ def unclaimed_items() -> sa.Select[Any]:
 def end_items(
     connection: Connection, rows: Sequence[sa.Row[Any]], ref: str, now_ms: int, actor: str, *, forfeit: bool = False
 ) -> set[UUID]:
-    """End these items of `unclaimed_items`: their share is owed to who paid, or kept. Which did: others were used."""
+    """End these items of `unclaimed_items`: their share, and the fee where it goes back with it, is owed to who paid;
+    or the share is kept. Which did: others were used.
+    """
     alone(connection)
     kind = "FORFEIT" if forfeit else "REFUND"
     won = claim_items(connection, [Claim(row.item_id, kind, ref, now_ms) for row in rows], now_ms)
@@ -82,7 +89,8 @@ def _owed_back(row: sa.Row[Any], now_ms: int, actor: str) -> Txn:
     sides = legs(
         (Account("2110", row.item_id), row.venue_price_fen),
         (Account("2120", row.id), row.share_fen - row.venue_price_fen),
-        (refund_account(row), -row.share_fen),
+        (Account("4010"), row.fee_back_fen),
+        (refund_account(row), -row.back_fen),
     )
     return Txn(f"expire:{row.item_id.hex}", sides, now_ms, actor)
 
@@ -99,7 +107,7 @@ def _kept(row: sa.Row[Any], now_ms: int, actor: str) -> Txn:
 
 def _credited(row: sa.Row[Any], now_ms: int, actor: str) -> Txn:
     """P8 of a prepaid order: nothing leaves the platform."""
-    sides = legs((refund_account(row), row.share_fen), (Account("2010", row.distributor_id), -row.share_fen))
+    sides = legs((refund_account(row), row.back_fen), (Account("2010", row.distributor_id), -row.back_fen))
     return Txn(f"refund:{row.item_id.hex}", sides, now_ms, actor)
 
 
@@ -112,8 +120,8 @@ def _refund(row: sa.Row[Any]) -> transfers.Request:
         provider=row.provider,
         party_id=row.distributor_id,
         account_ref=row.account_ref,
-        amount_fen=row.share_fen,
+        amount_fen=row.back_fen,
         title=f"票 {row.ticket_number} 退款",
-        legs=legs((refund_account(row), row.share_fen), (CLEARING[row.provider], -row.share_fen)),
+        legs=legs((refund_account(row), row.back_fen), (CLEARING[row.provider], -row.back_fen)),
         original_out_no=row.out_no,
     )

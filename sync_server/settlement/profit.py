@@ -39,6 +39,7 @@ _WAYS = {
     "margin": "order",
     "fundclose": "order",
     "redeem": "item",
+    "expire": "item",
     "forfeit": "item",
     "clawback": "item",
     "honour": "redemption",

@@ -1160,8 +1160,10 @@ def upgrade() -> None:
         )
 
     with op.batch_alter_table("order_item", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("fee_back_fen", sa.BigInteger(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("on_expiry", sa.String(length=32), server_default="REFUND", nullable=False))
         batch_op.add_column(sa.Column("refundable", sa.Boolean(), server_default="1", nullable=False))
+        batch_op.create_check_constraint(batch_op.f("ck_order_item_fee_back"), "fee_back_fen >= 0")
         batch_op.create_check_constraint(
             batch_op.f("ck_order_item_on_expiry_word_801f32"), "on_expiry IN ('REFUND', 'FORFEIT')"
         )
@@ -1262,6 +1264,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("invest_basis", sa.String(length=32), nullable=True))
         batch_op.add_column(sa.Column("on_expiry", sa.String(length=32), server_default="REFUND", nullable=False))
         batch_op.add_column(sa.Column("refundable", sa.Boolean(), server_default="1", nullable=False))
+        batch_op.add_column(sa.Column("refund_charge_fee", sa.Boolean(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("eligibility", sa.String(length=32), server_default="ANYONE", nullable=False))
         batch_op.add_column(sa.Column("areas", sa.String(length=1000), nullable=True))
         batch_op.add_column(sa.Column("person_list_id", sa.Uuid(), nullable=True))

@@ -245,16 +245,7 @@ def lay_out(centre: Centre) -> Layout:
         }
         connection.execute(party.update().where(party.c.id == parties["3002"]).values(funding="PREPAID"))
         bridge, park = town.venues["bridge"], town.venues["park"] = parties["2001"], parties["2002"]
-        wanted = (
-            NewProduct("SINGLE", "单票", "Ticket", 5_200, {bridge: 5_000}, 7, total=1, pay_deadline_min=60),
-            NewProduct(
-                "SINGLE", "特价票", "Special", 3_000, {park: 2_500}, 3, total=1, on_expiry="FORFEIT", refundable=False
-            ),
-            NewProduct(
-                "PASS", "双周票", "Pass", 19_800, {bridge: 0, park: 0}, 14, activation_delay_h=24, holder_required=True
-            ),
-        )
-        for new in wanted:
+        for new in products_of(bridge, park):
             product_id = add_product(connection, new, now_ms)
             few = 4 if new.kind == "PASS" else 40
             stock.add_stock(connection, product_id, new.dist_price_fen, few, now_ms)
@@ -281,6 +272,29 @@ def lay_out(centre: Centre) -> Layout:
             profit_shares.agree(connection, one, combo_id, parties["4001"], 3_333, "合同", now_ms)
             profit_shares.agree(connection, one, combo_id, parties["4002"], 3_334, "合同", now_ms)
     return Layout(gates, one, other, distributors, (bridge, park, *distributors))
+
+
+def products_of(bridge: UUID, park: UUID) -> tuple[NewProduct, ...]:
+    """What is sold beside combos."""
+    return (
+        NewProduct(
+            "SINGLE",
+            "单票",
+            "Ticket",
+            5_200,
+            {bridge: 5_000},
+            7,
+            total=1,
+            pay_deadline_min=60,
+            refund_charge_fee=True,
+        ),
+        NewProduct(
+            "SINGLE", "特价票", "Special", 3_000, {park: 2_500}, 3, total=1, on_expiry="FORFEIT", refundable=False
+        ),
+        NewProduct(
+            "PASS", "双周票", "Pass", 19_800, {bridge: 0, park: 0}, 14, activation_delay_h=24, holder_required=True
+        ),
+    )
 
 
 def books_in(folder: Path) -> Mapping[str, Book]:
