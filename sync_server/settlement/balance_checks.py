@@ -13,6 +13,7 @@ from sync_server.parties.tables import PROVIDERS
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import COMING_IN, INCOMING
 from sync_server.settlement.income import DAY_MINUTES
+from sync_server.settlement.recon_checks import BESIDE
 
 _COMING_IN = ", ".join(f"'{kind}'" for kind in COMING_IN)
 _INCOMING = ", ".join(f"'{kind}'" for kind in INCOMING)
@@ -259,11 +260,10 @@ OF_THE_PLATFORM = (
               AND a.provider <> 'OFFLINE'
             UNION ALL SELECT c.code,
                 g.amount_fen - CASE WHEN t.kind IN ({_COMING_IN}) THEN t.amount_fen + t.yield_fen ELSE -t.amount_fen END
-            FROM ledger_txn d JOIN posting g ON g.txn_id = d.id AND g.layer = 'posted'
+            FROM {BESIDE} d JOIN posting g ON g.txn_id = d.id AND g.layer = 'posted'
             JOIN ledger_account c ON c.id = g.account_id AND c.code IN ('1010', '1020')
-            JOIN transfer_attempt a ON a.out_no = SUBSTR(d.txn_key, 8) AND a.state = 'SUCCEEDED'
+            JOIN transfer_attempt a ON a.out_no = d.out_no AND a.state = 'SUCCEEDED'
             JOIN external_transfer t ON t.id = a.transfer_id
-            WHERE d.txn_key >= 'double\\:' AND d.txn_key < 'double;'
             UNION ALL SELECT {_CODE.format("x")}, amount_fen FROM external_transfer x
             WHERE kind = 'REFUND' AND subject_key LIKE 'refund\\:late\\:%'
             UNION ALL SELECT c.code, g.amount_fen FROM ({_NOTED}) n

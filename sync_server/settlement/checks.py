@@ -223,12 +223,13 @@ CHECKS = (
         "I5",
         "what a month's pool holds is what its venues get of it, and it is for visits",
         """
-        SELECT 'visit_pool ' || v.month FROM visit_pool v
+        SELECT 'visit_pool ' || v.month, v.amount_fen FROM visit_pool v
         JOIN product p ON p.id = v.product_id
         WHERE v.amount_fen <> (
-            SELECT COALESCE(SUM(g.amount_fen), 0) FROM ledger_txn t
-            JOIN posting g ON g.txn_id = t.id AND g.amount_fen > 0
-            WHERE t.txn_key LIKE 'pool\\:' || CAST(p.number AS VARCHAR(8)) || '-' || v.month || '\\:%')
+            SELECT COALESCE(SUM(g.amount_fen), 0) FROM venue w
+            JOIN ledger_txn t ON t.txn_key = 'pool\\:' || CAST(p.number AS VARCHAR(8)) || '-' || v.month || '\\:'
+                                             || REPLACE(CAST(w.id AS VARCHAR(36)), '-', '')
+            JOIN posting g ON g.txn_id = t.id AND g.amount_fen > 0)
         """,
     ),
     Invariant(

@@ -151,6 +151,21 @@ def postgres_world(
 
 
 @pytest.fixture
+def sorted_world(
+    postgres_cluster: Cluster, tmp_path: Path, secrets: crypto.Secrets, clock: Clock, sandbox: Sandbox
+) -> Iterator[World]:
+    """The same on a PostgreSQL that sorts text as people do, not by its bytes."""
+    url = postgres_cluster.create_database("en-US")
+    lay_tables(url)
+    centre = centre_at(url, tmp_path, secrets, clock)
+    made = World(centre, sandbox)
+    yield made
+    made.close()
+    centre.engine.dispose()
+    postgres_cluster.drop_database(url)
+
+
+@pytest.fixture
 def world(any_centre: Centre, sandbox: Sandbox) -> Iterator[World]:
     """Something to sell and somebody who pays, on SQLite and PostgreSQL."""
     made = World(any_centre, sandbox)
