@@ -78,6 +78,7 @@ ACTION_WORDS = {
     "recon_case.resolve": _("解决对账差异"),
     "transfer.contradiction": _("通道答复前后矛盾"),
     "transfer.other_amount": _("按通道实际金额了结"),
+    "transfer.undo": _("冲回已付款项"),
     "money.sweep": _("平台资金调拨"),
     "sweep.returned": _("平台资金调拨退回"),
     "party.add": _("登记入驻单位"),

@@ -113,7 +113,8 @@ def payout_detail(number: str) -> str:
         ).all()
         lines = _lines(connection, row)
         key = f"payout:{row.id.hex}"
-        keys = [key, key + PENDING_SUFFIX, f"netting:{row.id.hex}", *map(_key, lines)]
+        undone = [word + one.undone_key for one in attempts if one.undone_key for word in ("", "reverse:")]
+        keys = [key, key + PENDING_SUFFIX, *undone, f"netting:{row.id.hex}", *map(_key, lines)]
         txns = connection.execute(
             sa.select(ledger_txn.c.txn_key, ledger_txn.c.effective_at_ms)
             .where(ledger_txn.c.txn_key.in_(keys))

@@ -127,9 +127,12 @@ CHIPS: dict[str, dict[str, Chip]] = {
         "sold_out": Chip(_("售罄"), "idle", "box"),
     },
 }
-CHIPS["attempt"] = CHIPS["transfer"] | {  # an attempt walks its transfer's states; these two moved beside them
+CHIPS["attempt"] = CHIPS[
+    "transfer"
+] | {  # an attempt walks its transfer's states; these moved beside them, or were undone
     "EXTRA": Chip(_("另有动账"), "no", "copy"),
     "RETURNED": Chip(_("动账已退回"), "idle", "undo"),
+    "REVERSED": Chip(_("已冲回"), "idle", "undo"),
 }
 
 # How a pass was shown at a gate (wire.messages.Presentation).
@@ -167,6 +170,7 @@ ORDER_EVENT_WORDS = {
     "refund_asked": _("申请退款"),
     "refund": _("退款"),
     "refund_failed": _("退款失败"),
+    "refund_undone": _("退款被退回"),
 }
 
 PAYOUT_TABS = {"todo": _("要处理"), "running": _("进行中"), "paid": _("已打款"), "all": _("全部")}

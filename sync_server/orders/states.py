@@ -47,6 +47,7 @@ TICKET_ORDER = Machine(
         Row(("ISSUED",), "finished", "COMPLETED", "the last item ended, one at least was visited", "P10"),
         Row(("ISSUED",), "forfeited", "COMPLETED", "the last item ended, none was visited, one forfeited", "P10"),
         Row(("ISSUED",), "refunded", "CLOSED_REFUNDED", "every item is REFUNDED", "P10: nothing is left"),
+        Row(("CLOSED_REFUNDED",), "refund_undone", "ISSUED", "two persons: a refund came back, or never was"),
     ),
 )
 
@@ -87,6 +88,7 @@ PASS_ORDER = Machine(
         Row(("REFUND_FAILED",), "refund", "REFUNDING", "permission and reason", effects="the refund goes on"),
         Row(("REFUNDING",), "refund_failed", "REFUND_FAILED", "the refund definitely failed", effects="tried again"),
         Row(("REFUNDING", "REFUND_FAILED"), "refunded", "REFUNDED", "the refund SUCCEEDED", "Dr 2320, Cr 1010"),
+        Row(("REFUNDED",), "refund_undone", "REFUND_FAILED", "two persons: the refund came back, or never was"),
     ),
 )
 

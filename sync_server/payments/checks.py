@@ -39,7 +39,7 @@ CHECKS = (
              AND NOT EXISTS (SELECT 1 FROM ledger_txn l WHERE l.txn_key = t.subject_key || '\\:void'))
             OR (t.kind NOT IN ('CHARGE', 'COLLECT', 'TOP_UP') AND NOT EXISTS (
                 SELECT 1 FROM approval a WHERE a.state = 'CONFIRMED'
-                AND a.act IN ('transfer.abandon', 'transfer.other_amount', 'sweep.returned')
+                AND a.act IN ('transfer.abandon', 'transfer.other_amount', 'transfer.undo', 'sweep.returned')
                 AND (a.act = 'sweep.returned') = (t.kind = 'SWEEP_IN')
                 AND (a.subject || '\\:') LIKE 'transfer\\:' || REPLACE(CAST(t.id AS VARCHAR(36)), '-', '') || '\\:%')))
         """,
@@ -76,6 +76,19 @@ CHECKS = (
             a.provider_ref IS NULL
             OR (NOT (t.state = 'VOID' AND t.kind IN ('CHARGE', 'COLLECT'))
                 AND NOT EXISTS (SELECT 1 FROM ledger_txn l WHERE l.txn_key = 'double:' || a.out_no)))
+        """,
+    ),
+    Invariant(
+        "I18",
+        "what was undone is reversed by link, each time by the word of two persons",
+        """
+        SELECT 'transfer_attempt ' || a.out_no FROM transfer_attempt a
+        LEFT JOIN ledger_txn u ON u.txn_key = a.undone_key
+        LEFT JOIN ledger_txn r ON r.reverses = u.id
+        WHERE a.state = 'REVERSED' AND (r.id IS NULL OR
+            (SELECT COUNT(*) FROM transfer_attempt b WHERE b.transfer_id = a.transfer_id AND b.state = 'REVERSED') <> (
+                SELECT COUNT(*) FROM approval p WHERE p.act = 'transfer.undo' AND p.state = 'CONFIRMED'
+                AND p.subject LIKE 'transfer\\:' || REPLACE(CAST(a.transfer_id AS VARCHAR(36)), '-', '') || '\\:%'))
         """,
     ),
     Invariant(

@@ -104,6 +104,15 @@ TRANSFER = Machine(
             "the pending transaction is void; 1310 or 1030 against 1090",
             "its attempt counts as failed",
         ),
+        Row(
+            ("SUCCEEDED",),
+            "undone",
+            "DEFINITE_FAIL",
+            "a payout or refund that its provider made; two persons, with the case of the line by which it came back, "
+            "or of the movement that is in no statement",
+            "what was posted is reversed, and announced anew; what came back less: 5010",
+            "the attempt is REVERSED; a payout is given up at once; a refund is resumed, or paid by bank",
+        ),
         Row(STOPPED, "late_ok", "SUCCEEDED", "the amount is ours", "the pending transaction is posted", "alarm"),
         *(
             Row((state,), "extra_ok", state, "the amount is ours", "P14, or P18 for an order that was closed", "alarm")

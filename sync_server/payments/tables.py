@@ -23,8 +23,9 @@ TRANSFER_PROVIDERS = (*PROVIDERS, "OFFLINE")
 """Where it is asked for; of an attempt, who made it. OFFLINE: a bank, outside of this system, as two persons say."""
 TRANSFER_STATES = tuple(TRANSFER.words)
 # EXTRA: succeeded after it was given up, beside another attempt or after its transfer had ended (P14, P18).
-# RETURNED: so did this one, and what it moved came back, as a person says.
-ATTEMPT_STATES = ("SENT", "UNKNOWN", "SUCCEEDED", "DEFINITE_FAIL", "INSUFFICIENT", "EXTRA", "RETURNED")
+# RETURNED: so did this one, and what it moved came back, as a person says. REVERSED: it succeeded in its time, and came
+# back or never was, as two persons say.
+ATTEMPT_STATES = ("SENT", "UNKNOWN", "SUCCEEDED", "DEFINITE_FAIL", "INSUFFICIENT", "EXTRA", "RETURNED", "REVERSED")
 MOVED_BESIDE = ("EXTRA", "RETURNED")
 
 
@@ -38,7 +39,8 @@ external_transfer = sa.Table(
     metadata,
     id_column(),
     word_column("kind", TRANSFER_KINDS),
-    sa.Column("subject_key", sa.String(100), nullable=False, unique=True),  # its ledger transaction: "payout:<payout>"
+    # Its ledger transaction: "payout:<payout>"; once that was undone "payout:<payout>:again-<attempt>".
+    sa.Column("subject_key", sa.String(100), nullable=False, unique=True),
     sa.Column("subject_id", sa.Uuid(), nullable=False),  # the order, payout or item it is for
     word_column("provider", TRANSFER_PROVIDERS, server_default="ALIPAY"),
     link("party_id", "party.id", nullable=True, index=True),  # who pays or is paid; null: a visitor at the cashier
@@ -75,10 +77,13 @@ transfer_attempt = sa.Table(
     sa.Column("reason", sa.String(200)),
     sa.Column("provider_ref", sa.String(64)),
     sa.Column("pay_url", sa.String(2000)),  # COLLECT: where the visitor pays
+    sa.Column("undone_key", sa.String(100)),  # REVERSED: the ledger key of what it had moved
     ms_column("sent_at_ms"),
     ms_column("changed_at_ms"),
+    sa.CheckConstraint("(state = 'REVERSED') = (undone_key IS NOT NULL)", name="undone"),
     partial_unique("uq_transfer_attempt_open", "transfer_id", where="state IN ('SENT', 'UNKNOWN')"),
     partial_unique("uq_transfer_attempt_succeeded", "transfer_id", where="state = 'SUCCEEDED'"),
+    partial_unique("uq_transfer_attempt_undone", "undone_key", where="undone_key IS NOT NULL"),
     partial_index("ix_transfer_attempt_extra", "transfer_id", where="state = 'EXTRA'"),
 )
 

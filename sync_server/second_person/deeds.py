@@ -22,6 +22,7 @@ from sync_server.settlement import (
     recon_cases,
     repaying,
     returned_sweeps,
+    undoing,
     venue_debts,
 )
 
@@ -50,6 +51,7 @@ DEEDS = {
         Deed(recon_cases.WRITE_OFF, recon_cases.in_words, recon_cases.confirm_write_off),
         Deed(accepting.ACCEPT, accepting.in_words, accepting.confirm),
         Deed(other_amounts.OTHER_AMOUNT, other_amounts.in_words, other_amounts.confirm),
+        Deed(undoing.UNDO, undoing.in_words, undoing.confirm),
         Deed(returned_sweeps.RETURNED, returned_sweeps.in_words, returned_sweeps.confirm),
         Deed(profit_shares.PAY, profit_shares.in_words, profit_shares.confirm_payment),
     )

@@ -21,15 +21,18 @@ _CODE = "CASE {0}.provider " + " ".join(f"WHEN '{name}' THEN '{CLEARING[name].co
 _NOTED = """
     SELECT txn_id FROM statement_match WHERE role <> 'MOVEMENT'
     UNION SELECT l.id FROM transfer_attempt a JOIN ledger_txn l ON l.txn_key = 'double\\:' || a.out_no
-    WHERE a.state IN ('EXTRA', 'RETURNED')
+    WHERE a.state IN ('EXTRA', 'RETURNED', 'REVERSED')
     UNION SELECT l.id FROM recon_case c
     JOIN ledger_txn l ON l.txn_key = 'case\\:' || REPLACE(CAST(c.id AS VARCHAR(36)), '-', '')
     WHERE c.settled_as = 'WRITTEN_OFF'
+    UNION SELECT l.id FROM recon_case c
+    JOIN ledger_txn l ON l.txn_key = 'case\\:' || REPLACE(CAST(c.id AS VARCHAR(36)), '-', '') || '\\:fee'
+    WHERE c.settled_as = 'MATCHED'
     UNION SELECT l.id FROM debt_end e
     JOIN ledger_txn l ON l.txn_key = 'writeoff\\:' || REPLACE(CAST(e.id AS VARCHAR(36)), '-', '')
     UNION SELECT l.id FROM bank_voucher v JOIN ledger_txn l ON l.txn_key = v.txn_key
 """
-"""Transactions of statements' lines, of attempts beside their transfer, of what was written off, and of vouchers."""
+"""Transactions of statements' lines, attempts beside transfers, what was written off or kept by a bank, vouchers."""
 
 
 def _earned(minute: str) -> str:
@@ -70,12 +73,15 @@ OF_VENUES = (
     ),
     Invariant(
         "I5",
-        "what a venue was credited is what its payouts come to, and what they kept back of it",
+        "what a venue was credited is what its payouts come to, and what they kept back of it, and what was undone",
         """
         SELECT 'ledger_account ' || a.name, a.credits_posted_fen, COALESCE(p.fen, 0) FROM ledger_account a
         LEFT JOIN (SELECT venue_id, SUM(fen) AS fen FROM (
                        SELECT venue_id, total_fen AS fen FROM payout WHERE state <> 'REPLACED'
-                       UNION ALL SELECT venue_id, netted_fen FROM clawback) every
+                       UNION ALL SELECT venue_id, netted_fen FROM clawback
+                       UNION ALL SELECT t.party_id, t.amount_fen FROM transfer_attempt a
+                       JOIN external_transfer t ON t.id = a.transfer_id
+                       WHERE a.state = 'REVERSED' AND t.kind = 'PAYOUT') every
                    GROUP BY venue_id) p ON p.venue_id = a.owner_id
         WHERE a.code = '2210' AND a.credits_posted_fen <> COALESCE(p.fen, 0)
         """,

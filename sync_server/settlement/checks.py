@@ -178,12 +178,16 @@ CHECKS = (
     ),
     Invariant(
         "I5",
-        "what a venue was paid is what its payable was debited: its transfers that succeeded, and what was clawed back",
+        "what a venue was paid is what its payable was debited: its transfers that succeeded or were undone, and what "
+        "was clawed back",
         """
         SELECT 'ledger_account ' || a.name, a.debits_posted_fen, COALESCE(t.paid_fen, 0) FROM ledger_account a
         LEFT JOIN (SELECT party_id, SUM(fen) AS paid_fen FROM (
                        SELECT party_id, amount_fen AS fen FROM external_transfer
                        WHERE kind = 'PAYOUT' AND state = 'SUCCEEDED'
+                       UNION ALL SELECT t.party_id, t.amount_fen FROM transfer_attempt a
+                       JOIN external_transfer t ON t.id = a.transfer_id
+                       WHERE a.state = 'REVERSED' AND t.kind = 'PAYOUT'
                        UNION ALL SELECT venue_id, netted_fen FROM clawback) every
                    GROUP BY party_id) t ON t.party_id = a.owner_id
         WHERE a.code = '2210' AND a.debits_posted_fen <> COALESCE(t.paid_fen, 0)

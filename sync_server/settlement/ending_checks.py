@@ -97,13 +97,15 @@ CHECKS = (
     ),
     Invariant(
         "I11",
-        "what was clawed back had been used, and its venue paid",
+        "what was clawed back had been used, and its venue paid, which may have been undone since",
         """
         SELECT 'clawback of order_item ' || CAST(k.item_id AS VARCHAR(36)) FROM clawback k
         LEFT JOIN item_claim c ON c.item_id = k.item_id AND c.kind = 'REDEEM'
         LEFT JOIN payout_line l ON l.item_id = k.item_id AND l.kind = 'REDEEM'
         LEFT JOIN payout p ON p.id = l.payout_id AND p.state = 'PAID'
-        WHERE k.item_id IS NOT NULL AND (c.item_id IS NULL OR p.id IS NULL)
+        WHERE k.item_id IS NOT NULL AND (c.item_id IS NULL OR (p.id IS NULL AND NOT EXISTS (
+            SELECT 1 FROM external_transfer t JOIN transfer_attempt a ON a.transfer_id = t.id AND a.state = 'REVERSED'
+            WHERE t.kind = 'PAYOUT' AND t.party_id = k.venue_id)))
         """,
     ),
     Invariant(

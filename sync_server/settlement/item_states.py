@@ -40,7 +40,7 @@ STATES = (
     *OPEN,
     *ASKED,
     *(f"USED {money}" for money in PAYOUT),
-    "USED SETTLED clawback",
+    *(f"USED {money} clawback" for money in PAYOUT),
     *(f"EXPIRED {money}" for money in (*REFUND, "FORFEIT")),
     *(f"CANCELLED {money}" for money in REFUND),
 )
@@ -58,7 +58,26 @@ def _refund_rows(usage: str) -> Iterable[Row]:
         (due, under_way), "refund_failed", failed, "the refund definitely failed, or lacks money", effects="alarm"
     )
     yield Row((under_way, failed), "refund_ok", done, "the refund SUCCEEDED", "P8")
+    yield Row((done,), "refund_undone", failed, "two persons: it came back, or never was", "P8 reversed")
     yield Row((due,), "refund_credited", done, "the order was prepaid: in the same transaction", "P8 to 2010")
+
+
+def _payout_rows(mark: str = "") -> Iterable[Row]:
+    due, under_way, failed, done = (f"USED {money}{mark}" for money in PAYOUT)
+    yield Row((due,), "payout_sent", under_way, "the payout is SENT", "P6 pending")
+    yield Row(
+        (due, under_way), "payout_failed", failed, "the payout definitely failed, or lacks money", effects="alarm"
+    )
+    yield Row((under_way, failed), "payout_ok", done, "the payout SUCCEEDED", "P6")
+    yield Row(
+        (failed,),
+        "payout_again",
+        due,
+        "two persons gave the payout up; a person pays it again",
+        "P6 void, P6 pending",
+        "its line moves to a new payout",
+    )
+    yield Row((done,), "payout_undone", failed, "two persons: it came back, or never was", "P6 reversed")
 
 
 ITEM = Machine(
@@ -105,23 +124,7 @@ ITEM = Machine(
             "P7",
             "the refund",
         ),
-        Row(("USED DUE",), "payout_sent", "USED SETTLING", "the payout is SENT", "P6 pending"),
-        Row(
-            ("USED DUE", "USED SETTLING"),
-            "payout_failed",
-            "USED SETTLE_FAILED",
-            "the payout definitely failed, or lacks money",
-            effects="alarm",
-        ),
-        Row(("USED SETTLING", "USED SETTLE_FAILED"), "payout_ok", "USED SETTLED", "the payout SUCCEEDED", "P6"),
-        Row(
-            ("USED SETTLE_FAILED",),
-            "payout_again",
-            "USED DUE",
-            "two persons gave the payout up; a person pays it again",
-            "P6 void, P6 pending",
-            "its line moves to a new payout",
-        ),
+        *_payout_rows(),
         Row(
             ("USED SETTLED",),
             "clawed_back",
@@ -130,6 +133,7 @@ ITEM = Machine(
             "P16",
             "the buyer's share goes back; the venue's next payouts are less by what it had got",
         ),
+        *_payout_rows(" clawback"),
         *_refund_rows("EXPIRED"),
         *_refund_rows("CANCELLED"),
     ),

@@ -18,6 +18,7 @@ from sync_server.payments.tables import COMING_IN, MOVED_BESIDE, external_transf
 from sync_server.settlement.matching import FEE, Movement
 from sync_server.settlement.recon_tables import provider_fee, recon_case, statement_day, statement_line, statement_match
 
+MADE = ("SUCCEEDED", "REVERSED")
 WITH_AN_ACCOUNT = ("CHARGE", "PAYOUT", "REFUND")
 """Where the account that we name is the one that the provider names too."""
 
@@ -97,6 +98,7 @@ def _attempts(provider: str) -> sa.Select[Any]:
             transfer_attempt.c.state,
             transfer_attempt.c.sent_at_ms,
             transfer_attempt.c.changed_at_ms,
+            transfer_attempt.c.undone_key,
             transfer.kind,
             transfer.subject_key,
             transfer.account_ref,
@@ -117,7 +119,7 @@ def _with_book(connection: Connection, provider: str, attempts: Sequence[sa.Row[
     fees = _Fees(connection, provider)
     ours = {}
     for row in attempts:
-        txn = booked.get(keys[row.out_no]) if row.state in {"SUCCEEDED", *MOVED_BESIDE} else None
+        txn = booked.get(keys[row.out_no]) if row.state in {*MADE, *MOVED_BESIDE} else None
         amount_fen = row.amount_fen if row.kind in COMING_IN else -row.amount_fen
         movement = Movement(
             out_no=row.out_no,
@@ -139,12 +141,12 @@ def _with_book(connection: Connection, provider: str, attempts: Sequence[sa.Row[
 
 
 def _ledger_keys(row: sa.Row[Any]) -> tuple[str, ...]:
-    """Where an attempt's money may be booked: with its transfer; as suspense, also if it was accepted since; or else as
-    what came too late.
+    """Where an attempt's money may be booked: with its transfer, as it was then; as suspense, also if it was accepted
+    since; or else as what came too late.
     """
     suspense = f"double:{row.out_no}"
-    if row.state == "SUCCEEDED":
-        return suspense, str(row.subject_key)
+    if row.state in MADE:
+        return suspense, str(row.undone_key or row.subject_key)
     if row.state not in MOVED_BESIDE:
         return (str(row.subject_key),)
     late = row.transfer_state == "VOID" and pays_an_order(row.kind, row.subject_key)
@@ -152,7 +154,12 @@ def _ledger_keys(row: sa.Row[Any]) -> tuple[str, ...]:
 
 
 def _booked(connection: Connection, provider: str, keys: Sequence[str]) -> Iterator[tuple[str, tuple[UUID, int]]]:
-    """Key -> transaction and what it moved on the clearing account; not those that were written off as not moved."""
+    """Key -> transaction and what it moved on the clearing account; not those of which two persons say that it did not:
+    written off so, or undone without a line by which it came back.
+    """
+    undoes = ledger_txn.alias("undoes")
+    lined = sa.exists().where(statement_match.c.txn_id == undoes.c.id)
+    never_was = sa.exists().where(undoes.c.reverses == ledger_txn.c.id, ~lined)
     written_off = sa.exists().where(
         recon_case.c.subject == ledger_txn.c.txn_key, recon_case.c.settled_as == "WRITTEN_OFF"
     )
@@ -161,7 +168,7 @@ def _booked(connection: Connection, provider: str, keys: Sequence[str]) -> Itera
             sa.select(ledger_txn.c.txn_key, ledger_txn.c.id, _WHOLE)
             .select_from(ledger_txn.join(posting, posting.c.txn_id == ledger_txn.c.id).join(ledger_account))
             .where(among(connection, ledger_txn.c.txn_key, some), posting.c.layer == "posted")
-            .where(ledger_account.c.name == CLEARING[provider].name, ~written_off)
+            .where(ledger_account.c.name == CLEARING[provider].name, ~written_off, ~never_was)
             .group_by(ledger_txn.c.txn_key, ledger_txn.c.id)
         )
         for key, txn_id, amount_fen in connection.execute(query):

@@ -25,6 +25,7 @@ PAYOUT = Machine(
             "the transfer definitely failed, lacks money, or was given up by two persons",
             effects="tried again, unless it was given up",
         ),
+        Row(("PAID",), "undone", "FAILED", "two persons: it came back, or never was", "P6 reversed"),
         Row(
             ("FAILED",),
             "replaced",

@@ -143,6 +143,12 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
     return f"{yuan(abs(row.amount_fen))} yuan are booked, debit {debit}, credit {credit}{keeps} ({said})"
 
 
+def book_fee(connection: Connection, row: sa.Row[Any], fee_fen: int, actor: str, now_ms: int) -> None:
+    """What came back less than had left, by a line of this case, its bank kept for it (5010)."""
+    if sides := book.legs((Account("5010"), fee_fen), (SUSPENSE, -fee_fen)):
+        book.post(connection, [book.Txn(f"case:{row.id.hex}:fee", sides, now_ms, actor)], now_ms)
+
+
 def explained(connection: Connection, row: sa.Row[Any], left_fen: int, now_ms: int) -> None:
     """What a case was about was found: nothing of it is left, or so much."""
     if left_fen:

@@ -23,7 +23,7 @@ from sync_server.payments.tables import TRANSFER_KINDS
 from sync_server.people.asking import by_operator, person_of
 from sync_server.people.permissions import Permission, need
 from sync_server.people.tables import operator
-from sync_server.settlement import accepting, other_amounts, recon_cases, reconciling, statements_in
+from sync_server.settlement import accepting, other_amounts, recon_cases, reconciling, statements_in, undoing
 from sync_server.settlement.case_states import CASE
 from sync_server.settlement.differences import WORDS, Difference
 from sync_server.settlement.recon_tables import CASE_STATES, provider_fee, recon_case, statement_day, statement_line
@@ -268,6 +268,24 @@ def other_amount(opener: Opener, /, case_id: UUID, outcome: other_amounts.Outcom
     person = person_of(centre, who)
     with centre.write() as connection:
         request_id = other_amounts.ask(connection, person, case_id, outcome, reason, centre.now_ms())
+    click.echo(json.dumps({"request": str(request_id), "state": "requested", "case": str(case_id)}))
+
+
+@case.command()
+@CASE_ID
+@click.argument("transfer_id", metavar="TRANSFER", type=click.UUID)
+@click.option("--reason", required=True, help="what the other person and the log of operators are told")
+@by_operator
+@click.pass_obj
+def undo(opener: Opener, /, case_id: UUID, transfer_id: UUID, reason: str, **who: Any) -> None:
+    """Ask that a payout or refund that was made is owed again. Another person confirms.
+
+    CASE is the line by which it came back, less what a bank kept, or that no statement has it (MISSING_THERE).
+    """
+    centre = opener()
+    person = person_of(centre, who)
+    with centre.write() as connection:
+        request_id = undoing.ask(connection, person, case_id, transfer_id, reason, centre.now_ms())
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "case": str(case_id)}))
 
 

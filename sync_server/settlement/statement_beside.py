@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from sync_server.bulk import among
 from sync_server.db import MAX_BIND_VALUES, batches
 from sync_server.orders.tables import order, order_item, ticket
-from sync_server.payments.tables import bank_voucher, external_transfer
+from sync_server.payments.tables import bank_voucher, external_transfer, transfer_attempt
 from sync_server.settlement.pools import share_id
 from sync_server.settlement.tables import payout, payout_adjustment, payout_line
 
@@ -56,10 +56,14 @@ class Beside:
         """Of a venue how it is paid; of a distributor what moved to or from itself, never its venues' payouts."""
         if self._kind == "VENUE":
             paid = self._payouts.get(key, Paid(None, None))
-            return Paid(paid.number, self._references.get(key, paid.reference))
+            return Paid(paid.number, self._reference(key) or paid.reference)
         bought = self._bought_with(key)
         later = BALANCE if bought is not None and bought.by_balance else self._references.get(_given_back(key))
-        return Paid(None, self._references.get(key, later))
+        return Paid(None, self._reference(key) or later)
+
+    def _reference(self, key: str) -> str | None:
+        """Of a reversal that of what it undid."""
+        return self._references.get(key.removeprefix("reverse:"))
 
     def _ids(self, words: Collection[str]) -> list[UUID]:
         return sorted({about[1] for about in self._about.values() if about is not None and about[0] in words})
@@ -110,8 +114,9 @@ class Beside:
     def _moved(self, connection: Connection) -> dict[str, str | None]:
         """By ledger key: the provider's number of the transfer that it is, or of the bank's voucher."""
         found: dict[str, str | None] = {}
-        keys = sorted({*self._about, *map(_given_back, self._about)})
+        keys = sorted({key.removeprefix("reverse:") for key in (*self._about, *map(_given_back, self._about))})
         for key, reference in (
+            (transfer_attempt.c.undone_key, transfer_attempt.c.provider_ref),
             (external_transfer.c.subject_key, external_transfer.c.provider_ref),
             (bank_voucher.c.txn_key, bank_voucher.c.number),
         ):
@@ -128,8 +133,11 @@ class Beside:
 
 
 def _about(key: str) -> tuple[str, UUID] | None:
-    """The first word of a ledger key and the id in it; "refund:late:<order>" is as "late:<order>"."""
-    first, *others = key.split(":")
+    """The first word of a ledger key and the id in it; "refund:late:<order>" is as "late:<order>".
+
+    Of what was undone, and of its reversal, those of what it had been.
+    """
+    first, *others = key.removeprefix("reverse:").split(":")
     if first == "refund" and others[:1] == ["late"]:
         first, others = "late", others[1:]
     try:

@@ -54,12 +54,19 @@ def book_lines(
 
 def correct_line(connection: Connection, provider: str, line: sa.Row[Any], ours: Ours, now_ms: int) -> None:
     """What was in suspense is a movement of ours after all: that much of it is taken out again."""
-    key = f"{line_key(provider, line.line_no)}:matched"
-    fen = ours.movement.amount_fen
-    sides = book.legs((SUSPENSE, fen), (CLEARING[provider], -fen))
-    book.post(connection, [book.Txn(key, sides, line.at_ms, ACTOR)], now_ms)
-    _note_matches(connection, provider, {key: (line.line_no, "CORRECTION")}, {line.line_no: ours})
+    stand_for(connection, provider, line, ours.ledger_key, ours.movement.amount_fen, now_ms)
     _end_missing(connection, [ours.ledger_key], now_ms)
+
+
+def stand_for(
+    connection: Connection, provider: str, line: sa.Row[Any], ledger_key: str, amount_fen: int, now_ms: int
+) -> None:
+    """The same of any transaction that moved so much on the provider's clearing account."""
+    key = f"{line_key(provider, line.line_no)}:matched"
+    sides = book.legs((SUSPENSE, amount_fen), (CLEARING[provider], -amount_fen))
+    book.post(connection, [book.Txn(key, sides, line.at_ms, ACTOR)], now_ms)
+    roles = {key: (line.line_no, "CORRECTION"), ledger_key: (line.line_no, "MOVEMENT")}
+    _note_matches(connection, provider, roles, {})
 
 
 def _note_matches(

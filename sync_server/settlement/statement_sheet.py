@@ -35,6 +35,7 @@ SUBJECTS = {
     "repaid": "归还欠款",
     "writeoff": "核销欠款",
     "refund": "退款",
+    "reverse": "冲回",
     "payout": "打款",
     "pass": "年票",
 }

@@ -1351,6 +1351,7 @@ def upgrade() -> None:
 
     with op.batch_alter_table("transfer_attempt", schema=None) as batch_op:
         batch_op.add_column(sa.Column("provider", sa.String(length=32), server_default="ALIPAY", nullable=False))
+        batch_op.add_column(sa.Column("undone_key", sa.String(length=100), nullable=True))
         batch_op.alter_column(
             "pay_url", existing_type=sa.VARCHAR(length=500), type_=sa.String(length=2000), existing_nullable=True
         )
@@ -1361,12 +1362,22 @@ def upgrade() -> None:
             sqlite_where=sa.text("state = 'EXTRA'"),
             postgresql_where=sa.text("state = 'EXTRA'"),
         )
+        batch_op.create_index(
+            "uq_transfer_attempt_undone",
+            ["undone_key"],
+            unique=True,
+            sqlite_where=sa.text("undone_key IS NOT NULL"),
+            postgresql_where=sa.text("undone_key IS NOT NULL"),
+        )
         batch_op.create_check_constraint(
             batch_op.f("ck_transfer_attempt_provider_word_789e6f"), "provider IN ('ALIPAY', 'HUIJINBAO', 'OFFLINE')"
         )
         batch_op.create_check_constraint(
-            batch_op.f("ck_transfer_attempt_state_word_efb9dd"),
-            "state IN ('SENT', 'UNKNOWN', 'SUCCEEDED', 'DEFINITE_FAIL', 'INSUFFICIENT', 'EXTRA', 'RETURNED')",
+            batch_op.f("ck_transfer_attempt_state_word_64a767"),
+            "state IN ('SENT', 'UNKNOWN', 'SUCCEEDED', 'DEFINITE_FAIL', 'INSUFFICIENT', 'EXTRA', 'RETURNED', 'REVERSED')",
+        )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_transfer_attempt_undone"), "(state = 'REVERSED') = (undone_key IS NOT NULL)"
         )
 
     with op.batch_alter_table("venue", schema=None) as batch_op:

@@ -38,6 +38,7 @@ EXPECTED = {
     ("VOID", "accepted"): "SUCCEEDED",
     **{(state, "other_amount_done"): "SUCCEEDED" for state in ("SENT", "UNKNOWN")},
     **{(state, "other_amount"): "DEFINITE_FAIL" for state in ("SENT", "UNKNOWN")},
+    ("SUCCEEDED", "undone"): "DEFINITE_FAIL",
     ("CREATED", "returned"): "VOID",
     ("SENT", "returned"): "VOID",
     ("UNKNOWN", "returned"): "VOID",
@@ -58,6 +59,7 @@ def test_the_cross_product(state: str, event: str) -> None:
 
 
 def test_money_that_moved_stays_moved_and_what_is_open_is_never_given_up() -> None:
-    assert TRANSFER.ends == ("SUCCEEDED",)  # VOID, too, where nothing moved
+    out = {(row.event, row.next) for row in TRANSFER.rows if "SUCCEEDED" in row.states and row.next != "SUCCEEDED"}
+    assert out == {("undone", "DEFINITE_FAIL")}  # VOID is an end, too, where nothing moved
     assert not [row for row in TRANSFER.rows if row.event == "abandon" and set(OPEN) & set(row.states)]
     assert {row.next for row in TRANSFER.rows if row.event == "send"} <= set(OPEN)
