@@ -59,6 +59,13 @@ def listed(connection: Connection) -> list[Setback]:
     return [_setback(row) for row in connection.execute(query)]
 
 
+def of(connection: Connection, step: str, subject: bytes) -> Setback | None:
+    """What a step put aside of a row, if it did."""
+    mine = sa.and_(setback.c.step == step, setback.c.subject == subject)
+    row = connection.execute(sa.select(setback).where(mine)).one_or_none()
+    return None if row is None else _setback(row)
+
+
 def untold(connection: Connection, since_ms: int, now_ms: int, limit: int) -> list[Setback]:
     """What has failed since this moment or longer, is tried on, and nobody was told of; the oldest first."""
     query = sa.select(setback).where(setback.c.first_at_ms <= since_ms, setback.c.told_at_ms.is_(None))

@@ -68,6 +68,7 @@ ACTION_WORDS = {
     "ticket.bind": _("登记使用者"),
     "ticket.refund": _("申请退票"),
     "pass.refund": _("年票退款"),
+    "order.refund": _("未出票订单退款"),
     "transfer.resume": _("继续打款"),
     "transfer.abandon": _("撤销付款"),
     "transfer.double_paid": _("重复付款"),

@@ -11,6 +11,7 @@ from flask import abort, render_template, request
 from sqlalchemy.engine import Connection
 from werkzeug.wrappers import Response
 
+from sync_server import setbacks
 from sync_server.admin import filters
 from sync_server.admin.access import page
 from sync_server.admin.actors import names_of
@@ -20,10 +21,12 @@ from sync_server.admin.shown import centre
 from sync_server.admin.words import CHIPS, DISCOUNT_WORDS, ORDER_EVENT_WORDS
 from sync_server.catalog.channels import all_channels
 from sync_server.catalog.tables import product
+from sync_server.issuance import issuing
 from sync_server.issuance.tables import issued_pass
 from sync_server.ledger.book import PENDING_SUFFIX
 from sync_server.ledger.tables import ledger_txn
 from sync_server.orders.paying import charge_key
+from sync_server.orders.states import AWAITING_ISSUE
 from sync_server.orders.tables import holder, order, order_history, order_item, ticket
 from sync_server.parties.tables import party
 from sync_server.payments.tables import external_transfer, transfer_attempt
@@ -133,6 +136,7 @@ def order_detail(order_number: str) -> str:
             "actors": names_of(connection, (event.actor for event in history)),
             "payments": _payments(connection, (row.id, row.payment_group)),
             "tickets": tickets,
+            "stuck": setbacks.of(connection, issuing.STEP, row.id.bytes) if row.state in AWAITING_ISSUE else None,
             "statuses": {status.item_id: status for status in statuses_of(connection, row.id)},
             "txns": _txns(connection, row, [one.item_id for one in tickets if one.item_id]),
         }

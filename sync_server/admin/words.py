@@ -35,6 +35,7 @@ CHIPS: dict[str, dict[str, Chip]] = {
     "TICKET": {  # order, money.md §2.4
         "PENDING_PAYMENT": Chip(_("等待支付"), "warn", "clock"),
         "PAID": Chip(_("支付成功"), "info", "checkc"),
+        "ISSUE_FAILED": Chip(_("出票失败"), "no", "xc"),
         "ISSUED": Chip(_("出票成功"), "ok", "check"),
         "COMPLETED": Chip(_("交易成功"), "ok", "checkc"),
         "CLOSED_UNPAID": Chip(_("交易关闭1"), "idle", "ban"),

@@ -60,7 +60,7 @@ POSTINGS = (
     Posting("P16", "writeoff:{debt}", "it is given up", ("5090",), ("1220",)),
     Posting("P17", "pass:{order}:charge", "annual passes are paid", (*MOVED, "2010"), ("2510", "4010")),
     Posting("P17", "income:{order}:{month}", "a pass earned its days", ("2510",), ("4060",)),
-    Posting("P17", "pass:{order}:refund", "a pass is to be given back", ("2510", "4060"), (*REFUNDS, "4050")),
+    Posting("P17", "pass:{order}:refund", "a pass is to be given back", ("2510", "4010", "4060"), (*REFUNDS, "4050")),
     Posting("P17", "pass:{order}:refunded", "it is given back", REFUNDS, (*MOVED, "2010")),
     Posting("P18", "late:{order}", "a closed order was paid", CLEARING, REFUNDS),
     Posting("P19", "profit:{month}:{partner}", "partners' shares of the profit", ("3010",), ("2410",)),

@@ -142,6 +142,13 @@ KINDS: Mapping[str, Kind] = {
         "贵单位收款账户将于${hours}小时后变更为${account}。如非本单位申请，请立即联系平台。",
         quiet_ms=0,
     ),
+    "not_issued": Kind(
+        "出票失败",
+        "an order that could not be issued",
+        To.PARTY,
+        "订单${order}未能出票，已付的${amount}元将全额退回。",
+        quiet_ms=0,
+    ),
     "issued": Kind("出票成功", "issued", To.BUYER, "您购买的${product}已出票，订单号${order}。", quiet_ms=0),
     "refunded": Kind("退款成功", "refunded", To.BUYER, "订单${order}的退款${amount}元已退回原支付账户。", quiet_ms=0),
     "sign_in_code": Kind(

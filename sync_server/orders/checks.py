@@ -7,6 +7,8 @@ from sync_server.orders.states import CLOSED_BEFORE_PAYMENT, UNPAID
 
 WAITING = ", ".join(f"'{state}'" for state in UNPAID)
 NEVER_PAID = ", ".join(f"'{state}'" for state in (*UNPAID, *CLOSED_BEFORE_PAYMENT))
+UNISSUED = "({0}.state IN ('ISSUE_FAILED', 'CLOSED_REFUNDED') AND {0}.kind = 'TICKET' AND {0}.issued_at_ms IS NULL)"
+"""Tickets that were paid and never issued: their stock is free again."""
 GIVEN_BACK = "'REFUNDING', 'REFUND_FAILED', 'REFUNDED'"
 """Of these a pass frees its stock or not, as its product says."""
 ID_HEX = "REPLACE(CAST(o.id AS VARCHAR(36)), '-', '')"
@@ -24,12 +26,16 @@ CHECKS = (
     ),
     Invariant(
         "I6",
-        "of an order's charge fee all goes back with its items, or nothing does",
-        """
+        "of an order's charge fee all goes back with its items, or nothing does; all where it could not be issued",
+        f"""
         SELECT 'order ' || o.number, SUM(i.fee_back_fen) FROM order_item i
         JOIN ticket t ON t.id = i.ticket_id JOIN "order" o ON o.id = t.order_id
         WHERE i.fee_back_fen > 0 GROUP BY o.number, o.charge_fee_fen HAVING SUM(i.fee_back_fen) <> o.charge_fee_fen
-        """,
+        UNION ALL
+        SELECT 'order ' || o.number, SUM(i.fee_back_fen) FROM "order" o
+        JOIN ticket t ON t.order_id = o.id JOIN order_item i ON i.ticket_id = t.id
+        WHERE {UNISSUED.format("o")} GROUP BY o.number, o.charge_fee_fen HAVING SUM(i.fee_back_fen) <> o.charge_fee_fen
+        """,  # noqa: S608  the states above
     ),
     Invariant(
         "I6",
@@ -106,19 +112,21 @@ CHECKS = (
     ),
     Invariant(
         "I16",
-        "what is sold of a stock row is the tickets of orders that were paid, less passes that were given back",
+        "what is sold of a stock row is the tickets of orders that were paid, less passes that were given back and "
+        "tickets that were never issued",
         f"""
         SELECT 'stock of product ' || CAST(p.number AS VARCHAR(16)), SUM(s.sold), COALESCE(k.paid, 0) FROM stock s
         JOIN product p ON p.id = s.product_id
         LEFT JOIN (SELECT product_id, SUM(count) AS paid,
                           SUM(CASE WHEN state IN ({GIVEN_BACK}) THEN count ELSE 0 END) AS back
-                   FROM "order" WHERE state NOT IN ({NEVER_PAID}) GROUP BY product_id) k ON k.product_id = p.id
+                   FROM "order" o WHERE state NOT IN ({NEVER_PAID}) AND NOT {UNISSUED.format("o")}
+                   GROUP BY product_id) k ON k.product_id = p.id
         GROUP BY p.number, k.paid, k.back
         HAVING SUM(s.sold) NOT BETWEEN COALESCE(k.paid - k.back, 0) AND COALESCE(k.paid, 0)
         UNION ALL
         SELECT 'stock ' || CAST(s.id AS VARCHAR(36)), s.sold, COUNT(o.id) FROM stock s
         LEFT JOIN (SELECT t.stock_id, q.id, q.state FROM "order" q JOIN ticket t ON t.order_id = q.id
-                   WHERE q.state NOT IN ({NEVER_PAID}) AND q.product_id IN (
+                   WHERE q.state NOT IN ({NEVER_PAID}) AND NOT {UNISSUED.format("q")} AND q.product_id IN (
                        SELECT product_id FROM stock GROUP BY product_id HAVING COUNT(*) > 1)) o ON o.stock_id = s.id
         WHERE EXISTS (SELECT 1 FROM stock other WHERE other.product_id = s.product_id AND other.id <> s.id)
         GROUP BY s.id, s.sold

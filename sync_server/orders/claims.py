@@ -15,7 +15,9 @@ from sync_server.orders.tables import item_claim
 
 EXPIRED = "expired"
 REQUESTED = "requested"
-"""What a claim that no redemption made refers to: the end of the item's time, or a refund somebody asked for."""
+UNISSUED = "unissued"
+"""What a claim that no redemption made refers to: the end of the item's time, a refund somebody asked for, or that its
+order could not be issued."""
 
 
 class Claim(NamedTuple):

@@ -30,7 +30,7 @@ STEP = "orders.take_payments"
 MAX_PER_STEP = 200
 HOUR_MS = 3_600_000
 GIVE_UP_ISSUING_MS = 3_600_000
-"""How long issuing an annual pass is tried before its money goes back (money.md Q19)."""
+"""How long issuing is tried before the money goes back (money.md Q19): of an annual pass by itself."""
 
 
 def take_payments(centre: Centre) -> int:
@@ -78,10 +78,12 @@ def mark_issued(
 
 
 def issuing_failed(connection: Connection, order_id: UUID, reason: str, now_ms: int, actor: str) -> bool:
-    """Note that an order could not be issued; True once it is given up. Tickets are never: a person mends the cause."""
+    """Note that an order could not be issued; True once it is given up. Of tickets a person decides so
+    (`settlement.unissued`).
+    """
     row = locked(connection, order_id)
     given_up = next_state(row.kind, row.state, "issue_failed") is not None
-    if not given_up or row.paid_at_ms is None or now_ms < row.paid_at_ms + GIVE_UP_ISSUING_MS:
+    if row.kind != "PASS" or not given_up or row.paid_at_ms is None or now_ms < row.paid_at_ms + GIVE_UP_ISSUING_MS:
         return False
     advance(connection, row, "issue_failed", now_ms, actor, reason=reason)
     return True

@@ -91,7 +91,9 @@ order = sa.Table(
     ),
     partial_index("ix_order_first_end", "first_end", where="first_end IS NOT NULL"),
     partial_index(
-        "ix_order_all_ended", "id", where="state = 'ISSUED' AND kind = 'TICKET' AND first_end IS NULL"
+        "ix_order_all_ended",
+        "id",
+        where="state IN ('ISSUED', 'ISSUE_FAILED') AND kind = 'TICKET' AND first_end IS NULL",
     ),  # and not closed: it waits for its refunds
 )
 
@@ -207,10 +209,10 @@ item_claim = append_only(
         metadata,
         link("item_id", "order_item.id", primary_key=True),
         word_column("kind", CLAIM_KINDS),
-        # REDEEM: the redemption's id in hex. REFUND: orders.claims.EXPIRED or REQUESTED. FORFEIT: EXPIRED.
+        # REDEEM: the redemption's id in hex. REFUND: orders.claims.EXPIRED, REQUESTED or UNISSUED. FORFEIT: EXPIRED.
         sa.Column("ref", sa.String(64), nullable=False),
         sa.CheckConstraint(  # so that every item has a state of settlement.item_states
-            "kind = 'REDEEM' OR ref = 'expired' OR (kind = 'REFUND' AND ref = 'requested')", name="ref"
+            "kind = 'REDEEM' OR ref = 'expired' OR (kind = 'REFUND' AND ref IN ('requested', 'unissued'))", name="ref"
         ),
         ms_column("at_ms"),
         ms_column("recorded_at_ms", index=True),

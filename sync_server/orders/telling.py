@@ -40,6 +40,14 @@ def tell_distributor(connection: Connection, row: sa.Row[Any], until_ms: int, no
     promise(connection, now_ms, Promise("insufficient_balance", key, values, row.distributor_id, cause))
 
 
+def tell_not_issued(connection: Connection, row: sa.Row[Any], now_ms: int) -> None:
+    """Promise to tell the distributor of an order that it was not issued, and that all of it goes back."""
+    if row.distributor_id is None:
+        return  # a visitor is told when the money is back
+    values = {"order": row.number, "amount": yuan(row.paid_fen)}
+    promise(connection, now_ms, Promise("not_issued", f"order:{row.id}:not_issued", values, row.distributor_id))
+
+
 def _given_back_fen(connection: Connection, row: sa.Row[Any]) -> int:
     """What was sent back of an order's payment: of a pass for the order, of tickets for each item."""
     items = sa.select(order_item.c.id).join(ticket, ticket.c.id == order_item.c.ticket_id)

@@ -34,6 +34,11 @@ _NOTED = """
 """
 """Transactions of statements' lines, attempts beside transfers, what was written off or kept by a bank, vouchers."""
 
+_FEES_OF_UNISSUED_PASSES = """
+    (SELECT COALESCE(SUM(charge_fee_fen), 0) FROM "order"
+     WHERE kind = 'PASS' AND issued_at_ms IS NULL AND state IN ('REFUNDING', 'REFUND_FAILED', 'REFUNDED'))
+"""
+
 
 def _earned(minute: str) -> str:
     """What a pass has earned until a moment, as `settlement.income.line_fen` has it."""
@@ -123,7 +128,7 @@ OF_ORDERS = (
     _total(
         "4010",
         "what was earned of charge fees is the fees of the orders whose payment succeeded, less what went back with "
-        "their items",
+        "their items, and with passes that were never issued",
         f"""
         (SELECT COALESCE(SUM(o.charge_fee_fen), 0) FROM "order" o
          LEFT JOIN external_transfer x ON x.subject_id = o.payment_group AND x.kind IN ({_INCOMING})
@@ -131,6 +136,7 @@ OF_ORDERS = (
         - (SELECT COALESCE(SUM(i.fee_back_fen), 0) FROM order_item i
            LEFT JOIN item_claim c ON c.item_id = i.id LEFT JOIN clawback k ON k.item_id = i.id
            WHERE i.fee_back_fen > 0 AND (c.kind = 'REFUND' OR k.id IS NOT NULL))
+        - {_FEES_OF_UNISSUED_PASSES}
         """,  # noqa: S608  the kinds of the code
     ),
     _total(
@@ -155,7 +161,7 @@ OF_ORDERS = (
         "4050 4060",
         "what was kept of unused items and earned of passes is what was forfeited, and what left the deferred income "
         "of passes and was not given back",
-        """
+        f"""
         (SELECT COALESCE(SUM(i.share_fen), 0) FROM item_claim c
          JOIN order_item i ON i.id = c.item_id WHERE c.kind = 'FORFEIT')
         + (SELECT COALESCE(SUM(debits_posted_fen), 0) FROM ledger_account WHERE code = '2510')
@@ -165,7 +171,8 @@ OF_ORDERS = (
            JOIN ledger_txn l ON l.txn_key = 'pass\\:' || REPLACE(CAST(o.id AS VARCHAR(36)), '-', '') || '\\:refunded'
            JOIN posting g ON g.txn_id = l.id AND g.layer = 'posted' AND g.amount_fen > 0
            WHERE o.kind = 'PASS' AND o.funding = 'PREPAID' AND o.state = 'REFUNDED')
-        """,
+        + {_FEES_OF_UNISSUED_PASSES}
+        """,  # noqa: S608  the states above
     ),
     Invariant(
         "I10",

@@ -339,8 +339,8 @@ CHECKS = (
         """
         SELECT 'ledger_account ' || a.name, o.number FROM ledger_account a JOIN "order" o ON o.id = a.owner_id
         WHERE a.code = '2120' AND a.credits_posted_fen <> a.debits_posted_fen
-          AND o.state IN ('COMPLETED', 'CLOSED_REFUNDED')
-          AND (o.invest_basis IS NULL OR o.fund_closed_at_ms IS NOT NULL)
+          AND o.state IN ('COMPLETED', 'CLOSED_REFUNDED', 'ISSUE_FAILED')
+          AND (o.invest_basis IS NULL OR o.fund_closed_at_ms IS NOT NULL OR o.issued_at_ms IS NULL)
         UNION ALL
         SELECT 'ledger_account ' || a.name, o.number FROM ledger_account a JOIN "order" o ON o.id = a.owner_id
         WHERE a.code IN ('2320', '2510') AND a.credits_posted_fen <> a.debits_posted_fen AND o.state = 'REFUNDED'
@@ -348,7 +348,8 @@ CHECKS = (
     ),
     Invariant(
         "I10",
-        "an order is closed as refunded exactly when every item is, and completed when every item ended",
+        "an order is closed as refunded exactly when every item is, and completed when every item ended; one that "
+        "could not be issued gives every item back",
         """
         SELECT 'order ' || o.number FROM order_item i CROSS JOIN ticket t CROSS JOIN "order" o
         WHERE t.id = i.ticket_id AND o.id = t.order_id AND o.state = 'COMPLETED'
@@ -357,8 +358,8 @@ CHECKS = (
         SELECT 'order ' || o.number FROM "order" o
         JOIN ticket t ON t.order_id = o.id JOIN order_item i ON i.ticket_id = t.id
         LEFT JOIN item_claim c ON c.item_id = i.id
-        WHERE o.state = 'CLOSED_REFUNDED' AND (COALESCE(c.kind, '') <> 'REFUND'
-           OR (COALESCE(o.funding, '') <> 'PREPAID' AND NOT EXISTS (
+        WHERE o.state IN ('CLOSED_REFUNDED', 'ISSUE_FAILED') AND (COALESCE(c.kind, '') <> 'REFUND'
+           OR (o.state = 'CLOSED_REFUNDED' AND COALESCE(o.funding, '') <> 'PREPAID' AND NOT EXISTS (
                SELECT 1 FROM external_transfer x
                WHERE x.subject_id = i.id AND x.kind = 'REFUND' AND x.state = 'SUCCEEDED')))
         """,  # from the items that nothing ended, few as they are, to their orders: SQLite keeps a CROSS JOIN's order

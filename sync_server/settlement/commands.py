@@ -15,7 +15,7 @@ from sync_server.parties.tables import LATE_LIABILITIES
 from sync_server.people.asking import by_operator, person_of
 from sync_server.people.identifying import Person
 from sync_server.people.permissions import Permission, need
-from sync_server.settlement import charging_back, clawing_back, pass_refunds, refunding, unconfirmed
+from sync_server.settlement import charging_back, clawing_back, pass_refunds, refunding, unconfirmed, unissued
 from sync_server.settlement.debt_commands import debt
 from sync_server.settlement.overdue import overdue
 from sync_server.settlement.payout_commands import payout
@@ -24,7 +24,7 @@ from sync_server.settlement.visit_commands import visits
 
 @click.group()
 def refund() -> None:
-    """Refunds of tickets and of annual passes."""
+    """Refunds of tickets, of annual passes, and of orders that could not be issued."""
 
 
 @refund.command()
@@ -41,6 +41,22 @@ def ticket(opener: Opener, /, number: str, reason: str, **who: Any) -> None:
         detail = {"reason": reason, "items": len(items)}
         record(connection, centre.now_ms(), person.actor, "ticket.refund", f"ticket:{number}", detail)
     click.echo(json.dumps({"ticket": number, "state": "held", "items": [item.hex for item in items]}))
+
+
+@refund.command(name="order")
+@click.argument("number")
+@click.option("--reason", required=True, help="for the order's history and the log of what operators did")
+@by_operator
+@click.pass_obj
+def order_(opener: Opener, /, number: str, reason: str, **who: Any) -> None:
+    """Give a paid ticket order that could not be issued for an hour back, whole, with its charge fee."""
+    centre = opener()
+    person = _allowed(centre, who)
+    with centre.write() as connection:
+        amount_fen = unissued.give_back(connection, number, reason, centre.now_ms(), person.actor)
+        detail = {"reason": reason, "amount_fen": amount_fen}
+        record(connection, centre.now_ms(), person.actor, "order.refund", f"order:{number}", detail)
+    click.echo(json.dumps({"order": number, "state": "ISSUE_FAILED", "amount_fen": amount_fen}))
 
 
 @refund.command(name="pass")

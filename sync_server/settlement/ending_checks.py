@@ -10,7 +10,7 @@ from sync_server.gates.journals import KEPT_HERE
 from sync_server.gates.watermarks import RETIRED_WAITS_MS
 from sync_server.invariants import Invariant
 from sync_server.orders.checks import NEVER_PAID
-from sync_server.orders.claims import EXPIRED, REQUESTED
+from sync_server.orders.claims import EXPIRED, REQUESTED, UNISSUED
 from sync_server.redemptions.judge import TOLERANCE_MS
 from wire import moments
 
@@ -79,13 +79,14 @@ CHECKS = (
     Invariant(
         "I11",
         "an item ended after it was issued, and as it was sold: given back, or kept, at its end; on request only where "
-        "it is refundable",
+        "it is refundable; or it was never issued",
         f"""
         SELECT 'order_item ' || CAST(i.id AS VARCHAR(36)), c.kind, c.ref FROM item_claim c
         JOIN order_item i ON i.id = c.item_id
         LEFT JOIN refund_hold h ON h.item_id = i.id
         WHERE c.kind <> 'REDEEM'
           AND CASE WHEN c.ref = '{REQUESTED}' THEN NOT i.refundable
+                   WHEN c.ref = '{UNISSUED}' THEN i.valid_to IS NOT NULL
                    WHEN c.kind = 'FORFEIT' THEN i.on_expiry <> 'FORFEIT'
                    ELSE i.on_expiry <> 'REFUND' AND h.item_id IS NULL END
         UNION ALL
@@ -93,6 +94,7 @@ CHECKS = (
         JOIN ticket t ON t.order_id = o.id JOIN order_item i ON i.ticket_id = t.id
         JOIN item_claim c ON c.item_id = i.id
         WHERE o.state IN ({NEVER_PAID}, 'PAID', 'ISSUING', 'ISSUE_FAILED')
+          AND NOT (o.state = 'ISSUE_FAILED' AND c.ref = '{UNISSUED}')
         """,  # noqa: S608  constants of the code
     ),
     Invariant(

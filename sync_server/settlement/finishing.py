@@ -112,7 +112,8 @@ def close_refunded(centre: Centre) -> int:
 
 def _refunded() -> sa.Select[Any]:
     """Those that only wait for refunds (ix_order_all_ended), and for none any more; prepaid ones never wait."""
-    waits = sa.text('"order".state = \'ISSUED\' AND "order".kind = \'TICKET\' AND "order".first_end IS NULL')
+    ended = "\"order\".state IN ('ISSUED', 'ISSUE_FAILED') AND \"order\".kind = 'TICKET'"
+    waits = sa.text(f'{ended} AND "order".first_end IS NULL')
     refund = sa.and_(external_transfer.c.subject_id == order_item.c.id, external_transfer.c.kind == "REFUND")
     not_back = (
         sa.select(order_item.c.id)

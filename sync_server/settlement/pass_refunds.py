@@ -58,6 +58,8 @@ def refund_pass(
 ) -> Refunded:
     """Give an annual-pass order's price back, all of it unless told otherwise; one that failed goes on.
 
+    The charge fee goes with it where nothing was issued for it.
+
     NotAllowedError: the state of the order, or the amount.
     """
     found = connection.execute(
@@ -78,17 +80,18 @@ def refund_pass(
         sa.select(product.c.refund_frees_stock).where(product.c.id == row.product_id)
     ):  # before accounts: `lock_stock`
         stock.take_back(connection, stock_counts(connection, row.id))
-    kept_fen = _owe_back(connection, row, back_fen, now_ms, actor)
+    fee_fen = row.charge_fee_fen if row.state == "ISSUE_FAILED" else 0
+    kept_fen = _owe_back(connection, row, back_fen, fee_fen, now_ms, actor)
     advance(connection, row, "refund", now_ms, actor, reason=reason[:200])
     if row.funding == "PREPAID":
         advance(connection, locked(connection, row.id), "refunded", now_ms, actor)
     persons.let_go(connection, row.id)
-    return Refunded(back_fen, kept_fen, visits)
+    return Refunded(back_fen + fee_fen, kept_fen, visits)
 
 
 def refund_failed_issues(centre: Centre) -> int:
     """Worker step: what could not be issued is given back without anybody asking (money.md Q19); how many orders."""
-    failed = sa.select(order).where(order.c.state == "ISSUE_FAILED")
+    failed = sa.select(order).where(order.c.state == "ISSUE_FAILED", order.c.kind == "PASS")
     if not centre.finds(failed):
         return 0
     with centre.write() as connection:
@@ -150,16 +153,17 @@ def _revoke(connection: Connection, order_id: UUID, reason: str, now_ms: int, ac
     return connection.scalar(visited) or 0
 
 
-def _owe_back(connection: Connection, row: sa.Row[Any], back_fen: int, now_ms: int, actor: str) -> int:
+def _owe_back(connection: Connection, row: sa.Row[Any], price_fen: int, fee_fen: int, now_ms: int, actor: str) -> int:
     """P17: out of what is not earned yet, the rest out of what is; what nobody gets back is kept. How much is kept."""
     deferred, owed = Account("2510", row.id), refund_account(row)
     earned = earned_until(connection, row.id, now_ms, actor)
     deferred_fen = -balance(connection, deferred).posted_fen - (earned.legs[0].amount_fen if earned else 0)
-    unearned_fen = min(back_fen, deferred_fen)
+    unearned_fen, back_fen = min(price_fen, deferred_fen), price_fen + fee_fen
     kept_fen = deferred_fen - unearned_fen
     sides = legs(
         (deferred, deferred_fen),
-        (Account("4060"), back_fen - unearned_fen),
+        (Account("4060"), price_fen - unearned_fen),
+        (Account("4010"), fee_fen),
         (owed, -back_fen),
         (Account("4050"), -kept_fen),
     )
@@ -197,4 +201,4 @@ def _go_on(connection: Connection, row: sa.Row[Any], reason: str, now_ms: int, a
     found = connection.execute(query.where(transfer.subject_id == row.id, transfer.kind == "REFUND")).one()
     transfers.begin_again(connection, found.id, now_ms)
     advance(connection, row, "refund", now_ms, actor, reason=reason[:200])
-    return Refunded(found.amount_fen, row.dist_price_fen - found.amount_fen, 0)
+    return Refunded(found.amount_fen, max(0, row.dist_price_fen - found.amount_fen), 0)

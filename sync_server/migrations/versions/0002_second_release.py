@@ -61,8 +61,8 @@ def upgrade() -> None:
         sa.Column("summary_id", sa.Uuid(), nullable=True),
         sa.Column("again_id", sa.Uuid(), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('insufficient_balance', 'charge_lacks', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'transfer_odd', 'recon_case', 'no_statement', 'setback', 'gate_offline', 'low_stock', 'account_changed', 'issued', 'refunded', 'sign_in_code', 'summary')",
-            name=op.f("ck_message_kind_word_f85d44"),
+            "kind IN ('insufficient_balance', 'charge_lacks', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'transfer_odd', 'recon_case', 'no_statement', 'setback', 'gate_offline', 'low_stock', 'account_changed', 'not_issued', 'issued', 'refunded', 'sign_in_code', 'summary')",
+            name=op.f("ck_message_kind_word_58810b"),
         ),
         sa.CheckConstraint(
             "state IN ('WAITING', 'SENDING', 'SENT', 'DELIVERED', 'FAILED', 'SUPPRESSED')",
@@ -103,8 +103,8 @@ def upgrade() -> None:
         sa.Column("addressed_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("recipients", sa.Integer(), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('insufficient_balance', 'charge_lacks', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'transfer_odd', 'recon_case', 'no_statement', 'setback', 'gate_offline', 'low_stock', 'account_changed', 'issued', 'refunded', 'sign_in_code', 'summary')",
-            name=op.f("ck_notice_kind_word_f85d44"),
+            "kind IN ('insufficient_balance', 'charge_lacks', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'transfer_odd', 'recon_case', 'no_statement', 'setback', 'gate_offline', 'low_stock', 'account_changed', 'not_issued', 'issued', 'refunded', 'sign_in_code', 'summary')",
+            name=op.f("ck_notice_kind_word_58810b"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notice")),
         sa.UniqueConstraint("kind", "key", name=op.f("uq_notice_kind_key")),
@@ -1079,7 +1079,7 @@ def upgrade() -> None:
         )
         batch_op.create_check_constraint(
             batch_op.f("ck_item_claim_ref"),
-            "kind = 'REDEEM' OR ref = 'expired' OR (kind = 'REFUND' AND ref = 'requested')",
+            "kind = 'REDEEM' OR ref = 'expired' OR (kind = 'REFUND' AND ref IN ('requested', 'unissued'))",
         )
 
     with op.batch_alter_table("ledger_account", schema=None) as batch_op:
@@ -1112,8 +1112,8 @@ def upgrade() -> None:
             "ix_order_all_ended",
             ["id"],
             unique=False,
-            sqlite_where=sa.text("state = 'ISSUED' AND kind = 'TICKET' AND first_end IS NULL"),
-            postgresql_where=sa.text("state = 'ISSUED' AND kind = 'TICKET' AND first_end IS NULL"),
+            sqlite_where=sa.text("state IN ('ISSUED', 'ISSUE_FAILED') AND kind = 'TICKET' AND first_end IS NULL"),
+            postgresql_where=sa.text("state IN ('ISSUED', 'ISSUE_FAILED') AND kind = 'TICKET' AND first_end IS NULL"),
         )
         batch_op.create_index(
             "ix_order_first_end",
@@ -1155,8 +1155,8 @@ def upgrade() -> None:
         batch_op.create_check_constraint(batch_op.f("ck_order_invested"), "kind <> 'PASS' OR invest_basis IS NULL")
         batch_op.create_check_constraint(batch_op.f("ck_order_kind_word_528049"), "kind IN ('TICKET', 'PASS')")
         batch_op.create_check_constraint(
-            batch_op.f("ck_order_state_word_7651d5"),
-            "state IN ('PENDING_PAYMENT', 'PAID', 'ISSUED', 'COMPLETED', 'CLOSED_UNPAID', 'CLOSED_REFUNDED', 'PAY_FAILED', 'CANCELLED', 'TIMED_OUT', 'ISSUING', 'ISSUE_FAILED', 'REFUNDING', 'REFUNDED', 'REFUND_FAILED')",
+            batch_op.f("ck_order_state_word_6d18f3"),
+            "state IN ('PENDING_PAYMENT', 'PAID', 'ISSUE_FAILED', 'ISSUED', 'COMPLETED', 'CLOSED_UNPAID', 'CLOSED_REFUNDED', 'PAY_FAILED', 'CANCELLED', 'TIMED_OUT', 'ISSUING', 'REFUNDING', 'REFUNDED', 'REFUND_FAILED')",
         )
 
     with op.batch_alter_table("order_item", schema=None) as batch_op:

@@ -7,9 +7,12 @@ import re
 import pytest
 import sqlalchemy as sa
 
+from sync_server import setbacks
 from sync_server.audit import log
 from sync_server.audit.tables import event_log
+from sync_server.errors import NotAllowedError
 from sync_server.gates.tables import device
+from sync_server.issuance.issuing import STEP
 from sync_server.issuance.passes import token_of
 from sync_server.issuance.qr import qr_svg
 from sync_server.issuance.tables import issued_pass
@@ -124,6 +127,24 @@ def test_one_order_tells_its_whole_story(signed_in_as: SignedInAs, town: Town) -
     assert len(links) >= 5
     for link in links:
         assert signed_in_as("qianwen").get(link).status_code == 200, link
+
+
+@pytest.mark.parametrize(("kind", "says"), [("TICKET", "可全额退款"), ("PASS", "自动全额退款")])
+def test_an_order_that_cannot_be_issued_says_so_until_it_is_given_back(
+    signed_in_as: SignedInAs, town: Town, kind: str, says: str
+) -> None:
+    number, state = (town.ticket_orders[1], "PAID") if kind == "TICKET" else (town.pass_orders[1], "ISSUING")
+    this = order.c.number == number
+    with town.centre.write() as connection:
+        order_id = connection.scalars(sa.select(order.c.id).where(this)).one()
+        setbacks.put_aside(connection, STEP, order_id.bytes, NotAllowedError("no key"), town.clock())
+        connection.execute(order.update().where(this).values(state=state))
+    page = signed_in_as("qianwen").get(f"/admin/orders/{number}").text
+    assert "暂时不能出票，系统继续重试" in page and says in page
+    with town.centre.write() as connection:
+        connection.execute(order.update().where(this).values(state="ISSUE_FAILED"))
+    page = signed_in_as("qianwen").get(f"/admin/orders/{number}").text
+    assert "暂时不能出票" not in page and 'data-state="ISSUE_FAILED"' in page
 
 
 def test_the_drawer_stands_over_the_list_it_was_opened_from(signed_in_as: SignedInAs, town: Town) -> None:

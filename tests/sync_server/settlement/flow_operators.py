@@ -11,6 +11,7 @@ from hypothesis.stateful import rule
 from sqlalchemy.engine import Connection
 
 from sync_server.catalog.tables import product
+from sync_server.orders.progress import GIVE_UP_ISSUING_MS
 from sync_server.orders.tables import item_claim, order, order_item, ticket
 from sync_server.parties.tables import LATE_LIABILITIES, PAYOUT_MODES, PROVIDERS, venue
 from sync_server.payments import abandoning, sweeps, transfers
@@ -20,12 +21,12 @@ from sync_server.payments.tables import INCOMING, external_transfer
 from sync_server.redemptions import decisions
 from sync_server.redemptions.inboxes import in_inbox
 from sync_server.redemptions.tables import decision, redemption
-from sync_server.settlement import clawing_back, refunding
+from sync_server.settlement import clawing_back, refunding, unissued
 from sync_server.settlement.charging_back import set_late_liability
 from sync_server.settlement.paying_again import pay_again
 from sync_server.settlement.payout_modes import set_payout_mode
 from sync_server.settlement.tables import payout
-from tests.sync_server.settlement.flow_scene import PASS
+from tests.sync_server.settlement.flow_scene import PASS, TICKETS
 from tests.sync_server.settlement.flow_sights import where
 from tests.sync_server.settlement.flow_turns import NothingThereError, Turns, nth_of, nths
 
@@ -35,10 +36,21 @@ class Operators(Turns):
 
     @rule()
     def issuing_breaks_or_is_mended(self) -> None:
-        """As where the key ends before what is sold: an annual pass that cannot be issued."""
-        delay = sa.case((product.c.activation_delay_h == 24, 9_000), else_=24)
+        """As where the key ends before what is sold: of passes, and of one of the tickets."""
+        hours = product.c.activation_delay_h
+        delay = sa.case((hours < 9_000, hours + 9_000), else_=hours - 9_000)
+        some = product.c.number.in_((PASS, TICKETS[-1]))
         with self.centre.write() as connection:
-            connection.execute(product.update().where(product.c.number == PASS).values(activation_delay_h=delay))
+            connection.execute(product.update().where(some).values(activation_delay_h=delay))
+
+    @where("stuck")
+    @rule(nth=nths)
+    def give_back_what_is_not_issued(self, nth: int) -> None:
+        """An hour is waited for, in which the worker does not turn."""
+        with self.acting("give_back_what_is_not_issued") as connection:
+            row = self.nth_order(connection, nth, ("PAID",))
+            self.clock.pass_ms(GIVE_UP_ISSUING_MS)
+            unissued.give_back(connection, row.number, "没有密钥", self.clock(), "operator")
 
     @where("tickets")
     @rule(nth=nths)

@@ -46,6 +46,7 @@ _LATE_ENTRIES = sa.select(charge_back.c.redemption_id).where(
 _SIGHTS: dict[str, sa.Select[Any]] = {
     "unpaid": sa.select(order.c.id).where(order.c.state.in_(UNPAID)),
     "held": sa.select(order.c.id).where(order.c.state == "PENDING_PAYMENT", order.c.hold.is_not(None)),
+    "stuck": sa.select(order.c.id).where(order.c.state == "PAID"),
     "tickets": _ISSUED.where(order.c.kind == "TICKET"),
     "passes": _PASSES.where(order.c.state.in_(["ISSUED", "REFUND_FAILED", "ISSUE_FAILED"])),
     "issued passes": sa.select(issued_pass.c.id),

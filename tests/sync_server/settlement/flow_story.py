@@ -63,6 +63,10 @@ class Story:
         self.do("pay_in_by_bank", lambda _: machine.pay_in_by_bank(20_000))
         self.do("let_go_on", lambda nth: machine.decide_on_an_application(nth, True))
         self.do("pay_back_by_bank", lambda _: machine.pay_back_by_bank(100))
+        machine.issuing_breaks_or_is_mended()
+        self.do("order_tickets", lambda _: machine.order_tickets(2, 2, 0, True, True))
+        self.do("give_back_what_is_not_issued", machine.give_back_what_is_not_issued)
+        machine.issuing_breaks_or_is_mended()
         self.do("order_combos", lambda _: machine.order_combos(4, 2, 2, True, True))
         self.do("order_combos", lambda _: machine.order_combos(5, 2, 0, True, True))  # paid where no fund is
         self.do("tell_unasked", lambda nth: machine.tell_unasked(nth, "HUIJINBAO", True))
