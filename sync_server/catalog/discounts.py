@@ -57,6 +57,8 @@ def add_discount(connection: Connection, sold: sa.Row[Any], new: NewDiscount, no
     needs = {"RESIDENT": new.areas, "SENIOR": new.min_age, "LISTED": new.person_list_id, "PROMOTION": new.until_ms}
     if [kind for kind, value in needs.items() if value] != [new.kind]:
         raise NotAllowedError("a discount is for residents, seniors, a list of people, or a while: one of them")
+    if new.kind != "PROMOTION" and (new.from_ms, new.until_ms) != (None, None):
+        raise NotAllowedError("only a promotion for everybody has a first and a last day: any other holds from now on")
     if new.min_age is not None and new.min_age not in AGES:
         raise NotAllowedError(f"{new.min_age} is no age")
     if new.kind == "PROMOTION" and (new.from_ms is None or new.until_ms is None or new.from_ms >= new.until_ms):

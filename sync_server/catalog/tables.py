@@ -173,7 +173,9 @@ discount = sa.Table(
     sa.CheckConstraint("(kind = 'SENIOR') = (min_age IS NOT NULL)", name="min_age"),
     sa.CheckConstraint("(kind = 'LISTED') = (person_list_id IS NOT NULL)", name="person_list"),
     sa.CheckConstraint(
-        "(kind = 'PROMOTION') = (from_ms IS NOT NULL AND until_ms IS NOT NULL) AND from_ms < until_ms", name="dates"
+        "(kind = 'PROMOTION' AND from_ms IS NOT NULL AND until_ms IS NOT NULL AND from_ms < until_ms)"
+        " OR (kind <> 'PROMOTION' AND from_ms IS NULL AND until_ms IS NULL)",
+        name="dates",
     ),
 )
 

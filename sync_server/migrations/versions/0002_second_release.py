@@ -361,7 +361,7 @@ def upgrade() -> None:
         sa.Column("ended_at_ms", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("(kind = 'LISTED') = (person_list_id IS NOT NULL)", name=op.f("ck_discount_person_list")),
         sa.CheckConstraint(
-            "(kind = 'PROMOTION') = (from_ms IS NOT NULL AND until_ms IS NOT NULL) AND from_ms < until_ms",
+            "(kind = 'PROMOTION' AND from_ms IS NOT NULL AND until_ms IS NOT NULL AND from_ms < until_ms) OR (kind <> 'PROMOTION' AND from_ms IS NULL AND until_ms IS NULL)",
             name=op.f("ck_discount_dates"),
         ),
         sa.CheckConstraint("(kind = 'RESIDENT') = (areas IS NOT NULL)", name=op.f("ck_discount_areas")),

@@ -65,6 +65,9 @@ def test_discounts_are_added_listed_and_ended(town: Town) -> None:
     assert promotion["until_ms"] - promotion["from_ms"] == 7 * 24 * 3_600_000
     said(town, product, "discount", "end", senior["discount"])
     assert [row["kind"] for row in said(town, product, "discount", "list", "1")] == ["PROMOTION"]
+    for days in (("--from", "2027-01-01"), ("--from", "2027-01-01", "--to", "2027-01-31"), ("--to", "2027-01-31")):
+        later = run(town, product, "discount", "add", "1", "--price-fen", "100", "--resident", "11", *days)
+        assert isinstance(later.exception, NotAllowedError), "it would be charged from today on"
     nothing = run(town, product, "discount", "add", "1", "--price-fen", "9900")
     assert isinstance(nothing.exception, NotAllowedError)
     for no_less in ("19800", "19801"):

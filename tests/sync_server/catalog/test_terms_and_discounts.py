@@ -15,6 +15,8 @@ from sync_server.catalog.person_lists import Imported, WrongLines, import_list, 
 from sync_server.catalog.products import find_product
 from sync_server.catalog.tables import discount, listed_person
 from sync_server.catalog.terms import Terms, set_terms
+from sync_server.centre import Centre
+from sync_server.db import new_id
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.id_numbers import age_on, is_of_area
 from sync_server.ledger.accounts import Account
@@ -28,6 +30,7 @@ from tests.sync_server.orders.test_closing import cashier
 from tests.sync_server.people_numbers import BEIJING, KAIFENG, id_number, traveller
 from tests.sync_server.sandbox import World
 from tests.sync_server.settlement.test_expiring import assert_books_agree
+from tests.sync_server.town import build_town
 
 PASS = 2
 DAY_MS = 24 * 3_600_000
@@ -176,6 +179,9 @@ def test_what_contradicts_itself_is_refused(world: World) -> None:
         NewDiscount("RESIDENT", 1, areas=("41",), min_age=60),
         NewDiscount("PROMOTION", 1, from_ms=5, until_ms=5),
         NewDiscount("PROMOTION", 1, until_ms=5),
+        NewDiscount("RESIDENT", 1, areas=("41",), from_ms=5),
+        NewDiscount("SENIOR", 1, min_age=60, from_ms=0),
+        NewDiscount("SENIOR", 1, min_age=60, from_ms=5, until_ms=6),
     )
     for new in wrong_discounts:
         with pytest.raises(NotAllowedError):
@@ -189,6 +195,24 @@ def test_what_contradicts_itself_is_refused(world: World) -> None:
             set_terms(connection, single, Terms(), 0, "test")
         with pytest.raises(NotAllowedError, match="only annual passes"):
             add_discount(connection, single, NewDiscount("SENIOR", 1, min_age=60), 0, "test")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "SENIOR", "min_age": 60, "from_ms": 5},
+        {"kind": "SENIOR", "min_age": 60, "from_ms": 5, "until_ms": 6},
+        {"kind": "PROMOTION", "from_ms": 5},
+        {"kind": "PROMOTION", "from_ms": 5, "until_ms": 5},
+    ],
+)
+def test_the_table_holds_no_days_but_a_promotions(any_centre: Centre, wrong: dict[str, object]) -> None:
+    build_town(any_centre)
+    with any_centre.write() as connection:
+        sold = find_product(connection, 1)
+        row = {"id": new_id(0), "product_id": sold.id, "price_fen": 1, "added_at_ms": 0, **wrong}
+        with pytest.raises(sa.exc.IntegrityError, match="dates"):
+            connection.execute(discount.insert().values(row))
 
 
 @given(st.dates(min_value=date(1920, 1, 1)), st.dates())
