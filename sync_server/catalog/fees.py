@@ -14,6 +14,9 @@ from sync_server.errors import NotAllowedError
 from sync_server.money import bounds_flaw, fee_of
 from sync_server.parties.tables import party
 
+PAYS = {"CHARGE": "DISTRIBUTOR", "PAYOUT": "VENUE"}
+"""Of whom a fee of each kind is ever taken."""
+
 
 def add_fee_rule(
     connection: Connection,
@@ -28,6 +31,9 @@ def add_fee_rule(
     valid_from_ms: int | None = None,
 ) -> UUID:
     """Set the rate of a party from a moment on (now unless given), for one product or for all that have none."""
+    paying = connection.execute(sa.select(party.c.kind, party.c.org_number).where(party.c.id == party_id)).one()
+    if paying.kind != PAYS[kind]:
+        raise NotAllowedError(f"{paying.org_number} is a {paying.kind}: a {kind} fee is paid by a {PAYS[kind]}")
     if (flaw := bounds_flaw(min_fen, max_fen)) is not None:
         raise NotAllowedError(flaw)
     rule_id = new_id(now_ms)

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person
 from sync_server.audit.log import record
+from sync_server.catalog.tables import product
 from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.ledger import book
@@ -50,6 +51,9 @@ def agree(
     need(who, Permission.PROFIT_SHARE)
     if find_party(connection, partner_id).kind != "PARTNER":
         raise NotAllowedError("a share of the profit is for a partner")
+    sold = connection.execute(sa.select(product.c.kind, product.c.number).where(product.c.id == product_id)).one()
+    if sold.kind != "COMBO":
+        raise NotAllowedError(f"product {sold.number} is a {sold.kind}: only the profit of combos is shared out")
     if not 0 < len(reason) <= MAX_REASON_CHARACTERS:
         raise NotAllowedError(f"a share needs a reason of 1 to {MAX_REASON_CHARACTERS} characters")
     exclusive(connection, STEP)

@@ -108,5 +108,12 @@ def test_fee_rates_are_added_and_listed(town: Town) -> None:
         "valid_from_ms": 0,
     }  # fmt: skip
     assert run(town, fee, "add", "2001", "PAYOUT", "10001").exit_code == 2
+    for party, kind, pays in (
+        ("2001", "CHARGE", "DISTRIBUTOR"), ("3001", "PAYOUT", "VENUE"),
+        ("1000", "CHARGE", "DISTRIBUTOR"), ("1000", "PAYOUT", "VENUE"),
+    ):  # fmt: skip
+        nobody = run(town, fee, "add", party, kind, "60")
+        assert isinstance(nobody.exception, NotAllowedError)
+        assert str(nobody.exception).endswith(f"a {kind} fee is paid by a {pays}")
     bounds = ("--min-fen", "6", "--max-fen", "5")
     assert "at least 6 fen" in str(run(town, fee, "add", "2001", "PAYOUT", "60", *bounds).exception)

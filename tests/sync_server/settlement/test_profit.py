@@ -274,6 +274,8 @@ def test_nobody_else_shares_out(combos: ComboWorld) -> None:
             partners.do(act, stranger, *arguments)
     with pytest.raises(NotAllowedError, match="for a partner"):
         partners.do(profit_shares.agree, partners.finance, partners.product, combos.agency, 1, "协议")
+    with pytest.raises(NotAllowedError, match="only the profit of combos"):
+        partners.do(profit_shares.agree, partners.finance, combos.single, partners.ids[0], 1, "协议")
 
 
 @pytest.mark.parametrize("name", ["2026", "2026-13", "十月", ""])
