@@ -46,7 +46,7 @@ POSTINGS = (
     Posting("P10", "margin:{order}", "what is left of the margin is earned", ("2120",), ("4030",)),
     Posting("P11", "forfeit:{item}", "an item is kept", HELD, ("4050",)),
     Posting("P12", "sweep:{sweep}:out", "money leaves one provider for the other", ("1090",), (*CLEARING, "1310")),
-    Posting("P12", "sweep:{sweep}:in", "it arrives, or is `returned`", MOVED, ("1090",)),
+    Posting("P12", "sweep:{sweep}:in", "it arrives, or is `returned`", (*MOVED, "5010"), ("1090",)),
     Posting("P13", "stmt:{line}:fee", "a provider's fee", ("5010", *CLEARING), ("5010", *CLEARING)),
     Posting("P14", "stmt:{line}", "a line that is not ours", (*CLEARING, "1310"), (*CLEARING, "1310")),
     Posting("P14", "double:{attempt}", "money moved beside a transfer", MOVED, MOVED),

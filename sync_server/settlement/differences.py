@@ -72,6 +72,11 @@ WORDS = {
 BY_ATTEMPT = frozenset({Difference.DOUBLE_PAID, Difference.PAID_AFTER_VOID})
 """Found by the attempt, with or without a line (case_finding)."""
 
+NOBODYS = frozenset(
+    {Difference.FOREIGN, Difference.REFUND_WITHOUT_ORIGINAL, Difference.REFUND_OUTSIDE, Difference.DOUBLE_LINE}
+)
+"""Of lines that stand for no movement of ours: one of them may be what came back."""
+
 OF_AMOUNT = frozenset({Difference.AMOUNT_OFF, Difference.SIGN_WRONG})
 """Where the outcome was open they say that it stays open, until two persons end it (other_amounts)."""
 

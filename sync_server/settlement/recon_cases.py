@@ -37,6 +37,7 @@ from sync_server.settlement.tables import payout
 STEP = "settlement.reconcile"
 """The steps read cases unlocked: one of them at a time, or one person."""
 SUSPENSE = Account("1310")
+FEES = Account("5010")
 WRITE_OFF = Act("recon_case.write_off", Permission.RECON_WRITE_OFF)
 WRITE_OFF_TO = ("5090", "5010", "1030")
 """A loss (or a gain), a fee of the provider's, a transfer between the platform's own accounts."""
@@ -145,7 +146,7 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
 
 def book_fee(connection: Connection, row: sa.Row[Any], fee_fen: int, actor: str, now_ms: int) -> None:
     """What came back less than had left, by a line of this case, its bank kept for it (5010)."""
-    if sides := book.legs((Account("5010"), fee_fen), (SUSPENSE, -fee_fen)):
+    if sides := book.legs((FEES, fee_fen), (SUSPENSE, -fee_fen)):
         book.post(connection, [book.Txn(f"case:{row.id.hex}:fee", sides, now_ms, actor)], now_ms)
 
 

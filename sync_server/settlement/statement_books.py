@@ -11,18 +11,16 @@ from sqlalchemy.engine import Connection
 from sync_server.bulk import among, insert_missing
 from sync_server.db import MAX_BIND_VALUES, batches
 from sync_server.ledger import book
-from sync_server.ledger.accounts import Account
 from sync_server.ledger.tables import ledger_txn
 from sync_server.payments.providers import CLEARING
 from sync_server.settlement.case_states import OPEN
 from sync_server.settlement.differences import Difference
 from sync_server.settlement.matching import Judged
 from sync_server.settlement.movements import Ours
-from sync_server.settlement.recon_cases import SUSPENSE, explained
+from sync_server.settlement.recon_cases import FEES, SUSPENSE, explained
 from sync_server.settlement.recon_tables import recon_case, statement_match
 
 ACTOR = "system:reconciliation"
-FEES = Account("5010")
 
 
 def line_key(provider: str, line_no: str) -> str:

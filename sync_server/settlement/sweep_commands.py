@@ -28,6 +28,8 @@ REASON = click.option("--reason", required=True, help="what the other person and
 def returned(opener: Opener, /, transfer_id: UUID, case_id: UUID, reason: str, **who: Any) -> None:
     """Record that a sweep came back to the account that it left: by the line of this case. Another person confirms.
 
+    What lacks of it its bank kept: a fee.
+
     ID is its arrival (SWEEP_IN) in `transfer list`.
     """
     _ask(opener, transfer_id, case_id, reason, who)
@@ -36,22 +38,26 @@ def returned(opener: Opener, /, transfer_id: UUID, case_id: UUID, reason: str, *
 @sweep.command(name="returned-by-bank")
 @ARRIVAL
 @by_voucher
+@click.option("--fee-fen", type=click.IntRange(min=0), default=0, help="what a bank kept of it")
 @REASON
 @by_operator
 @click.pass_obj
-def returned_by_bank(opener: Opener, /, transfer_id: UUID, reason: str, **options: Any) -> None:
+def returned_by_bank(opener: Opener, /, transfer_id: UUID, fee_fen: int, reason: str, **options: Any) -> None:
     """Record that a sweep came to the platform's bank instead. Another person confirms.
 
     ID is its arrival (SWEEP_IN) in `transfer list`.
     """
-    _ask(opener, transfer_id, voucher_of(options), reason, options)
+    _ask(opener, transfer_id, voucher_of(options), reason, options, fee_fen)
 
 
-def _ask(opener: Opener, transfer_id: UUID, came_back: UUID | Voucher, reason: str, who: dict[str, Any]) -> None:
+def _ask(
+    opener: Opener, transfer_id: UUID, came_back: UUID | Voucher, reason: str, who: dict[str, Any], fee_fen: int = 0
+) -> None:
     centre = opener()
     person = person_of(centre, who)
     with centre.write() as connection:
-        request_id = returned_sweeps.ask(connection, person, transfer_id, came_back, reason, centre.now_ms())
+        now_ms = centre.now_ms()
+        request_id = returned_sweeps.ask(connection, person, transfer_id, came_back, reason, now_ms, fee_fen)
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "transfer": str(transfer_id)}))
 
 

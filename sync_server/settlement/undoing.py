@@ -30,7 +30,7 @@ from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.payments.wording import transfer_words
 from sync_server.people.permissions import Permission
 from sync_server.settlement import sealing
-from sync_server.settlement.differences import Difference
+from sync_server.settlement.differences import NOBODYS, Difference
 from sync_server.settlement.payout_states import PAYOUT
 from sync_server.settlement.recon_cases import book_fee, locked_case, settle
 from sync_server.settlement.recon_tables import statement_line
@@ -38,13 +38,6 @@ from sync_server.settlement.statement_books import stand_for
 from sync_server.settlement.tables import payout
 
 UNDO = Act("transfer.undo", Permission.RECON_WRITE_OFF)
-NOBODYS = (
-    Difference.FOREIGN,
-    Difference.REFUND_WITHOUT_ORIGINAL,
-    Difference.REFUND_OUTSIDE,
-    Difference.DOUBLE_LINE,
-)
-"""Lines that stand for no movement of ours."""
 AGAIN = ":again-"
 """What was undone is announced under its first key with this behind it, and the number of the attempt."""
 

@@ -73,9 +73,10 @@ def came_back(world: World, clock: Clock, amount_fen: int = 3000) -> UUID:
     return found
 
 
-def ask(world: World, who: Person, transfer_id: UUID, by: UUID | Voucher) -> UUID:
+def ask(world: World, who: Person, transfer_id: UUID, by: UUID | Voucher, fee_fen: int = 0) -> UUID:
     with world.centre.write() as connection:
-        return returned_sweeps.ask(connection, who, transfer_id, by, "their bank refused it", world.centre.now_ms())
+        now_ms = world.centre.now_ms()
+        return returned_sweeps.ask(connection, who, transfer_id, by, "their bank refused it", now_ms, fee_fen)
 
 
 def confirm(world: World, who: Person, request_id: UUID) -> str:
@@ -135,12 +136,32 @@ def on_its_way_again(world: World, two: tuple[Person, Person]) -> UUID:
         return found
 
 
-def test_only_the_whole_sum_at_the_account_that_it_left_is_the_sweep_come_back(
+def test_what_its_bank_kept_is_a_fee(world: World, clock: Clock, two: tuple[Person, Person]) -> None:
+    arrival = on_its_way(world, two)
+    case = came_back(world, clock, 2950)
+    does = confirm(world, two[1], ask(world, two[0], arrival, case))
+    assert f"by the line of case {case}, less a fee of 0.50 yuan: SWEEP_IN of 30.00 yuan" in does
+    assert held(world) == {"1010": 5181}
+    assert posted(world, "5010") == 50
+    assert cases(world) == {"FOREIGN": ("RESOLVED", 0, True)}
+
+
+def test_what_the_bank_got_less_is_a_fee_too(world: World, clock: Clock, two: tuple[Person, Person]) -> None:
+    arrival = on_its_way(world, two)
+    with pytest.raises(NotAllowedError, match="3000 fen cannot be the fee of 3000 fen"):
+        ask(world, two[0], arrival, VOUCHER, 3000)
+    does = confirm(world, two[1], ask(world, two[0], arrival, VOUCHER, 50))
+    assert "of 2026-09-21), less a fee of 0.50 yuan: SWEEP_IN" in does
+    assert held(world) == {"1010": 2231, "1030": 2950}
+    assert posted(world, "5010") == 50
+
+
+def test_only_the_sum_that_left_at_the_account_that_it_left_is_the_sweep_come_back(
     world: World, clock: Clock, two: tuple[Person, Person]
 ) -> None:
     arrival = on_its_way(world, two)
-    case = came_back(world, clock, 2999)
-    with pytest.raises(NotAllowedError, match="2999 fen at ALIPAY: 3000 fen in suspense at ALIPAY"):
+    case = came_back(world, clock, 3001)
+    with pytest.raises(NotAllowedError, match=r"FOREIGN of 3001 fen at ALIPAY: .* of up to 3000 fen at ALIPAY"):
         ask(world, two[0], arrival, case)
     with world.centre.read() as connection:
         left = connection.scalars(
