@@ -18,6 +18,7 @@ import sync_server.ledger.posting_checks
 import sync_server.orders.checks
 import sync_server.payments.checks
 import sync_server.redemptions.checks
+import sync_server.redemptions.rival_checks
 import sync_server.settlement.balance_checks
 import sync_server.settlement.checks
 import sync_server.settlement.ending_checks
@@ -38,6 +39,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     *sync_server.orders.checks.CHECKS,
     *sync_server.issuance.checks.CHECKS,
     *sync_server.redemptions.checks.CHECKS,
+    *sync_server.redemptions.rival_checks.CHECKS,
     *sync_server.settlement.checks.CHECKS,
     *sync_server.settlement.balance_checks.CHECKS,
     *sync_server.settlement.ending_checks.CHECKS,

@@ -11,7 +11,8 @@ from sync_server.ledger.postings import POSTINGS
 
 BY_THE_MILLION = ("charge", "redeem", "margin")
 """One for each order, visit and order: only where they touch what none of them may. What stands on the accounts of all
-three is added up instead, from the orders and the lines of payouts (settlement.balance_checks).
+three is added up instead, from the orders and the lines of payouts, and named where the sum is another
+(settlement.balance_checks).
 """
 
 

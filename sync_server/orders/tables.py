@@ -216,6 +216,7 @@ item_claim = append_only(
         ),
         ms_column("at_ms"),
         ms_column("recorded_at_ms", index=True),
+        partial_index("ix_item_claim_unused", "item_id", where="kind <> 'REDEEM'"),  # few, and `check` asks often
         sqlite_with_rowid=False,  # whoever finds a claim by its item has it: no second look, from an index to the table
     )
 )

@@ -13,6 +13,12 @@ from sync_server.parties.tables import PROVIDERS
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.tables import COMING_IN, INCOMING
 from sync_server.settlement.income import DAY_MINUTES
+from sync_server.settlement.named_transactions import (
+    CHARGED_OTHERWISE,
+    EARNED_OTHERWISE,
+    REDEEMED_OTHERWISE,
+    with_their_names,
+)
 from sync_server.settlement.recon_checks import BESIDE
 
 _COMING_IN = ", ".join(f"'{kind}'" for kind in COMING_IN)
@@ -50,46 +56,47 @@ def _earned(minute: str) -> str:
     )
 
 
-def _total(code: str, rule: str, expected: str) -> Invariant:
+def _total(code: str, rule: str, expected: str, transactions: str = "") -> Invariant:
     """Accounts of these codes together have so many more credits than debits; `expected` selects it as `fen`."""
     codes = ", ".join(f"'{one}'" for one in code.split())
-    return Invariant(
-        "I10",
-        rule,
-        f"""
+    off = f"""
         SELECT 'ledger_account {code}', b.fen, e.fen
         FROM (SELECT COALESCE(SUM(credits_posted_fen - debits_posted_fen), 0) AS fen FROM ledger_account
               WHERE code IN ({codes})) b,
              (SELECT {expected} AS fen) e
         WHERE b.fen <> e.fen
-        """,  # noqa: S608  the codes of the chart
-    )
+    """  # noqa: S608  the codes of the chart
+    return Invariant("I10", rule, with_their_names(off, transactions) if transactions else off)
 
 
 OF_VENUES = (
     Invariant(
         "I5",
-        "a line of a payout has the price and the fee that were frozen when its item was sold",
+        "a line of a payout has the price and the fee that were frozen when its item was sold, and is of its venue",
         """
         SELECT 'payout_line of order_item ' || CAST(i.id AS VARCHAR(36)), l.gross_fen, l.fee_fen
-        FROM order_item i CROSS JOIN payout_line l
-        WHERE l.item_id = i.id AND (l.gross_fen <> i.venue_price_fen OR l.fee_fen <> i.payout_fee_fen)
+        FROM order_item i CROSS JOIN payout_line l CROSS JOIN payout p
+        WHERE l.item_id = i.id AND p.id = l.payout_id
+          AND (l.gross_fen <> i.venue_price_fen OR l.fee_fen <> i.payout_fee_fen OR p.venue_id <> i.venue_id)
         """,  # in the order of the items, as SQLite takes a CROSS JOIN
     ),
     Invariant(
         "I5",
         "what a venue was credited is what its payouts come to, and what they kept back of it, and what was undone",
-        """
-        SELECT 'ledger_account ' || a.name, a.credits_posted_fen, COALESCE(p.fen, 0) FROM ledger_account a
-        LEFT JOIN (SELECT venue_id, SUM(fen) AS fen FROM (
-                       SELECT venue_id, total_fen AS fen FROM payout WHERE state <> 'REPLACED'
-                       UNION ALL SELECT venue_id, netted_fen FROM clawback
-                       UNION ALL SELECT t.party_id, t.amount_fen FROM transfer_attempt a
-                       JOIN external_transfer t ON t.id = a.transfer_id
-                       WHERE a.state = 'REVERSED' AND t.kind = 'PAYOUT') every
-                   GROUP BY venue_id) p ON p.venue_id = a.owner_id
-        WHERE a.code = '2210' AND a.credits_posted_fen <> COALESCE(p.fen, 0)
-        """,
+        with_their_names(
+            """
+            SELECT 'ledger_account ' || a.name, a.credits_posted_fen, COALESCE(p.fen, 0) FROM ledger_account a
+            LEFT JOIN (SELECT venue_id, SUM(fen) AS fen FROM (
+                           SELECT venue_id, total_fen AS fen FROM payout WHERE state <> 'REPLACED'
+                           UNION ALL SELECT venue_id, netted_fen FROM clawback
+                           UNION ALL SELECT t.party_id, t.amount_fen FROM transfer_attempt a
+                           JOIN external_transfer t ON t.id = a.transfer_id
+                           WHERE a.state = 'REVERSED' AND t.kind = 'PAYOUT') every
+                       GROUP BY venue_id) p ON p.venue_id = a.owner_id
+            WHERE a.code = '2210' AND a.credits_posted_fen <> COALESCE(p.fen, 0)
+            """,
+            REDEEMED_OTHERWISE,
+        ),
     ),
     _total(
         "4020",
@@ -101,6 +108,7 @@ OF_VENUES = (
            JOIN payout_line l ON l.item_id = c.item_id AND l.kind = 'REDEEM')
         - (SELECT COALESCE(SUM(l.fee_fen), 0) FROM clawback c JOIN payout_line l ON l.redemption_id = c.redemption_id)
         """,
+        REDEEMED_OTHERWISE,
     ),
     _total(
         "5020",
@@ -138,6 +146,7 @@ OF_ORDERS = (
            WHERE i.fee_back_fen > 0 AND (c.kind = 'REFUND' OR k.id IS NOT NULL))
         - {_FEES_OF_UNISSUED_PASSES}
         """,  # noqa: S608  the kinds of the code
+        CHARGED_OTHERWISE,
     ),
     _total(
         "4030",
@@ -149,6 +158,7 @@ OF_ORDERS = (
         - (SELECT COALESCE(SUM(i.share_fen - i.venue_price_fen), 0) FROM clawback c
            JOIN order_item i ON i.id = c.item_id)
         """,
+        EARNED_OTHERWISE,
     ),
     _total(
         "4040 5030",

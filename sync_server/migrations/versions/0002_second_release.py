@@ -1074,6 +1074,13 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("retired_at_ms", sa.BigInteger(), nullable=True))
 
     with op.batch_alter_table("item_claim", schema=None, table_kwargs={"sqlite_with_rowid": False}) as batch_op:
+        batch_op.create_index(
+            "ix_item_claim_unused",
+            ["item_id"],
+            unique=False,
+            sqlite_where=sa.text("kind <> 'REDEEM'"),
+            postgresql_where=sa.text("kind <> 'REDEEM'"),
+        )
         batch_op.create_check_constraint(
             batch_op.f("ck_item_claim_kind_word_24596f"), "kind IN ('REDEEM', 'REFUND', 'FORFEIT')"
         )

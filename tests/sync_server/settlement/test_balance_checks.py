@@ -9,12 +9,14 @@ import pytest
 import sqlalchemy as sa
 
 from sync_server.checks import flaws_of
-from sync_server.ledger.tables import ledger_account
+from sync_server.ledger.tables import ledger_account, ledger_txn, posting
 from sync_server.orders.tables import charge_back, order_item
+from sync_server.parties.parties import NewParty, add_party
 from sync_server.settlement.tables import payout_line
 from tests.sync_server.conftest import Clock
 from tests.sync_server.sandbox import World, money_flaws
 from tests.sync_server.settlement.test_settlement_checks import everything
+from tests.sync_server.test_checks import without_triggers
 
 SEEN = {
     "1010": "the platform's accounts hold",
@@ -107,6 +109,45 @@ def test_what_the_programs_could_get_wrong_is_named(
         assert money_flaws(connection) == []
         with planted(connection, *statements) as flaws:
             assert [rule for rule in rules if not named(flaws, rule)] == [], flaws
+
+
+@pytest.mark.parametrize(
+    ("code", "instead", "key"),
+    [("4010", "4020", "charge"), ("4020", "4030", "redeem"), ("4030", "4010", "margin")],
+)
+def test_the_transaction_of_many_that_is_wrong_is_named(
+    world: World, clock: Clock, code: str, instead: str, key: str
+) -> None:
+    """It stands on an account of another kind that there are millions of."""
+    order_id = world.buy()
+    world.buy()
+    world.turn()
+    world.enter(world.items(order_id)[0])
+    world.turn()
+    accounts = sa.select(ledger_account.c.id).order_by(ledger_account.c.name).limit(1)
+    with world.centre.write() as connection:
+        without_triggers(connection, posting)
+        at, to = (connection.scalars(accounts.where(ledger_account.c.code == one)).one() for one in (code, instead))
+        moved = sa.select(posting.c.txn_id, posting.c.leg, posting.c.amount_fen).where(posting.c.account_id == at)
+        txn_id, leg, fen = connection.execute(
+            moved.where(posting.c.amount_fen < 0, posting.c.layer == "posted").limit(1)
+        ).one()
+        mine = posting.update().where(posting.c.txn_id == txn_id, posting.c.leg == leg)
+        name = connection.scalar(sa.select(ledger_txn.c.txn_key).where(ledger_txn.c.id == txn_id))
+        assert name is not None and name.startswith(f"{key}:")
+        with planted(connection, mine.values(account_id=to), credited(code, fen), credited(instead, -fen)) as flaws:
+            assert [flaw for flaw in flaws if f"): ledger_txn {name} " in flaw], flaws
+
+
+def test_an_item_that_another_venue_is_paid_for_is_named(world: World, clock: Clock) -> None:
+    order_id = world.buy()
+    world.turn()
+    world.enter(world.items(order_id)[0])
+    world.turn()
+    with world.centre.write() as connection:
+        another = add_party(connection, NewParty("VENUE", "2002", "古城", "Old town", "venue-2"), "Asia/Shanghai", 0)
+        with planted(connection, order_item.update().values(venue_id=another)) as flaws:
+            assert named(flaws, FROZEN), flaws
 
 
 def test_a_late_entry_that_says_it_was_charged_was(world: World, clock: Clock) -> None:
