@@ -172,6 +172,7 @@ ORDER_EVENT_WORDS = {
     "refund": _("退款"),
     "refund_failed": _("退款失败"),
     "refund_undone": _("退款被退回"),
+    "unissued_refund_undone": _("退款被退回"),
 }
 
 PAYOUT_TABS = {"todo": _("要处理"), "running": _("进行中"), "paid": _("已打款"), "all": _("全部")}

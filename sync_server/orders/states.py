@@ -58,6 +58,7 @@ TICKET_ORDER = Machine(
         Row(("ISSUED",), "forfeited", "COMPLETED", "the last item ended, none was visited, one forfeited", "P10"),
         Row(("ISSUED",), "refunded", "CLOSED_REFUNDED", "every item is REFUNDED", "P10: nothing is left"),
         Row(("CLOSED_REFUNDED",), "refund_undone", "ISSUED", "two persons: a refund came back, or never was"),
+        Row(("CLOSED_REFUNDED",), "unissued_refund_undone", "ISSUE_FAILED", "the same, where it was never issued"),
     ),
 )
 

@@ -80,8 +80,11 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
         failed = {"state": PAYOUT.next("PAID", "undone"), "paid_at_ms": None}
         connection.execute(payout.update().where(payout.c.transfer_id == transfer_id).values(failed))
         transfers.abandon(connection, transfer_id, reason, actor, now_ms)
-    elif of_order is not None and next_state(of_order.kind, of_order.state, "refund_undone") is not None:
-        progress.advance(connection, of_order, "refund_undone", now_ms, actor, reason=reason)
+    elif of_order is not None:
+        unissued = of_order.kind == "TICKET" and of_order.issued_at_ms is None
+        event = "unissued_refund_undone" if unissued else "refund_undone"
+        if next_state(of_order.kind, of_order.state, event) is not None:
+            progress.advance(connection, of_order, event, now_ms, actor, reason=reason)
     detail = {"reason": agreed.reason, "asked_by": str(agreed.requested_by), "attempt": made.attempt.out_no}
     record(connection, now_ms, actor, UNDO.name, agreed.subject, detail)
     return transfer_id

@@ -47,6 +47,8 @@ from tests.sync_server.settlement.telling import (
 )  # fmt: skip
 from tests.sync_server.settlement.test_accepting import Two, accept, give_up, moved_after_all, open_case
 from tests.sync_server.settlement.test_pass_refunds import bought, give_back
+from tests.sync_server.settlement.test_unissued import give_back as give_back_unissued
+from tests.sync_server.settlement.test_unissued import paid_an_hour_ago
 from tests.sync_server.silent_provider import SilentProvider
 
 WEEK_MS = 7 * DAY_MS
@@ -202,6 +204,25 @@ def test_a_pass_whose_refund_came_back_is_refunded_again(world: World, clock: Cl
     for _ in range(2):
         world.turn()
     assert (world.state(order_id), owed(world, Account("2320", order_id)), flaws(world)) == ("REFUNDED", 0, [])
+
+
+def test_an_order_that_was_never_issued_waits_for_its_refund_as_such(
+    world: World, clock: Clock, two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world, "issue", lambda: None)
+    order_id = paid_an_hour_ago(world, clock)
+    give_back_unissued(world, order_id)
+    world.turn()
+    assert world.state(order_id) == "CLOSED_REFUNDED"
+    first = made(world, "REFUND")
+    told(world, clock, "REFUND", SENT_BACK, first.amount_fen)
+    undo(world, two, SENT_BACK, first.id)
+    assert (world.state(order_id), flaws(world)) == ("ISSUE_FAILED", [])
+    with world.centre.write() as connection:
+        transfers.resume(connection, two[0], first.id, "its account is right now", clock())
+    world.clients = {"ALIPAY": Generous()}
+    world.turn()
+    assert (world.state(order_id), flaws(world)) == ("CLOSED_REFUNDED", [])
 
 
 def test_the_line_of_what_never_was_may_come_all_the_same(world: World, clock: Clock, two: Two) -> None:
