@@ -12,6 +12,7 @@ import threading
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -46,11 +47,17 @@ class _GbkName(zipfile.ZipInfo):
         return self.filename.encode("gbk"), self.flag_bits
 
 
+@cache
+def _own_key() -> rsa.RSAPrivateKey:
+    """One for all gateways of a run: to make one takes longer than most tests of it."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 class AlipayGateway:
     """One merchant's application at one gateway; the merchant's account in the book has the application's name."""
 
     def __init__(self, folder: Path, app_id: str, app_key: rsa.RSAPublicKey, now_ms: Callable[[], int]) -> None:
-        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.key = _own_key()
         self.app_id, self._app_key, self._now_ms = app_id, app_key, now_ms
         self.book, self.faults = Book(folder / "alipay.db"), Faults()
         self.book.add_merchant(app_id, "")

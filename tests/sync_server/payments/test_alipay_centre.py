@@ -36,7 +36,7 @@ from sync_server.settlement.statements_in import take_in
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import PASSWORD, employ
 from tests.sync_server.payments.alipay_gateway import SELLER, AlipayGateway
-from tests.sync_server.sandbox import Sandbox, World, money_flaws
+from tests.sync_server.sandbox import Sandbox, World, merchant_key_of, money_flaws
 from tests.sync_server.settlement.telling import cases, judge, posted
 
 DEALER, VENUE = "2088000000000011", "2088000000000022"
@@ -72,7 +72,7 @@ class AlipayWorld(World):
 
 @pytest.fixture
 def gateway(tmp_path: Path, secrets: crypto.Secrets, clock: Clock) -> Iterator[AlipayGateway]:
-    public = serialization.load_pem_public_key(crypto.public_key_of(secrets).encode())
+    public = serialization.load_pem_public_key(merchant_key_of(secrets).encode())
     assert isinstance(public, rsa.RSAPublicKey)
     made = AlipayGateway(tmp_path, "platform", public, clock)
     yield made

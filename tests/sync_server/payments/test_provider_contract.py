@@ -33,7 +33,7 @@ from sync_server.payments.provider import (
 from sync_server.payments.sandbox_client import SandboxClient
 from tests.sync_server.conftest import Clock
 from tests.sync_server.payments.alipay_gateway import HERE, SELLER, AlipayGateway
-from tests.sync_server.sandbox import running
+from tests.sync_server.sandbox import merchant_key_of, running
 
 SHOP, VENUE = "2088000000000011", "2088000000000022"
 DAY_MS = 24 * 3_600_000
@@ -101,7 +101,7 @@ def bench(
 ) -> Iterator[Bench]:
     if request.param == "sandbox":
         with running(tmp_path, provider_key, clock) as sandbox:
-            sandbox.book.add_merchant("platform", crypto.public_key_of(secrets))
+            sandbox.book.add_merchant("platform", merchant_key_of(secrets))
             public = sandbox.public_key_file.read_bytes()
             made = SandboxClient(f"{sandbox.url}/alipay", "platform", secrets.provider_private_key, public, HERE)
             yield prepared(Bench(made, sandbox.book, sandbox.faults, sandbox, "sandbox"))
@@ -115,7 +115,7 @@ def bench(
 
 
 def alipay_over_http(folder: Path, secrets: crypto.Secrets, clock: Clock) -> tuple[AlipayGateway, AlipayClient]:
-    public = serialization.load_pem_public_key(crypto.public_key_of(secrets).encode())
+    public = serialization.load_pem_public_key(merchant_key_of(secrets).encode())
     assert isinstance(public, rsa.RSAPublicKey)
     gateway = AlipayGateway(folder, "platform", public, clock)
     pem = gateway.key.public_key().public_bytes(

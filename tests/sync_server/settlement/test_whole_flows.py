@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from sync_server import crypto
-from sync_server.centre import Centre
 from tests.sync_server.conftest import START_MS, Clock, centre_at
 from tests.sync_server.settlement.flow_scene import Scene, books_in, lay_out
 from tests.sync_server.settlement.flow_story import Story
@@ -30,21 +29,12 @@ BEGIN_MS = START_MS + 8 * 24 * 3_600_000  # the month ends soon after
 OpenScene = Callable[[], Scene]
 
 
-def fast(centre: Centre) -> Centre:
-    """No power cut comes here: SQLite need not wait for the disk."""
-    if centre.engine.dialect.name == "sqlite":
-        sa.event.listen(
-            centre.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF").close()
-        )
-    return centre
-
-
 @pytest.fixture
 def on_sqlite(tmp_path: Path, sqlite_template: Path, secrets: crypto.Secrets) -> OpenScene:
     """Opens a scene of its own in a copy of a file."""
     laid = tmp_path / "laid.db"
     shutil.copy(sqlite_template, laid)
-    first = fast(centre_at(f"sqlite:///{laid}", tmp_path, secrets, Clock()))
+    first = centre_at(f"sqlite:///{laid}", tmp_path, secrets, Clock())
     layout = lay_out(first)
     with first.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -56,7 +46,7 @@ def on_sqlite(tmp_path: Path, sqlite_template: Path, secrets: crypto.Secrets) ->
         books = books_in(folder)
         shutil.copy(laid, folder / "centre.db")
         clock = Clock(BEGIN_MS)
-        centre = fast(centre_at(f"sqlite:///{folder / 'centre.db'}", tmp_path, secrets, clock))
+        centre = centre_at(f"sqlite:///{folder / 'centre.db'}", tmp_path, secrets, clock)
 
         def put_away() -> None:
             centre.engine.dispose()
