@@ -6,6 +6,7 @@ A person's choice is kept in the session; until then the pages are Chinese.
 from __future__ import annotations
 
 import io
+from functools import cache
 from pathlib import Path
 
 from babel.messages.mofile import write_mo
@@ -39,8 +40,9 @@ def named(zh: str, en: str) -> str:
     return en if get_locale().language == "en" else zh
 
 
+@cache
 def english() -> Translations:
-    """The English catalogue, compiled in memory."""
+    """The English catalogue, compiled in memory, once for all applications."""
     with ENGLISH.open("rb") as stream:
         catalog = read_po(stream, locale="en")
     compiled = io.BytesIO()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import structlog
+from argon2 import PasswordHasher
 from sqlalchemy.engine import Dialect, Engine
 
 from sync_server import crypto, db
 from sync_server.catalog.channels import seed_channels
 from sync_server.centre import Centre
+from sync_server.people import passwords
 from sync_server.schema import metadata
 from sync_server.settings import Settings
 from tests.postgres import Cluster
@@ -27,6 +31,9 @@ _COMPILED: dict[str, tuple[Dialect, dict[Any, Any]]] = {}
 # Where rich is installed (for the tests alone), structlog draws every local variable of an error, for seconds.
 _plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
 structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _plain])
+
+# What guards a password costs a core some tenths of a second each time: most tests are about something else.
+passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @dataclass
@@ -90,7 +97,14 @@ def postgres_copy(postgres_copies: Copies) -> Iterator[str]:
 def centre_at(url: str, folder: Path, secrets: crypto.Secrets, clock: Clock) -> Centre:
     """A centre on a database that has its tables."""
     engine = sharing(db.open_engine(url))
+    if db.is_sqlite(engine):
+        sa.event.listen(engine, "connect", _leave_to_the_system)
     return Centre(Settings(database_url=url, secret_file=folder / "secrets"), engine, secrets, clock)
+
+
+def _leave_to_the_system(connection: sqlite3.Connection, _record: object) -> None:
+    """No test's centre lives through a power cut: thousands of commits that wait for the disk would take a minute."""
+    connection.execute("PRAGMA synchronous=OFF").close()
 
 
 def sharing(engine: Engine) -> Engine:

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import BytecodeCache, FileSystemBytecodeCache
 
 from sync_server.create_app import app_of
 from sync_server.crypto import Secrets
@@ -44,9 +45,16 @@ def town(built: Town, tmp_path: Path) -> Iterator[Town]:
     centre.engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def compiled_pages(tmp_path_factory: pytest.TempPathFactory) -> BytecodeCache:
+    """Jinja compiles a page once for all applications: it takes longer than all else that a test does."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("pages")))
+
+
 @pytest.fixture
-def app(town: Town) -> Flask:
+def app(town: Town, compiled_pages: BytecodeCache) -> Flask:
     app = app_of(town.centre)
+    app.jinja_env.bytecode_cache = compiled_pages
     app.testing = True
     return app
 

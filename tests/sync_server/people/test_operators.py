@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import runpy
 from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from argon2 import extract_parameters
+from argon2.profiles import RFC_9106_LOW_MEMORY
 from click.testing import CliRunner
 
 from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.parties.parties import NewParty, add_party
-from sync_server.people import operators
+from sync_server.people import operators, passwords
 from sync_server.people.commands import user
 from sync_server.people.passwords import Checked, check_password, hash_password
 from sync_server.people.permissions import SEEDED_ROLES, Permission
@@ -78,6 +81,11 @@ def test_a_password_is_long_but_not_endless() -> None:
     assert check_password(hash_password(PASSWORD), PASSWORD) is Checked.RIGHT
     assert check_password(hash_password(PASSWORD), PASSWORD + " ") is Checked.WRONG
     assert check_password(None, PASSWORD) is Checked.WRONG
+
+
+def test_as_shipped_a_password_is_costly_to_guess() -> None:
+    shipped = runpy.run_path(passwords.__file__)  # what the other tests use is made cheap
+    assert extract_parameters(shipped["hash_password"](PASSWORD)) == RFC_9106_LOW_MEMORY
     assert check_password("not a hash", PASSWORD) is Checked.WRONG
 
 
