@@ -85,6 +85,7 @@ ACTION_WORDS = {
     "party.add": _("登记入驻单位"),
     "party.account": _("更改结算账户"),
     "party.account_stopped": _("中止结算账户更改"),
+    "party.agreement_end": _("要求终止商家扣款协议"),
     "party.agreement_ended": _("终止商家扣款协议"),
     "transfer.remit": _("手动汇款"),
     "top_up.pay_back": _("银行退还预存款"),

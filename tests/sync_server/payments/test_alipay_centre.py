@@ -13,7 +13,9 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from sandbox_provider.faults import Fault, FaultKind
 from sync_server import crypto
+from sync_server.audit.tables import event_log
 from sync_server.centre import Centre
 from sync_server.create_app import app_of
 from sync_server.errors import ConfigurationError, NotAllowedError
@@ -184,19 +186,62 @@ def test_by_commands_a_distributor_signs_and_ends_its_agreement(town: AlipayWorl
     def run(*arguments: str, typed: str | None = None) -> Result:
         return CliRunner().invoke(agreement, arguments, obj=lambda: town.centre, input=typed)
 
-    signing = json.loads(run("sign", "3001", "--as", "3001-2").stdout)
-    assert "alipay.user.agreement.page.sign" in signing["sign_url"] and "3001-2" in signing["sign_url"]
-    assert json.loads(run("show", "3001", "--as", "3001-2").stdout)["state"] == "NOT_SIGNED"
-    gateway.agree("20265433001", DEALER, "3001-2")
-    shown = json.loads(run("show", "3001", "--as", "3001-2").stdout)
+    signing = json.loads(run("sign", "3001", "--as", "3001b").stdout)
+    assert "alipay.user.agreement.page.sign" in signing["sign_url"] and "3001b" in signing["sign_url"]
+    assert json.loads(run("show", "3001", "--as", "3001b").stdout)["state"] == "NOT_SIGNED"
+    gateway.agree("20265433001", DEALER, "3001b")
+    shown = json.loads(run("show", "3001", "--as", "3001b").stdout)
     assert (shown["account"], shown["state"]) == ("20265433001", "NORMAL")
     proof = ("--organisation", "2001", "--account", "qian", "--password-stdin")
-    ended = run("end", "3001", "20265433001", "--reason", "合同到期", *proof, typed=PASSWORD)
-    assert json.loads(ended.stdout)["state"] == "STOP"
-    assert json.loads(run("show", "3001", "--as", "3001-2").stdout)["state"] == "STOP"
-    again = run("end", "3001", "unknown", "--reason", "合同到期", *proof, typed=PASSWORD)
-    assert "Alipay did not end it" in str(again.exception)
+
+    def end(agreement_no: str, known_as: str) -> Result:
+        said = ("--as", known_as, "--reason", "合同到期")
+        return run("end", "3001", agreement_no, *said, *proof, typed=PASSWORD)
+
+    assert json.loads(end("20265433001", "3001b").stdout)["state"] == "STOP"
+    assert json.loads(run("show", "3001", "--as", "3001b").stdout)["state"] == "STOP"
+    assert logged(town) == ["party.agreement_end", "party.agreement_ended"]
+    assert "is not the agreement that we know as 3001b" in str(end("unknown", "3001b").exception)
+    del gateway.agreements["20265433001"]
+    assert "is not the agreement that we know as 3001b" in str(end("20265433001", "3001b").exception)
     assert "distributors have agreements" in str(run("sign", "2001").exception)
+    assert len(logged(town)) == 2, "what was not asked of Alipay is not told"
+
+
+@pytest.mark.parametrize("known_as", [None, "3009", "30", "3001-2", "3001B"])
+def test_the_agreement_of_another_distributor_stays(
+    town: AlipayWorld, gateway: AlipayGateway, known_as: str | None
+) -> None:
+    employ(town.centre, "qian", "finance", "2001")
+    gateway.agree("20265433001", DEALER, "3001")
+    gateway.agree("20265439999", "2088000000000099", "3009")
+    said = ("--reason", "合同到期", "--organisation", "2001", "--account", "qian", "--password-stdin")
+    named = () if known_as is None else ("--as", known_as)
+    arguments = ("end", "3001", "20265439999", *named, *said)
+    done = CliRunner().invoke(agreement, arguments, obj=lambda: town.centre, input=PASSWORD)
+    assert isinstance(done.exception, NotAllowedError)
+    assert gateway.agreements["20265439999"]["status"] == "NORMAL"
+    assert logged(town) == []
+
+
+def test_who_asked_for_the_end_is_known_also_where_alipay_did_not_answer(
+    town: AlipayWorld, gateway: AlipayGateway
+) -> None:
+    employ(town.centre, "qian", "finance", "2001")
+    gateway.agree("20265433001", DEALER, "3001")
+    gateway.faults.add(Fault(FaultKind.LOST_REQUEST, "alipay.user.agreement.unsign"))
+    said = ("--reason", "合同到期", "--organisation", "2001", "--account", "qian", "--password-stdin")
+    arguments = ("end", "3001", "20265433001", *said)
+    done = CliRunner().invoke(agreement, arguments, obj=lambda: town.centre, input=PASSWORD)
+    assert "Alipay did not end it" in str(done.exception)
+    assert logged(town) == ["party.agreement_end"]
+
+
+def logged(town: AlipayWorld) -> list[str]:
+    """What was told of agreements' ends, in its order."""
+    query = sa.select(event_log.c.action).where(event_log.c.action.startswith("party.agreement"))
+    with town.centre.read() as connection:
+        return list(connection.scalars(query.order_by(event_log.c.day, event_log.c.seq)))
 
 
 def test_what_alipay_cannot_do_is_refused_when_it_is_typed(town: AlipayWorld) -> None:
