@@ -71,7 +71,7 @@ def refund_pass(
     if next_state(row.kind, row.state, "refund") is None:
         raise NotAllowedError(f"order {number} is {row.state}: it cannot be refunded")
     if row.state == "REFUND_FAILED":
-        return _go_on(connection, row, reason, now_ms, actor)
+        return _go_on(connection, row, reason, now_ms, actor, amount_fen)
     back_fen = row.dist_price_fen if amount_fen is None else amount_fen
     if not 0 < back_fen <= row.dist_price_fen:
         raise NotAllowedError(f"order {number} cost {row.dist_price_fen} fen: {back_fen} fen cannot be given back")
@@ -194,11 +194,18 @@ def _owe_back(connection: Connection, row: sa.Row[Any], price_fen: int, fee_fen:
     return kept_fen
 
 
-def _go_on(connection: Connection, row: sa.Row[Any], reason: str, now_ms: int, actor: str) -> Refunded:
-    """The refund that failed is sent anew."""
+def _go_on(
+    connection: Connection, row: sa.Row[Any], reason: str, now_ms: int, actor: str, amount_fen: int | None
+) -> Refunded:
+    """The refund that failed is sent anew: its own amount, as what is kept is booked already."""
     transfer = external_transfer.c
     query = sa.select(transfer.id, transfer.amount_fen)
     found = connection.execute(query.where(transfer.subject_id == row.id, transfer.kind == "REFUND")).one()
+    if amount_fen not in {None, found.amount_fen}:
+        raise NotAllowedError(
+            f"of order {row.number} {found.amount_fen} fen are to be given back, which failed: that goes on without"
+            f" --amount-fen, not with {amount_fen}"
+        )
     transfers.begin_again(connection, found.id, now_ms)
     advance(connection, row, "refund", now_ms, actor, reason=reason[:200])
     return Refunded(found.amount_fen, max(0, row.dist_price_fen - found.amount_fen), 0)

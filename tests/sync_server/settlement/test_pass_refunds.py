@@ -91,6 +91,23 @@ def test_a_refund_that_lacks_money_goes_on_by_a_person(world: World, clock: Cloc
     assert_books_agree(world)
 
 
+def test_one_that_failed_goes_on_with_its_own_amount(world: World, clock: Clock) -> None:
+    order_id = bought(world, clock)
+    world.sandbox.play(FaultKind.INSUFFICIENT, "refund")
+    give_back(world, order_id, 5_000)
+    world.turn()
+    assert world.state(order_id) == "REFUND_FAILED"
+    for other_fen in (19_800, 4_999):
+        with pytest.raises(NotAllowedError, match="5000 fen are to be given back, which failed"):
+            give_back(world, order_id, other_fen)
+    assert world.state(order_id) == "REFUND_FAILED"
+    assert give_back(world, order_id, 5_000) == Refunded(5_000, 14_800, 0)
+    world.turn()
+    assert world.state(order_id) == "REFUNDED"
+    assert posted(world) == {"1010": 14_800, "4050": -14_800}
+    assert_books_agree(world)
+
+
 def test_what_cannot_be_issued_goes_back_by_itself(world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     order_id = a_pass(world)
     world.turn()
