@@ -23,6 +23,8 @@ OWED = {"VENUE": ("2210", "1220"), "DISTRIBUTOR": ("2010", "2310")}
 """The accounts that say what the platform owes a party, or is owed."""
 PRICES = {"VENUE": (), "DISTRIBUTOR": ("2110", "2120", "2510")}
 """Where a distributor's charge puts the price of what it bought."""
+_NO_SALE = {"netting", "repaid", "writeoff"}
+"""How what a venue owes ends: nobody visits it for that, and the price was told when it came to owe it."""
 FEES = {"VENUE": "4020", "DISTRIBUTOR": "4010"}
 _CASH = (*(account.code for account in CLEARING.values()), SUSPENSE.code)
 """Where money comes and goes; suspense too, where what moved waited to be known as its own."""
@@ -60,18 +62,12 @@ def lines_between(
     txns = list(_txns(connection, kind, party_id, from_ms, to_ms))
     beside = Beside(connection, kind, {txn.key: txn.at_ms for txn in txns})
     for txn in txns:
-        fee_fen = txn.fee_fen or None
-        price_fen = None
-        if kind == "DISTRIBUTOR":
-            price_fen = txn.price_fen if txn.key.split(":")[0] in {"charge", "pass"} else None
-        elif not txn.moved_fen:
-            price_fen = txn.owed_fen + txn.fee_fen
         yield StatementLine(
             txn.key,
             txn.at_ms,
             *beside.order_and_ticket(txn.key),
-            price_fen,
-            fee_fen,
+            _price_fen(kind, txn),
+            txn.fee_fen or None,
             txn.owed_fen,
             txn.moved_fen,
             *beside.payout_and_reference(txn.key),
@@ -85,6 +81,14 @@ class _Txn(NamedTuple):
     moved_fen: int
     price_fen: int
     fee_fen: int
+
+
+def _price_fen(kind: str, txn: _Txn) -> int | None:
+    """Of a distributor what it bought with this charge; of a venue what its visitors cost, below 0 where given back."""
+    word = txn.key.split(":")[0]
+    if kind == "DISTRIBUTOR":
+        return txn.price_fen if word == "charge" or txn.key.endswith(":charge") else None
+    return None if txn.moved_fen or word in _NO_SALE else txn.owed_fen + txn.fee_fen
 
 
 def _txns(connection: Connection, kind: str, party_id: UUID, from_ms: int, to_ms: int) -> Iterator[_Txn]:
