@@ -46,10 +46,10 @@ COLUMNS = (
     Column("票号", Kind.TEXT, 22),
     Column("票价", Kind.FEN, 11),
     Column("手续费", Kind.FEN, 10),
-    Column("净额", Kind.FEN, 11),
-    Column("收付", Kind.FEN, 11),
-    Column("结算单号", Kind.TEXT, 22),
-    Column("通道流水号", Kind.TEXT, 24),
+    Column("净额", Kind.FEN, 14),
+    Column("收付", Kind.FEN, 14),
+    Column("结算单号", Kind.TEXT, 20),
+    Column("通道流水号", Kind.TEXT, 22),
 )
 
 

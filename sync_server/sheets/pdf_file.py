@@ -83,7 +83,10 @@ class _Page:
         return self._file.getvalue()
 
     def _words(self, words: Sequence[str], kinds: Sequence[Kind]) -> None:
-        cells = [list(self._wrapped(text, width - GAP)) for text, width in zip(words, self._widths, strict=True)]
+        cells = [
+            [text] if kind is Kind.FEN else list(self._wrapped(text, width - GAP))
+            for text, width, kind in zip(words, self._widths, kinds, strict=True)
+        ]
         height = LINE * max(len(lines) for lines in cells)
         if self._y - height < MARGIN:
             self._canvas.showPage()
@@ -93,11 +96,18 @@ class _Page:
             for number, text in enumerate(lines):
                 y = self._y - number * LINE
                 if kind is Kind.FEN:
-                    self._canvas.drawRightString(left + width - GAP, y, text)
+                    self._amount(text, left, y, width - GAP)
                 else:
                     self._canvas.drawString(left, y, text)
             left += width
         self._y -= height
+
+    def _amount(self, text: str, left: float, y: float, room: float) -> None:
+        """To the right of its column, and smaller where it does not fit: broken in two it reads as another amount."""
+        wide = self._canvas.stringWidth(text, self._font, SIZE)
+        self._canvas.setFont(self._font, SIZE * room / max(wide, room))
+        self._canvas.drawRightString(left + room, y, text)
+        self._canvas.setFont(self._font, SIZE)
 
     def _begin_page(self) -> None:
         self._number += 1

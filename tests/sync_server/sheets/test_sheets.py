@@ -110,6 +110,12 @@ def test_pdf_says_the_same_on_every_page_with_its_font_inside() -> None:
     assert data == pdf_bytes(sheet(rows), FONT)  # made again it is the same file
 
 
+@pytest.mark.parametrize("fen", [100, -1_234_567_890, 12_345_678_900, -(10**13), 10**15])
+def test_pdf_breaks_no_amount(fen: int) -> None:
+    narrow = sheet([(AT_MS, "虹桥", fen)])._replace(columns=[*COLUMNS[:2], COLUMNS[2]._replace(width=4)])
+    assert read_pdf(pdf_bytes(narrow, FONT)).splitlines().count(yuan(fen)) == 2, "its row's, and the total's"
+
+
 def test_pdf_takes_hostile_and_long_names() -> None:
     text = read_pdf(pdf_bytes(sheet([*ROWS, (AT_MS, "很" * 300, 1)]), FONT))
     assert "=cmd|' /C calc'!A0" in text
