@@ -1,7 +1,7 @@
 """Items end as they were sold, and no sooner than the gates' watermarks allow (money.md I11, I15).
 
 What a watermark was when an item ended is not kept, but watermarks only rise: a journal that was known then, is waited
-for still and has not come so far now had not then.
+for still and has not come so far now had not then. What came since, `ending_proofs` looks at.
 """
 
 from __future__ import annotations
