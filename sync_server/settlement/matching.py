@@ -28,9 +28,9 @@ class Movement(NamedTuple):
     """One attempt of ours, as our clearing account sees it (`amount_fen` above 0 comes in).
 
     `state` is the attempt's; `void`: its transfer was given up; `of_order`: it pays an order, which gives back what
-    comes too late; `booked`: the ledger has it as moved. `known_at_ms` is when we learnt what became of it.
-    `agreed_fee_fen` None: nothing was agreed. `has_line`: a line before these is its own; `has_fee_line`: its fee
-    stands in a line apart.
+    comes too late; `booked`: the ledger has it as moved; `denied`: it had, and two persons said that it had not moved.
+    `known_at_ms` is when we learnt what became of it. `agreed_fee_fen` None: nothing was agreed. `has_line`: a line
+    before these is its own; `has_fee_line`: its fee stands in a line apart.
     """
 
     out_no: str
@@ -42,6 +42,7 @@ class Movement(NamedTuple):
     known_at_ms: int
     void: bool = False
     of_order: bool = False
+    denied: bool = False
     agreed_fee_fen: int | None = None
     account_ref: str | None = None
     has_line: bool = False
@@ -106,6 +107,8 @@ def match(
 
 def news(movement: Movement) -> Difference | None:
     """What a line of this movement tells that our book does not know."""
+    if movement.denied:
+        return Difference.MISSING_HERE
     after_void = Difference.PAID_LATE if movement.of_order else Difference.PAID_AFTER_VOID
     if movement.state == "EXTRA":
         return after_void if movement.void else Difference.DOUBLE_PAID

@@ -119,7 +119,8 @@ def _with_book(connection: Connection, provider: str, attempts: Sequence[sa.Row[
     fees = _Fees(connection, provider)
     ours = {}
     for row in attempts:
-        txn = booked.get(keys[row.out_no]) if row.state in {*MADE, *MOVED_BESIDE} else None
+        has_moved = row.state in {*MADE, *MOVED_BESIDE}
+        txn = booked.get(keys[row.out_no]) if has_moved else None
         amount_fen = row.amount_fen if row.kind in COMING_IN else -row.amount_fen
         movement = Movement(
             out_no=row.out_no,
@@ -133,6 +134,7 @@ def _with_book(connection: Connection, provider: str, attempts: Sequence[sa.Row[
             of_order=pays_an_order(row.kind, row.subject_key),
             agreed_fee_fen=fees.agreed(row.kind, row.amount_fen, row.sent_at_ms),
             account_ref=row.account_ref if row.kind in WITH_AN_ACCOUNT else None,
+            denied=has_moved and txn is None and keys[row.out_no] in booked,
             has_line=row.out_no in lined,
             has_fee_line=row.out_no in fee_lined,
         )
@@ -153,9 +155,11 @@ def _ledger_keys(row: sa.Row[Any]) -> tuple[str, ...]:
     return (suspense, f"late:{row.subject_key.split(':')[1]}") if late else (suspense,)
 
 
-def _booked(connection: Connection, provider: str, keys: Sequence[str]) -> Iterator[tuple[str, tuple[UUID, int]]]:
-    """Key -> transaction and what it moved on the clearing account; not those of which two persons say that it did not:
-    written off so, or undone without a line by which it came back.
+def _booked(
+    connection: Connection, provider: str, keys: Sequence[str]
+) -> Iterator[tuple[str, tuple[UUID, int] | None]]:
+    """Key -> transaction and what it moved on the clearing account; None where two persons say that it did not: written
+    off so, or undone without a line by which it came back.
     """
     undoes = ledger_txn.alias("undoes")
     lined = sa.exists().where(statement_match.c.txn_id == undoes.c.id)
@@ -165,14 +169,14 @@ def _booked(connection: Connection, provider: str, keys: Sequence[str]) -> Itera
     )
     for some in batches(keys, MAX_BIND_VALUES):
         query = (
-            sa.select(ledger_txn.c.txn_key, ledger_txn.c.id, _WHOLE)
+            sa.select(ledger_txn.c.txn_key, ledger_txn.c.id, _WHOLE, sa.or_(written_off, never_was))
             .select_from(ledger_txn.join(posting, posting.c.txn_id == ledger_txn.c.id).join(ledger_account))
             .where(among(connection, ledger_txn.c.txn_key, some), posting.c.layer == "posted")
-            .where(ledger_account.c.name == CLEARING[provider].name, ~written_off, ~never_was)
+            .where(ledger_account.c.name == CLEARING[provider].name)
             .group_by(ledger_txn.c.txn_key, ledger_txn.c.id)
         )
-        for key, txn_id, amount_fen in connection.execute(query):
-            yield key, (txn_id, amount_fen)
+        for key, txn_id, amount_fen, denied in connection.execute(query):
+            yield key, None if denied else (txn_id, amount_fen)
 
 
 def _lines_of(connection: Connection, numbers: Sequence[str]) -> tuple[set[str], set[str]]:

@@ -151,7 +151,9 @@ def _cases(provider: str, one: Judged, learnt: Difference | None) -> Iterator[Ne
 
 def _waits(ours: Ours | None) -> bool:
     """What came too late for an order is booked with its refund (P18), by another step."""
-    return ours is not None and ours.movement.state == "EXTRA" and not ours.movement.booked
+    if ours is None or ours.movement.state != "EXTRA":
+        return False
+    return not (ours.movement.booked or ours.movement.denied)
 
 
 def _ours(connection: Connection, provider: str, lines: Iterable[StatementLine]) -> dict[str, Ours]:

@@ -16,6 +16,7 @@ from sync_server.second_person import deeds
 from sync_server.settlement import recon_cases
 from sync_server.settlement.differences import Difference
 from sync_server.settlement.paying_again import pay_again
+from sync_server.settlement.statements_in import take_in
 from sync_server.settlement.tables import payout
 from tests.sync_server.conftest import START_MS, Clock
 from tests.sync_server.operators import two_of_finance
@@ -107,3 +108,23 @@ def test_a_refund_that_was_given_up_is_paid_by_bank(world: World, clock: Clock, 
     assert world.state(order_id) == "CLOSED_REFUNDED"
     assert (posted(world, "1010"), posted(world, "1030"), posted(world, "1310")) == (5231, -5200, 0)
     assert flaws(world) == []
+
+
+def test_the_line_of_what_was_written_off_as_missing_is_a_case_when_it_comes(
+    world: World, clock: Clock, two: Two
+) -> None:
+    _, transfer_id = failing(world, clock, "PAYOUT", FaultKind.REFUSED)
+    give_up(world, two, transfer_id)
+    line = moved_after_all(world, transfer_id, 4970)
+    before = said(world, TODAY)
+    tell(world, clock, before)
+    with world.centre.write() as connection:
+        mine = case_id(world, Difference.MISSING_THERE)
+        asked = recon_cases.ask_write_off(connection, two[0], mine, "5090", "it never left", clock())
+        recon_cases.confirm_write_off(connection, two[1], asked, clock())
+    assert (posted(world, "1010"), posted(world, "5090"), flaws(world)) == (5231, -4970, [])
+    with world.centre.write() as connection:
+        take_in(connection, "ALIPAY", TODAY, [*before, line], clock())
+    judge(world)
+    assert cases(world)["MISSING_HERE"] == ("OPEN", -4970, True)
+    assert (posted(world, "1010"), flaws(world)) == (5231 - 4970, [])
