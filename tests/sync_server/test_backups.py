@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -22,10 +23,11 @@ from tests.sync_server.conftest import START_MS, Clock
 from tests.sync_server.town import build_town
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Of a centre that has been initialised and published a list."""
-    made = Settings(database_url=f"sqlite:///{tmp_path / 'centre.db'}", secret_file=tmp_path / "secrets")
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a centre that has been initialised and published a list: made once, copied for each test."""
+    folder = tmp_path_factory.mktemp("published")
+    made = settings_in(folder)
     crypto.write_secrets(made.secret_file, crypto.make_secrets())
     engine = db.open_engine(made.database_url)
     schema.migrate(engine)
@@ -33,7 +35,17 @@ def settings(tmp_path: Path) -> Settings:
     build_town(centre).gate()
     publish_feeds(centre)
     engine.dispose()
-    return made
+    return folder
+
+
+@pytest.fixture
+def settings(published: Path, tmp_path: Path) -> Settings:
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True)
+    return settings_in(tmp_path)
+
+
+def settings_in(folder: Path) -> Settings:
+    return Settings(database_url=f"sqlite:///{folder / 'centre.db'}", secret_file=folder / "secrets")
 
 
 def run(settings: Settings, which: object, *arguments: object) -> Result:
