@@ -291,6 +291,7 @@ def test_an_account_without_its_provider_ends_with_78(tmp_path: Path) -> None:
     assert "PROVIDER:NAME=FEN" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_wrong_fault_file_ends_with_78(tmp_path: Path) -> None:
     (tmp_path / "faults.json").write_text('[{"kind": "sabotage"}]')
     command = [sys.executable, "-m", "sandbox_provider", "run", "--data", str(tmp_path / "data"), "--port", "0"]

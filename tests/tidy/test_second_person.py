@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 
+import pytest
+
 from sync_server.second_person.deeds import DEEDS
 from tests.tidy.sources import sources
 
 
+@pytest.mark.slow
 def test_every_act_of_two_persons_is_listed() -> None:
     acts = [
         node.args[0].value

@@ -81,6 +81,7 @@ def test_a_value_is_one_short_line_without_signs_of_its_own(value: object, kept:
     assert tidy_values("low_stock", {"product": value, "left": 1})["product"] == kept
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_no_value_becomes_another_variable(product: str, left: str) -> None:
     values = tidy_values("low_stock", {"product": product, "left": left})
