@@ -15,7 +15,7 @@ from sync_server.audit import log
 from sync_server.errors import NotFoundError
 from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
-from sync_server.money import yuan
+from sync_server.money import MAX_FEN, yuan
 from sync_server.payments.provider import Answer, Insufficient, NotKnown, Refused, Succeeded, Unclear, Waiting
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import OPEN, STOPPED, TRANSFER
@@ -38,7 +38,8 @@ def apply(connection: Connection, transfer_id: UUID, n: int, answer: Answer, now
     """Apply what the provider said about attempt `n`, in the caller's transaction; the transfer's state after it.
 
     The same answer again changes nothing. Money that moved is never un-moved here: a success that nobody expected any
-    more ends the transfer where nothing else is under way, else it is booked as suspense; both are an alarm.
+    more ends the transfer where nothing else is under way, else it is booked as suspense; both are an alarm. Another
+    amount is what it was only in suspense, and where nothing else is to be learnt of the attempt.
     """
     row = locked(connection, transfer_id)
     attempt = connection.execute(sa.select(transfer_attempt).where(_is_attempt(transfer_id, n))).one()
@@ -46,6 +47,8 @@ def apply(connection: Connection, transfer_id: UUID, n: int, answer: Answer, now
         said = f"{answer.amount_fen} fen" + (f" and {answer.yield_fen} fen of yield" if answer.yield_fen else "")
         _alarm(connection, row, now_ms, f"attempt {n} is said to have moved {said}")
         tell_odd(connection, row, n, f"通道称实际金额{yuan(answer.amount_fen + answer.yield_fen)}元", now_ms)
+        if attempt.state in STOPPED and 0 < _moved_fen(row, answer) <= MAX_FEN:
+            return _moved_beside(connection, row, attempt, answer, now_ms)
         answer = Unclear(f"the provider names {said} instead of {row.amount_fen}")
     if row.kind == "SWEEP_IN" and isinstance(answer, Refused | Insufficient):
         answer = Unclear(answer.reason)  # the money left for this number, and arrives under no other
@@ -167,22 +170,29 @@ def _succeeded_late(
         tell_odd(connection, row, attempt.n, "通道先称失败，后称成功，已入账", now_ms)
         return "SUCCEEDED"
     of_order = pays_an_order(row.kind, row.subject_key)
-    goes_back = row.state == "VOID" and of_order and not has_extra(connection, row.id)
-    _set_attempt(connection, row.id, attempt.n, now_ms, state="EXTRA", provider_ref=reference)
-    if not goes_back:
-        _book_suspense(connection, row, attempt.out_no, answer, now_ms)
-        detail = {"attempt": attempt.out_no, "amount_fen": row.amount_fen}
-        log.record(connection, now_ms, ACTOR, "transfer.double_paid", str(row.id), detail)
-        tell_odd(connection, row, attempt.n, "已撤销或已完成后又动账，已挂账待查", now_ms)
+    if row.state == "VOID" and of_order and not has_extra(connection, row.id):
+        _set_attempt(connection, row.id, attempt.n, now_ms, state="EXTRA", provider_ref=reference)
+        return "VOID"
+    return _moved_beside(connection, row, attempt, answer, now_ms)
+
+
+def _moved_beside(
+    connection: Connection, row: sa.Row[Any], attempt: sa.Row[Any], answer: Succeeded, now_ms: int
+) -> str:
+    """P14: money moved that no transfer is for, on the clearing account that the transfer uses."""
+    _set_attempt(connection, row.id, attempt.n, now_ms, state="EXTRA", provider_ref=answer.provider_ref)
+    fen = _moved_fen(row, answer) * (1 if row.kind in COMING_IN else -1)
+    if sides := book.legs((CLEARING[row.provider], fen), (Account("1310"), -fen)):
+        book.post(connection, [book.Txn(f"double:{attempt.out_no}", sides, now_ms, ACTOR)], now_ms)
+    detail = {"attempt": attempt.out_no, "amount_fen": answer.amount_fen}
+    log.record(connection, now_ms, ACTOR, "transfer.double_paid", str(row.id), detail)
+    tell_odd(connection, row, attempt.n, "已撤销或已完成后又动账，已挂账待查", now_ms)
     return str(row.state)
 
 
-def _book_suspense(connection: Connection, row: sa.Row[Any], out_no: str, answer: Succeeded, now_ms: int) -> None:
-    """P14: money moved that no transfer is for, on the clearing account that the transfer uses."""
-    came_in_fen = answer.amount_fen + answer.yield_fen
-    moved_fen = came_in_fen if row.kind in COMING_IN else -answer.amount_fen
-    if sides := book.legs((CLEARING[row.provider], moved_fen), (Account("1310"), -moved_fen)):
-        book.post(connection, [book.Txn(f"double:{out_no}", sides, now_ms, ACTOR)], now_ms)
+def _moved_fen(row: sa.Row[Any], answer: Succeeded) -> int:
+    """What the clearing account moved, in the transfer's direction."""
+    return answer.amount_fen + (answer.yield_fen if row.kind in COMING_IN else 0)
 
 
 def _is_attempt(transfer_id: UUID, n: int) -> sa.ColumnElement[bool]:

@@ -45,7 +45,8 @@ TRANSFER = Machine(
             ("INSUFFICIENT", "DEFINITE_FAIL"),
             "resume",
             "CREATED",
-            "a person, with a reason; its time is not over; no bank is said to have paid it",
+            "a person, with a reason; its time is not over; no bank is said to have paid it; nothing moved and stayed "
+            "after it was given up",
         ),
         Row(
             STOPPED,
@@ -117,6 +118,17 @@ TRANSFER = Machine(
         *(
             Row((state,), "extra_ok", state, "the amount is ours", "P14, or P18 for an order that was closed", "alarm")
             for state in ("SENT", "UNKNOWN", "SUCCEEDED", "VOID")
+        ),
+        *(
+            Row(
+                (state,),
+                "extra_other",
+                state,
+                "another amount, of an attempt that had failed",
+                "P14",
+                "alarm; nothing of it is sent, resumed or paid by bank before that is accepted or came back",
+            )
+            for state in (*STOPPED, *OPEN, *FINAL)
         ),
     ),
 )

@@ -123,6 +123,11 @@ def begin_again(connection: Connection, transfer_id: UUID, now_ms: int) -> None:
     if state is None:
         raise NotAllowedError(f"transfer {transfer_id} is {row.state}: only one that failed can be resumed")
     remitting.need_not_asked(connection, transfer_id, now_ms)
+    if has_extra(connection, transfer_id):
+        raise NotAllowedError(
+            f"an attempt of transfer {transfer_id} moved money after it had failed: it would move twice. "
+            "Accept that (recon-case accept), or offset what came back (recon-case offset)"
+        )
     if _is_over(row, now_ms):
         raise NotAllowedError(f"transfer {transfer_id} is too late: what it pays for was to be paid before")
     set_transfer(connection, transfer_id, now_ms, state=state, reason=None)

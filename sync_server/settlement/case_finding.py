@@ -12,6 +12,7 @@ from sync_server.db import exclusive
 from sync_server.ledger.tables import ledger_account, ledger_txn, posting
 from sync_server.parties.tables import PROVIDERS
 from sync_server.payments.states import OPEN as UNDER_WAY
+from sync_server.payments.states import STOPPED
 from sync_server.payments.tables import LATE_ENTRY, external_transfer, pays_an_order, transfer_attempt
 from sync_server.settlement.case_states import OPEN
 from sync_server.settlement.differences import Difference
@@ -37,7 +38,7 @@ def find_cases(centre: Centre) -> int:
         ]
         for row in connection.execute(extra.limit(MAX_PER_STEP)):
             of_order = pays_an_order(row.kind, row.subject_key)  # beside another that came too late
-            after_void = row.state == "VOID" and not of_order
+            after_void = row.state in ("VOID", *STOPPED) and not of_order
             difference = Difference.PAID_AFTER_VOID if after_void else Difference.DOUBLE_PAID
             cases.append(NewCase(difference, row.provider, row.out_no, -row.amount_fen, in_suspense=True))
         return open_cases(connection, cases, centre.now_ms())

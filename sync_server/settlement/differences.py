@@ -49,7 +49,7 @@ WORDS = {
     Difference.DOUBLE_LINE: Words("通道重复记账", "the same number a second time"),
     Difference.PAID_UNKNOWN: Words("待确认，实已成功", "we waited for the outcome: it succeeded; taken over, no fault"),
     Difference.PAID_AFTER_FAILURE: Words("记为失败，实已成功", "the provider had said that it failed"),
-    Difference.PAID_AFTER_VOID: Words("已撤销，实已成功", "it was given up, and moved all the same"),
+    Difference.PAID_AFTER_VOID: Words("失败或已撤销，实已动账", "it failed or was given up, and moved all the same"),
     Difference.PAID_LATE: Words("订单关闭后到账", "paid for an order that was closed; it is given back, no fault"),
     Difference.DOUBLE_PAID: Words("重复付款", "a second attempt moved as well"),
     Difference.MISSING_HERE: Words("我方未记账", "a number of ours that moved money and is not in our book"),

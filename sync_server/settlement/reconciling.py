@@ -23,11 +23,12 @@ from sync_server.db import exclusive
 from sync_server.parties.tables import PROVIDERS
 from sync_server.payments import applying
 from sync_server.payments.provider import StatementLine, Succeeded
+from sync_server.payments.states import STOPPED
 from sync_server.payments.tables import transfer_attempt
 from sync_server.settlement import movements
 from sync_server.settlement.case_finding import end_answered_cases, find_cases, match_later
 from sync_server.settlement.differences import BY_ATTEMPT, NO_FAULT, Difference
-from sync_server.settlement.matching import FEE, Judged, match, news
+from sync_server.settlement.matching import FEE, Judged, Movement, match, news
 from sync_server.settlement.movements import Ours
 from sync_server.settlement.recon_cases import STEP, NewCase, open_cases
 from sync_server.settlement.recon_tables import statement_day, statement_line
@@ -121,18 +122,30 @@ def _judge(connection: Connection, provider: str, lines: Sequence[StatementLine]
 def _learn(
     connection: Connection, provider: str, lines: Iterable[StatementLine], found: Mapping[str, Ours], now_ms: int
 ) -> Iterator[tuple[str, Difference]]:
-    """Take over what the provider's book knows of our attempts, where the amount is ours: line -> what it told."""
+    """Take over what the provider's book knows of our attempts: line -> what it told."""
     for line in lines:
         ours = found.get(line.out_no or "")
         if ours is None or ours.movement.state == "EXTRA" or line.kind == FEE:
             continue
-        told = news(ours.movement)
-        beyond_fen = line.amount_fen - ours.movement.amount_fen
-        if told is None or told is Difference.MISSING_HERE or (beyond_fen and line.kind != "FUND_CLOSE"):
+        told, answer = news(ours.movement), _answer(line, ours.movement)
+        if told is None or told is Difference.MISSING_HERE or answer is None:
             continue
-        answer = Succeeded(line.provider_ref or line.line_no, abs(ours.movement.amount_fen), beyond_fen)
         applying.apply_notice(connection, provider, ours.movement.out_no, answer, now_ms)
         yield line.line_no, told
+
+
+def _answer(line: StatementLine, movement: Movement) -> Succeeded | None:
+    """What a line says of its attempt; None: nothing that is booked by its word alone.
+
+    Of an attempt that had failed another amount moved as well, and must not move again; of one whose outcome is open
+    two persons say what comes of it (`other_amounts`); what went the other way was not paid.
+    """
+    reference, beyond_fen = line.provider_ref or line.line_no, line.amount_fen - movement.amount_fen
+    if not beyond_fen or line.kind == "FUND_CLOSE":
+        return Succeeded(reference, abs(movement.amount_fen), beyond_fen)
+    if movement.state in STOPPED and (line.amount_fen > 0) == (movement.amount_fen > 0):
+        return Succeeded(reference, abs(line.amount_fen))
+    return None
 
 
 def _cases(provider: str, one: Judged, learnt: Difference | None) -> Iterator[NewCase]:

@@ -11,12 +11,12 @@ import msgspec
 from msgspec import Meta
 
 from sync_server.errors import NotAllowedError
+from sync_server.money import MAX_FEN
 from sync_server.payments.alipay_bill import MAX_BILL_BYTES, NotABill, is_bill, read_bill
 from sync_server.payments.provider import StatementLine, day_of
 from sync_server.settlement.statements_in import bounds
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
-MAX_FEN = 10**15
 MAX_AT_MS = 4_102_444_800_000  # the year 2100
 BESIDE_MS = 12 * 3_600_000
 """So far from its day a line may lie: enough for what a provider lists late, too little for the next day's file."""

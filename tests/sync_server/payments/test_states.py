@@ -49,6 +49,7 @@ EXPECTED = {
     ("UNKNOWN", "extra_ok"): "UNKNOWN",
     ("SUCCEEDED", "extra_ok"): "SUCCEEDED",
     ("VOID", "extra_ok"): "VOID",
+    **{(state, "extra_other"): state for state in TRANSFER_STATES},
 }
 
 

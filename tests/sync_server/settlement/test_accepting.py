@@ -123,7 +123,7 @@ def test_a_refund_of_which_another_attempt_moved_is_done(world: World, clock: Cl
     judge(world)
     if void:
         give_up(world, two, transfer_id)
-    accept(world, two, Difference.DOUBLE_PAID)
+    accept(world, two, Difference.PAID_AFTER_VOID)
     world.turn()
     assert world.state(order_id) == "CLOSED_REFUNDED"
     assert (posted(world, "1010"), posted(world, "1310"), posted(world, "5090")) == (31, 0, 0)
@@ -344,10 +344,10 @@ def test_a_fund_of_which_another_attempt_was_its_closing_is_closed(
         apply_notice(connection, "HUIJINBAO", transfers.number_of(closing, 1), came, clock.now_ms)
     provider.answers.append(Refused("there is no such fund"))
     transfers.move_due(world.centre, {"HUIJINBAO": provider})
-    with world.centre.write() as connection:
+    with world.centre.write() as connection, pytest.raises(NotAllowedError, match="it would move twice"):
         transfers.begin_again(connection, closing, clock.now_ms)
-    assert fund.states()["FUND_CLOSE"] == "CREATED"
-    accept(world, two, Difference.DOUBLE_PAID)
+    assert fund.states()["FUND_CLOSE"] == "DEFINITE_FAIL"
+    accept(world, two, Difference.PAID_AFTER_VOID)
     assert fund.states()["FUND_CLOSE"] == "SUCCEEDED"
     assert fund.booked("4040", "5030", "1310") == (0, yield_fen, -max(yield_fen, 0), max(-yield_fen, 0), 0)
 

@@ -82,7 +82,7 @@ def test_a_payout_is_paid_again(world: World, clock: Clock, two: Two, *, line_fi
 def test_a_refund_is_made_again(world: World, clock: Clock, two: Two) -> None:
     order_id, transfer_id, line = refund_that_moved(world, clock)
     tell(world, clock, [*said(world, TODAY), line, StatementLine("back", None, "RETURN", 5200, 0, START_MS)])
-    offset(world, two, Difference.DOUBLE_PAID)
+    offset(world, two, Difference.PAID_AFTER_VOID)
     with world.centre.write() as connection:
         transfers.resume(connection, two[0], transfer_id, "it came back", clock.now_ms)
     for _ in range(2):
@@ -99,7 +99,7 @@ def test_a_refund_that_was_given_up_is_paid_by_bank(world: World, clock: Clock, 
     with world.centre.write() as connection, pytest.raises(NotAllowedError, match="accept that"):
         remitting.ask(connection, two[0], transfer_id, VOUCHER, "it came back", clock.now_ms)
     tell(world, clock, [*said(world, TODAY), line, StatementLine("back", None, "RETURN", 5200, 0, START_MS)])
-    offset(world, two, Difference.DOUBLE_PAID)
+    offset(world, two, Difference.PAID_AFTER_VOID)
     with world.centre.write() as connection:
         asked = remitting.ask(connection, two[0], transfer_id, VOUCHER, "it came back", clock.now_ms)
     with world.centre.write() as connection:
