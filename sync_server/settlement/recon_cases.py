@@ -104,6 +104,8 @@ def offset(connection: Connection, who: Person, case_id: UUID, other_id: UUID, n
     _need_known(connection, second)
     if first.amount_fen + second.amount_fen:
         raise NotAllowedError(f"{first.amount_fen} and {second.amount_fen} fen are not each other's opposite")
+    if first.difference in BY_ATTEMPT and second.difference in BY_ATTEMPT:
+        raise NotAllowedError("both moved for a transfer of ours: neither is what came back of the other")
     for row, other in ((first, second), (second, first)):
         settle(connection, who, row, "offset", "OFFSET", note, now_ms, offset_by=other.id)
     moved = [row.subject for row in (first, second) if row.difference in BY_ATTEMPT]

@@ -9,13 +9,14 @@ import sqlalchemy as sa
 
 from sandbox_provider.faults import FaultKind
 from sync_server.errors import NotAllowedError
-from sync_server.payments import remitting, transfers
-from sync_server.payments.provider import Refused, StatementLine, Unclear
+from sync_server.payments import remitting, top_ups, transfers
+from sync_server.payments.provider import Refused, StatementLine, Unclear, Waiting
 from sync_server.payments.tables import transfer_attempt
 from sync_server.second_person import deeds
 from sync_server.settlement import recon_cases
 from sync_server.settlement.differences import Difference
 from sync_server.settlement.paying_again import pay_again
+from sync_server.settlement.recon_tables import recon_case
 from sync_server.settlement.statements_in import take_in
 from sync_server.settlement.tables import payout
 from tests.sync_server.conftest import START_MS, Clock
@@ -128,3 +129,21 @@ def test_the_line_of_what_was_written_off_as_missing_is_a_case_when_it_comes(
     judge(world)
     assert cases(world)["MISSING_HERE"] == ("OPEN", -4970, True)
     assert (posted(world, "1010"), flaws(world)) == (5231 - 4970, [])
+
+
+def test_what_two_transfers_moved_is_not_what_came_back_of_either(world: World, clock: Clock, two: Two) -> None:
+    """A payout's money, out after it was given up, and a top-up's as much, in after its time."""
+    _, paid_out = failing(world, clock, "PAYOUT", FaultKind.REFUSED)
+    give_up(world, two, paid_out)
+    with world.centre.write() as connection:
+        paid_in = top_ups.begin(connection, world.distributor, 4970, "travel", clock.now_ms)
+    drive(world, clock, Waiting("http://cashier"), Refused("its time is over"))
+    world.turn()
+    for transfer_id in (paid_out, paid_in):
+        moved_after_all(world, transfer_id, 4970)
+    judge(world)
+    with world.centre.read() as connection:
+        found = sa.select(recon_case.c.id).where(recon_case.c.difference == Difference.PAID_AFTER_VOID)
+        first, second = connection.scalars(found)
+    with world.centre.write() as connection, pytest.raises(NotAllowedError, match="both moved for a transfer"):
+        recon_cases.offset(connection, two[0], first, second, "as much out as in", clock.now_ms)

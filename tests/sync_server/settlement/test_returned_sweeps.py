@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from sandbox_provider.faults import Fault, FaultKind
 from sync_server.approvals.tables import approval
 from sync_server.errors import NotAllowedError
-from sync_server.payments import sweeps, transfers
+from sync_server.payments import sweeps, top_ups, transfers
 from sync_server.payments.applying import apply_notice
-from sync_server.payments.provider import StatementLine, Succeeded
+from sync_server.payments.provider import Refused, StatementLine, Succeeded, Waiting
 from sync_server.payments.tables import external_transfer
 from sync_server.payments.vouchers import Voucher
 from sync_server.people.identifying import Person
@@ -25,6 +25,7 @@ from sync_server.settlement.differences import Difference
 from tests.sync_server.command_line import command
 from tests.sync_server.conftest import START_MS, Clock
 from tests.sync_server.operators import PASSWORD, two_of_finance
+from tests.sync_server.payments.test_transfers import drive
 from tests.sync_server.sandbox import World
 from tests.sync_server.settlement.telling import (
     DAY_MS,
@@ -38,6 +39,7 @@ from tests.sync_server.settlement.telling import (
     said,
     tell,
 )  # fmt: skip
+from tests.sync_server.settlement.test_accepting import moved_after_all
 
 VOUCHER = Voucher("工商银行开封支行", date(2026, 9, 21), "20260921-0007")
 LATER_MS = 100_000
@@ -169,6 +171,20 @@ def test_only_the_sum_that_left_at_the_account_that_it_left_is_the_sweep_come_ba
         ).one()
     with pytest.raises(NotAllowedError, match="is a SWEEP_OUT, SUCCEEDED: only an arrival"):
         ask(world, two[0], left, VOUCHER)
+
+
+def test_what_a_distributor_paid_in_after_its_time_is_no_sweep_come_back(
+    world: World, clock: Clock, two: tuple[Person, Person]
+) -> None:
+    with world.centre.write() as connection:
+        top_up = top_ups.begin(connection, world.distributor, 3000, "travel", clock())
+    drive(world, clock, Waiting("http://cashier"), Refused("its time is over"))
+    world.turn()
+    arrival = on_its_way(world, two)
+    moved_after_all(world, top_up, 3000)
+    judge(world)
+    with pytest.raises(NotAllowedError, match="is PAID_AFTER_VOID of 3000 fen at ALIPAY: a line that is nobody's"):
+        ask(world, two[0], arrival, case_id(world, Difference.PAID_AFTER_VOID))
 
 
 def test_what_arrives_all_the_same_is_in_suspense(world: World, clock: Clock, two: tuple[Person, Person]) -> None:
