@@ -106,6 +106,8 @@ def _moved(connection: Connection, who: Person, case_id: UUID) -> _Moved:
     transfer = locked(connection, attempt.transfer_id)
     if TRANSFER.next(transfer.state, "accepted") is None:
         raise NotAllowedError(f"transfer {transfer.id} is {transfer.state}: what moved beside it is not its own")
+    if (case.amount_fen > 0) != (transfer.kind in COMING_IN):
+        raise NotAllowedError("what went the other way was not paid: offset it with what goes back, or write it off")
     if (otherwise := _settled_otherwise(connection, transfer)) is not None:
         raise NotAllowedError(otherwise)
     return _Moved(case, transfer, attempt)

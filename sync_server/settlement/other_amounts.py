@@ -25,11 +25,11 @@ from sync_server.payments import transfers
 from sync_server.payments.applying import book_on, locked, set_transfer
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import OPEN, TRANSFER
-from sync_server.payments.tables import external_transfer, pays_an_order, transfer_attempt
+from sync_server.payments.tables import COMING_IN, external_transfer, pays_an_order, transfer_attempt
 from sync_server.payments.wording import transfer_words
 from sync_server.people.permissions import Permission
 from sync_server.settlement import movements
-from sync_server.settlement.differences import OF_AMOUNT, Difference
+from sync_server.settlement.differences import OF_AMOUNT
 from sync_server.settlement.recon_cases import SUSPENSE, explained, locked_case
 from sync_server.settlement.recon_tables import recon_case, statement_line
 from sync_server.settlement.statement_books import correct_line
@@ -147,7 +147,7 @@ def _ended(connection: Connection, moved: _Moved, outcome: str) -> tuple[sa.Row[
     attempt = sa.select(transfer_attempt.c.state).where(transfer_attempt.c.out_no == moved.attempt.out_no)
     if state is None or connection.scalar(attempt) not in OPEN:
         raise NotAllowedError(f"transfer {transfer.id} is {transfer.state}: only one whose outcome is open is ended so")
-    if outcome == "done" and moved.case.difference == Difference.SIGN_WRONG:
+    if outcome == "done" and (moved.line.amount_fen > 0) != (transfer.kind in COMING_IN):
         raise NotAllowedError("what went the other way is not what was to move: give it up (--as given-up)")
     if outcome != "done" and transfer.kind in NEVER_GIVEN_UP:
         raise NotAllowedError(f"a {transfer.kind} is not given up: it counts as done (--as done)")

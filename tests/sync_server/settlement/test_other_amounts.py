@@ -64,8 +64,8 @@ def two(world: World) -> Two:
     return two_of_finance(world.centre)
 
 
-def one_short(world: World, clock: Clock, two: Two, what: str) -> sa.Row[Any]:
-    """A transfer of this kind of which one fen less moved, as the statement says, too."""
+def one_short(world: World, clock: Clock, two: Two, what: str, line_fen: int | None = None) -> sa.Row[Any]:
+    """A transfer of this kind of which one fen less moved, as the statement says, too; or it says `line_fen`."""
     sound = world.clients
     if what in ("PAYOUT", "REFUND", "SWEEP_OUT", "SWEEP_IN"):
         order_id = world.buy()
@@ -104,13 +104,13 @@ def one_short(world: World, clock: Clock, two: Two, what: str) -> sa.Row[Any]:
     with world.centre.read() as connection:
         mine = sa.select(transfer_attempt.c.out_no).where(transfer_attempt.c.transfer_id == row.id)
         number = connection.scalars(mine).one()
-    moved_fen = (row.amount_fen - 1) * (1 if row.kind in COMING_IN else -1)
+    moved_fen = line_fen or (row.amount_fen - 1) * (1 if row.kind in COMING_IN else -1)
     line = StatementLine("1", number, row.kind, moved_fen, 0, START_MS, "SP-1")
     clock.now_ms = max(clock.now_ms, START_MS + 3 * 86_400_000)
     with world.centre.write() as connection:
         take_in(connection, row.provider, TODAY, [line], clock.now_ms)
     judge(world)
-    assert cases(world)["AMOUNT_OFF"] == ("OPEN", moved_fen, True)
+    assert [*cases(world).values()] == [("OPEN", moved_fen, True)]
     assert (row.state, flaws(world)) == ("UNKNOWN", [])
     return row
 
@@ -124,10 +124,10 @@ def transfer(world: World, what: str) -> sa.Row[Any]:
         return connection.execute(newest.limit(1)).one()
 
 
-def end(world: World, two: Two, outcome: Outcome) -> str:
+def end(world: World, two: Two, outcome: Outcome, difference: Difference = Difference.AMOUNT_OFF) -> str:
     """In the words that the second person reads."""
     with world.centre.write() as connection:
-        mine = case_id(world, Difference.AMOUNT_OFF)
+        mine = case_id(world, difference)
         asked = other_amounts.ask(connection, two[0], mine, outcome, "they stay with it", world.centre.now_ms())
     with world.centre.write() as connection:
         return deeds.confirm(connection, two[1], asked, world.centre.now_ms()).does
@@ -243,15 +243,23 @@ def test_nobody_settles_the_case_while_the_outcome_is_open(world: World, clock: 
     assert "is FOREIGN" in refusal(world, two, "done", Difference.FOREIGN)
 
 
-def test_what_arrives_is_never_given_up_and_what_went_the_other_way_is_never_done(
-    world: World, clock: Clock, two: Two
-) -> None:
+def test_what_arrives_is_never_given_up(world: World, clock: Clock, two: Two) -> None:
     one_short(world, clock, two, "SWEEP_IN")
     assert "a SWEEP_IN is not given up" in refusal(world, two, "given-up")
-    with world.centre.write() as connection:
-        wrong = recon_case.update().values(difference=Difference.SIGN_WRONG)
-        connection.execute(wrong.where(recon_case.c.difference == Difference.AMOUNT_OFF))
-    assert "went the other way" in refusal(world, two, "done", Difference.SIGN_WRONG)
+
+
+@pytest.mark.parametrize(("line_fen", "difference"), [(4970, Difference.SIGN_WRONG), (4969, Difference.AMOUNT_OFF)])
+def test_what_went_the_other_way_is_never_done(
+    world: World, clock: Clock, two: Two, line_fen: int, difference: Difference
+) -> None:
+    """Neither at once, nor after it was given up: the venue has nothing."""
+    one_short(world, clock, two, "PAYOUT", line_fen)
+    assert "went the other way" in refusal(world, two, "done", difference)
+    end(world, two, "given-up", difference)
+    judge(world)
+    mine = case_id(world, Difference.PAID_AFTER_VOID)
+    with world.centre.write() as connection, pytest.raises(NotAllowedError, match="went the other way"):
+        accepting.ask(connection, two[0], mine, "they keep it", clock())
 
 
 def test_the_command_asks_and_check_names_what_no_second_person_gave_up(world: World, clock: Clock, two: Two) -> None:
