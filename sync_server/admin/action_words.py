@@ -37,6 +37,8 @@ ACTION_WORDS = {
     "product.approve": _("产品审核通过"),
     "product.send_back": _("退回产品修改"),
     "product.reprice": _("更改产品价格"),
+    "product.revise": _("更改产品约定"),
+    "product.offline": _("更改离线放行限度"),
     "product.stock": _("设定门票库存"),
     "stock.add": _("添加年票库存"),
     "stock.raise": _("增加年票库存"),

@@ -12,8 +12,8 @@ from sqlalchemy.engine import Connection
 
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.catalog import sale
-from sync_server.catalog.products import find_product
-from sync_server.catalog.rules import LIMITS, rule_version, rules, set_rule
+from sync_server.catalog.products import MAX_OFFLINE_LIMIT, MAX_UNLISTED_AGE_H, PROMISES, RANGES, find_product
+from sync_server.catalog.rules import LIMITS, rule_version, rules, set_offline, set_rule
 from sync_server.catalog.tables import product as table
 from sync_server.centre import Opener
 from sync_server.parties.commands import parsed
@@ -82,6 +82,27 @@ def rule(
     click.echo(json.dumps(told, ensure_ascii=False))
 
 
+@product.command()
+@click.argument("number", type=int)
+@click.option("--limit", "offline_limit", type=click.IntRange(0, MAX_OFFLINE_LIMIT), help="so many, a lane")
+@click.option(
+    "--max-unlisted-age-h",
+    type=click.IntRange(0, MAX_UNLISTED_AGE_H),
+    help="none once its list is older",
+)
+@click.pass_obj
+def offline(opener: Opener, /, number: int, **named: int | None) -> None:
+    """How many codes that its list does not name a cut-off gate admits; for what was sold before, too."""
+    centre = opener()
+    changes = {name: value for name, value in named.items() if value is not None}
+    with centre.write() as connection:
+        if changes:
+            sold = find_product(connection, number)
+            set_offline(connection, sold, changes, centre.now_ms(), COMMAND_LINE)
+        told = _told(connection, find_product(connection, number))
+    click.echo(json.dumps(told, ensure_ascii=False))
+
+
 @product.command(name="take-off")
 @click.argument("number", type=int)
 @click.option("--reason", required=True)
@@ -111,4 +132,5 @@ def _told(connection: Connection, row: sa.Row[Any]) -> dict[str, Any]:
     told = {name: getattr(in_force, name) for name in (*LIMITS, "gap_min", "leave_first", "party", "needs_card")}
     told |= {"slots": write_hours(in_force.slots).splitlines(), "blackout": write_days(in_force.blackout).splitlines()}
     named = {"number": row.number, "kind": row.kind, "name_zh": row.name_zh, "sale": row.sale}
+    named |= {"version": row.version, **{name: getattr(row, name) for name in (*RANGES, *PROMISES)}}
     return {**named, "rule_version": rule_version(connection, row.id), "rule": told}

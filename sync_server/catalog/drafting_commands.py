@@ -18,6 +18,7 @@ from sync_server.catalog.products import (
     MAX_HOLD_DEADLINE_H,
     MAX_OFFLINE_LIMIT,
     MAX_PAY_DEADLINE_MIN,
+    MAX_UNLISTED_AGE_H,
     MAX_VALIDITY_DAYS,
     NewProduct,
 )
@@ -54,6 +55,13 @@ LIMITS = (
         default=20,
         show_default=True,
         help="so many that its list does not name yet a cut-off gate admits",
+    ),
+    click.option(
+        "--max-unlisted-age-h",
+        type=click.IntRange(0, MAX_UNLISTED_AGE_H),
+        default=24,
+        show_default=True,
+        help="and none of them once its list is older",
     ),
 )
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from sync_server.catalog.tables import product, product_item, product_version, product_version_price, stock
+from sync_server.catalog.tables import product, product_item, product_version, product_version_price
 from sync_server.db import new_id
 from sync_server.errors import NotAllowedError, NotFoundError
 from sync_server.parties.parties import allot_number
@@ -21,6 +21,18 @@ MAX_ACTIVATION_DELAY_H = 720
 MAX_PAY_DEADLINE_MIN = 7 * 24 * 60
 MAX_HOLD_DEADLINE_H = 720
 MAX_OFFLINE_LIMIT = 1_000
+MAX_UNLISTED_AGE_H = 720
+RANGES = {
+    "validity_days": (1, MAX_VALIDITY_DAYS),
+    "activation_delay_h": (0, MAX_ACTIVATION_DELAY_H),
+    "pay_deadline_min": (1, MAX_PAY_DEADLINE_MIN),
+    "hold_deadline_h": (1, MAX_HOLD_DEADLINE_H),
+    "offline_limit": (0, MAX_OFFLINE_LIMIT),
+    "max_unlisted_age_h": (0, MAX_UNLISTED_AGE_H),
+}
+DEADLINES = ("pay_deadline_min", "hold_deadline_h")
+PROMISES = ("on_expiry", "refundable", "refund_charge_fee")
+"""What is promised with a ticket, beside its price; an annual pass goes back by an operator's word alone."""
 
 
 @dataclass(frozen=True)
@@ -101,21 +113,19 @@ def check_prices(kind: str, dist_price_fen: int, venue_prices_fen: Mapping[UUID,
 
 def check_limits(new: NewProduct) -> None:
     """What is asked of a product beside its prices can be kept; else NotAllowedError."""
-    for name, most in (
-        ("validity_days", MAX_VALIDITY_DAYS),
-        ("activation_delay_h", MAX_ACTIVATION_DELAY_H),
-        ("pay_deadline_min", MAX_PAY_DEADLINE_MIN),
-        ("hold_deadline_h", MAX_HOLD_DEADLINE_H),
-        ("offline_limit", MAX_OFFLINE_LIMIT),
-    ):
-        least = 0 if name in {"activation_delay_h", "offline_limit"} else 1
-        if not least <= getattr(new, name) <= most:
-            raise NotAllowedError(f"{name} is {least} to {most}, not {getattr(new, name)}")
+    check_ranges({name: getattr(new, name) for name in RANGES})
     if new.activation_delay_h and new.activation_delay_h >= (new.validity_days - 1) * 24:
         raise NotAllowedError(
             f"usable {new.activation_delay_h} h after it was issued, and valid for {new.validity_days} days: "
             "bought late in the day it would end before it begins"
         )
+
+
+def check_ranges(asked: Mapping[str, Any]) -> None:
+    """Of these settings those that are numbers can be kept; else NotAllowedError."""
+    for name, (least, most) in RANGES.items():
+        if name in asked and not least <= asked[name] <= most:
+            raise NotAllowedError(f"{name} is {least} to {most}, not {asked[name]}")
 
 
 def add_version(
@@ -127,7 +137,7 @@ def add_version(
     now_ms: int,
     actor: str,
 ) -> None:
-    """Put prices in force under a version, and on a ticket's stock; orders keep what they were placed with."""
+    """Put prices in force under a version; orders keep what they were placed with."""
     named = {"product_id": product_id, "version": version}
     row = {**named, "dist_price_fen": dist_price_fen, "changed_at_ms": now_ms, "actor": actor}
     connection.execute(product_version.insert().values(row))
@@ -138,7 +148,6 @@ def add_version(
     for item in items:
         mine = sa.and_(product_item.c.product_id == product_id, product_item.c.venue_id == item["venue_id"])
         connection.execute(product_item.update().where(mine).values(venue_price_fen=item["venue_price_fen"]))
-    connection.execute(stock.update().where(stock.c.product_id == product_id).values(price_fen=dist_price_fen))
 
 
 def _items(product_id: UUID, venue_prices_fen: Mapping[UUID, int]) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """How a product comes to be sold: drafted, agreed to by the venues it owes something, reviewed by another person.
 
 A venue publishes its single tickets 单票 into the pool 票池; the platform composes combos 联票 of several venues, and
-annual passes 年票. A ticket's prices change between sales only, as a new version that goes the same way; a pass has
-those of its stock (`catalog.pass_stock`). The venues of a product never change.
+annual passes 年票. A ticket's prices, and what is promised with it, change between sales only, as a new version that
+goes the same way; a pass has the prices of its stock (`catalog.pass_stock`). The venues of a product never change.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from sqlalchemy.engine import Connection
 from sync_server.approvals.approvals import Person
 from sync_server.audit.log import record
 from sync_server.catalog.products import (
+    DEADLINES,
+    PROMISES,
     NewProduct,
     add_product,
     add_version,
     check_limits,
     check_prices,
+    check_ranges,
     find_product,
     venue_prices,
 )
@@ -117,8 +120,34 @@ def reprice(
     check_prices(row.kind, dist_price_fen, venue_prices_fen)
     version: int = find_product(connection, number).version + 1
     add_version(connection, row.id, version, dist_price_fen, venue_prices_fen, now_ms, who.actor)
+    connection.execute(stock.update().where(stock.c.product_id == row.id).values(price_fen=dist_price_fen))
     detail = {"version": version, "dist_price_fen": dist_price_fen, "owed_fen": sum(venue_prices_fen.values())}
     record(connection, now_ms, who.actor, "product.reprice", f"product:{row.id}", detail)
+    return version
+
+
+def revise(connection: Connection, who: Person, number: int, asked: Mapping[str, Any], now_ms: int) -> int:
+    """Give a product that is not on sale other deadlines, or promise something else with a ticket; the version.
+
+    How long it is valid, how soon it opens and whether it asks for a holder are what it is, as its venues are.
+    """
+    row = find_product(connection, number)
+    _need_author(connection, who, row.kind, venue_prices(connection, row.id))
+    move(connection, row.id, "revise", submitted_by=None)
+    row = find_product(connection, number)  # as it is now that nobody else changes it
+    settings = DEADLINES if row.kind == "PASS" else (*DEADLINES, *PROMISES)
+    if unknown := sorted(asked.keys() - set(settings)):
+        raise NotAllowedError(f"of a {row.kind} can be revised: {', '.join(settings)}; not {', '.join(unknown)}")
+    check_ranges(asked)
+    before = {name: getattr(row, name) for name in asked}
+    if asked == before:
+        raise NotAllowedError(f"product {number} is sold so already: name what is to change")
+    version: int = row.version + 1
+    prices = venue_prices(connection, row.id)
+    add_version(connection, row.id, version, row.dist_price_fen, prices, now_ms, who.actor)
+    connection.execute(product.update().where(product.c.id == row.id).values(asked))
+    detail = {"version": version, "before": before, "after": dict(asked)}
+    record(connection, now_ms, who.actor, "product.revise", f"product:{row.id}", detail)
     return version
 
 

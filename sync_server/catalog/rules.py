@@ -6,7 +6,7 @@ paid for and stays as it was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server.audit.log import record
+from sync_server.catalog.products import check_ranges
 from sync_server.catalog.tables import product, product_rule
 from sync_server.errors import NotAllowedError, NotFoundError
 from wire.entitlement import Rule
@@ -74,6 +75,13 @@ def set_rule(
     told = msgspec.to_builtins(rule) | {"slots": len(rule.slots), "blackout": len(rule.blackout)}
     record(connection, now_ms, actor, "product.rule", f"product:{product_id}", {"version": version + 1, **told})
     return version + 1
+
+
+def set_offline(connection: Connection, sold: sa.Row[Any], asked: Mapping[str, int], now_ms: int, actor: str) -> None:
+    """How far a cut-off gate believes codes that its list does not name yet: put in force, for what was sold, too."""
+    check_ranges(asked)
+    connection.execute(product.update().where(product.c.id == sold.id).values(dict(asked)))
+    record(connection, now_ms, actor, "product.offline", f"product:{sold.id}", dict(asked))
 
 
 def contradiction(rule: Rule) -> tuple[str, str] | None:

@@ -36,5 +36,12 @@ SALE = Machine(
             "a ticket: who may submit it",
             effects="a new version of its prices, which is agreed and reviewed again; orders keep theirs",
         ),
+        Row(
+            ("DRAFT", "OFF_SALE"),
+            "revise",
+            "DRAFT",
+            "who may submit it",
+            effects="a new version of its deadlines, and of what is promised with a ticket: the same",
+        ),
     ),
 )

@@ -1,4 +1,4 @@
-"""`sync-server product submit | agree | approve | send-back | reprice | stock`: from a draft to what is sold."""
+"""`sync-server product submit | agree | approve | send-back | reprice | revise | stock`: from a draft to a sale."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from sync_server.catalog import publishing
 from sync_server.catalog.commands import product
 from sync_server.catalog.drafting_commands import FEN, VENUE_PRICES, prices_of, tell
+from sync_server.catalog.products import DEADLINES, MAX_HOLD_DEADLINE_H, MAX_PAY_DEADLINE_MIN, PROMISES
 from sync_server.centre import Opener
 from sync_server.people.asking import by_operator, person_of
 
@@ -84,6 +85,25 @@ def reprice(opener: Opener, /, number: int, dist_price: int, venues: tuple[tuple
         prices = prices_of(connection, venues)
         version = publishing.reprice(connection, person, number, dist_price, prices, centre.now_ms())
     tell(number, "DRAFT", version=version)
+
+
+@product.command()
+@NUMBER
+@click.option("--pay-deadline-min", type=click.IntRange(1, MAX_PAY_DEADLINE_MIN))
+@click.option("--hold-deadline-h", type=click.IntRange(1, MAX_HOLD_DEADLINE_H))
+@click.option("--on-expiry", type=click.Choice(["REFUND", "FORFEIT"]))
+@click.option("--refundable/--not-refundable", default=None, help="before it was used")
+@click.option("--refund-charge-fee/--keep-charge-fee", default=None, help="whether the fee goes back with what does")
+@by_operator
+@click.pass_obj
+def revise(opener: Opener, /, number: int, **named: Any) -> None:
+    """Change what is named of a product that is not on sale; it is a draft again, and orders keep what they have."""
+    centre = opener()
+    person = person_of(centre, named)
+    asked = {name: named[name] for name in (*DEADLINES, *PROMISES) if named[name] is not None}
+    with centre.write() as connection:
+        version = publishing.revise(connection, person, number, asked, centre.now_ms())
+    tell(number, "DRAFT", version=version, **asked)
 
 
 @product.command()

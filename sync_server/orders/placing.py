@@ -140,6 +140,7 @@ def _place(
             distributor_id=new.distributor_id,
             payment_group=group or order_id,
             state="PENDING_PAYMENT",
+            hold_deadline_h=sold.hold_deadline_h,
             pay_deadline_ms=now_ms + sold.pay_deadline_min * MINUTE_MS,
             count=new.count,
             list_fen=list_fen,

@@ -13,7 +13,6 @@ from sqlalchemy.engine import Connection
 from sync_server import setbacks
 from sync_server.bulk import Value, change
 from sync_server.catalog import stock
-from sync_server.catalog.tables import product
 from sync_server.centre import Centre
 from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError, NotFoundError
@@ -134,8 +133,7 @@ def mark_paid(connection: Connection, row: sa.Row[Any], now_ms: int, actor: str)
 
 def hold(connection: Connection, row: sa.Row[Any], reason: str | None, now_ms: int, actor: str) -> int:
     """An order waits for its distributor's top-up; until when, which only the first hold says."""
-    waits_h = sa.select(product.c.hold_deadline_h).where(product.c.id == row.product_id)
-    until_ms: int = row.hold_deadline_ms or now_ms + connection.scalars(waits_h).one() * HOUR_MS
+    until_ms: int = row.hold_deadline_ms or now_ms + row.hold_deadline_h * HOUR_MS
     advance(connection, row, "held", now_ms, actor, reason=reason, hold="INSUFFICIENT", hold_deadline_ms=until_ms)
     tell_distributor(connection, row, until_ms, now_ms)
     return until_ms

@@ -46,6 +46,7 @@ order = sa.Table(
     word_column("funding", FUNDINGS, nullable=True),  # how its distributor pays, frozen with the first pay command
     word_column("hold", ("INSUFFICIENT",), nullable=True),  # why a pending payment waits for a person
     ms_column("pay_deadline_ms"),
+    sa.Column("hold_deadline_h", sa.Integer(), nullable=False, server_default="24"),  # as its product said
     ms_column("hold_deadline_ms", nullable=True),
     sa.Column("count", sa.Integer(), nullable=False),
     fen_column("list_fen"),  # before discounts

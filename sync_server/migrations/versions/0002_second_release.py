@@ -1105,6 +1105,7 @@ def upgrade() -> None:
 
     with op.batch_alter_table("order", schema=None) as batch_op:
         batch_op.add_column(sa.Column("funding", sa.String(length=32), nullable=True))
+        batch_op.add_column(sa.Column("hold_deadline_h", sa.Integer(), server_default="24", nullable=False))
         batch_op.add_column(sa.Column("discount_reason", sa.String(length=32), nullable=True))
         batch_op.add_column(sa.Column("sub_channel", sa.String(length=32), nullable=True))
         batch_op.add_column(sa.Column("starts_at_ms", sa.BigInteger(), nullable=True))

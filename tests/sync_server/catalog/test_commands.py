@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from sync_server.catalog.commands import product
 from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError
+from sync_server.feed.contents import stated_by_venue
 from tests.sync_server.town import build_town
 
 
@@ -38,6 +39,24 @@ def test_what_is_named_is_changed_and_the_rest_stays(centre: Centre) -> None:
     listed = [json.loads(line) for line in run(centre, "list").stdout.splitlines()]
     assert [row["number"] for row in listed] == [1, 2, 3]
     assert listed[0] == again
+
+
+def test_how_far_a_cut_off_gate_believes_what_its_list_does_not_name_is_a_products(centre: Centre) -> None:
+    town = build_town(centre)
+
+    def told_to_gates() -> list[tuple[int, int]]:
+        with centre.read() as connection:
+            document = stated_by_venue(connection, centre.settings)[town.venues["bridge"]].document
+        return [(one.offline_limit, one.max_unlisted_age_h) for one in document.products if one.number == 1]
+
+    first = json.loads(run(centre, "offline", "1").stdout)
+    assert told_to_gates() == [(first["offline_limit"], first["max_unlisted_age_h"])]
+    assert first["max_unlisted_age_h"] == 24
+    told = json.loads(run(centre, "offline", "1", "--max-unlisted-age-h", "6").stdout)
+    assert told == first | {"max_unlisted_age_h": 6}
+    assert run(centre, "offline", "1", "--limit", "0").exit_code == 0
+    assert told_to_gates() == [(0, 6)]
+    assert run(centre, "offline", "1", "--max-unlisted-age-h", "721").exit_code == 2
 
 
 def test_a_wrong_line_is_named_and_nothing_is_changed(centre: Centre, tmp_path: Path) -> None:

@@ -76,9 +76,8 @@ class Trade:
             return placing.place(self.town.centre, connection, new, "test")
 
 
-@pytest.fixture
-def trade(any_centre: Centre) -> Trade:
-    made = Trade(build_town(any_centre))
+def trade_at(centre: Centre) -> Trade:
+    made = Trade(build_town(centre))
     for account, role, organisation in (
         ("composer", "operations", "1000"),
         ("reviewer", "operations", "1000"),
@@ -86,8 +85,13 @@ def trade(any_centre: Centre) -> Trade:
         ("bridge", "venue_manager", "2001"),
         ("park", "venue_manager", "2002"),
     ):
-        made.people[account] = employ(any_centre, account, role, organisation)
+        made.people[account] = employ(centre, account, role, organisation)
     return made
+
+
+@pytest.fixture
+def trade(any_centre: Centre) -> Trade:
+    return trade_at(any_centre)
 
 
 def test_a_combo_goes_on_sale_once_every_venue_agreed_to_its_price(trade: Trade) -> None:
@@ -158,6 +162,7 @@ REFUSED: list[tuple[str, str, str]] = [
     ("agree", "composer", "prices.agree"),
     ("submit", "bridge", "products.compose"),
     ("reprice", "bridge", "products.compose"),
+    ("revise", "bridge", "products.compose"),
     ("approve", "bridge", "products.review"),
     ("send back", "finance", "products.review"),
 ]
@@ -174,6 +179,7 @@ def test_nobody_does_what_is_not_theirs(trade: Trade, act: str, who: str, said: 
         "agree": lambda: trade.do(publishing.agree, who, number, 5_000),
         "submit": lambda: trade.do(publishing.submit, who, number),
         "reprice": lambda: trade.do(publishing.reprice, who, number, 9_000, prices),
+        "revise": lambda: trade.do(publishing.revise, who, number, {"refundable": False}),
         "approve": lambda: trade.do(publishing.approve, who, number),
         "send back": lambda: trade.do(publishing.send_back, who, number, "因"),
     }
@@ -243,6 +249,7 @@ def test_no_other_move_is_possible(trade: Trade, state: str, event: str) -> None
         "take_off": lambda: selling(sale.take_off, "因"),
         "put_on": lambda: selling(sale.put_on),
         "reprice": lambda: trade.do(publishing.reprice, "composer", number, 9_000, trade.combo().venue_prices_fen),
+        "revise": lambda: trade.do(publishing.revise, "composer", number, {"refundable": False}),
     }
     assert acts.keys() == set(SALE.events)
     after = SALE.next(state, event)
@@ -315,6 +322,10 @@ def test_the_whole_way_by_commands(centre: Centre) -> None:
     assert run("wang", "send-back", "4", "--reason", "价格待定") == {"number": 4, "sale": "DRAFT"}
     dearer = ("--venue", "1=5000", "--venue", "2=3500")
     assert run("zhou", "reprice", "4", "--dist-price", "9500", *dearer)["version"] == 2
+    revised = run("zhou", "revise", "4", "--hold-deadline-h", "12", "--refund-charge-fee", "--not-refundable")
+    said = {"hold_deadline_h": 12, "refundable": False, "refund_charge_fee": True}
+    assert revised == {"number": 4, "sale": "DRAFT", "version": 3, **said}
+    assert run("zhou", "revise", "4", "--hold-deadline-h", "24", "--refundable")["version"] == 4
     run("zhou", "submit", "4")
     assert run("qiao", "agree", "4", "--venue-price", "5000") == {"number": 4, "agreed": 5000}
     run("gong", "agree", "4", "--venue-price", "3500")
