@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,20 +17,17 @@ from sync_server.admin.actors import names_of
 from sync_server.admin.language import named
 from sync_server.admin.paging import Page, keyset_page
 from sync_server.admin.shown import centre
-from sync_server.admin.words import CHIPS, DISCOUNT_WORDS, ORDER_EVENT_WORDS
+from sync_server.admin.words import CHIPS, DISCOUNT_WORDS, ORDER_EVENT_WORDS, TRANSFER_KIND_WORDS
 from sync_server.catalog.channels import all_channels
 from sync_server.catalog.tables import product
 from sync_server.issuance import issuing
 from sync_server.issuance.tables import issued_pass
-from sync_server.ledger.book import PENDING_SUFFIX
-from sync_server.ledger.tables import ledger_txn
-from sync_server.orders.paying import charge_key
 from sync_server.orders.states import AWAITING_ISSUE
 from sync_server.orders.tables import holder, order, order_history, order_item, ticket
 from sync_server.parties.tables import party
-from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.people.permissions import Permission
 from sync_server.settlement.item_status import statuses_of
+from sync_server.settlement.order_money import money_of
 
 PLAIN = ("number", "state", "channel", "from", "to")
 MAX_TICKETS_SHOWN = 200  # as many as an order can have
@@ -58,7 +54,7 @@ def _list(kind: str, here: str) -> str | Response:
 
 def _words(connection: Connection, kind: str, here: str) -> dict[str, Any]:
     channels = {row.name: named(row.name, row.name_en) for row in all_channels(connection)}
-    words = {"events": ORDER_EVENT_WORDS, "discounts": DISCOUNT_WORDS}
+    words = {"events": ORDER_EVENT_WORDS, "discounts": DISCOUNT_WORDS, "transfer_kinds": TRANSFER_KIND_WORDS}
     return {"here": here, "kind": kind, "channels": channels, **words}
 
 
@@ -134,11 +130,10 @@ def order_detail(order_number: str) -> str:
             "order": row,
             "history": history,
             "actors": names_of(connection, (event.actor for event in history)),
-            "payments": _payments(connection, (row.id, row.payment_group)),
             "tickets": tickets,
             "stuck": setbacks.of(connection, issuing.STEP, row.id.bytes) if row.state in AWAITING_ISSUE else None,
             "statuses": {status.item_id: status for status in statuses_of(connection, row.id)},
-            "txns": _txns(connection, row, [one.item_id for one in tickets if one.item_id]),
+            **money_of(connection, row.id, row.payment_group)._asdict(),
         }
         here = "admin.pass_orders" if row.kind == "PASS" else "admin.ticket_orders"
         words = _words(connection, row.kind, here)
@@ -169,26 +164,3 @@ def _tickets(connection: Connection, order_id: UUID) -> list[sa.Row[Any]]:
         .limit(MAX_TICKETS_SHOWN)
     )
     return list(connection.execute(query))
-
-
-def _payments(connection: Connection, subjects: Sequence[UUID]) -> list[sa.Row[Any]]:
-    """Every attempt made at the provider for an order, or for those it is paid with, newest first."""
-    query = (
-        sa.select(transfer_attempt, external_transfer.c.kind, external_transfer.c.amount_fen)
-        .join(external_transfer, external_transfer.c.id == transfer_attempt.c.transfer_id)
-        .where(external_transfer.c.subject_id.in_(subjects))
-        .order_by(transfer_attempt.c.sent_at_ms.desc(), transfer_attempt.c.n.desc())
-    )
-    return list(connection.execute(query))
-
-
-def _txns(connection: Connection, row: sa.Row[Any], item_ids: list[UUID]) -> list[sa.Row[Any]]:
-    """The ledger transactions made for this order and its items: their keys say so (money.md §3)."""
-    charge = charge_key(row.kind, row.payment_group)
-    keys = [charge, charge + PENDING_SUFFIX, f"margin:{row.id.hex}", *(f"redeem:{item_id.hex}" for item_id in item_ids)]
-    query = sa.select(ledger_txn.c.txn_key, ledger_txn.c.effective_at_ms)
-    return list(
-        connection.execute(
-            query.where(ledger_txn.c.txn_key.in_(keys)).order_by(ledger_txn.c.effective_at_ms, ledger_txn.c.txn_key)
-        )
-    )

@@ -177,6 +177,20 @@ ORDER_EVENT_WORDS = {
 
 PAYOUT_TABS = {"todo": _("要处理"), "running": _("进行中"), "paid": _("已打款"), "all": _("全部")}
 
+# What a transfer is for (payments.tables.TRANSFER_KINDS).
+TRANSFER_KIND_WORDS = {
+    "CHARGE": _("扣款"),
+    "COLLECT": _("收款"),
+    "TOP_UP": _("充值"),
+    "FUND_BUY": _("理财买入"),
+    "FUND_SELL": _("理财取出"),
+    "FUND_CLOSE": _("理财清算"),
+    "SWEEP_IN": _("调拨到账"),
+    "SWEEP_OUT": _("调拨转出"),
+    "PAYOUT": _("打款"),
+    "REFUND": _("退款"),
+}
+
 # What a line of a payout is for, where it is not a ticket's own visit.
 PAYOUT_LINES = {
     "HONOUR": _("认可付款"),

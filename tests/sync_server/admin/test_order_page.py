@@ -1,0 +1,79 @@
+"""One order: where its money went, what became of each ticket, and what is still to come."""
+
+from __future__ import annotations
+
+import re
+
+import sqlalchemy as sa
+
+from sync_server.issuance.issuing import issue_paid_orders
+from sync_server.orders.paying import pay
+from sync_server.orders.placing import NewOrder, Placed, place
+from sync_server.orders.progress import take_payments
+from sync_server.orders.tables import order, ticket
+from sync_server.parties.tables import party
+from sync_server.payments import transfers
+from sync_server.settlement import pass_refunds, refunding
+from tests.sync_server.admin.conftest import SignedInAs
+from tests.sync_server.admin.town import Town
+
+HOLD_MS = 73 * 3_600_000  # longer than a refund waits for gates
+
+
+def bought(town: Town, count: int) -> str:
+    """An issued order of tickets that nobody used."""
+    with town.centre.write() as connection:
+        distributor = connection.scalars(sa.select(party.c.id).where(party.c.kind == "DISTRIBUTOR")).one()
+        placed = place(town.centre, connection, NewOrder(3, count, "其他", distributor), "test")
+        assert isinstance(placed, Placed)
+        pay(connection, placed.order_id, "test", town.clock.now_ms)
+    move(town)
+    take_payments(town.centre)
+    issue_paid_orders(town.centre)
+    return placed.number
+
+
+def move(town: Town) -> None:
+    transfers.move_due(town.centre, {"ALIPAY": town.bank})
+
+
+def asked_back(town: Town, number: str) -> str:
+    """The number of the order's first ticket."""
+    with town.centre.write() as connection:
+        mine = sa.select(ticket.c.number).join(order, order.c.id == ticket.c.order_id).where(order.c.number == number)
+        first: str = connection.scalars(mine.order_by(ticket.c.seq)).all()[0]
+        refunding.ask(connection, first, "行程取消", town.clock.now_ms, "test")
+    return first
+
+
+def test_money_that_left_stands_below_zero_with_its_ticket_and_its_postings(
+    signed_in_as: SignedInAs, town: Town
+) -> None:
+    number = bought(town, 2)
+    asked = asked_back(town, number)
+    town.clock.pass_ms(HOLD_MS)
+    refunding.confirm_refunds(town.centre)
+    move(town)
+    page = signed_in_as("qianwen").get(f"/admin/orders/{number}").text
+    flows = page[page.index("收付记录") : page.index("票与景区")]
+    assert re.findall(r'<td class="money">([^<]+)</td>', flows) == ["−¥52.00", "+¥104.62"]
+    assert re.search(rf'退款<span class="sub code">{asked}<', flows)
+    assert '<dt>退还</dt><dd class="num">−¥52.00</dd>' in page
+    booked = page[page.index("<h3>记账分录</h3>") :]
+    assert {key.split(":")[0] for key in re.findall(r"/admin/ledger/([^\"]+)\"", booked)} == {
+        "charge",
+        "expire",
+        "refund",
+    }
+
+
+def test_of_a_pass_given_back_in_part_the_rest_is_said_to_be_kept(signed_in_as: SignedInAs, town: Town) -> None:
+    number = town.pass_orders[0]
+    with town.centre.write() as connection:
+        pass_refunds.refund_pass(connection, number, "搬家", town.clock.now_ms, "test", 15_000)
+    move(town)
+    pass_refunds.follow_pass_refunds(town.centre)
+    page = signed_in_as("qianwen").get(f"/admin/orders/{number}").text
+    flows = page[page.index("收付记录") : page.index("<h3>年票</h3>")]
+    assert re.findall(r'<td class="money">([^<]+)</td>', flows) == ["−¥150.00", "+¥198.00"]
+    assert '<dt>不退</dt><dd class="num">¥48.00</dd>' in page
