@@ -142,6 +142,13 @@ KINDS: Mapping[str, Kind] = {
         "贵单位收款账户将于${hours}小时后变更为${account}。如非本单位申请，请立即联系平台。",
         quiet_ms=0,
     ),
+    "contact_changed": Kind(
+        "联系人变更",
+        "contact changed",
+        To.PHONE,
+        "贵单位在平台的联系电话已由本号码变更为${phone}。如非本单位申请，请立即联系平台。",
+        quiet_ms=0,
+    ),
     "not_issued": Kind(
         "出票失败",
         "an order that could not be issued",

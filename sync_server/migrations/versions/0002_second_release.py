@@ -61,8 +61,8 @@ def upgrade() -> None:
         sa.Column("summary_id", sa.Uuid(), nullable=True),
         sa.Column("again_id", sa.Uuid(), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('insufficient_balance', 'charge_lacks', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'transfer_odd', 'recon_case', 'no_statement', 'setback', 'gate_offline', 'low_stock', 'account_changed', 'not_issued', 'issued', 'refunded', 'sign_in_code', 'summary')",
-            name=op.f("ck_message_kind_word_58810b"),
+            "kind IN ('insufficient_balance', 'charge_lacks', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'transfer_odd', 'recon_case', 'no_statement', 'setback', 'gate_offline', 'low_stock', 'account_changed', 'contact_changed', 'not_issued', 'issued', 'refunded', 'sign_in_code', 'summary')",
+            name=op.f("ck_message_kind_word_cea8b0"),
         ),
         sa.CheckConstraint(
             "state IN ('WAITING', 'SENDING', 'SENT', 'DELIVERED', 'FAILED', 'SUPPRESSED')",
@@ -103,8 +103,8 @@ def upgrade() -> None:
         sa.Column("addressed_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("recipients", sa.Integer(), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('insufficient_balance', 'charge_lacks', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'transfer_odd', 'recon_case', 'no_statement', 'setback', 'gate_offline', 'low_stock', 'account_changed', 'not_issued', 'issued', 'refunded', 'sign_in_code', 'summary')",
-            name=op.f("ck_notice_kind_word_58810b"),
+            "kind IN ('insufficient_balance', 'charge_lacks', 'platform_balance', 'payout_failed', 'refund_failed', 'transfer_late', 'transfer_odd', 'recon_case', 'no_statement', 'setback', 'gate_offline', 'low_stock', 'account_changed', 'contact_changed', 'not_issued', 'issued', 'refunded', 'sign_in_code', 'summary')",
+            name=op.f("ck_notice_kind_word_cea8b0"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notice")),
         sa.UniqueConstraint("kind", "key", name=op.f("uq_notice_kind_key")),

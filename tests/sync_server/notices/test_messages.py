@@ -68,6 +68,17 @@ def test_a_disabled_operator_is_not_told(desk: Desk) -> None:
     assert [sms.phone for _, sms in desk.gateway.calls] == [ADMIN]
 
 
+def test_who_is_replaced_as_contact_is_told(desk: Desk) -> None:
+    desk.reach(desk.venue, "13900000001")
+    desk.reach(desk.venue, "+86 139 0000 0001")  # the same
+    desk.turn()
+    assert desk.rows() == []
+    desk.reach(desk.venue, "13900000002")
+    desk.turn()
+    [(_, sms)] = desk.gateway.calls
+    assert (sms.kind, sms.phone, sms.variables) == ("contact_changed", "13900000001", {"phone": "尾号0002"})
+
+
 def test_a_party_is_told_by_its_contact_and_who_has_none_is_noted(desk: Desk) -> None:
     told = Promise("account_changed", "a", {"account": "尾号6222", "hours": 24}, about_id=desk.venue)
     desk.promise(told)
