@@ -26,13 +26,15 @@ def take(
 ) -> Place | None:
     """Put a person's name down for a product; None: it is down already, and not about to end. An ended pass gives way.
 
-    The primary keys let one of several orders through. What is held is left as it is: a renewal begins at its end.
+    The primary keys let one of several orders through. What is held is left as it is: a renewal begins at its end, and
+    is not bought while that pass is being given back (`renewal_of`).
     """
     _let_go_ended(connection, product_id, person, now_ms)
     row = {"product_id": product_id, "person_index": person, "order_id": order_id}
     if insert_missing(connection, person_product, [row]):
         return Place(None)
-    held_until_ms = connection.scalar(sa.select(person_product.c.until_ms).where(_is(person_product, row)))
+    held = sa.select(person_product.c.until_ms).where(_is(person_product, row)).with_for_update()
+    held_until_ms = connection.scalar(held)
     if held_until_ms is None or now_ms < held_until_ms - renewal_days * DAY_MS:
         return None
     return Place(held_until_ms) if insert_missing(connection, person_renewal, [row]) else None
@@ -42,6 +44,18 @@ def hold_until(connection: Connection, order_id: UUID, until_ms: int) -> None:
     """The order's pass is issued and ends then."""
     for table in (person_product, person_renewal):
         connection.execute(table.update().where(table.c.order_id == order_id).values(until_ms=until_ms))
+
+
+def renewal_of(connection: Connection, order_id: UUID) -> UUID | None:
+    """The order of the renewal that waits for this order's pass to end; none is bought until the caller is through."""
+    mine = sa.select(person_product).where(person_product.c.order_id == order_id).with_for_update()
+    held = connection.execute(mine).one_or_none()
+    if held is None:
+        return None
+    found: UUID | None = connection.scalar(
+        sa.select(person_renewal.c.order_id).where(_is(person_renewal, dict(held._mapping)))
+    )
+    return found
 
 
 def let_go(connection: Connection, order_id: UUID) -> None:

@@ -92,7 +92,7 @@ PASS_ORDER = Machine(
             ("ISSUED", "ISSUE_FAILED"),
             "refund",
             "REFUNDING",
-            "permission and reason, or ISSUE_FAILED; the pass is revoked",
+            "permission and reason, or ISSUE_FAILED; no renewal of it is bought; the pass is revoked",
             "Dr 2510 (4060 as far as earned; 4010 if it was never issued), Cr 2320; what is kept Cr 4050",
             "stock and person are free again",
         ),

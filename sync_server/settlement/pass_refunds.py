@@ -27,7 +27,7 @@ from sync_server.ledger.book import Txn, legs
 from sync_server.orders import persons
 from sync_server.orders.closing import refund_account
 from sync_server.orders.progress import advance, lock_stock, locked, stock_counts
-from sync_server.orders.states import next_state
+from sync_server.orders.states import UNPAID, next_state
 from sync_server.orders.tables import order, ticket
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
@@ -80,6 +80,7 @@ def refund_pass(
         sa.select(product.c.refund_frees_stock).where(product.c.id == row.product_id)
     ):  # before accounts: `lock_stock`
         stock.take_back(connection, stock_counts(connection, row.id))
+    _need_no_renewal(connection, row)  # after stock, as who buys a renewal locks them
     fee_fen = row.charge_fee_fen if row.state == "ISSUE_FAILED" else 0
     kept_fen = _owe_back(connection, row, back_fen, fee_fen, now_ms, actor)
     advance(connection, row, "refund", now_ms, actor, reason=reason[:200])
@@ -136,6 +137,19 @@ def follow_pass_refunds(centre: Centre) -> int:
                 advance(connection, row, EVENTS[row.told], now_ms, ACTOR, reason=row.why)
 
         return setbacks.act_on(connection, FOLLOW_STEP, found, lambda row: bytes(row.id.bytes), act, now_ms)
+
+
+def _need_no_renewal(connection: Connection, row: sa.Row[Any]) -> None:
+    """Between a pass that is given back and its renewal its holder could neither enter nor buy, for a year or two."""
+    renewal_id = persons.renewal_of(connection, row.id)
+    if renewal_id is None:
+        return
+    renewal = connection.execute(sa.select(order.c.number, order.c.state).where(order.c.id == renewal_id)).one()
+    what = "cancel it" if renewal.state in UNPAID else "give it back"
+    raise NotAllowedError(
+        f"order {row.number} was renewed by order {renewal.number} ({renewal.state}), which begins only where this pass"
+        f" ends: {what} first, then this one; its holder can buy anew at once"
+    )
 
 
 def _revoke(connection: Connection, order_id: UUID, reason: str, now_ms: int, actor: str) -> int:

@@ -12,12 +12,15 @@ import sqlalchemy as sa
 from sync_server.catalog.tables import product
 from sync_server.centre import Centre
 from sync_server.checks import flaws_of
+from sync_server.errors import NotAllowedError
 from sync_server.issuance.tables import issued_pass, pass_token
+from sync_server.orders import closing
 from sync_server.orders.holders import Holder
 from sync_server.orders.placing import NewOrder, Placed, place
 from sync_server.orders.refusals import AlreadyHeld, Refusal
 from sync_server.orders.tables import order, person_product, person_renewal
 from sync_server.settlement.pass_refunds import refund_pass
+from tests.sync_server.beside import Beside
 from tests.sync_server.people_numbers import traveller
 from tests.sync_server.town import Town, build_town
 from wire import moments
@@ -104,25 +107,72 @@ def test_a_renewal_is_given_back_alone(town: Town) -> None:
     town.sell("annual", holders=[WHO])
     refund(town, -1)
     with town.centre.read() as connection:
-        statuses = connection.scalars(sa.select(issued_pass.c.status).order_by(issued_pass.c.issued_at_ms)).all()
         assert connection.scalar(sa.select(person_product.c.until_ms)) == moments.minute_ms(old[1])
         assert connection.scalar(sa.select(sa.func.count()).select_from(person_renewal)) == 0
-    assert statuses == ["ACTIVE", "REVOKED"]
+    assert statuses(town) == ["ACTIVE", "REVOKED"]
     town.sell("annual", holders=[WHO])
     assert spans(town)[2][0] == old[1]
 
 
-def test_where_the_old_one_is_given_back_its_renewal_still_begins_at_its_end(town: Town) -> None:
+def test_what_is_renewed_goes_back_after_its_renewal_and_the_person_may_buy_at_once(town: Town) -> None:
+    with town.centre.write() as connection:
+        connection.execute(product.update().values(renewal_days=366))
+    town.sell("annual", holders=[WHO])
+    town.clock.pass_ms(DAY_MS)
+    town.sell("annual", holders=[WHO])
+    with town.centre.write() as connection:
+        connection.execute(product.update().values(renewal_days=60))
+    with pytest.raises(NotAllowedError, match="which begins only where this pass ends: give it back first"):
+        refund(town, 0)
+    assert statuses(town) == ["ACTIVE", "ACTIVE"], "nothing of it was done"
+    refund(town, -1)
+    refund(town, 0)
+    assert statuses(town) == ["REVOKED", "REVOKED"]
+    town.clock.pass_ms(60_000)
+    town.sell("annual", holders=[WHO])
+    assert spans(town)[2][0] == moments.minute_ceil(town.clock.now_ms + DAY_MS)
+    with town.centre.read() as connection:
+        assert flaws_of(connection) == []
+
+
+def test_an_unpaid_renewal_is_cancelled_first(town: Town) -> None:
     town.sell("annual", holders=[WHO])
     [old] = spans(town)
     town.clock.now_ms = moments.minute_ms(old[1]) - 10 * DAY_MS
     placed = ask(town)
     assert isinstance(placed, Placed)
+    with pytest.raises(NotAllowedError, match=f"by order {placed.number} .PENDING_PAYMENT..*: cancel it first"):
+        refund(town, 0)
+    cancel_it(town, placed)
     refund(town, 0)
+    placed = ask(town)
+    assert isinstance(placed, Placed)
     with town.centre.read() as connection:
-        starts = connection.scalar(sa.select(order.c.starts_at_ms).where(order.c.id == placed.order_id))
-    assert starts == moments.minute_ms(old[1])
-    assert ask(town) == AlreadyHeld(WHO.name), "its open order takes the place"
+        assert connection.scalar(sa.select(order.c.starts_at_ms).where(order.c.id == placed.order_id)) is None
+
+
+@pytest.mark.parametrize("any_centre", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+def test_nobody_renews_what_is_just_being_given_back(town: Town) -> None:
+    with town.centre.write() as connection:  # so that stock keeps nobody waiting
+        connection.execute(product.update().values(refund_frees_stock=False))
+    town.sell("annual", holders=[WHO])
+    [old] = spans(town)
+    town.clock.now_ms = moments.minute_ms(old[1]) - 10 * DAY_MS
+    with town.centre.write() as connection:
+        [first] = connection.scalars(sa.select(order.c.number)).all()
+        new = NewOrder(town.products["annual"], 1, "其他", None, (WHO,))
+        placed = place(town.centre, connection, new, "test")
+        late = Beside(town.centre, lambda: refund(town, 0))
+    with pytest.raises(NotAllowedError, match="was renewed by order"):
+        late.finish()
+    assert isinstance(placed, Placed)
+    cancel_it(town, placed)
+    with town.centre.write() as connection:
+        refund_pass(connection, first, "投诉", town.clock.now_ms, "operator")
+        late = Beside(town.centre, lambda: ask(town))
+    late.finish()
+    with town.centre.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(person_renewal)) == 0
 
 
 def test_two_passes_for_the_same_day_are_a_flaw_that_is_named(town: Town) -> None:
@@ -132,6 +182,19 @@ def test_two_passes_for_the_same_day_are_a_flaw_that_is_named(town: Town) -> Non
     town.sell("annual", holders=[WHO])
     with town.centre.read() as connection:
         assert [flaw for flaw in flaws_of(connection) if flaw.startswith("I16 (nobody holds two annual passes")]
+
+
+def cancel_it(town: Town, placed: Placed) -> None:
+    """An order that nobody paid."""
+    with town.centre.write() as connection:
+        closing.cancel(connection, placed.number, "moved away", town.clock.now_ms, "test")
+    assert closing.close_unpaid(town.centre) == 1
+
+
+def statuses(town: Town) -> list[str]:
+    """Of every pass, the first issued first."""
+    with town.centre.read() as connection:
+        return list(connection.scalars(sa.select(issued_pass.c.status).order_by(issued_pass.c.issued_at_ms)))
 
 
 def refund(town: Town, at: int) -> UUID:
