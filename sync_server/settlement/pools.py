@@ -15,7 +15,7 @@ from sync_server.bulk import insert_missing
 from sync_server.catalog.fees import fee_for
 from sync_server.catalog.products import find_product
 from sync_server.catalog.tables import product_item
-from sync_server.db import derived_id
+from sync_server.db import derived_id, exclusive
 from sync_server.errors import NotAllowedError
 from sync_server.gates.watermarks import complete_through_ms
 from sync_server.issuance.tables import issued_pass
@@ -26,8 +26,9 @@ from sync_server.parties.tables import venue
 from sync_server.people.permissions import Permission, need
 from sync_server.redemptions.tables import is_given_back, is_of_frozen_journal, redemption
 from sync_server.settlement.collecting import Owed, clear, collect
-from sync_server.settlement.months import Month, month_named
+from sync_server.settlement.months import SHUT_AFTER_MS, Month, month_named
 from sync_server.settlement.tables import payout_line, visit_pool
+from sync_server.settlement.visits import STEP
 
 MAX_REASON_CHARACTERS = 200
 
@@ -51,7 +52,10 @@ def book_pool(
     zone: str,
     now_ms: int,
 ) -> list[PoolShare]:
-    """Share the pool of a month that is over, once. Visits that come to light later have no part in it."""
+    """Share the pool of a month that is over, once. Visits that come to light later have no part in it.
+
+    What has a part is cleared with it, if it was not yet: no tariff is paid for it besides.
+    """
     need(who, Permission.PAYOUTS_MANAGE)
     text = reason.strip()
     if not 0 < len(text) <= MAX_REASON_CHARACTERS or amount_fen <= 0:
@@ -59,9 +63,10 @@ def book_pool(
     month, sold = month_named(month_name, zone), find_product(connection, product_number)
     if sold.visit_settlement != "POOL":
         raise NotAllowedError(f"product {product_number} is settled {sold.visit_settlement}, not by a POOL")
-    if now_ms < month.ends_ms:
-        raise NotAllowedError(f"the month {month.name} is not over")
-    counted = _visits(connection, sold.id, month)
+    if now_ms < month.ends_ms + SHUT_AFTER_MS:
+        raise NotAllowedError(f"the month {month.name} is not over for 10 minutes yet")
+    exclusive(connection, STEP)
+    counted = _cleared_visits(connection, sold.id, month, now_ms)
     visits = sum(row.visits for row in counted)
     if not visits:
         raise NotAllowedError(f"nobody visited with product {product_number} in {month.name}")
@@ -84,20 +89,30 @@ def share_id(key: str, at_ms: int) -> UUID:
     return derived_id(UUID(int=(at_ms + 1) << 80), key)
 
 
-def _visits(connection: Connection, product_id: UUID, month: Month) -> Sequence[sa.Row[Any]]:
-    """How often each venue was visited with passes of a product, by its number.
+def _cleared_visits(connection: Connection, product_id: UUID, month: Month, now_ms: int) -> Sequence[sa.Row[Any]]:
+    """How often each venue was visited with passes of a product, by its number, all of it cleared.
 
     What staff gave back, what a tariff was paid for already and what a frozen journal says does not count.
     """
     paid = sa.exists().where(payout_line.c.redemption_id == redemption.c.id)
+    passes = sa.select(issued_pass.c.id).where(issued_pass.c.product_id == product_id)
     venues = sa.select(product_item.c.venue_id).where(product_item.c.product_id == product_id)
+    counts = sa.and_(
+        redemption.c.outcome == "PASS_VISIT",
+        redemption.c.occurred_at_ms >= month.begins_ms,
+        redemption.c.occurred_at_ms < month.ends_ms,
+        redemption.c.pass_id.in_(passes),
+        redemption.c.venue_id.in_(venues),
+        ~is_given_back(),
+        ~paid,
+        ~is_of_frozen_journal(),
+    )
+    is_due = redemption.c.cleared_at_ms.is_(None)
+    connection.execute(redemption.update().where(counts, is_due).values(cleared_at_ms=now_ms))
     return connection.execute(
         sa.select(venue.c.number, redemption.c.venue_id, sa.func.count().label("visits"))
         .join(venue, venue.c.id == redemption.c.venue_id)
-        .join(issued_pass, issued_pass.c.id == redemption.c.pass_id)
-        .where(redemption.c.venue_id.in_(venues), redemption.c.outcome == "PASS_VISIT", ~is_given_back())
-        .where(redemption.c.occurred_at_ms >= month.begins_ms, redemption.c.occurred_at_ms < month.ends_ms)
-        .where(issued_pass.c.product_id == product_id, ~paid, ~is_of_frozen_journal())
+        .where(counts, ~is_due)  # not what comes in beside this
         .group_by(venue.c.number, redemption.c.venue_id)
         .order_by(venue.c.number)
     ).all()

@@ -23,7 +23,7 @@ from sync_server.redemptions.counting import count_admissions
 from sync_server.redemptions.journal import entry_row
 from sync_server.redemptions.tables import entry, redemption
 from sync_server.settlement import pools, visits
-from sync_server.settlement.months import month_named, month_of
+from sync_server.settlement.months import SHUT_AFTER_MS, month_named, month_of
 from sync_server.settlement.statement_rows import lines_between
 from sync_server.settlement.tables import clawback, payout_adjustment, payout_line
 from tests.sync_server.conftest import Clock
@@ -193,9 +193,28 @@ def test_a_pool_counts_no_visit_that_was_paid_already_or_is_not_believed(world: 
         freeze(world)
     zone = world.centre.settings.zone
     month = month_of(clock.now_ms, zone)
-    clock.pass_ms(month.ends_ms - clock.now_ms)
+    clock.pass_ms(month.ends_ms + SHUT_AFTER_MS - clock.now_ms)
     with pytest.raises(NotAllowedError, match="nobody visited"), world.centre.write() as connection:
         pools.book_pool(connection, finance, 2, month.name, 1000, "agreed", zone, clock.now_ms)
+
+
+def test_a_visit_that_a_pool_was_shared_for_is_paid_no_tariff_besides(world: World, clock: Clock) -> None:
+    """The worker had not come to it when the month's pool was booked; one that was given back is as it was."""
+    finance, _ = two_of_finance(world.centre)
+    a_pass_in_use(world, clock)
+    settle(world, finance, "POOL")
+    visit(world)
+    visit(world, given_back=True)
+    zone = world.centre.settings.zone
+    month = month_of(clock.now_ms, zone)
+    clock.pass_ms(month.ends_ms + SHUT_AFTER_MS - clock.now_ms)
+    with world.centre.write() as connection:
+        pools.book_pool(connection, finance, 2, month.name, 1000, "agreed", zone, clock.now_ms)
+    assert due(world) == 1
+    settle(world, finance, "PER_VISIT", 600)
+    world.turn()
+    assert (posted(world)["5040"], due(world)) == (1000, 0)
+    assert_books_agree(world)
 
 
 def test_settling_visits_needs_a_person_a_reason_and_what_belongs_to_it(world: World) -> None:
@@ -237,9 +256,10 @@ def test_a_pool_is_shared_by_visits_once_the_month_is_over_and_once(world: World
         with world.centre.write() as connection:
             return pools.book_pool(connection, finance, 2, name, amount_fen, "agreed", zone, clock.now_ms)
 
-    with pytest.raises(NotAllowedError, match="not over"):
+    clock.pass_ms(month.ends_ms + SHUT_AFTER_MS - 1 - clock.now_ms)
+    with pytest.raises(NotAllowedError, match="not over for 10 minutes"):
         book()
-    clock.pass_ms(month.ends_ms - clock.now_ms)
+    clock.pass_ms(1)
     visit(world, second)  # of the next month
     with pytest.raises(NotAllowedError, match="nobody visited"):
         book(name="2026-08")
