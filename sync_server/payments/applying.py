@@ -5,6 +5,7 @@ Answers come back from a call, in a notice, or in a statement: all go the same w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -19,10 +20,17 @@ from sync_server.money import MAX_FEN, yuan
 from sync_server.payments.provider import Answer, Insufficient, NotKnown, Refused, Succeeded, Unclear, Waiting
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import OPEN, STOPPED, TRANSFER
-from sync_server.payments.tables import COMING_IN, external_transfer, pays_an_order, transfer_attempt
+from sync_server.payments.tables import (
+    COMING_IN,
+    MAX_REFERENCE_CHARACTERS,
+    external_transfer,
+    pays_an_order,
+    transfer_attempt,
+)
 from sync_server.payments.telling import tell, tell_odd
 
 ACTOR = "system:transfers"
+MAX_REASON_CHARACTERS = 200
 
 _EVENTS: dict[type[Answer], str] = {
     Succeeded: "ok",
@@ -41,7 +49,7 @@ def apply(connection: Connection, transfer_id: UUID, n: int, answer: Answer, now
     more ends the transfer where nothing else is under way, else it is booked as suspense; both are an alarm. Another
     amount is what it was only in suspense, and where nothing else is to be learnt of the attempt.
     """
-    row = locked(connection, transfer_id)
+    row, answer = locked(connection, transfer_id), _kept(answer)
     attempt = connection.execute(sa.select(transfer_attempt).where(_is_attempt(transfer_id, n))).one()
     if isinstance(answer, Succeeded) and not _is_ours(row, answer):
         said = f"{answer.amount_fen} fen" + (f" and {answer.yield_fen} fen of yield" if answer.yield_fen else "")
@@ -134,7 +142,19 @@ def book_on(
 def reason_of(answer: Answer) -> str | None:
     """Why it is not done, cut to what the tables keep."""
     reason = getattr(answer, "reason", None)
-    return reason[:200] if reason else None
+    return _word(reason, MAX_REASON_CHARACTERS) if reason else None
+
+
+def _kept(answer: Answer) -> Answer:
+    """With as much of the provider's number as the tables keep: that it moved is known, however long the number is."""
+    if isinstance(answer, Succeeded):
+        return replace(answer, provider_ref=_word(answer.provider_ref, MAX_REFERENCE_CHARACTERS))
+    return answer
+
+
+def _word(text: str, most: int) -> str:
+    """Words from outside may hold what no database takes."""
+    return text.replace("\0", "")[:most]
 
 
 def _is_ours(row: sa.Row[Any], answer: Succeeded) -> bool:

@@ -13,6 +13,7 @@ INCOMING = ("CHARGE", "COLLECT")
 LATE_ENTRY = "chargeback:"
 """So begins the subject key of a CHARGE that is no order's: for a late entry that its distributor bears."""
 AT_THE_CASHIER = ("COLLECT", "TOP_UP")
+MAX_REFERENCE_CHARACTERS = 64  # of the provider's own number
 """Somebody pays at the provider's cashier, and begins anew when it failed: nobody does it for them."""
 COMING_IN = (*INCOMING, "TOP_UP", "FUND_SELL", "FUND_CLOSE", "SWEEP_IN")
 """Adds to the platform's account at its provider; whatever else is moved goes out."""
@@ -53,7 +54,7 @@ external_transfer = sa.Table(
     ms_column("expires_at_ms", nullable=True),  # from then on it is cancelled at the provider, and not sent again
     word_column("state", TRANSFER_STATES),
     sa.Column("reason", sa.String(200)),  # why it failed or is unknown, in the provider's words
-    sa.Column("provider_ref", sa.String(64)),  # set with SUCCEEDED
+    sa.Column("provider_ref", sa.String(MAX_REFERENCE_CHARACTERS)),  # set with SUCCEEDED
     sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
     ms_column("created_at_ms"),
     ms_column("changed_at_ms"),
@@ -75,7 +76,7 @@ transfer_attempt = sa.Table(
     word_column("provider", TRANSFER_PROVIDERS, server_default="ALIPAY"),  # its transfer's, or OFFLINE
     word_column("state", ATTEMPT_STATES),
     sa.Column("reason", sa.String(200)),
-    sa.Column("provider_ref", sa.String(64)),
+    sa.Column("provider_ref", sa.String(MAX_REFERENCE_CHARACTERS)),
     sa.Column("pay_url", sa.String(2000)),  # COLLECT: where the visitor pays
     sa.Column("undone_key", sa.String(100)),  # REVERSED: the ledger key of what it had moved
     ms_column("sent_at_ms"),

@@ -176,6 +176,16 @@ def test_only_a_transfer_that_lacked_money_can_be_resumed_by_who_may(world: Worl
     assert provider.calls[0][1].endswith("-2")
 
 
+def test_more_words_than_the_tables_keep_do_not_hold_up_what_moved(world: World, clock: Clock) -> None:
+    order_id = world.buy()
+    drive(world, clock, Unclear("w\0hy" * 100), Succeeded("P\0" + "1" * 64, 5231))
+    world.turn()
+    assert transfer_row(world).provider_ref == "P" + "1" * 63
+    assert world.state(order_id) == "ISSUED"
+    with world.centre.read() as connection:
+        assert money_flaws(connection) == []
+
+
 def test_the_database_allows_one_open_attempt_and_one_success(world: World, clock: Clock) -> None:
     world.buy()
     drive(world, clock, Unclear("?"))
