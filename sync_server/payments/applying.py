@@ -21,6 +21,7 @@ from sync_server.payments.provider import Answer, Insufficient, NotKnown, Refuse
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import OPEN, STOPPED, TRANSFER
 from sync_server.payments.tables import (
+    AT_THE_CASHIER,
     COMING_IN,
     MAX_REFERENCE_CHARACTERS,
     external_transfer,
@@ -60,6 +61,8 @@ def apply(connection: Connection, transfer_id: UUID, n: int, answer: Answer, now
         answer = Unclear(f"the provider names {said} instead of {row.amount_fen}")
     if row.kind == "SWEEP_IN" and isinstance(answer, Refused | Insufficient):
         answer = Unclear(answer.reason)  # the money left for this number, and arrives under no other
+    if row.kind in AT_THE_CASHIER and isinstance(answer, Insufficient):
+        answer = Refused(answer.reason)  # whoever pays there begins anew: nobody of ours tops their account up
     state = TRANSFER.next(attempt.state, _EVENTS[type(answer)]) if attempt.state in OPEN else None
     if state is None:
         if isinstance(answer, Succeeded) and attempt.state in STOPPED:

@@ -40,7 +40,12 @@ TRANSFER = Machine(
             "DEFINITE_FAIL",
             effects="a new attempt after a pause; a visitor begins it anew; an arrival (SWEEP_IN): as unclear",
         ),
-        Row(OPEN, "insufficient", "INSUFFICIENT", effects="waits for a person; an arrival (SWEEP_IN): as unclear"),
+        Row(
+            OPEN,
+            "insufficient",
+            "INSUFFICIENT",
+            effects="waits for a person; at the cashier: as refused; an arrival (SWEEP_IN): as unclear",
+        ),
         Row(
             ("INSUFFICIENT", "DEFINITE_FAIL"),
             "resume",

@@ -9,6 +9,7 @@ import requests
 import sqlalchemy as sa
 
 from sandbox_provider.faults import FaultKind
+from sync_server import setbacks
 from sync_server.catalog.tables import stock
 from sync_server.errors import NotAllowedError
 from sync_server.orders import closing, paying, placing
@@ -132,6 +133,29 @@ def test_a_cancelled_order_closes_at_once_where_nothing_is_under_way(world: Worl
     with pytest.raises(NotAllowedError, match="CANCELLED"), world.centre.write() as connection:
         closing.cancel(connection, number, "again", clock.now_ms, "visitor")
     assert_books_agree(world)
+
+
+def test_a_visitor_who_lacks_money_for_a_ticket_may_pay_again(world: World, clock: Clock) -> None:
+    """No top-up of a distributor is waited for, and nobody is told that one is."""
+    world.sandbox.play(FaultKind.INSUFFICIENT, "collect")
+    with world.centre.write() as connection:
+        placed = placing.place(world.centre, connection, placing.NewOrder(1, 1, "其他", None), "visitor")
+        assert isinstance(placed, placing.Placed)
+        paying.pay(connection, placed.order_id, "visitor", clock.now_ms)
+    for _ in range(2):
+        clock.pass_ms(60_000)
+        world.turn()
+    assert world.state(placed.order_id) == "PENDING_PAYMENT"
+    with world.centre.write() as connection:
+        assert setbacks.listed(connection) == []
+        paying.pay(connection, placed.order_id, "visitor", clock.now_ms)
+    world.turn()
+    with world.centre.read() as connection:
+        url = connection.scalars(sa.select(transfer_attempt.c.pay_url).where(transfer_attempt.c.n == 2)).one()
+    requests.post(str(url), timeout=5)
+    clock.pass_ms(60_000)
+    world.turn()
+    assert world.state(placed.order_id) == "ISSUED"
 
 
 def test_a_visitor_whose_payment_failed_may_pay_again(world: World, clock: Clock) -> None:
