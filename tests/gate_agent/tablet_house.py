@@ -11,7 +11,7 @@ from pathlib import Path
 
 import requests
 
-from gate_agent import staff, tls
+from gate_agent import tls
 from gate_agent.acting import Acts
 from gate_agent.acts import Act, Wish
 from gate_agent.board import Board
@@ -23,6 +23,7 @@ from gate_agent.settings import ScreenSettings, Settings
 from gate_agent.staff import Role, Staff
 from gate_agent.sync_state import SyncView
 from gate_agent.trusted_time import device_clock_ns
+from tests.gate_agent.members import employ
 from tests.gate_agent.stage import Here, Stage
 from tests.gate_agent.venue import NOW_MS, Venue
 from tests.gate_agent.venue_tls import Files, certified
@@ -97,8 +98,7 @@ def house_at(stage: Stage, venue: Venue, folder: Path) -> Iterator[House]:
     venue.settle(stage.data_dir)
     board = Board((1, 2), lambda: device_clock_ns() // 1_000_000)  # it beats while the stage's time stands
     board.status(stage.look())
-    staff.add(stage.data_dir, "李小芳", Role.STEWARD, STEWARD)
-    staff.add(stage.data_dir, "张国", Role.SUPERVISOR, SUPERVISOR)
+    employ(stage.data_dir, ("李小芳", Role.STEWARD, STEWARD), ("张国", Role.SUPERVISOR, SUPERVISOR))
     files = certified(folder, HOST)
     screen = screen_of(files)
     look = stage.clock.look

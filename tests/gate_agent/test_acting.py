@@ -16,6 +16,7 @@ from gate_agent.settings import Settings, StaffSettings
 from gate_agent.sheets import ANSWER_KEPT_MS, DIGEST_BYTES, SHEETS_LIMIT, Sheets
 from gate_agent.staff import Role, Staff
 from gate_agent.sync_state import RequestAnswer, SyncView
+from tests.gate_agent.members import employ
 from tests.gate_agent.stage import Here, Stage
 from wire.messages import EntryKind
 
@@ -24,8 +25,7 @@ STEWARD, SUPERVISOR, WRONG = "4071", "583920", "9138"
 
 @pytest.fixture
 def acts(stage: Stage) -> Acts:
-    staff.add(stage.data_dir, "李小芳", Role.STEWARD, STEWARD)
-    staff.add(stage.data_dir, "张国", Role.SUPERVISOR, SUPERVISOR)
+    employ(stage.data_dir, ("李小芳", Role.STEWARD, STEWARD), ("张国", Role.SUPERVISOR, SUPERVISOR))
     pins = Pins(Staff(stage.data_dir), stage.journal, stage.clock.look, Attempts())
     held = Settings(staff=StaffSettings(let_in_per_day=3, export_to=str(stage.data_dir / "media")))
     sync, lanes = SyncView.open(stage.data_dir), {1: Here(stage.lanes[0]), 2: Here(stage.lanes[1])}

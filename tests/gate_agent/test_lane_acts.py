@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gate_agent import lane_acts, staff
+from gate_agent import lane_acts
 from gate_agent.acting import Acts
 from gate_agent.acts import Act, Came, Result, Wish, tried
 from gate_agent.faces import State
@@ -22,6 +22,7 @@ from hardware import DeviceFault
 from hardware.card_reader import PULLED, CardFault, CardRead
 from hardware.simulated_turnstile import TurnstileTrouble, Walk
 from hardware.turnstile import Direction
+from tests.gate_agent.members import employ
 from tests.gate_agent.stage import Here, Stage, admitted, stage_at
 from tests.gate_agent.venue import Ticket, Venue
 from tests.waiting import until
@@ -59,9 +60,8 @@ class Staffed:
 
 
 def members(data_dir: Path) -> None:
-    staff.add(data_dir, "李小芳", Role.STEWARD, STEWARD)
-    staff.add(data_dir, "王五", Role.STEWARD, OTHER_STEWARD)
-    staff.add(data_dir, "张国", Role.SUPERVISOR, SUPERVISOR)
+    stewards = ("李小芳", Role.STEWARD, STEWARD), ("王五", Role.STEWARD, OTHER_STEWARD)
+    employ(data_dir, *stewards, ("张国", Role.SUPERVISOR, SUPERVISOR))
 
 
 @pytest.fixture

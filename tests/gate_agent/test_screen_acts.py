@@ -21,6 +21,7 @@ from gate_agent.status import LaneStatus, Status
 from gate_agent.sync_state import RequestAnswer, SyncView
 from hardware.devices import parse_lane
 from tests.gate_agent.beijing import NOW_MS
+from tests.gate_agent.members import employ
 from tests.gate_agent.stage import Here, Stage
 from tests.gate_agent.venue import Venue
 
@@ -30,7 +31,7 @@ STEWARD, SUPERVISOR, WRONG = "4071", "583920", "9138"
 @pytest.fixture
 def client(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlaskClient]:
     monkeypatch.setattr(sync_requests, "ask", lambda *_: RequestAnswer(True))
-    staff.add(stage.data_dir, "李小芳", Role.STEWARD, STEWARD)
+    employ(stage.data_dir, ("李小芳", Role.STEWARD, STEWARD))
     pins = Pins(Staff(stage.data_dir), stage.journal, stage.clock.look, Attempts())
     sync, lanes = SyncView.open(stage.data_dir), {1: Here(stage.lanes[0]), 2: Here(stage.lanes[1])}
     acts = Acts(stage.data_dir, pins, stage.journal, stage.clock.look, stage.gate, lanes, sync, Settings())
