@@ -34,7 +34,7 @@ PURPOSES = {"NOT_ISSUED": "出票失败退款", "DEBT": "欠款", "BALANCE": "�
 
 
 class Overdue(NamedTuple):
-    """`what` is the transfer's kind, NOT_ISSUED for a refund that a visitor waits for, DEBT for what a party owes, or
+    """`what` is the transfer's kind, NOT_ISSUED for what was paid and not issued, DEBT for what a party owes, or
     BALANCE for what it is to be paid back; `id` of the transfer, order or party.
     """
 
@@ -71,7 +71,8 @@ def tell_overdue(centre: Centre) -> int:
 
 
 def _told_here(connection: Connection, now_ms: int) -> list[Overdue]:
-    late = [Overdue(*row) for row in connection.execute(_not_issued(now_ms).limit(MAX_TOLD))]
+    unissued = (_given_up(now_ms), _undecided(now_ms))
+    late = [Overdue(*row) for query in unissued for row in connection.execute(query.limit(MAX_TOLD))]
     owed = [one for one in debts(connection) if one.since_ms <= now_ms - DEBT_AFTER_MS]
     late += [one for one in _left(connection) if one.since_ms <= now_ms - BALANCE_AFTER_MS]
     return [*late, *(Overdue("DEBT", one.party_id, one.amount_fen, one.since_ms, "OWED", one.name_zh) for one in owed)]
@@ -117,8 +118,19 @@ def _late(now_ms: int, late_after_h: int) -> sa.Select[Any]:
     )
 
 
-def _not_issued(now_ms: int) -> sa.Select[Any]:
-    """Annual passes that could not be issued and whose money is not back."""
+def _undecided(now_ms: int) -> sa.Select[Any]:
+    """Tickets that were paid, and are neither issued nor given back: a person has to (`settlement.unissued`)."""
+    paid = sa.and_(order.c.kind == "TICKET", order.c.state == "PAID")
+    why = sa.literal("未出票，也未退款")
+    return (
+        sa.select(sa.literal("NOT_ISSUED"), order.c.id, order.c.paid_fen, order.c.paid_at_ms, order.c.state, why)
+        .where(paid, order.c.paid_at_ms <= now_ms - NOT_ISSUED_AFTER_MS)
+        .order_by(order.c.paid_at_ms)
+    )
+
+
+def _given_up(now_ms: int) -> sa.Select[Any]:
+    """What could not be issued and whose money is not back."""
     failed = sa.and_(order_history.c.order_id == order.c.id, order_history.c.event == "issue_failed")
     refund = sa.and_(external_transfer.c.subject_id == order.c.id, external_transfer.c.kind == "REFUND")
     return (

@@ -27,6 +27,7 @@ from sync_server.parties.parties import NewParty, add_party
 from sync_server.settlement import unissued
 from sync_server.settlement.commands import refund
 from sync_server.settlement.item_states import refund_status
+from sync_server.settlement.overdue import NOT_ISSUED_AFTER_MS, overdue, tell_overdue
 from tests.sync_server.beside import Beside, assert_stock_comes_first
 from tests.sync_server.combo_world import ComboWorld
 from tests.sync_server.conftest import Clock
@@ -118,6 +119,30 @@ def test_a_refund_that_fails_is_tried_on_and_the_order_waits(stuck: World, clock
     clock.pass_ms(3_600_000)
     stuck.turn()
     assert (stuck.state(order_id), posted(stuck)) == ("CLOSED_REFUNDED", {})
+
+
+def test_what_nobody_decides_on_is_told_again_and_so_is_a_late_refund(stuck: World, clock: Clock) -> None:
+    order_id, since_ms = stuck.buy(), clock()
+    stuck.turn()
+
+    def late() -> list[tuple[str, UUID, int, int, str]]:
+        with stuck.centre.read() as connection:
+            return [one[:5] for one in overdue(connection, clock(), 24) if one.what == "NOT_ISSUED"]
+
+    clock.pass_ms(NOT_ISSUED_AFTER_MS - 1)
+    assert (late(), tell_overdue(stuck.centre)) == ([], 0)
+    clock.pass_ms(1)
+    assert late() == [("NOT_ISSUED", order_id, 5231, since_ms, "PAID")]
+    assert (tell_overdue(stuck.centre), tell_overdue(stuck.centre)) == (1, 0)
+    stuck.sandbox.play(FaultKind.REFUSED, "refund")
+    give_back(stuck, order_id)
+    given_up_ms = clock()
+    stuck.turn()
+    assert late() == []
+    clock.pass_ms(NOT_ISSUED_AFTER_MS)
+    assert late() == [("NOT_ISSUED", order_id, 5231, given_up_ms, "ISSUE_FAILED")]
+    stuck.turn()
+    assert (late(), stuck.state(order_id)) == ([], "CLOSED_REFUNDED")
 
 
 @pytest.fixture
