@@ -67,6 +67,8 @@ def turn(provider: Provider, session: requests.Session) -> None:
             book.promise_notice(out_no, now_ms)
     provider.fetch_arrivals()
     for notice_id, out_no, tries in book.due_notices(now_ms, PER_TURN):
+        if provider.stopping.is_set():  # each may take TIMEOUT_S
+            return
         delivered = _send(provider, session, out_no)
         again = now_ms + RETRY_AFTER_MS[tries] if tries < len(RETRY_AFTER_MS) else GIVEN_UP
         book.mark_notice(notice_id, delivered, again)
