@@ -75,11 +75,15 @@ class Sandbox:
         acquaint(providers)
         self.provider, self.huijinbao = providers
         self.book, self.faults = self.provider.book, self.provider.faults
+        self.url = self._serve(providers)
+
+    def _serve(self, providers: Sequence[Provider]) -> str:
+        """Begin to answer; the address."""
         self._apps = _apps_for(providers)
         self._server = make_server("127.0.0.1", 0, self._apps, threaded=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_S,), daemon=True)
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self._server.server_port}"
 
     def play(self, kind: FaultKind, method: str = "*", times: int = 1, delay_ms: int = 0) -> None:
         self.faults.add(Fault(kind, method, times, delay_ms))
