@@ -78,6 +78,8 @@ ACTION_WORDS = {
     "statement.taken_in": _("导入对账单"),
     "provider.fee": _("设定通道费率"),
     "recon_case.assign": _("分派对账差异"),
+    "recon_case.accept": _("认可已动的账"),
+    "recon_case.write_off": _("核销对账差异"),
     "recon_case.resolve": _("解决对账差异"),
     "transfer.contradiction": _("通道答复前后矛盾"),
     "transfer.other_amount": _("按通道实际金额了结"),

@@ -13,6 +13,7 @@ from sync_server.admin.gates_page import gates_now
 from sync_server.admin.paging import whole_sum
 from sync_server.admin.payouts_page import TABS
 from sync_server.admin.shown import HOUR_MS, centre, day_start_ms, local
+from sync_server.admin.waiting import waiting
 from sync_server.ledger.tables import ledger_account
 from sync_server.orders.tables import order
 from sync_server.parties.tables import party, venue
@@ -23,7 +24,6 @@ from sync_server.settlement.tables import payout
 from wire.messages import EntryKind
 
 COUNTED = ("CLAIMED", "PASS_VISIT")
-QUESTIONABLE = ("CONFLICT", "LATE", "UNPROVEN", "UNKNOWN_PASS", "IMPLAUSIBLE")
 FIRST_HOUR, LAST_HOUR = 7, 19  # drawn even when nobody came
 WEEK_MS = 7 * 24 * HOUR_MS
 
@@ -51,6 +51,8 @@ def overview() -> str:
             shown |= _funds(connection, today_ms)
         if who().may(Permission.GATES_VIEW):
             shown["gates"] = gates_now(connection)
+        if shown:
+            shown["waiting"] = waiting(connection, who(), shown.get("stuck"), shown.get("gates", ()))
     return render_template(
         "admin/overview.html", here="admin.overview", today=local(now_ms).date().isoformat(), **shown
     )
@@ -75,20 +77,16 @@ def _since(moment_ms: int) -> sa.ColumnElement[bool]:
 
 
 def _entries(connection: Connection, now_ms: int, today_ms: int) -> dict[str, Any]:
-    """Entries of today by hour and by venue, refusals, and entries whose truth a person must judge."""
+    """Entries of today by hour and by venue, and refusals."""
     hour = ((redemption.c.occurred_at_ms - today_ms) // HOUR_MS).label("hour")
     rows = connection.execute(sa.select(hour, _counted).where(_since(today_ms)).group_by(sa.literal_column("hour")))
     by_hour = {int(row.hour): row.entries for row in rows}
     refused = sa.select(sa.func.count()).where(entry.c.kind == EntryKind.REFUSED, entry.c.occurred_at_ms >= today_ms)
-    questionable = sa.select(redemption.c.outcome, sa.func.count().label("entries"))
     return {
         "hours": _bars(by_hour, local(now_ms).hour),
         "entered": sum(by_hour.values()),
         "refused": connection.scalar(refused) or 0,
         "by_venue": _by_venue(connection, now_ms),
-        "questionable": connection.execute(
-            questionable.where(redemption.c.outcome.in_(QUESTIONABLE)).group_by(redemption.c.outcome)
-        ).all(),
     }
 
 
