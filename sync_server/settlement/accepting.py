@@ -120,7 +120,7 @@ def _settled_otherwise(connection: Connection, transfer: sa.Row[Any]) -> str | N
         if state is not None and PAYOUT.next(state, "paid") is None:
             return f"the payout of transfer {transfer.id} is {state}: this money was paid beside it"
     elif transfer.state == "VOID" and pays_an_order(transfer.kind, transfer.subject_key):
-        return "its order is closed: pay it back by bank, then write the case off against 1030"
+        return "its order is closed: it goes back to who paid (recon-case write-off --against REFUND)"
     elif transfer.kind in ("FUND_BUY", "FUND_SELL") and _is_closed(connection, transfer):
         back = "out of it" if transfer.kind == "FUND_BUY" else "into it"
         return f"the order's fund is closed without it: ask its provider to move it back {back}, and offset what comes"

@@ -234,18 +234,18 @@ OF_PARTIES = (
     ),
     Invariant(
         "I10",
-        "what is to be given back is the refunds that are not through, of each distributor and of each visitor's order",
+        "what is to be given back is the refunds that are not through, of each distributor, visitor's order or case",
         """
         SELECT 'ledger_account ' || a.name, a.credits_posted_fen - a.debits_posted_fen, COALESCE(r.fen, 0)
         FROM ledger_account a
-        LEFT JOIN (SELECT COALESCE(x.party_id, o.id, t.order_id) AS owner_id, SUM(x.amount_fen) AS fen
+        LEFT JOIN (SELECT COALESCE(x.party_id, o.id, t.order_id, x.subject_id) AS owner_id, SUM(x.amount_fen) AS fen
                    FROM external_transfer x
                    LEFT JOIN "order" o ON o.id = x.subject_id
                    LEFT JOIN clawback c ON c.id = x.subject_id
                    LEFT JOIN order_item i ON i.id = COALESCE(c.item_id, x.subject_id)
                    LEFT JOIN ticket t ON t.id = i.ticket_id
                    WHERE x.kind = 'REFUND' AND x.state <> 'SUCCEEDED'
-                   GROUP BY COALESCE(x.party_id, o.id, t.order_id)) r ON r.owner_id = a.owner_id
+                   GROUP BY COALESCE(x.party_id, o.id, t.order_id, x.subject_id)) r ON r.owner_id = a.owner_id
         WHERE a.code IN ('2310', '2320') AND a.credits_posted_fen - a.debits_posted_fen <> COALESCE(r.fen, 0)
         """,
     ),

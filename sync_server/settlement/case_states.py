@@ -25,7 +25,8 @@ CASE = Machine(
             "RESOLVED",
             "two persons",
             "1310, or the clearing account, against 5090, 5010, 1030; a payout made twice: 1310 against its venue's "
-            "1220; a DOUBLE_LINE that moved nothing: 1310 against the clearing account",
+            "1220; a payment made twice: 1310 against 2310 or 2320, and its refund; a DOUBLE_LINE that moved nothing: "
+            "1310 against the clearing account",
         ),
         Row(
             OPEN,

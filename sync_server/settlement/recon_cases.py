@@ -22,7 +22,9 @@ from sync_server.ledger import book
 from sync_server.ledger.accounts import CHART, Account
 from sync_server.money import yuan
 from sync_server.notices.promising import Promise, promise
+from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
+from sync_server.payments.states import FINAL
 from sync_server.payments.states import OPEN as UNDER_WAY
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.payments.telling import PROVIDER_NAMES
@@ -31,6 +33,8 @@ from sync_server.people.tables import operator
 from sync_server.settlement import venue_debts
 from sync_server.settlement.case_states import CASE, OPEN
 from sync_server.settlement.differences import BY_ATTEMPT, OF_AMOUNT, WORDS, Difference
+from sync_server.settlement.matching import PAID_IN
+from sync_server.settlement.owed_again import next_command
 from sync_server.settlement.recon_tables import recon_case, statement_line
 from sync_server.settlement.tables import payout
 
@@ -43,6 +47,8 @@ WRITE_OFF_TO = ("5090", "5010", "1030")
 """A loss (or a gain), a fee of the provider's, a transfer between the platform's own accounts."""
 VENUE_OWES = "1220"
 """Of a payout made twice: its venue owes it, and its next payouts keep it back."""
+GIVEN_BACK = "REFUND"
+"""Of a payment made twice, or too late: it goes back to who paid, through its provider."""
 NO_MOVEMENT = "CLEARING"
 """What a line told twice is written off to: the provider's account itself, which moved once."""
 MAX_NOTE_CHARACTERS = 500
@@ -92,10 +98,11 @@ def explain(connection: Connection, who: Person, case_id: UUID, note: str, now_m
     settle(connection, who, row, "explain", "EXPLAINED", note, now_ms)
 
 
-def offset(connection: Connection, who: Person, case_id: UUID, other_id: UUID, note: str, now_ms: int) -> None:
+def offset(connection: Connection, who: Person, case_id: UUID, other_id: UUID, note: str, now_ms: int) -> Sequence[str]:
     """Close two cases that explain each other: what came too much went back, and 1310 is even.
 
-    What had moved under an attempt that was given up came back so: its transfer may be made again.
+    What had moved under an attempt that was given up came back so: its transfer may be made again, by the commands that
+    this answers with.
     """
     first, second = (locked_case(connection, who, each, "offset") for each in sorted((case_id, other_id)))
     if first.id == second.id or not (first.in_suspense and second.in_suspense):
@@ -111,6 +118,14 @@ def offset(connection: Connection, who: Person, case_id: UUID, other_id: UUID, n
     moved = [row.subject for row in (first, second) if row.difference in BY_ATTEMPT]
     mine = transfer_attempt.update().where(transfer_attempt.c.out_no.in_(moved), transfer_attempt.c.state == "EXTRA")
     connection.execute(mine.values(state="RETURNED", changed_at_ms=now_ms))
+    return owed_again(connection, moved)
+
+
+def owed_again(connection: Connection, numbers: Sequence[str]) -> Sequence[str]:
+    """The commands that make again what had moved under these numbers, and came back; none once it is made."""
+    theirs = sa.select(transfer_attempt.c.transfer_id).where(transfer_attempt.c.out_no.in_(numbers))
+    found = [next_command(connection, transfer_id) for transfer_id in connection.scalars(theirs).all()]
+    return [command for command in found if command is not None]
 
 
 def ask_write_off(connection: Connection, who: Person, case_id: UUID, to: str, reason: str, now_ms: int) -> UUID:
@@ -128,7 +143,9 @@ def confirm_write_off(connection: Connection, who: Person, approval_id: UUID, no
     _check_write_off(connection, row, to)
     against = _written_off_to(connection, row, to)
     sides = book.legs((_held(row), row.amount_fen), (against, -row.amount_fen))
-    book.post(connection, [book.Txn(f"case:{row.id.hex}", sides, now_ms, who.actor)], now_ms)
+    booked = book.Txn(f"case:{row.id.hex}", sides, now_ms, who.actor)
+    wanted = [_refund(connection, row, against)] if to == GIVEN_BACK else []
+    transfers.request(connection, wanted, who.actor, now_ms, posted=[booked])
     if to == VENUE_OWES and against.owner is not None:
         venue_debts.owe(connection, against.owner, row.id, -row.amount_fen, now_ms)
     settle(connection, who, row, "write_off", "WRITTEN_OFF", agreed.reason, now_ms)
@@ -143,6 +160,7 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
     debit, credit = sides if row.amount_fen > 0 else reversed(sides)
     said = f"{row.difference} at {row.provider}, {row.subject}: {WORDS[Difference(row.difference)].english}"
     keeps = ", and the venue's next payouts are so much less" if to == VENUE_OWES else ""
+    keeps = ", and its provider gives it back to who paid" if to == GIVEN_BACK else keeps
     return f"{yuan(abs(row.amount_fen))} yuan are booked, debit {debit}, credit {credit}{keeps} ({said})"
 
 
@@ -176,6 +194,8 @@ def _held(row: sa.Row[Any]) -> Account:
 def _written_off_to(connection: Connection, row: sa.Row[Any], to: str) -> Account:
     if to == NO_MOVEMENT:
         return CLEARING[row.provider]
+    if to == GIVEN_BACK and (paid := _payment(connection, row)) is not None:
+        return Account("2320", row.id) if paid.party_id is None else Account("2310", paid.party_id)
     return Account(to, _venue_paid(connection, row)) if to == VENUE_OWES else Account(to)
 
 
@@ -185,6 +205,36 @@ def _venue_paid(connection: Connection, row: sa.Row[Any]) -> UUID | None:
     paid = sa.or_(external_transfer.c.state == "SUCCEEDED", payout.c.state == "REPLACED")
     query = sa.select(payout.c.venue_id).select_from(mine).where(transfer_attempt.c.out_no == row.subject, paid)
     return connection.scalar(query) if row.difference in BY_ATTEMPT else None
+
+
+def _payment(connection: Connection, row: sa.Row[Any]) -> sa.Row[Any] | None:
+    """The payment that a case's money is beside, with its attempt's number; None: it may be waited for, or is none."""
+    query = (
+        sa.select(external_transfer, transfer_attempt.c.out_no)
+        .join(transfer_attempt, transfer_attempt.c.transfer_id == external_transfer.c.id)
+        .where(transfer_attempt.c.out_no == row.subject, transfer_attempt.c.state == "EXTRA")
+        .where(transfer_attempt.c.provider == external_transfer.c.provider)
+        .where(external_transfer.c.kind.in_(PAID_IN), external_transfer.c.state.in_(FINAL))
+    )
+    return connection.execute(query).one_or_none() if row.difference in BY_ATTEMPT else None
+
+
+def _refund(connection: Connection, row: sa.Row[Any], owed: Account) -> transfers.Request:
+    """P8 of a payment that nothing is for. Its subject is the case: the order may have refunds of its own."""
+    paid = _payment(connection, row)
+    assert paid is not None, "the write-off was checked before"
+    return transfers.Request(
+        kind="REFUND",
+        subject_key=f"refund:case:{row.id.hex}",
+        subject_id=row.id,
+        provider=row.provider,
+        party_id=paid.party_id,
+        account_ref=paid.account_ref,
+        amount_fen=row.amount_fen,
+        title=f"{paid.title} 多付退款",
+        legs=book.legs((owed, row.amount_fen), (CLEARING[row.provider], -row.amount_fen)),
+        original_out_no=paid.out_no,
+    )
 
 
 def _promises(connection: Connection, ids: Sequence[UUID]) -> Iterator[Promise]:
@@ -216,8 +266,11 @@ def _check_write_off(connection: Connection, row: sa.Row[Any], to: str) -> None:
     elif to == VENUE_OWES:
         if row.amount_fen > 0 or _venue_paid(connection, row) is None:
             raise NotAllowedError("only a venue owes, and only what a payout moved beside the one that counts")
+    elif to == GIVEN_BACK:
+        if not row.in_suspense or row.amount_fen <= 0 or _payment(connection, row) is None:
+            raise NotAllowedError("only a payment that came beside one that counts, or after its time, is given back")
     elif to not in WRITE_OFF_TO:
-        raise NotAllowedError(f"account {to} is not one of {', '.join((*WRITE_OFF_TO, VENUE_OWES))}")
+        raise NotAllowedError(f"account {to} is not one of {', '.join((*WRITE_OFF_TO, VENUE_OWES, GIVEN_BACK))}")
 
 
 def _need_known(connection: Connection, row: sa.Row[Any]) -> None:

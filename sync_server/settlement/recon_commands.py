@@ -25,7 +25,7 @@ from sync_server.people.permissions import Permission, need
 from sync_server.people.tables import operator
 from sync_server.settlement import accepting, other_amounts, recon_cases, reconciling, statements_in, undoing
 from sync_server.settlement.case_states import CASE
-from sync_server.settlement.differences import WORDS, Difference
+from sync_server.settlement.differences import BY_ATTEMPT, WORDS, Difference
 from sync_server.settlement.recon_tables import CASE_STATES, provider_fee, recon_case, statement_day, statement_line
 from sync_server.settlement.statement_files import read_file
 
@@ -162,6 +162,8 @@ def list_(opener: Opener, state: str | None) -> None:
                 "settled_as": row.settled_as,
                 "note": row.note,
             }
+            if row.settled_as == "OFFSET" and row.difference in BY_ATTEMPT:
+                line["next"] = recon_cases.owed_again(connection, [row.subject])
             click.echo(json.dumps(line, ensure_ascii=False))
 
 
@@ -206,20 +208,22 @@ def explain(opener: Opener, /, case_id: UUID, note: str, **who: Any) -> None:
 def offset(opener: Opener, /, case_id: UUID, other_id: UUID, note: str, **who: Any) -> None:
     """Close two cases whose amounts are each other's opposite: what came too much went back.
 
-    What had moved of a transfer that was given up, and came back, is owed as before.
+    What had moved of a transfer that was given up, and came back, is owed as before: `next` says by which command.
     """
     centre = opener()
     person = person_of(centre, who)
     with centre.write() as connection:
-        recon_cases.offset(connection, person, case_id, other_id, note, centre.now_ms())
-    _resolved(case_id, other_id)
+        owed_again = recon_cases.offset(connection, person, case_id, other_id, note, centre.now_ms())
+    _resolved(case_id, other_id, next_commands=owed_again)
 
 
 @case.command(name="write-off")
 @CASE_ID
 @click.option(
     "--against",
-    type=click.Choice((*recon_cases.WRITE_OFF_TO, recon_cases.VENUE_OWES, recon_cases.NO_MOVEMENT)),
+    type=click.Choice(
+        (*recon_cases.WRITE_OFF_TO, recon_cases.VENUE_OWES, recon_cases.GIVEN_BACK, recon_cases.NO_MOVEMENT)
+    ),
     default="5090",
     show_default=True,
 )
@@ -229,6 +233,7 @@ def offset(opener: Opener, /, case_id: UUID, other_id: UUID, note: str, **who: A
 def write_off(opener: Opener, /, case_id: UUID, against: str, reason: str, **who: Any) -> None:
     """Ask that what is unexplained is booked as a loss (5090), a provider's fee (5010) or our own bank's (1030).
 
+    What somebody paid beside what counts goes back to them through its provider (REFUND).
     What a payout moved twice its venue may owe (1220): its next payouts are less. A second line of a number that is no
     movement at all (DOUBLE_LINE) is taken back (CLEARING).
     """
@@ -289,9 +294,10 @@ def undo(opener: Opener, /, case_id: UUID, transfer_id: UUID, reason: str, **who
     click.echo(json.dumps({"request": str(request_id), "state": "requested", "case": str(case_id)}))
 
 
-def _resolved(*case_ids: UUID) -> None:
+def _resolved(*case_ids: UUID, next_commands: Sequence[str] = ()) -> None:
     for case_id in case_ids:
-        click.echo(json.dumps({"case": str(case_id), "state": "RESOLVED"}))
+        line: dict[str, Any] = {"case": str(case_id), "state": "RESOLVED"}
+        click.echo(json.dumps(line | ({"next": next_commands} if next_commands else {})))
 
 
 COMMANDS = (reconcile, provider_fees, case)

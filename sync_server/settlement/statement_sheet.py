@@ -30,7 +30,7 @@ SUBJECTS = {
     "pool": "年票分成",
     "expire": "应退票款",
     "clawback": "退回已游玩票款",
-    "case": "重复打款",
+    "case": "重复付款",
     "netting": "抵扣",
     "repaid": "归还欠款",
     "writeoff": "核销欠款",

@@ -298,7 +298,7 @@ def test_an_orders_payment_is_accepted_while_the_order_waits_for_it(
             cancel(connection, number, "no more", clock.now_ms, "test")
         world.turn()
         assert world.state(order_id) == "CLOSED_UNPAID"
-        assert "pay it back by bank" in refusal(world, two, Difference.DOUBLE_PAID)
+        assert "goes back to who paid" in refusal(world, two, Difference.DOUBLE_PAID)
     else:
         accept(world, two, Difference.DOUBLE_PAID)
         world.turn()
