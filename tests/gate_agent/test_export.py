@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -31,9 +32,14 @@ def box(tmp_path: Path) -> Iterator[Path]:
         yield data_dir
 
 
-def test_an_export_holds_every_line_and_a_database_whose_chain_is_whole(box: Path, tmp_path: Path) -> None:
+def test_an_export_holds_every_line_and_a_database_whose_chain_is_whole(
+    box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lowered: list[int] = []
+    monkeypatch.setattr(os, "nice", lowered.append)  # for good: all tests after this one would wait for the machine
     folder = tmp_path / "stick" / "gate-export-1"
     assert CliRunner().invoke(main, ["export", "--data", str(box), "--to", str(folder)]).exit_code == 0
+    assert lowered == [export.LOWER_PRIORITY]
     assert sorted(path.name for path in folder.iterdir()) == [export.DATABASE, export.LINES]
     lines = [json.loads(line) for line in (folder / export.LINES).read_text().splitlines()]
     assert [(line["seq"], line["kind"]) for line in lines] == [(1, "intent"), (2, "refused"), (3, "event")]
