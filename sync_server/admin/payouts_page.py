@@ -24,6 +24,7 @@ from sync_server.people.permissions import Permission
 from sync_server.redemptions.tables import redemption
 from sync_server.settlement.lines import all_lines
 from sync_server.settlement.tables import ADJUSTMENT_KINDS, payout, payout_adjustment, payout_line
+from sync_server.settlement.undoing import AGAIN
 
 HERE = "admin.payouts"
 MAX_LINES = 500
@@ -114,6 +115,8 @@ def payout_detail(number: str) -> str:
         lines = _lines(connection, row)
         key = f"payout:{row.id.hex}"
         undone = [word + one.undone_key for one in attempts if one.undone_key for word in ("", "reverse:")]
+        again = [f"{key}{AGAIN}{one.n}" for one in attempts if one.undone_key]
+        undone += [one + ending for one in again for ending in ("", PENDING_SUFFIX, ":void")]
         keys = [key, key + PENDING_SUFFIX, *undone, f"netting:{row.id.hex}", *map(_key, lines)]
         txns = connection.execute(
             sa.select(ledger_txn.c.txn_key, ledger_txn.c.effective_at_ms)

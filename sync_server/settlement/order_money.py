@@ -58,7 +58,7 @@ def money_of(connection: Connection, order_id: UUID, payment_group: UUID) -> Ord
     late_entries = connection.scalars(late.where(among(connection, payout_line.c.item_id, item_ids))).all()
     one = _Order(order_id, payment_group, item_ids, late_entries)
     attempts = _attempts(connection, one)
-    txns = _txns(connection, one, [attempt.out_no for attempt in attempts if attempt.state in MOVED_BESIDE])
+    txns = _txns(connection, one, attempts)
     return OrderMoney(attempts, txns, *_back_and_kept(connection, txns))
 
 
@@ -73,6 +73,7 @@ def _attempts(connection: Connection, one: _Order) -> list[sa.Row[Any]]:
         sa.select(
             transfer_attempt,
             transfer.kind,
+            transfer.subject_key,
             sa.case((transfer.kind.in_(COMING_IN), whole_fen), else_=-whole_fen).label("moved_fen"),
             ticket.c.number.label("ticket_number"),
         )
@@ -88,10 +89,11 @@ def _attempts(connection: Connection, one: _Order) -> list[sa.Row[Any]]:
     return list(connection.execute(query.limit(MAX_ATTEMPTS)))
 
 
-def _txns(connection: Connection, one: _Order, beside: Sequence[str]) -> list[sa.Row[Any]]:
-    keys = [f"{key}{ending}" for key in _keys(one) for ending in ENDINGS]
+def _txns(connection: Connection, one: _Order, attempts: Sequence[sa.Row[Any]]) -> list[sa.Row[Any]]:
+    again = {attempt.subject_key for attempt in attempts}  # of what was undone another than the table's
+    keys = [f"{key}{ending}" for key in sorted({*_keys(one), *again}) for ending in ENDINGS]
     keys += [f"reverse:{key}" for key in keys]
-    keys += [f"double:{out_no}" for out_no in beside]
+    keys += [f"double:{attempt.out_no}" for attempt in attempts if attempt.state in MOVED_BESIDE]
     earned = (  # by an annual pass, month by month
         sa.select(posting.c.txn_id)
         .join(ledger_account, ledger_account.c.id == posting.c.account_id)

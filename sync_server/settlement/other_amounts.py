@@ -25,7 +25,13 @@ from sync_server.payments import transfers
 from sync_server.payments.applying import book_on, locked, set_transfer
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import OPEN, TRANSFER
-from sync_server.payments.tables import COMING_IN, external_transfer, pays_an_order, transfer_attempt
+from sync_server.payments.tables import (
+    COMING_IN,
+    MAX_REFERENCE_CHARACTERS,
+    external_transfer,
+    pays_an_order,
+    transfer_attempt,
+)
 from sync_server.payments.wording import transfer_words
 from sync_server.people.permissions import Permission
 from sync_server.settlement import movements
@@ -109,7 +115,7 @@ def _given_up(
 
 def _to(connection: Connection, moved: _Moved, state: str, now_ms: int) -> str:
     """Write the attempt's state, with the provider's reference of what moved."""
-    reference: str = moved.line.provider_ref or moved.line.line_no
+    reference: str = (moved.line.provider_ref or moved.line.line_no)[:MAX_REFERENCE_CHARACTERS]
     mine = transfer_attempt.c.out_no == moved.attempt.out_no
     told = {"state": state, "provider_ref": reference, "reason": None, "changed_at_ms": now_ms}
     connection.execute(transfer_attempt.update().where(mine).values(told))

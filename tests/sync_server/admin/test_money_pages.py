@@ -98,12 +98,13 @@ def test_a_payout_leads_to_its_redemptions_attempts_and_postings(signed_in_as: S
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("state", "word"), [("EXTRA", "另有动账"), ("RETURNED", "动账已退回")])
+@pytest.mark.parametrize(("state", "word"), [("EXTRA", "另有动账"), ("RETURNED", "动账已退回"), ("REVERSED", "已冲回")])
 def test_an_attempt_that_moved_beside_its_transfer_says_so(
     signed_in_as: SignedInAs, town: Town, state: str, word: str
 ) -> None:
     with town.centre.write() as connection:
-        connection.execute(transfer_attempt.update().values(state=state))
+        undone_key = transfer_attempt.c.out_no if state == "REVERSED" else None
+        connection.execute(transfer_attempt.update().values(state=state, undone_key=undone_key))
         paid = connection.execute(sa.select(payout.c.number).where(payout.c.state == "PAID")).first()
         bought = connection.execute(sa.select(order.c.number).where(order.c.paid_at_ms.is_not(None))).first()
     assert paid is not None

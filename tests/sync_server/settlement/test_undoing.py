@@ -23,6 +23,7 @@ from sync_server.second_person import deeds
 from sync_server.settlement import undoing
 from sync_server.settlement.differences import Difference
 from sync_server.settlement.item_status import statuses_of
+from sync_server.settlement.order_money import money_of
 from sync_server.settlement.paying_again import pay_again
 from sync_server.settlement.statement_rows import lines_between
 from sync_server.settlement.statements_in import take_in
@@ -182,6 +183,10 @@ def test_a_refund_that_its_buyer_never_got_is_owed_and_made_again(
     with world.centre.read() as connection:
         lines = list(lines_between(connection, "DISTRIBUTOR", world.distributor, 0, clock.now_ms + 1))
     assert [line.owed_fen for line in lines] == [0, 5200, -5200, 5200, -5200]
+    with world.centre.read() as connection:
+        shown = {txn.txn_key for txn in money_of(connection, order_id, order_id).txns}
+    key = f"refund:{first.subject_id.hex}"
+    assert {key, f"reverse:{key}", f"{key}:again-1:pending", f"{key}:again-1"} <= shown
     if by != "a bank" and how == NEVER_MADE:  # once more, under another number
         told(world, clock, "REFUND", how, 5200)
         undo(world, two, how, first.id)
