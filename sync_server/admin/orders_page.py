@@ -16,6 +16,7 @@ from sync_server.admin.access import page
 from sync_server.admin.actors import names_of
 from sync_server.admin.language import named
 from sync_server.admin.paging import Page, keyset_page
+from sync_server.admin.passes_page import pass_state
 from sync_server.admin.shown import centre
 from sync_server.admin.words import CHIPS, DISCOUNT_WORDS, ORDER_EVENT_WORDS, TRANSFER_KIND_WORDS
 from sync_server.catalog.channels import all_channels
@@ -26,7 +27,7 @@ from sync_server.orders.states import AWAITING_ISSUE
 from sync_server.orders.tables import holder, order, order_history, order_item, ticket
 from sync_server.parties.tables import party
 from sync_server.people.permissions import Permission
-from sync_server.settlement.item_status import statuses_of
+from sync_server.settlement.item_status import refund_statuses, statuses_of
 from sync_server.settlement.order_money import money_of
 
 PLAIN = ("number", "state", "channel", "from", "to")
@@ -48,8 +49,17 @@ def _list(kind: str, here: str) -> str | Response:
         return filters.search_by_post(here, PLAIN, {"phone": str})
     with centre().read() as connection:
         words = _words(connection, kind, here)
-        found, arguments = _found(connection, kind)
-    return render_template("admin/orders.html", **words, page=found, arguments=arguments)
+        listed = _listed(connection, kind)
+    return render_template("admin/orders.html", **words, **listed)
+
+
+def _listed(connection: Connection, kind: str) -> dict[str, Any]:
+    found, arguments = _found(connection, kind)
+    return {
+        "page": found,
+        "arguments": arguments,
+        "refunds": refund_statuses(connection, [row.id for row in found.rows]),
+    }
 
 
 def _words(connection: Connection, kind: str, here: str) -> dict[str, Any]:
@@ -121,7 +131,7 @@ def order_detail(order_number: str) -> str:
         ).one_or_none()
         if row is None:
             abort(404)
-        listed, arguments = _found(connection, row.kind)
+        listed = _listed(connection, row.kind)
         history = connection.execute(
             sa.select(order_history).where(order_history.c.order_id == row.id).order_by(order_history.c.seq.desc())
         ).all()
@@ -132,12 +142,13 @@ def order_detail(order_number: str) -> str:
             "actors": names_of(connection, (event.actor for event in history)),
             "tickets": tickets,
             "stuck": setbacks.of(connection, issuing.STEP, row.id.bytes) if row.state in AWAITING_ISSUE else None,
+            "refund": refund_statuses(connection, [row.id]).get(row.id),
             "statuses": {status.item_id: status for status in statuses_of(connection, row.id)},
             **money_of(connection, row.id, row.payment_group)._asdict(),
         }
         here = "admin.pass_orders" if row.kind == "PASS" else "admin.ticket_orders"
         words = _words(connection, row.kind, here)
-    return render_template("admin/order.html", **words, page=listed, arguments=arguments, **shown)
+    return render_template("admin/order.html", **words, **listed, **shown)
 
 
 def _tickets(connection: Connection, order_id: UUID) -> list[sa.Row[Any]]:
@@ -153,8 +164,10 @@ def _tickets(connection: Connection, order_id: UUID) -> list[sa.Row[Any]]:
             party.c.name_en,
             holder.c.name_masked,
             issued_pass.c.number.label("pass_number"),
+            pass_state(centre().now_ms()).label("pass_state"),
         )
         .select_from(ticket)
+        .join(order, order.c.id == ticket.c.order_id)
         .outerjoin(order_item, order_item.c.ticket_id == ticket.c.id)
         .outerjoin(party, party.c.id == order_item.c.venue_id)
         .outerjoin(holder, holder.c.ticket_id == ticket.c.id)

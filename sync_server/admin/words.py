@@ -70,6 +70,16 @@ CHIPS: dict[str, dict[str, Chip]] = {
         "REFUNDED": Chip(_("已退款"), "idle", "undo"),
         "FORFEIT": Chip(_("逾期不退"), "idle", "coins"),
     },
+    "mark": {  # money.md §2.3: in place of the money
+        "hold": Chip(_("退款待处理"), "warn", "undo"),
+        "clawback": Chip(_("游玩后退款"), "idle", "undo"),
+    },
+    "refund": {  # 退款状态, as settlement.item_states.refund_status says it; beside these "已退 1/2"
+        "退款待处理": Chip(_("退款待处理"), "warn", "undo"),
+        "退款中": Chip(_("退款中"), "info", "run"),
+        "部分退款成功": Chip(_("部分退款成功"), "idle", "undo"),
+        "退款成功": Chip(_("退款成功"), "idle", "undo"),
+    },
     "payout": {  # money.md §2.4
         "OPEN": Chip(_("收集中"), "idle", "clock"),
         "SEALED": Chip(_("已封账"), "info", "lock"),
@@ -159,7 +169,7 @@ ORDER_EVENT_WORDS = {
     "applied": _("申请出票"),
     "application_refused": _("出票申请被拒"),
     "issued": _("出票"),
-    "finished": _("全部核销"),
+    "finished": _("全部结束"),
     "forfeited": _("全部过期"),
     "refunded": _("退款到账"),
     "cancel_asked": _("申请取消"),

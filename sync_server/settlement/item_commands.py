@@ -11,7 +11,14 @@ from sync_server.centre import Opener
 from sync_server.errors import NotFoundError
 from sync_server.orders.tables import order, ticket
 from sync_server.parties.tables import party
-from sync_server.settlement.item_states import MONEY_WORDS, USAGE_WORDS, first_list, refund_status, second_list
+from sync_server.settlement.item_states import (
+    MARK_WORDS,
+    MONEY_WORDS,
+    USAGE_WORDS,
+    first_list,
+    refund_status,
+    second_list,
+)
 from sync_server.settlement.item_status import statuses_of
 
 
@@ -34,7 +41,7 @@ def items(opener: Opener, number: str) -> None:
             "ticket": tickets[one.ticket_id],
             "venue": venues[one.venue_id],
             "state": one.state,
-            "state_zh": [USAGE_WORDS[one.usage], MONEY_WORDS[one.money]],
+            "state_zh": [USAGE_WORDS[one.usage], MARK_WORDS[one.mark] if one.mark else MONEY_WORDS[one.money]],
             "first_list_zh": first_list(one.usage, one.money),
             "second_list_zh": second_list(one.usage, one.money),
             "used_at_ms": one.used_at_ms,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.bulk import among
 from sync_server.orders.claims import EXPIRED
 from sync_server.orders.tables import holder, item_claim, order, order_item, refund_hold, ticket
 from sync_server.payments.states import OPEN
 from sync_server.payments.tables import external_transfer
+from sync_server.settlement.item_states import refund_status
 from sync_server.settlement.tables import clawback, payout, payout_line
 
 paid_out = external_transfer.alias("paid_out")
@@ -32,10 +35,14 @@ class ItemStatus(NamedTuple):
     clawed_back: bool = False
 
     @property
+    def mark(self) -> str | None:
+        """As `item_states.MARK_WORDS` names it: told in place of the money."""
+        return "hold" if self.refund_asked else "clawback" if self.clawed_back else None
+
+    @property
     def state(self) -> str:
         """As `item_states.ITEM` names it."""
-        marks = [mark for mark, holds in (("hold", self.refund_asked), ("clawback", self.clawed_back)) if holds]
-        return " ".join([self.usage, self.money, *marks])
+        return " ".join(word for word in (self.usage, self.money, self.mark) if word)
 
 
 def usage_expression() -> sa.ColumnElement[str]:
@@ -89,6 +96,18 @@ def joined() -> sa.FromClause:
         .outerjoin(paid_out, paid_out.c.id == payout.c.transfer_id)
         .outerjoin(paid_back, refund)
     )
+
+
+def refund_statuses(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """退款状态 of those of these orders of which something goes, or is asked, back (`item_states.refund_status`)."""
+    back = sa.or_(item_claim.c.kind == "REFUND", refund_hold.c.item_id.is_not(None))
+    items = order_item.join(ticket, ticket.c.id == order_item.c.ticket_id)
+    items = items.outerjoin(item_claim, item_claim.c.item_id == order_item.c.id)
+    items = items.outerjoin(refund_hold, refund_hold.c.item_id == order_item.c.id)
+    query = sa.select(ticket.c.order_id).distinct().select_from(items)
+    found = connection.scalars(query.where(back, among(connection, ticket.c.order_id, order_ids)))
+    told = {order_id: refund_status(one.state for one in statuses_of(connection, order_id)) for order_id in found}
+    return {order_id: word for order_id, word in told.items() if word is not None}
 
 
 def statuses_of(connection: Connection, order_id: UUID) -> list[ItemStatus]:

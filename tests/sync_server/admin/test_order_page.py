@@ -7,6 +7,7 @@ import re
 import sqlalchemy as sa
 
 from sync_server.issuance.issuing import issue_paid_orders
+from sync_server.orders.history import add
 from sync_server.orders.paying import pay
 from sync_server.orders.placing import NewOrder, Placed, place
 from sync_server.orders.progress import take_payments
@@ -77,3 +78,55 @@ def test_of_a_pass_given_back_in_part_the_rest_is_said_to_be_kept(signed_in_as: 
     flows = page[page.index("收付记录") : page.index("<h3>年票</h3>")]
     assert re.findall(r'<td class="money">([^<]+)</td>', flows) == ["−¥150.00", "+¥198.00"]
     assert '<dt>不退</dt><dd class="num">¥48.00</dd>' in page
+
+
+def test_what_is_asked_back_says_so_on_the_order_and_in_the_list(signed_in_as: SignedInAs, town: Town) -> None:
+    number = bought(town, 2)
+    asked_back(town, number)
+    finance = signed_in_as("qianwen")
+    page = finance.get(f"/admin/orders/{number}").text
+    tickets = page[page.index("<h3>票与景区</h3>") :]
+    assert re.findall(r'data-state="(\w+)"', tickets) == ["INACTIVE", "hold", "INACTIVE", "HELD"]
+    listed = finance.get("/admin/ticket-orders").text
+    assert [text.count('data-state="退款待处理"') for text in (listed, page)] == [1, 2]  # in the head too
+    town.clock.pass_ms(HOLD_MS)
+    refunding.confirm_refunds(town.centre)
+    move(town)
+    assert signed_in_as("qianwen").get(f"/admin/orders/{number}").text.count("已退 1/2") == 2
+
+
+def test_a_pass_that_was_given_back_is_not_issued_any_more(signed_in_as: SignedInAs, town: Town) -> None:
+    number = town.pass_orders[0]
+    page = signed_in_as("qianwen").get(f"/admin/orders/{number}").text
+    assert 'data-state="ACTIVE"' in page[page.index("<h3>年票</h3>") :]
+    with town.centre.write() as connection:
+        pass_refunds.refund_pass(connection, number, "搬家", town.clock.now_ms, "test")
+    page = signed_in_as("qianwen").get(f"/admin/orders/{number}").text
+    assert 'data-state="REFUNDING"' in page[page.index("<h3>年票</h3>") :]
+
+
+def test_a_held_order_names_one_last_moment(signed_in_as: SignedInAs, town: Town) -> None:
+    with town.centre.write() as connection:
+        waiting = connection.scalars(sa.select(order.c.number).where(order.c.state == "PENDING_PAYMENT")).one()
+        page = f"/admin/orders/{waiting}"
+    finance = signed_in_as("qianwen")
+    assert "最晚付款时间" in finance.get(page).text
+    with town.centre.write() as connection:
+        connection.execute(
+            order.update()
+            .where(order.c.number == waiting)
+            .values(hold="INSUFFICIENT", hold_deadline_ms=town.clock.now_ms + 1)
+        )
+    held = finance.get(page).text
+    assert "最晚等到" in held
+    assert "最晚付款时间" not in held
+
+
+def test_an_order_of_which_not_all_was_visited_is_not_all_used(signed_in_as: SignedInAs, town: Town) -> None:
+    number = bought(town, 1)
+    with town.centre.write() as connection:
+        order_id = connection.scalars(sa.select(order.c.id).where(order.c.number == number)).one()
+        add(connection, order_id, "finished", "COMPLETED", town.clock.now_ms, "system:orders")
+    page = signed_in_as("qianwen").get(f"/admin/orders/{number}").text
+    assert "<b>全部结束</b>" in page
+    assert "全部核销" not in page

@@ -207,7 +207,7 @@ def test_a_command_says_what_each_venue_of_an_order_shows(world: World) -> None:
 
     *lines, told = [json.loads(line) for line in shown(str(number)).stdout.splitlines()]
     assert [(one["ticket"], one["state"], one["state_zh"]) for one in lines] == [
-        (first, "INACTIVE HELD hold", ["待激活", "待处理"]),
+        (first, "INACTIVE HELD hold", ["待激活", "退款待处理"]),
         (second, "INACTIVE HELD", ["待激活", "待处理"]),
     ]
     assert (lines[0]["first_list_zh"], lines[0]["second_list_zh"]) == (["未使用", "待处理"], ["待激活", "待处理"])
