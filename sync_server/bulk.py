@@ -64,7 +64,8 @@ def insert_few(connection: Connection, parts: Sequence[Part]) -> list[int]:
 def among(connection: Connection, column: sa.ColumnElement[Any], values: Sequence[Value]) -> sa.ColumnElement[bool]:
     """Whether a column is one of many values: given as one parameter, where `in_` makes one of each of them."""
     if not is_sqlite(connection):
-        return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(column.type)))
+        kind = sa.String() if isinstance(column.type, sa.String) else column.type  # one with a length would cut
+        return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(kind)))
     if any(isinstance(value, bytes) for value in values):  # JSON has none
         return column.in_(values)
     listed = msgspec.json.encode([value.hex if isinstance(value, UUID) else value for value in values]).decode()
@@ -175,7 +176,8 @@ def _postgres_addition(table: sa.Table, names: tuple[str, ...]) -> str:
 @lru_cache
 def _postgres_statement(table: sa.Table, names: tuple[str, ...]) -> str:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
-    arrays = ", ".join(f"%b::{table.c[name].type.compile(dialect)}[]" for name in names)
+    types = (table.c[name].type.compile(dialect).partition("(")[0] for name in names)  # one with a length would cut
+    arrays = ", ".join(f"%b::{each}[]" for each in types)
     return " ".join([_into(table, names), "SELECT * FROM", f"unnest({arrays})", "ON CONFLICT DO NOTHING"])
 
 

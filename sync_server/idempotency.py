@@ -12,13 +12,15 @@ from sqlalchemy.engine import Connection
 
 from sync_server.bulk import insert_missing
 from sync_server.db import metadata, ms_column
-from sync_server.errors import KeyReusedError
+from sync_server.errors import KeyReusedError, NotAllowedError
+
+MAX_KEY = 100
 
 idempotency = sa.Table(
     "idempotency",
     metadata,
     sa.Column("actor", sa.String(64), primary_key=True),
-    sa.Column("key", sa.String(100), primary_key=True),
+    sa.Column("key", sa.String(MAX_KEY), primary_key=True),
     sa.Column("body_hash", sa.LargeBinary(32), nullable=False),
     sa.Column("response", sa.JSON()),
     ms_column("created_at_ms"),
@@ -33,6 +35,8 @@ def once(
     The same key with another body is a KeyReusedError. An `act` that answers None did nothing, and the key stays free.
     Runs inside the caller's transaction: an exception keeps nothing either.
     """
+    if not 0 < len(key) <= MAX_KEY:
+        raise NotAllowedError(f"a key has 1 to {MAX_KEY} characters, not {len(key)}: take another one")
     body_hash = sha256(msgspec.json.encode(body, order="deterministic")).digest()
     row = {"actor": actor, "key": key, "body_hash": body_hash, "response": None, "created_at_ms": now_ms}
     mine = sa.and_(idempotency.c.actor == actor, idempotency.c.key == key)

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from sync_server.audit.tables import event_chain, event_log
 from sync_server.bulk import insert_missing
+from sync_server.errors import NotAllowedError
 
 DAY_MS = 86_400_000
 FIRST_HASH = bytes(32)
@@ -25,7 +26,9 @@ def record(
     """Write one event in the acting transaction. `detail` must hold nothing secret and no unmasked personal data."""
     text = msgspec.json.encode(detail, order="deterministic").decode()
     if len(text) > MAX_DETAIL_CHARACTERS:
-        raise ValueError(f"the detail of {action} has {len(text)} characters; the log takes {MAX_DETAIL_CHARACTERS}")
+        raise NotAllowedError(
+            f"the log of {action} takes {MAX_DETAIL_CHARACTERS} characters and would have {len(text)}: say it shorter"
+        )
     first = {"id": 1, "day": 0, "seq": 0, "head": FIRST_HASH}
     insert_missing(connection, event_chain, [first])
     chain = connection.execute(sa.select(event_chain).with_for_update()).one()

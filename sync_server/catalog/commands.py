@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.arguments import U16
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.catalog import sale
 from sync_server.catalog.products import MAX_OFFLINE_LIMIT, MAX_UNLISTED_AGE_H, PROMISES, RANGES, find_product
@@ -48,7 +49,7 @@ def list_(opener: Opener) -> None:
 
 
 @product.command()
-@click.argument("number", type=int)
+@click.argument("number", type=U16)
 @click.option("--per-day", type=Limit(), help="entries a day at each venue")
 @click.option("--per-month", type=Limit())
 @click.option("--per-year", type=Limit())
@@ -83,7 +84,7 @@ def rule(
 
 
 @product.command()
-@click.argument("number", type=int)
+@click.argument("number", type=U16)
 @click.option("--limit", "offline_limit", type=click.IntRange(0, MAX_OFFLINE_LIMIT), help="so many, a lane")
 @click.option(
     "--max-unlisted-age-h",
@@ -104,7 +105,7 @@ def offline(opener: Opener, /, number: int, **named: int | None) -> None:
 
 
 @product.command(name="take-off")
-@click.argument("number", type=int)
+@click.argument("number", type=U16)
 @click.option("--reason", required=True)
 @click.pass_obj
 def take_off(opener: Opener, number: int, reason: str) -> None:
@@ -117,7 +118,7 @@ def take_off(opener: Opener, number: int, reason: str) -> None:
 
 
 @product.command(name="put-on")
-@click.argument("number", type=int)
+@click.argument("number", type=U16)
 @click.pass_obj
 def put_on(opener: Opener, number: int) -> None:
     """Put a product on sale again."""

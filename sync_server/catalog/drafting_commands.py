@@ -11,6 +11,7 @@ from uuid import UUID
 import click
 from sqlalchemy.engine import Connection
 
+from sync_server.arguments import FEN, U16
 from sync_server.catalog import publishing
 from sync_server.catalog.commands import product
 from sync_server.catalog.products import (
@@ -29,7 +30,6 @@ from sync_server.people.asking import by_operator, person_of
 from wire.entitlement import MAX_COUNT
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-FEN = click.IntRange(min=1)
 NAMES = (click.option("--name-zh", required=True), click.option("--name-en", required=True))
 LIMITS = (
     click.option(
@@ -96,9 +96,9 @@ class VenuePrice(click.ParamType[tuple[int, int]]):
         if isinstance(value, tuple):
             return value
         number, _, fen = str(value).partition("=")
-        if not (number.isdecimal() and fen.isdecimal()) or int(fen) == 0:
+        if not (number.isdecimal() and fen.isdecimal()):
             self.fail("write a venue's number and fen, as 1=5000", param, ctx)
-        return int(number), int(fen)
+        return U16.convert(int(number), param, ctx), FEN.convert(int(fen), param, ctx)
 
 
 VENUE_PRICES = click.option(
@@ -158,7 +158,7 @@ def draft_combo(opener: Opener, /, venues: tuple[tuple[int, int], ...], dist_pri
 
 @product.command(name="draft-pass")
 @asking(*NAMES)
-@click.option("--venue", "venues", type=int, multiple=True, required=True, help="the number of one that it opens")
+@click.option("--venue", "venues", type=U16, multiple=True, required=True, help="the number of one that it opens")
 @click.option("--price", "price_fen", type=FEN, required=True, help="of one, in fen, unless its stock says else")
 @asking(*LIMITS, _delay(default_h=24))
 @click.option("--per-day", type=click.IntRange(1, MAX_COUNT), help="entries a day at each venue; more by product rule")

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Row
 from sync_server.catalog.tables import product, product_item, product_version, product_version_price
 from sync_server.db import new_id
 from sync_server.errors import NotAllowedError, NotFoundError
-from sync_server.parties.parties import allot_number
+from sync_server.parties.parties import MAX_NAME, allot_number
 
 ACTOR = "system:catalog"
 MAX_VALIDITY_DAYS = 3_660
@@ -65,6 +65,9 @@ def add_product(
 ) -> UUID:
     """Add a product and give it its number. A combo begins as a draft (`catalog.publishing`)."""
     check_prices(new.kind, new.dist_price_fen, new.venue_prices_fen)
+    for name in (new.name_zh, new.name_en):
+        if not 0 < len(name.strip()) <= MAX_NAME or not name.isprintable():
+            raise NotAllowedError(f"a product's name has 1 to {MAX_NAME} characters on one line")
     if new.kind == "COMBO" and sale != "DRAFT":
         raise NotAllowedError("a combo is drafted, then its venues agree to their prices")
     product_id = new_id(now_ms)

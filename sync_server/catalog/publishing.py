@@ -32,6 +32,7 @@ from sync_server.catalog.sale import checked_reason, move
 from sync_server.catalog.stock import add_stock, raise_total
 from sync_server.catalog.tables import product, product_agreement, stock
 from sync_server.errors import NotAllowedError
+from sync_server.parties.parties import find_party
 from sync_server.people.permissions import Permission, need
 from sync_server.people.tables import operator
 
@@ -185,3 +186,5 @@ def _need_author(connection: Connection, who: Person, kind: str, venues: Mapping
     need(who, Permission.PRODUCTS_PUBLISH if kind == "SINGLE" else Permission.PRODUCTS_COMPOSE)
     if kind == "SINGLE" and set(venues) != {organisation_of(connection, who)}:
         raise NotAllowedError("a venue publishes tickets of its own alone")
+    if kind == "SINGLE" and find_party(connection, organisation_of(connection, who)).kind != "VENUE":
+        raise NotAllowedError("a single ticket is drafted by its venue's own people: you are of none")

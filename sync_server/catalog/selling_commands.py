@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from sync_server.arguments import DAY, FEN, FEN_OR_ZERO, U16
 from sync_server.audit.log import COMMAND_LINE, record
 from sync_server.catalog import channels, discounts, fees, person_lists
 from sync_server.catalog.commands import product
@@ -22,8 +23,6 @@ from sync_server.centre import Opener
 from sync_server.errors import EXIT_CHECK_FAILED
 from sync_server.parties.parties import party_by_org_number
 
-DAY = click.DateTime(["%Y-%m-%d"])
-
 
 def _shown(row: Any) -> str:
     return json.dumps(
@@ -32,7 +31,7 @@ def _shown(row: Any) -> str:
 
 
 @product.command(name="terms")
-@click.argument("number", type=int)
+@click.argument("number", type=U16)
 @click.option("--anyone", is_flag=True, help="sold to everybody")
 @click.option("--area", "areas", multiple=True, help="sold to ID numbers that begin with these digits (GB/T 2260)")
 @click.option("--list", "list_name", help="sold to the people of an imported list")
@@ -69,10 +68,10 @@ def discount() -> None:
 
 
 @discount.command(name="add")
-@click.argument("number", type=int)
-@click.option("--price-fen", type=click.IntRange(min=1), required=True)
+@click.argument("number", type=U16)
+@click.option("--price-fen", type=FEN, required=True)
 @click.option("--resident", "areas", multiple=True, help="for ID numbers that begin with these digits (GB/T 2260)")
-@click.option("--senior", "min_age", type=int, help="for people of this age or older")
+@click.option("--senior", "min_age", type=U16, help="for people of this age or older")
 @click.option("--list", "list_name", help="for the people of an imported list")
 @click.option("--from", "from_day", type=DAY, help="first day of a promotion for everybody")
 @click.option("--to", "to_day", type=DAY, help="its last day")
@@ -104,7 +103,7 @@ def add_discount(
 
 
 @discount.command(name="list")
-@click.argument("number", type=int)
+@click.argument("number", type=U16)
 @click.pass_obj
 def list_discounts(opener: Opener, number: int) -> None:
     """One JSON line per discount that is offered."""
@@ -220,9 +219,9 @@ def list_fees(opener: Opener, party: str | None) -> None:
 @click.argument("party")
 @click.argument("kind", type=click.Choice(FEE_KINDS))
 @click.argument("bps", type=click.IntRange(0, 10_000))
-@click.option("--product", "number", type=int, help="for one product instead of all that have no rate of their own")
-@click.option("--min-fen", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--max-fen", type=click.IntRange(min=0))
+@click.option("--product", "number", type=U16, help="for one product instead of all that have no rate of their own")
+@click.option("--min-fen", type=FEN_OR_ZERO, default=0, show_default=True)
+@click.option("--max-fen", type=FEN_OR_ZERO)
 @click.option("--from", "from_day", type=DAY, help="first day; now, unless given")
 @click.pass_obj
 def add_fee(

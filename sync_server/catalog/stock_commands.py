@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 
+from sync_server.arguments import FEN, U16
 from sync_server.catalog import pass_stock
-from sync_server.catalog.drafting_commands import FEN
+from sync_server.catalog.stock import MAX_STOCK
 from sync_server.centre import Opener
 from sync_server.people.asking import by_operator, person_of
 
-NUMBER = click.argument("number", type=int)
-SEQ = click.argument("row", type=click.IntRange(min=1))
-TOTAL = click.argument("total", type=click.IntRange(min=1))
+NUMBER = click.argument("number", type=U16)
+SEQ = click.argument("row", type=U16)
+TOTAL = click.argument("total", type=click.IntRange(1, MAX_STOCK))
 
 
 @click.group()
@@ -23,7 +24,7 @@ def stock() -> None:
 
 
 @stock.command(name="list")
-@click.option("--product", "number", type=int, help="one product's alone")
+@click.option("--product", "number", type=U16, help="one product's alone")
 @click.pass_obj
 def list_(opener: Opener, number: int | None) -> None:
     """One JSON line per row: 总库存 total, 销量 sold, reserved by orders not yet paid, 剩余 left."""

@@ -7,14 +7,16 @@ from typing import Any
 
 import click
 
+from sync_server.arguments import FEN, U16
 from sync_server.catalog import publishing
 from sync_server.catalog.commands import product
-from sync_server.catalog.drafting_commands import FEN, VENUE_PRICES, prices_of, tell
+from sync_server.catalog.drafting_commands import VENUE_PRICES, prices_of, tell
 from sync_server.catalog.products import DEADLINES, MAX_HOLD_DEADLINE_H, MAX_PAY_DEADLINE_MIN, PROMISES
+from sync_server.catalog.stock import MAX_STOCK
 from sync_server.centre import Opener
 from sync_server.people.asking import by_operator, person_of
 
-NUMBER = click.argument("number", type=int)
+NUMBER = click.argument("number", type=U16)
 
 
 @product.command()
@@ -108,7 +110,7 @@ def revise(opener: Opener, /, number: int, **named: Any) -> None:
 
 @product.command()
 @NUMBER
-@click.argument("total", type=click.IntRange(min=1))
+@click.argument("total", type=click.IntRange(1, MAX_STOCK))
 @by_operator
 @click.pass_obj
 def stock(opener: Opener, /, number: int, total: int, **who: Any) -> None:

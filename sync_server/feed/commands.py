@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import sqlalchemy as sa
 
+from sync_server.arguments import U16
 from sync_server.centre import Opener
 from sync_server.errors import NotFoundError
 from sync_server.feed.reading import named_segments
@@ -22,7 +23,7 @@ def list_() -> None:
 
 @list_.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--venue", "number", type=int, required=True, help="the venue's number")
+@click.option("--venue", "number", type=U16, required=True, help="the venue's number")
 @click.pass_obj
 def export(opener: Opener, folder: Path, number: int) -> None:
     """Write a venue's list to DIR: `gate-agent import DIR` reads it, any web server can serve it.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from sync_server.arguments import U16
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
 from sync_server.gates import enrolment, fleet, journal_commands, registry
@@ -16,7 +17,7 @@ from sync_server.parties.parties import venue_by_number
 
 
 @click.command(name="enrolment-code")
-@click.option("--venue", "number", type=int, required=True, help="the venue's number")
+@click.option("--venue", "number", type=U16, required=True, help="the venue's number")
 @click.option("--qr", "picture", type=click.Path(dir_okay=False, path_type=Path), help="write it as a QR code (SVG)")
 @click.pass_obj
 def enrolment_code(opener: Opener, number: int, picture: Path | None) -> None:

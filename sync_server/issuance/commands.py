@@ -9,6 +9,7 @@ import click
 
 from sync_server.audit.log import COMMAND_LINE, record
 from sync_server.centre import Opener
+from sync_server.errors import NotFoundError
 from sync_server.issuance import binding, credentials, holder_keys, passes, photos
 from sync_server.orders.holders import read_holder
 from wire.entitlement import StopCause
@@ -29,6 +30,8 @@ def codes(opener: Opener, order: str) -> None:
     centre = opener()
     with centre.write() as connection:
         issued = passes.passes_of_order(connection, order)
+        if not issued:
+            raise NotFoundError(f"no order with passes has the number {order!r}")
         record(connection, centre.now_ms(), COMMAND_LINE, "pass.codes", f"order:{order}", {"passes": len(issued)})
     for row in issued:
         click.echo(json.dumps({"number": row.number, "pass": row.id.hex(), "status": row.status, "code": row.token}))

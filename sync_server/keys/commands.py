@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from sync_server.arguments import U16
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
 from sync_server.keys import key_set, tls_pins
@@ -31,7 +32,7 @@ def create(opener: Opener, purpose: str) -> None:
 
 
 @keys.command()
-@click.argument("key_id", type=int)
+@click.argument("key_id", type=U16)
 @click.pass_obj
 def start(opener: Opener, key_id: int) -> None:
     """Let an announced key sign from now on."""
@@ -40,7 +41,7 @@ def start(opener: Opener, key_id: int) -> None:
 
 
 @keys.command()
-@click.argument("key_id", type=int)
+@click.argument("key_id", type=U16)
 @click.option("--reason", required=True, help="for the log of what operators did")
 @click.pass_obj
 def revoke(opener: Opener, key_id: int, reason: str) -> None:

@@ -11,6 +11,7 @@ import click
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.arguments import FEN, U16
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.catalog.channels import OTHER
 from sync_server.catalog.stock import OutOfStock
@@ -35,14 +36,14 @@ def order_() -> None:
 
 
 @order_.command()
-@click.option("--product", type=int, required=True, help="product number")
-@click.option("--count", type=int, default=1, show_default=True, help="tickets")
+@click.option("--product", type=U16, required=True, help="product number")
+@click.option("--count", type=U16, default=1, show_default=True, help="tickets")
 @click.option("--distributor", help="organisation number of the distributor that pays; none: a visitor at the cashier")
 @click.option("--holder", "holders", multiple=True, metavar="NAME[,ID[,PHONE]]", help="one per ticket, in order")
 @click.option("--phone", help="the buyer's phone")
 @click.option("--channel", default=OTHER, show_default=True)
 @click.option("--sub-channel", help="where in the channel")
-@click.option("--expected-fen", type=int, help="what all of it is thought to cost; at another price nothing is ordered")
+@click.option("--expected-fen", type=FEN, help="what all of it is thought to cost; at another price nothing is ordered")
 @click.option("--key", help="the same key again gives the same order instead of another")
 @click.pass_obj
 def place(

@@ -12,6 +12,7 @@ import click
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server.arguments import U16
 from sync_server.audit.log import COMMAND_LINE, record
 from sync_server.centre import Opener
 from sync_server.errors import NotAllowedError
@@ -44,7 +45,7 @@ def list_(opener: Opener) -> None:
 
 
 @venue.command(name="set")
-@click.argument("number", type=int)
+@click.argument("number", type=U16)
 @click.option("--electronic-cards/--no-electronic-cards", default=None, help="take electronic social-security cards")
 @click.option("--photos/--no-photos", default=None, help="show holders' photos to the staff at its gates")
 @click.pass_obj
@@ -63,7 +64,7 @@ def set_(opener: Opener, number: int, *, electronic_cards: bool | None, photos: 
 
 
 @venue.command()
-@click.argument("number", type=int)
+@click.argument("number", type=U16)
 @click.option("--hours", type=click.File(encoding="utf-8"), help="the hours, a line each; - reads standard input")
 @click.option("--closed-days", type=click.File(encoding="utf-8"), help="the closed days 闭园, a range a line")
 @click.pass_obj
@@ -86,7 +87,7 @@ def calendar(opener: Opener, number: int, hours: TextIO | None, closed_days: Tex
 
 
 @venue.command()
-@click.argument("number", type=int)
+@click.argument("number", type=U16)
 @click.option("--cause", required=True, help="for staff at the gates; visitors do not read it")
 @click.option("--since", metavar="TIME", help="2026-11-22T09:00 on the venue's clock; now unless given")
 @click.option("--until", metavar="TIME", help="until it is reopened unless given")
@@ -106,7 +107,7 @@ def close(opener: Opener, number: int, cause: str, since: str | None, until: str
 
 
 @venue.command()
-@click.argument("number", type=int)
+@click.argument("number", type=U16)
 @click.argument("closure", required=False)
 @click.pass_obj
 def reopen(opener: Opener, number: int, closure: str | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from sync_server.arguments import FEN
 from sync_server.centre import Opener
 from sync_server.parties.tables import PROVIDERS
 from sync_server.payments import sweeps
@@ -38,7 +39,7 @@ def suggest(opener: Opener) -> None:
 @sweep.command()
 @click.argument("source", metavar="FROM", type=click.Choice(PROVIDERS))
 @click.argument("target", metavar="TO", type=click.Choice(PROVIDERS))
-@click.argument("amount_fen", metavar="FEN", type=click.IntRange(min=1))
+@click.argument("amount_fen", metavar="FEN", type=FEN)
 @click.option("--reason", required=True, help="for the log of what operators did")
 @by_operator
 @click.pass_obj

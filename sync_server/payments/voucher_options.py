@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from sync_server.arguments import DAY, FILE
 from sync_server.payments.vouchers import Voucher
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -18,9 +19,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def by_voucher(command: Command) -> Command:
     """The options that name a voucher; `voucher_of` reads them."""
     for option in (
-        click.option("--file", type=click.Path(exists=True, path_type=Path), help="a copy of it; its SHA-256 is kept"),
+        click.option("--file", type=FILE, help="a copy of it; its SHA-256 is kept"),
         click.option("--voucher", required=True, help="its number"),
-        click.option("--paid-on", required=True, type=click.DateTime(["%Y-%m-%d"]), help="as the voucher says"),
+        click.option("--paid-on", required=True, type=DAY, help="as the voucher says"),
         click.option("--bank", required=True, help="which bank"),
     ):
         command = option(command)

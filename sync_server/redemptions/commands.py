@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from sync_server.arguments import U16
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.centre import Opener
 from sync_server.errors import NotAllowedError
@@ -25,7 +26,7 @@ def inbox() -> None:
 @inbox.command(name="list")
 @click.option("--inbox", "which", type=click.Choice([each.value for each in Inbox]), help="one of the three")
 @click.option("--state", type=click.Choice(["open", "decided", "all"]), default="open", show_default=True)
-@click.option("--venue", "venue_number", type=int, help="the venue's number")
+@click.option("--venue", "venue_number", type=U16, help="the venue's number")
 @click.option("--limit", type=click.IntRange(1, inboxes.MAX_ROWS), default=inboxes.MAX_ROWS, show_default=True)
 @click.option("--before", metavar="CURSOR", help="`next` of the page before")
 @click.pass_obj

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
+from sync_server.arguments import FEN, U16
 from sync_server.audit.log import record
 from sync_server.centre import Centre, Opener
 from sync_server.orders.tables import order
@@ -62,7 +63,7 @@ def order_(opener: Opener, /, number: str, reason: str, **who: Any) -> None:
 @refund.command(name="pass")
 @click.argument("number", metavar="ORDER")
 @click.option("--reason", required=True, help="for the order's history and the log of what operators did")
-@click.option("--amount-fen", type=click.IntRange(min=1), help="less than the whole price")
+@click.option("--amount-fen", type=FEN, help="less than the whole price")
 @by_operator
 @click.pass_obj
 def pass_(opener: Opener, /, number: str, reason: str, amount_fen: int | None, **who: Any) -> None:
@@ -79,7 +80,7 @@ def pass_(opener: Opener, /, number: str, reason: str, amount_fen: int | None, *
 
 @refund.command()
 @click.argument("number", metavar="TICKET")
-@click.argument("venue", type=int)
+@click.argument("venue", type=U16)
 @click.option("--reason", required=True, help="what the other person and the log of operators are told")
 @by_operator
 @click.pass_obj

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from sync_server.arguments import FEN
 from sync_server.centre import Opener
 from sync_server.payments.top_up_commands import AMOUNT, top_up
 from sync_server.payments.voucher_options import by_voucher, voucher_of
@@ -36,7 +37,7 @@ def list_(opener: Opener) -> None:
 
 @debt.command()
 @ORGANISATION
-@click.argument("amount_fen", metavar="FEN", type=click.IntRange(min=1))
+@click.argument("amount_fen", metavar="FEN", type=FEN)
 @by_voucher
 @REASON
 @by_operator

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
+from sync_server.arguments import U16
 from sync_server.centre import Opener
 from sync_server.parties.parties import venue_by_number
 from sync_server.parties.tables import PAYOUT_MODES, venue
@@ -27,7 +28,7 @@ def payout() -> None:
 
 @payout.command(name="list")
 @click.option("--state", type=click.Choice(list(PAYOUT.words)), help="only those in this state")
-@click.option("--venue", "venue_number", type=int, help="only this venue's")
+@click.option("--venue", "venue_number", type=U16, help="only this venue's")
 @click.pass_obj
 def list_(opener: Opener, state: str | None, venue_number: int | None) -> None:
     """The newest payouts, one JSON object a line."""
@@ -60,7 +61,7 @@ def list_(opener: Opener, state: str | None, venue_number: int | None) -> None:
 
 
 @payout.command()
-@click.argument("venue_number", metavar="VENUE", type=int)
+@click.argument("venue_number", metavar="VENUE", type=U16)
 @click.argument("how_often", metavar="MODE", type=click.Choice(PAYOUT_MODES))
 @click.option("--reason", required=True, help="for the log of what operators did")
 @by_operator

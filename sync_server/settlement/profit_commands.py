@@ -12,6 +12,7 @@ import click
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sync_server import arguments
 from sync_server.catalog.products import find_product
 from sync_server.centre import Opener
 from sync_server.errors import NotFoundError
@@ -25,7 +26,7 @@ from sync_server.settlement.profit_tables import PAID_FROM
 from sync_server.settlement.statement_sheet import writers
 from sync_server.sheets.sheet import write_file
 
-MONTH = click.argument("month", metavar="2026-11")
+MONTH = click.argument("month", metavar="2026-11", type=arguments.MONTH)
 PARTNER = click.argument("partner", metavar="PARTNER")
 
 
@@ -36,7 +37,7 @@ def profit() -> None:
 
 @profit.command()
 @MONTH
-@click.option("--product", type=int, help="only this product's number")
+@click.option("--product", type=arguments.U16, help="only this product's number")
 @click.pass_obj
 def report(opener: Opener, month: str, product: int | None) -> None:
     """What each combo order earned in a month, in fen: one JSON object a line, the totals last."""
@@ -71,7 +72,7 @@ def export(opener: Opener, month: str, file: Path) -> None:
 
 
 @profit.command()
-@click.argument("product", type=int)
+@click.argument("product", type=arguments.U16)
 @PARTNER
 @click.option("--bps", type=click.IntRange(0, 10_000), required=True, help="basis points of the profit; 0 ends it")
 @click.option("--reason", required=True, help="the agreement, for the log of what operators did")

@@ -12,7 +12,9 @@ from uuid import UUID
 import click
 import sqlalchemy as sa
 
+from sync_server.arguments import DAY, FEN_OR_ZERO, FILE
 from sync_server.audit.log import COMMAND_LINE, record
+from sync_server.bulk import insert_missing
 from sync_server.centre import Centre, Opener
 from sync_server.errors import NotAllowedError
 from sync_server.money import bounds_flaw
@@ -30,12 +32,11 @@ from sync_server.settlement.recon_tables import CASE_STATES, provider_fee, recon
 from sync_server.settlement.statement_files import read_file
 
 MAX_LISTED = 1_000
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
 @click.option("--provider", type=click.Choice(PROVIDERS), required=True)
-@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), required=True, help="in the provider's calendar")
+@click.option("--day", type=DAY, required=True, help="in the provider's calendar")
 @click.option(
     "--file", type=FILE, help="a downloaded statement: JSON lines, or Alipay's bill of the account (账务明细)"
 )
@@ -108,8 +109,8 @@ def list_fees(opener: Opener) -> None:
 @click.option("--provider", type=click.Choice(PROVIDERS), required=True)
 @click.option("--kind", type=click.Choice(TRANSFER_KINDS), required=True)
 @click.option("--bps", type=click.IntRange(0, 10_000), required=True, help="basis points of the amount; 0: no fee")
-@click.option("--min-fen", type=click.IntRange(min=0), default=0)
-@click.option("--max-fen", type=click.IntRange(min=0))
+@click.option("--min-fen", type=FEN_OR_ZERO, default=0)
+@click.option("--max-fen", type=FEN_OR_ZERO)
 @by_operator
 @click.pass_obj
 def fee(opener: Opener, /, provider: str, kind: str, bps: int, min_fen: int, max_fen: int | None, **who: Any) -> None:
@@ -122,7 +123,8 @@ def fee(opener: Opener, /, provider: str, kind: str, bps: int, min_fen: int, max
     now_ms = centre.now_ms()
     rule = {"provider": provider, "kind": kind, "bps": bps, "min_fen": min_fen, "max_fen": max_fen}
     with centre.write() as connection:
-        connection.execute(provider_fee.insert().values(**rule, valid_from_ms=now_ms))
+        if not insert_missing(connection, provider_fee, [{**rule, "valid_from_ms": now_ms}]):
+            raise NotAllowedError("another rate was set at this very moment: look at provider-fee list")
         record(connection, now_ms, person.actor, "provider.fee", f"provider:{provider}", rule)
     click.echo(json.dumps({**rule, "valid_from_ms": now_ms}))
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 import sqlalchemy as sa
 
+from sync_server.arguments import DAY
 from sync_server.centre import Opener
 from sync_server.parties.parties import party_by_org_number
 from sync_server.parties.tables import party
@@ -22,7 +23,6 @@ from sync_server.sheets.sheet import write_file
 
 MAX_LISTED = 1_000
 FORMATS = ("xlsx", "csv", "pdf")
-DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.group(name="statement")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import click
 
+from sync_server.arguments import FEN_OR_ZERO
 from sync_server.centre import Opener
 from sync_server.payments.sweep_commands import sweep
 from sync_server.payments.voucher_options import by_voucher, voucher_of
@@ -38,7 +39,7 @@ def returned(opener: Opener, /, transfer_id: UUID, case_id: UUID, reason: str, *
 @sweep.command(name="returned-by-bank")
 @ARRIVAL
 @by_voucher
-@click.option("--fee-fen", type=click.IntRange(min=0), default=0, help="what a bank kept of it")
+@click.option("--fee-fen", type=FEN_OR_ZERO, default=0, help="what a bank kept of it")
 @REASON
 @by_operator
 @click.pass_obj

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from sync_server.arguments import FEN, MONTH, U16
 from sync_server.catalog.tables import VISIT_SETTLEMENTS
 from sync_server.centre import Opener
 from sync_server.parties.parties import venue_by_number
@@ -21,9 +22,9 @@ def visits() -> None:
 
 
 @visits.command()
-@click.argument("product", type=int)
+@click.argument("product", type=U16)
 @click.argument("how", metavar="HOW", type=click.Choice(VISIT_SETTLEMENTS))
-@click.option("--tariff", "tariffs", type=(int, click.IntRange(min=1)), multiple=True, help="VENUE FEN, for PER_VISIT")
+@click.option("--tariff", "tariffs", type=(U16, FEN), multiple=True, help="VENUE FEN, for PER_VISIT")
 @click.option("--reason", required=True, help="for the log of what operators did")
 @by_operator
 @click.pass_obj
@@ -40,9 +41,9 @@ def settle(
 
 
 @visits.command()
-@click.argument("product", type=int)
-@click.argument("month")
-@click.argument("amount_fen", type=click.IntRange(min=1))
+@click.argument("product", type=U16)
+@click.argument("month", type=MONTH)
+@click.argument("amount_fen", type=FEN)
 @click.option("--reason", required=True, help="for the log of what operators did")
 @by_operator
 @click.pass_obj
