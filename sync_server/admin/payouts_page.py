@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from sync_server.admin import filters
 from sync_server.admin.access import page
+from sync_server.admin.actors import names_of
 from sync_server.admin.paging import Page, keyset_page, whole_sum
 from sync_server.admin.shown import centre
 from sync_server.admin.words import PAYOUT_LINES, PAYOUT_TABS
@@ -18,7 +19,8 @@ from sync_server.ledger.tables import ledger_txn
 from sync_server.orders.tables import order, order_item, ticket
 from sync_server.outbox import next_runs
 from sync_server.parties.tables import party
-from sync_server.payments.tables import external_transfer, transfer_attempt
+from sync_server.payments import remitting
+from sync_server.payments.tables import MOVED_BESIDE, external_transfer, transfer_attempt
 from sync_server.payments.transfers import JOB
 from sync_server.people.permissions import Permission
 from sync_server.redemptions.tables import redemption
@@ -45,6 +47,8 @@ COUNTED_TABS = ("todo", "running")  # short lists; the others grow without end
 
 def _select() -> sa.Select[Any]:
     replacement = payout.alias("replacement")
+    extra = sa.text("transfer_attempt.state = 'EXTRA'")  # as ix_transfer_attempt_extra says
+    beside = sa.exists().where(transfer_attempt.c.transfer_id == payout.c.transfer_id, extra)
     counts = [
         sa.select(sa.func.count()).select_from(table).where(table.c.payout_id == payout.c.id).scalar_subquery()
         for table in (payout_line, payout_adjustment)
@@ -61,6 +65,7 @@ def _select() -> sa.Select[Any]:
             external_transfer.c.attempts,
             external_transfer.c.provider_ref,
             external_transfer.c.account_ref,
+            beside.label("moved_beside"),
         )
         .join(party, party.c.id == payout.c.venue_id)
         .outerjoin(external_transfer, external_transfer.c.id == payout.c.transfer_id)
@@ -117,13 +122,18 @@ def payout_detail(number: str) -> str:
         undone = [word + one.undone_key for one in attempts if one.undone_key for word in ("", "reverse:")]
         again = [f"{key}{AGAIN}{one.n}" for one in attempts if one.undone_key]
         undone += [one + ending for one in again for ending in ("", PENDING_SUFFIX, ":void")]
-        keys = [key, key + PENDING_SUFFIX, *undone, f"netting:{row.id.hex}", *map(_key, lines)]
+        doubles = [f"double:{one.out_no}" for one in attempts if one.state in MOVED_BESIDE]
+        keys = [key, key + PENDING_SUFFIX, *undone, *doubles, f"netting:{row.id.hex}", *map(_key, lines)]
+        by_bank = {} if row.transfer_id is None else remitting.confirmed(connection, row.transfer_id)
+        persons = {f"operator:{one}" for told in by_bank.values() for one in (told.requested_by, told.decided_by)}
+        actors = names_of(connection, persons)
         txns = connection.execute(
             sa.select(ledger_txn.c.txn_key, ledger_txn.c.effective_at_ms)
             .where(ledger_txn.c.txn_key.in_(keys))
             .order_by(ledger_txn.c.effective_at_ms, ledger_txn.c.txn_key)
         ).all()
-    return render_template("admin/payout.html", **listed, payout=row, attempts=attempts, lines=lines, txns=txns)
+    shown = {"payout": row, "attempts": attempts, "lines": lines, "txns": txns, "by_bank": by_bank, "actors": actors}
+    return render_template("admin/payout.html", **listed, **shown)
 
 
 def _lines(connection: Connection, row: sa.Row[Any]) -> list[sa.Row[Any]]:

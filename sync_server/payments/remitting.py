@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 
 from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person
+from sync_server.approvals.tables import approval
 from sync_server.audit.log import record
 from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
@@ -26,7 +27,14 @@ from sync_server.payments import vouchers
 from sync_server.payments.applying import book_on, has_extra, locked, set_transfer
 from sync_server.payments.providers import CLEARING
 from sync_server.payments.states import TRANSFER
-from sync_server.payments.tables import COMING_IN, LATE_ENTRY, external_transfer, remittance, transfer_attempt
+from sync_server.payments.tables import (
+    COMING_IN,
+    LATE_ENTRY,
+    bank_voucher,
+    external_transfer,
+    remittance,
+    transfer_attempt,
+)
 from sync_server.payments.vouchers import Voucher
 from sync_server.payments.wording import transfer_words
 from sync_server.people.permissions import Permission
@@ -87,6 +95,17 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
     record(connection, now_ms, who.actor, "transfer.remit", agreed.subject, detail)
     transfer_id: UUID = row.id
     return transfer_id
+
+
+def confirmed(connection: Connection, transfer_id: UUID) -> dict[int, sa.Row[Any]]:
+    """A transfer's attempts that two persons said a bank made, by number: the voucher, who asked and who confirmed."""
+    query = (
+        sa.select(remittance.c.n, bank_voucher, approval.c.requested_by, approval.c.decided_by)
+        .join(bank_voucher, bank_voucher.c.request_id == remittance.c.id)
+        .join(approval, approval.c.id == remittance.c.id)
+        .where(remittance.c.transfer_id == transfer_id, remittance.c.n.is_not(None))
+    )
+    return {row.n: row for row in connection.execute(query)}
 
 
 def is_asked(connection: Connection, transfer_id: UUID, now_ms: int) -> bool:

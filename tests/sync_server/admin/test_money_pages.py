@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 import pytest
 import sqlalchemy as sa
@@ -11,10 +12,17 @@ from sync_server.admin.shown import money
 from sync_server.ledger.balances import trial_balance
 from sync_server.ledger.tables import ledger_txn
 from sync_server.orders.tables import order
+from sync_server.payments import remitting
 from sync_server.payments.tables import transfer_attempt
+from sync_server.payments.vouchers import Voucher
+from sync_server.people.identifying import Person
+from sync_server.people.sessions import permissions_of
+from sync_server.people.tables import operator
+from sync_server.settlement.payouts import follow_transfers
 from sync_server.settlement.tables import payout
 from tests.sync_server.admin.conftest import SignedInAs
 from tests.sync_server.admin.town import Town
+from tests.sync_server.operators import employ
 
 
 @pytest.mark.parametrize(
@@ -95,6 +103,42 @@ def test_a_payout_leads_to_its_redemptions_attempts_and_postings(signed_in_as: S
         assert "¥49.70" in posted
     operations = signed_in_as("zhoumin").get(f"/admin/payouts/{number}").text
     assert "/admin/ledger" not in operations
+
+
+def remitted(town: Town, state: str, voucher: str, *, beside: bool) -> str:
+    """A payout in this state that two persons say a bank paid; its number."""
+    now_ms, other = town.clock.now_ms, employ(town.centre, "sunli", "finance")
+    with town.centre.write() as connection:
+        row = connection.execute(sa.select(payout).where(payout.c.state == state).order_by(payout.c.number)).first()
+        assert row is not None
+        asker = connection.scalars(sa.select(operator.c.id).where(operator.c.account == "qianwen")).one()
+        one = Person(asker, permissions_of(connection, "finance"))
+        paid = Voucher("工商银行", date(2026, 11, 20), voucher, None)
+        asked = remitting.ask(connection, one, row.transfer_id, paid, "通道故障", now_ms, beside=beside)
+        remitting.confirm(connection, other, asked, now_ms)
+    follow_transfers(town.centre)
+    return str(row.number)
+
+
+def test_a_payout_that_a_bank_paid_says_which_and_who(signed_in_as: SignedInAs, town: Town) -> None:
+    number = remitted(town, "FAILED", "HK-0093", beside=False)
+    page = signed_in_as("qianwen").get(f"/admin/payouts/{number}").text
+    drawer = page[page.index("drawer-title") :]
+    for text in ("手动汇款 · 工商银行 2026-11-20", "凭证 HK-0093 · 钱文申请，Sunli复核", "<dt>凭证号</dt>"):
+        assert text in drawer, text
+    assert "通道流水号" not in drawer
+
+
+def test_a_payout_that_was_paid_twice_says_so_in_list_head_and_book(signed_in_as: SignedInAs, town: Town) -> None:
+    number = remitted(town, "PAID", "HK-0094", beside=True)
+    finance = signed_in_as("qianwen")
+    assert finance.get("/admin/payouts?tab=paid").text.count('data-state="EXTRA"') == 1
+    page = finance.get(f"/admin/payouts/{number}?tab=todo").text
+    assert page.count('data-state="EXTRA"') == 2  # the head and its attempt
+    assert "/admin/ledger/double:" in page
+    with town.centre.read() as connection:
+        transfer_id = connection.scalars(sa.select(payout.c.transfer_id).where(payout.c.number == number)).one()
+    assert f">{transfer_id}<" in page  # what `transfer remit` asks for
 
 
 @pytest.mark.slow
