@@ -34,7 +34,14 @@ from sync_server.redemptions.judge import (
     span_of,
     step_shown,
 )
-from sync_server.redemptions.tables import ON_AN_ITEM, far_outcome, given_back_at, in_journal, redemption
+from sync_server.redemptions.tables import (
+    ON_AN_ITEM,
+    far_outcome,
+    given_back_at,
+    in_journal,
+    is_given_back,
+    redemption,
+)
 from wire.far_entry import NAMES_FAR, FarEntry
 from wire.messages import COUNTING, Entry, EntryKind, Outcome, redemption_id
 
@@ -211,10 +218,10 @@ def _returned(
 
 
 def _look_anew(connection: Connection, ids: Sequence[bytes]) -> None:
-    """The gates are told again of the uses of these passes, and settlement looks again at visits with annual ones."""
+    """The gates are told again of the uses of these passes; settlement looks again at visits that are given back."""
     if ids:
-        is_visit = redemption.c.outcome == Outcome.PASS_VISIT.name
-        cleared = sa.case((is_visit, sa.null()), else_=redemption.c.cleared_at_ms)
+        returned = sa.and_(redemption.c.outcome == Outcome.PASS_VISIT.name, is_given_back())
+        cleared = sa.case((returned, sa.null()), else_=redemption.c.cleared_at_ms)
         again = {"use_counted_at_ms": None, "cleared_at_ms": cleared}
         connection.execute(redemption.update().where(redemption.c.id.in_(ids)).values(again))
 

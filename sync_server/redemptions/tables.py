@@ -168,10 +168,12 @@ def in_journal(
     return sa.and_(table.c.device_id == device_id, table.c.incarnation == incarnation)
 
 
-def is_given_back() -> sa.ColumnElement[bool]:
-    """Whether staff gave back the right that an admission of table `redemption` used."""
-    near = sa.exists().where(_gives_back_near())
-    return sa.or_(near, sa.exists().where(gives_back_far()))
+def is_given_back(before_ms: int | None = None) -> sa.ColumnElement[bool]:
+    """Whether staff gave back the right that an admission of table `redemption` used; before this moment, if given."""
+    said = (entry, _gives_back_near()), (far_outcome, gives_back_far())
+    if before_ms is None:
+        return sa.or_(*(sa.exists().where(condition) for _, condition in said))
+    return sa.or_(*(sa.exists().where(condition, table.c.occurred_at_ms < before_ms) for table, condition in said))
 
 
 def is_of_frozen_journal() -> sa.ColumnElement[bool]:

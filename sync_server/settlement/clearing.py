@@ -20,7 +20,7 @@ from sync_server.db import exclusive
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
 from sync_server.orders.tables import order, order_item, ticket
-from sync_server.redemptions.tables import HONOURABLE, decision, is_of_frozen_journal, redemption
+from sync_server.redemptions.tables import decision, is_of_frozen_journal, redemption
 from sync_server.settlement.charging_back import charge_back
 from sync_server.settlement.collecting import Owed, clear, collect
 from sync_server.settlement.finishing import alone, ended_orders, finish, margin
@@ -64,9 +64,9 @@ def _counted() -> sa.Select[Any]:
 
 
 def _honoured() -> sa.Select[Any]:
-    """What an operator lets be paid, and waits."""
-    said = sa.exists().where(decision.c.redemption_id == redemption.c.id, decision.c.word == "HONOURED")
-    return _query("HONOUR").where(said, redemption.c.outcome.in_(HONOURABLE), redemption.c.cleared_at_ms.is_(None))
+    """What an operator lets be paid, and waits: also if it is known by now that staff had given the right back."""
+    said = sa.select(decision.c.redemption_id).where(decision.c.word == "HONOURED")
+    return _query("HONOUR").where(redemption.c.id.in_(said), redemption.c.cleared_at_ms.is_(None))
 
 
 def _query(kind: str) -> sa.Select[Any]:

@@ -1,4 +1,9 @@
-"""A month's pool for visits with an annual pass, shared by its venues according to their visits (money.md P21)."""
+"""A month's pool for visits with an annual pass, shared by its venues according to their visits (money.md P21).
+
+It is shared once every gate has told what it did until the month's end: what counts is what happened by then, whatever
+order the centre heard of it in (I14). What comes of gates that two persons gave up has no part, nor what is given back
+later on.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +29,7 @@ from sync_server.ledger.book import Txn, legs
 from sync_server.money import shares_of
 from sync_server.parties.tables import venue
 from sync_server.people.permissions import Permission, need
+from sync_server.redemptions.judge import TOLERANCE_MS
 from sync_server.redemptions.tables import is_given_back, is_of_frozen_journal, redemption
 from sync_server.settlement.collecting import Owed, clear, collect
 from sync_server.settlement.months import SHUT_AFTER_MS, Month, month_named
@@ -34,12 +40,11 @@ MAX_REASON_CHARACTERS = 200
 
 
 class PoolShare(NamedTuple):
-    """What a venue gets, its payout fee not yet taken; not `complete`: a gate may still bring visits of that month."""
+    """What a venue gets, its payout fee not yet taken."""
 
     venue: int
     visits: int
     gross_fen: int
-    complete: bool
 
 
 def book_pool(
@@ -52,7 +57,7 @@ def book_pool(
     zone: str,
     now_ms: int,
 ) -> list[PoolShare]:
-    """Share the pool of a month that is over, once. Visits that come to light later have no part in it.
+    """Share the pool of a month of which every gate has told, once.
 
     What has a part is cleared with it, if it was not yet: no tariff is paid for it besides.
     """
@@ -65,6 +70,11 @@ def book_pool(
         raise NotAllowedError(f"product {product_number} is settled {sold.visit_settlement}, not by a POOL")
     if now_ms < month.ends_ms + SHUT_AFTER_MS:
         raise NotAllowedError(f"the month {month.name} is not over for 10 minutes yet")
+    if behind := _behind(connection, sold.id, month, now_ms):
+        raise NotAllowedError(
+            f"gates of venues {behind} may still bring visits of {month.name}: see `gate journals`; what never comes "
+            "back is retired by two persons"
+        )
     exclusive(connection, STEP)
     counted = _cleared_visits(connection, sold.id, month, now_ms)
     visits = sum(row.visits for row in counted)
@@ -78,10 +88,7 @@ def book_pool(
     _book(connection, sold, month, [pair for pair in zip(counted, shares, strict=True) if pair[1]], who.actor, now_ms)
     detail = {"month": month.name, "amount_fen": amount_fen, "visits": visits, "reason": text}
     record(connection, now_ms, who.actor, "visits.pool", f"product:{product_number}", detail)
-    return [
-        PoolShare(row.number, row.visits, share_fen, _is_complete(connection, row.venue_id, month, now_ms))
-        for row, share_fen in zip(counted, shares, strict=True)
-    ]
+    return [PoolShare(row.number, row.visits, fen) for row, fen in zip(counted, shares, strict=True)]
 
 
 def share_id(key: str, at_ms: int) -> UUID:
@@ -92,7 +99,8 @@ def share_id(key: str, at_ms: int) -> UUID:
 def _cleared_visits(connection: Connection, product_id: UUID, month: Month, now_ms: int) -> Sequence[sa.Row[Any]]:
     """How often each venue was visited with passes of a product, by its number, all of it cleared.
 
-    What staff gave back, what a tariff was paid for already and what a frozen journal says does not count.
+    What staff gave back until the month's end, what a tariff was paid for already and what a frozen journal says does
+    not count.
     """
     paid = sa.exists().where(payout_line.c.redemption_id == redemption.c.id)
     passes = sa.select(issued_pass.c.id).where(issued_pass.c.product_id == product_id)
@@ -103,7 +111,7 @@ def _cleared_visits(connection: Connection, product_id: UUID, month: Month, now_
         redemption.c.occurred_at_ms < month.ends_ms,
         redemption.c.pass_id.in_(passes),
         redemption.c.venue_id.in_(venues),
-        ~is_given_back(),
+        ~is_given_back(before_ms=month.ends_ms),
         ~paid,
         ~is_of_frozen_journal(),
     )
@@ -143,6 +151,9 @@ def _book(
     collect(connection, owed, booked, now_ms)
 
 
-def _is_complete(connection: Connection, venue_id: UUID, month: Month, now_ms: int) -> bool:
-    through_ms = complete_through_ms(connection, venue_id, now_ms)
-    return through_ms is not None and through_ms >= month.ends_ms
+def _behind(connection: Connection, product_id: UUID, month: Month, now_ms: int) -> list[int]:
+    """The numbers of the venues that some visit of the month may still come of."""
+    opened = sa.select(venue.c.id, venue.c.number).join(product_item, product_item.c.venue_id == venue.c.id)
+    rows = connection.execute(opened.where(product_item.c.product_id == product_id).order_by(venue.c.number)).all()
+    through = {row.number: complete_through_ms(connection, row.id, now_ms) for row in rows}
+    return [number for number, at_ms in through.items() if at_ms is None or at_ms < month.ends_ms + TOLERANCE_MS]

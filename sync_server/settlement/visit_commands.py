@@ -50,7 +50,7 @@ def settle(
 def pool(opener: Opener, /, product: int, month: str, amount_fen: int, reason: str, **who: Any) -> None:
     """Share AMOUNT_FEN among the venues of PRODUCT by their visits in MONTH (2026-10), once. A JSON line per venue.
 
-    "complete": false says that a gate of the venue may still bring visits of that month: they get no part.
+    It is refused while a gate of a venue may still bring visits of that month (`gate journals`).
     """
     centre = opener()
     person = person_of(centre, who)

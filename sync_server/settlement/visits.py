@@ -32,7 +32,6 @@ from sync_server.redemptions.tables import is_given_back, is_of_frozen_journal, 
 from sync_server.settlement.collecting import Owed, clear, collect
 from sync_server.settlement.returned_visits import take_back
 from sync_server.settlement.sealing import ACTOR
-from sync_server.settlement.tables import payout_line
 
 STEP = "settlement.clear_visits"
 MAX_PER_STEP = 5_000
@@ -96,14 +95,12 @@ def _waiting() -> sa.Select[Any]:
 
 
 def _visits(connection: Connection, ids: Sequence[bytes]) -> Sequence[sa.Row[Any]]:
-    """What is owed for each of these: a tariff, or nothing (null); or no more than was paid for it before."""
-    paid = sa.exists().where(payout_line.c.redemption_id == redemption.c.id)
+    """What is owed for each of these: a tariff, or nothing (null)."""
     tariff = sa.and_(
         product.c.visit_settlement == "PER_VISIT",
         visit_tariff.c.product_id == product.c.id,
         visit_tariff.c.venue_id == redemption.c.venue_id,
         ~is_given_back(),
-        ~paid,
     )
     query: sa.Select[Any] = (
         sa.select(

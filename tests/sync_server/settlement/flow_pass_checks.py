@@ -82,11 +82,13 @@ def is_over(first_day: date, now_ms: int) -> bool:
 
 
 def unpaid_visits(connection: Connection, now_ms: int) -> dict[str, Counter[int]]:
-    """Of each month that is over: how often each venue was visited for nothing."""
+    """Of each month that is over: how often each venue was visited for nothing, and not given back by its end."""
     counted: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for row in _visits(connection):
-        if row.gross_fen is None and row.returned_at_ms is None and _month(row.occurred_at_ms) < _month(now_ms):
-            counted[_month(row.occurred_at_ms)][row.venue] += 1
+        month = _month(row.occurred_at_ms)
+        in_its_month = row.returned_at_ms is not None and _month(row.returned_at_ms) == month
+        if row.gross_fen is None and not in_its_month and month < _month(now_ms):
+            counted[month][row.venue] += 1
     return dict(sorted(counted.items()))
 
 
@@ -195,10 +197,9 @@ def _visit_flaws(connection: Connection, scene: Scene) -> list[str]:
 
 
 def _visits(connection: Connection) -> Sequence[sa.Row[tuple[object, ...]]]:
-    """All that passes made, with what was paid for each, when its gate told that staff gave it back, and what its venue
-    owes for that."""
+    """All that passes made, with what was paid for each, when staff gave it back, and what its venue owes for that."""
     back = (
-        sa.select(sa.func.min(entry.c.received_at_ms))
+        sa.select(sa.func.min(entry.c.occurred_at_ms))
         .where(entry.c.device_id == redemption.c.device_id, entry.c.incarnation == redemption.c.incarnation)
         .where(entry.c.kind == int(EntryKind.RETURNED), entry.c.ref_seq == redemption.c.seq)
         .scalar_subquery()

@@ -106,6 +106,9 @@ class Story:
             if nth == 0:  # the one that visited is in the middle of its days
                 self.do("give a part back", lambda nth: machine.give_pass_back(-1 - nth, 5_000))
         self.do("renew", lambda nth: machine.order_passes([TRAVELLERS[nth % len(TRAVELLERS)]], True, True))
+        for _ in range(2):  # the second time each says that the first was heard
+            for at in range(3):
+                machine.gate_tells(at, False)
         self.do("share_a_pool", lambda _: machine.share_a_pool(0, 1_001))
         machine.share_a_pool(0, 1_001)
         for _ in range(2):

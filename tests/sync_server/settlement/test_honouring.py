@@ -71,6 +71,23 @@ def test_the_venue_is_paid_once_more_and_the_platform_bears_it(world: World, clo
     assert_books_agree(world)
 
 
+def test_what_an_operator_said_stands_whatever_becomes_known_before_it_is_cleared(world: World, clock: Clock) -> None:
+    """As afterwards, when it is paid already: that staff had given the right back before."""
+    staff(world)
+    who = employ(world.centre, "qian", "finance")
+    order_id = world.buy(2)
+    world.turn()
+    world.enter(world.items(order_id)[0])
+    world.turn()
+    entry_id = lost(world, world.items(order_id)[0], "CONFLICT")
+    with world.centre.write() as connection:
+        decisions.honour(connection, who, entry_id, "网络中断", clock.now_ms)
+        connection.execute(redemption.update().where(redemption.c.id == entry_id).values(outcome="RETURNED"))
+    world.turn()
+    assert posted(world)["5020"] == 5000
+    assert_books_agree(world)
+
+
 def test_an_entry_after_a_refund_is_paid_beside_it(world: World, clock: Clock) -> None:
     staff(world)
     who = employ(world.centre, "qian", "finance")

@@ -173,11 +173,19 @@ def test_a_visit_of_a_frozen_journal_waits(world: World, clock: Clock) -> None:
 
 def freeze(world: World) -> None:
     """The journal of the gate of `visit` is believed no more."""
-    now_ms = world.centre.now_ms()
-    times = {"first_seen_ms": now_ms, "last_seen_ms": now_ms}
-    journal = {"device_id": world.venue.bytes, "incarnation": bytes(8), "through_seq": 9, "highest_seq": 9}
+    tell_all(world, world.venue, world.centre.now_ms())
     with world.centre.write() as connection:
-        connection.execute(incarnation.insert().values(**journal, **times, frozen_cause="FORKED"))
+        connection.execute(incarnation.update().values(frozen_cause="FORKED"))
+
+
+def tell_all(world: World, venue_id: UUID, until_ms: int) -> None:
+    """The gate of `visit` has told what it did until then."""
+    times = {"first_seen_ms": 0, "last_seen_ms": until_ms}
+    journal = {"device_id": venue_id.bytes, "incarnation": bytes(8), "through_seq": 9, "highest_seq": 9}
+    with world.centre.write() as connection:
+        insert_missing(connection, incarnation, [{**journal, **times}])
+        mine = incarnation.update().where(incarnation.c.device_id == venue_id.bytes)
+        connection.execute(mine.values(synced_through_ms=until_ms))
 
 
 @pytest.mark.parametrize("why", ["paid", "frozen"])
@@ -194,6 +202,7 @@ def test_a_pool_counts_no_visit_that_was_paid_already_or_is_not_believed(world: 
     zone = world.centre.settings.zone
     month = month_of(clock.now_ms, zone)
     clock.pass_ms(month.ends_ms + SHUT_AFTER_MS - clock.now_ms)
+    tell_all(world, world.venue, clock.now_ms)
     with pytest.raises(NotAllowedError, match="nobody visited"), world.centre.write() as connection:
         pools.book_pool(connection, finance, 2, month.name, 1000, "agreed", zone, clock.now_ms)
 
@@ -208,6 +217,7 @@ def test_a_visit_that_a_pool_was_shared_for_is_paid_no_tariff_besides(world: Wor
     zone = world.centre.settings.zone
     month = month_of(clock.now_ms, zone)
     clock.pass_ms(month.ends_ms + SHUT_AFTER_MS - clock.now_ms)
+    tell_all(world, world.venue, clock.now_ms)
     with world.centre.write() as connection:
         pools.book_pool(connection, finance, 2, month.name, 1000, "agreed", zone, clock.now_ms)
     assert due(world) == 1
@@ -244,8 +254,9 @@ def test_a_pool_is_shared_by_visits_once_the_month_is_over_and_once(world: World
     a_pass_in_use(world, clock)
     settle(world, finance, "POOL")
     before = posted(world)
-    for venue_id in (world.venue, world.venue, second):
+    for venue_id in (world.venue, world.venue):
         visit(world, venue_id)
+    given_back_late = visit(world, second)
     visit(world, second, given_back=True)
     world.turn()
     assert (due(world), posted(world)) == (0, before)
@@ -261,6 +272,11 @@ def test_a_pool_is_shared_by_visits_once_the_month_is_over_and_once(world: World
         book()
     clock.pass_ms(1)
     visit(world, second)  # of the next month
+    give_back(world, given_back_late)  # then, too: as if the centre had heard of it after it booked
+    tell_all(world, second, month.ends_ms + HOUR_MS)
+    with pytest.raises(NotAllowedError, match=r"gates of venues \[1\] may still bring"):
+        book()
+    tell_all(world, world.venue, month.ends_ms + HOUR_MS)
     with pytest.raises(NotAllowedError, match="nobody visited"):
         book(name="2026-08")
     assert [(share.venue, share.visits, share.gross_fen) for share in book()] == [(1, 2, 667), (2, 1, 333)]
