@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from sync_server.admin import filters
 from sync_server.admin.access import page
 from sync_server.admin.actors import names_of
+from sync_server.admin.book_words import numbers_of
 from sync_server.admin.paging import Page, keyset_page
 from sync_server.admin.shown import centre
 from sync_server.ledger.accounts import CHART
@@ -81,4 +82,8 @@ def _shown(connection: Connection, rows: list[sa.Row[Any]]) -> dict[str, Any]:
     )
     for leg in connection.execute(query):
         legs[leg.txn_id].append(leg)
-    return {"legs": legs, "actors": names_of(connection, (row.actor for row in rows))}
+    return {
+        "legs": legs,
+        "numbers": numbers_of(connection, rows),
+        "actors": names_of(connection, (row.actor for row in rows)),
+    }

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 from sync_server.admin import (  # noqa: F401  importing a page declares it
     access,
     audit_page,
+    book_words,
     calendar_page,
     entries_page,
     gates_page,
@@ -38,7 +39,7 @@ def register(app: Flask, centre: Centre) -> None:  # noqa: ARG001  every web fol
     """Called once per application by `create_app`."""
     language.install(app)
     access.install(app)
-    app.jinja_env.filters.update(shown.FILTERS)
+    app.jinja_env.filters.update(shown.FILTERS, booked=book_words.booked)
     app.jinja_env.globals.update(shown.GLOBALS, place_of=menu.place_of)
     app.register_blueprint(blueprint)
     app.add_url_rule("/", "front_door", lambda: redirect(url_for("admin.overview")))

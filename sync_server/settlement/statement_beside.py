@@ -17,8 +17,8 @@ from sync_server.settlement.pools import share_id
 from sync_server.settlement.tables import payout, payout_adjustment, payout_line
 
 # What a ledger key is about, by its first word: the id behind it names an order, an item, a redemption or a payout.
-ORDERS = frozenset({"charge", "late", "pass"})
-ITEMS = frozenset({"redeem", "expire", "forfeit", "refund", "clawback"})
+ORDERS = frozenset({"charge", "late", "pass", "fundbuy", "fundclose", "margin", "income"})
+ITEMS = frozenset({"redeem", "expire", "forfeit", "refund", "clawback", "fundsell"})
 REDEMPTIONS = frozenset({"honour", "visit", "returned"})
 PAYOUTS = frozenset({"payout", "netting"})
 BALANCE = "预存余额"
