@@ -82,14 +82,19 @@ LEGAL = {
 }
 
 
+def legal(kind: str) -> dict[tuple[str, str], str]:
+    """Where each event leads that has a place."""
+    return {(state, event): after for state, event, after in (row.split() for row in LEGAL[kind].split(","))}
+
+
 @pytest.mark.parametrize("kind", ["TICKET", "PASS"])
 def test_the_cross_product_of_states_and_events(kind: str) -> None:
-    legal = {(state, event): after for state, event, after in (row.split() for row in LEGAL[kind].split(","))}
-    machine = MACHINES[kind]
+    """In the tables; on real rows: test_ticket_order_walk, test_pass_order_walk."""
+    machine, cells = MACHINES[kind], legal(kind)
     for state in machine.words:
         for event in machine.events:
-            assert next_state(kind, state, event) == legal.get((state, event)), (state, event)
-    assert set(machine.words) == {state for key, after in legal.items() for state in (key[0], after)}
+            assert next_state(kind, state, event) == cells.get((state, event)), (state, event)
+    assert set(machine.words) == {state for key, after in cells.items() for state in (key[0], after)}
 
 
 def test_prices_fees_and_shares_are_frozen_on_the_order(world: World) -> None:
