@@ -103,7 +103,7 @@ class Accounting(Bank):
         raise AssertionError(f"reconciliation does not end in {MAX_ROUNDS} rounds")
 
     @where("cases")
-    @rule(nth=nths, to=st.sampled_from((*recon_cases.WRITE_OFF_TO, recon_cases.VENUE_OWES)))
+    @rule(nth=nths, to=st.sampled_from((*recon_cases.WRITE_OFF_TO, recon_cases.VENUE_OWES, recon_cases.GIVEN_BACK)))
     def settle_a_case(self, nth: int, to: str) -> None:
         """With money unexplained two persons write it off; else one explains it."""
         query = sa.select(recon_case).where(recon_case.c.state.in_(OPEN)).order_by(recon_case.c.id)

@@ -15,7 +15,7 @@ from sync_server.catalog.tables import stock
 from sync_server.errors import NotAllowedError
 from sync_server.parties.tables import PROVIDERS
 from sync_server.payments import sweeps, top_ups, transfers
-from sync_server.payments.provider import Answer, Instruction, StatementLine, Succeeded
+from sync_server.payments.provider import Answer, Instruction, StatementLine, Succeeded, day_of
 from sync_server.payments.tables import COMING_IN, LATE_ENTRY, external_transfer, transfer_attempt
 from sync_server.redemptions import decisions
 from sync_server.second_person import deeds
@@ -105,10 +105,10 @@ def one_short(world: World, clock: Clock, two: Two, what: str, line_fen: int | N
         mine = sa.select(transfer_attempt.c.out_no).where(transfer_attempt.c.transfer_id == row.id)
         number = connection.scalars(mine).one()
     moved_fen = line_fen or (row.amount_fen - 1) * (1 if row.kind in COMING_IN else -1)
-    line = StatementLine("1", number, row.kind, moved_fen, 0, START_MS, "SP-1")
-    clock.now_ms = max(clock.now_ms, START_MS + 3 * 86_400_000)
+    line = StatementLine("1", number, row.kind, moved_fen, 0, clock.now_ms, "SP-1")
+    clock.pass_ms(3 * 86_400_000)
     with world.centre.write() as connection:
-        take_in(connection, row.provider, TODAY, [line], clock.now_ms)
+        take_in(connection, row.provider, day_of(line.at_ms), [line], clock.now_ms)
     judge(world)
     assert [*cases(world).values()] == [("OPEN", moved_fen, True)]
     assert (row.state, flaws(world)) == ("UNKNOWN", [])
