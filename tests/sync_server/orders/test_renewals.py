@@ -14,7 +14,7 @@ from sync_server.centre import Centre
 from sync_server.checks import flaws_of
 from sync_server.errors import NotAllowedError
 from sync_server.issuance.tables import issued_pass, pass_token
-from sync_server.orders import closing
+from sync_server.orders import closing, persons
 from sync_server.orders.holders import Holder
 from sync_server.orders.placing import NewOrder, Placed, place
 from sync_server.orders.refusals import AlreadyHeld, Refusal
@@ -159,7 +159,7 @@ def test_nobody_renews_what_is_just_being_given_back(town: Town) -> None:
     [old] = spans(town)
     town.clock.now_ms = moments.minute_ms(old[1]) - 10 * DAY_MS
     with town.centre.write() as connection:
-        [first] = connection.scalars(sa.select(order.c.number)).all()
+        [first] = connection.scalars(sa.select(order.c.id)).all()
         new = NewOrder(town.products["annual"], 1, "其他", None, (WHO,))
         placed = place(town.centre, connection, new, "test")
         late = Beside(town.centre, lambda: refund(town, 0))
@@ -168,8 +168,9 @@ def test_nobody_renews_what_is_just_being_given_back(town: Town) -> None:
     assert isinstance(placed, Placed)
     cancel_it(town, placed)
     with town.centre.write() as connection:
-        refund_pass(connection, first, "投诉", town.clock.now_ms, "operator")
+        assert persons.renewal_of(connection, first) is None
         late = Beside(town.centre, lambda: ask(town))
+        persons.let_go(connection, first)
     late.finish()
     with town.centre.read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(person_renewal)) == 0
