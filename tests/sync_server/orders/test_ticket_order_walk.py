@@ -60,7 +60,6 @@ NEVER = {
 class Tickets(Walked):
     """An order of one ticket."""
 
-    refunded_fen = 5200
     ways: ClassVar[dict[str, tuple[str, ...]]] = {
         "PENDING_PAYMENT": (),
         "PAID": ("paid",),
