@@ -100,6 +100,7 @@ ACTION_WORDS = {
     "payout.again": _("改付打款单"),
     "payout.mode": _("更改打款方式"),
     "product.visits": _("更改年票入园结算"),
+    "visits.tariffs": _("年票入园单价"),
     "visits.pool": _("年票分成入账"),
     "late.liability": _("更改迟到核销的承担方"),
     "visit.refund": _("游玩后退款"),

@@ -18,12 +18,14 @@ from sync_server.settlement import (
     debts,
     other_amounts,
     paying_back,
+    pools,
     profit_shares,
     recon_cases,
     repaying,
     returned_sweeps,
     undoing,
     venue_debts,
+    visit_terms,
 )
 
 
@@ -53,6 +55,8 @@ DEEDS = {
         Deed(other_amounts.OTHER_AMOUNT, other_amounts.in_words, other_amounts.confirm),
         Deed(undoing.UNDO, undoing.in_words, undoing.confirm),
         Deed(returned_sweeps.RETURNED, returned_sweeps.in_words, returned_sweeps.confirm),
+        Deed(visit_terms.TARIFFS, visit_terms.in_words, visit_terms.confirm),
+        Deed(pools.POOL, pools.in_words, pools.confirm),
         Deed(profit_shares.PAY, profit_shares.in_words, profit_shares.confirm_payment),
     )
 }

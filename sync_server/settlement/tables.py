@@ -134,6 +134,18 @@ visit_pool = append_only(
     )
 )
 
+# The tariffs that one person asked for, for visits with an annual pass (PER_VISIT); another one agrees to them.
+visit_tariff_asked = append_only(
+    sa.Table(
+        "visit_tariff_asked",
+        metadata,
+        link("approval_id", "approval.id", primary_key=True),
+        link("venue_id", "venue.id", primary_key=True),
+        fen_column("tariff_fen"),
+        sa.CheckConstraint("tariff_fen > 0", name="tariff"),
+    )
+)
+
 # How far the income of annual passes is booked: the newest month, and the last order of it (settlement.income).
 income_month = sa.Table(
     "income_month",

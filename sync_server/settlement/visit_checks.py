@@ -24,6 +24,25 @@ def _posted(key: str, id_: str) -> str:
 
 CHECKS = (
     Invariant(
+        "P20",
+        "visits cost a tariff, or a pool, by the word of two persons",
+        """
+        SELECT 'visit_tariff of product ' || CAST(p.number AS VARCHAR(20)), t.tariff_fen
+        FROM visit_tariff t JOIN product p ON p.id = t.product_id
+        WHERE NOT EXISTS (
+            SELECT 1 FROM visit_tariff_asked q JOIN approval a ON a.id = q.approval_id
+            WHERE q.venue_id = t.venue_id AND q.tariff_fen = t.tariff_fen AND a.act = 'visits.tariffs'
+              AND a.state = 'CONFIRMED' AND a.subject = 'product\\:' || CAST(p.number AS VARCHAR(20)))
+        UNION ALL
+        SELECT 'visit_pool of product ' || CAST(p.number AS VARCHAR(20)) || ' for ' || v.month, v.amount_fen
+        FROM visit_pool v JOIN product p ON p.id = v.product_id
+        WHERE NOT EXISTS (
+            SELECT 1 FROM approval a WHERE a.act = 'visits.pool' AND a.state = 'CONFIRMED'
+            AND a.subject LIKE 'pool\\:' || CAST(p.number AS VARCHAR(20)) || '\\:' || v.month || '\\:%\\:'
+                               || CAST(v.amount_fen AS VARCHAR(20)))
+        """,
+    ),
+    Invariant(
         "I5",
         "each visit with a pass is booked as its line says: its tariff, to its venue, less the fee",
         f"""

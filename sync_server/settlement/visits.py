@@ -6,7 +6,7 @@ then on. A visit that staff give back costs nothing, whenever the centre hears o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -15,19 +15,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sync_server import setbacks
-from sync_server.approvals.approvals import Person
-from sync_server.audit.log import record
 from sync_server.bulk import among, change
 from sync_server.catalog.fees import fee_for
-from sync_server.catalog.products import find_product
-from sync_server.catalog.tables import VISIT_SETTLEMENTS, product, product_item, visit_tariff
+from sync_server.catalog.tables import product, visit_tariff
 from sync_server.centre import Centre
 from sync_server.db import exclusive
-from sync_server.errors import NotAllowedError
 from sync_server.issuance.tables import issued_pass
 from sync_server.ledger.accounts import Account
 from sync_server.ledger.book import Txn, legs
-from sync_server.people.permissions import Permission, need
 from sync_server.redemptions.tables import is_given_back, is_of_frozen_journal, redemption
 from sync_server.settlement.collecting import Owed, clear, collect
 from sync_server.settlement.returned_visits import take_back
@@ -35,7 +30,6 @@ from sync_server.settlement.sealing import ACTOR
 
 STEP = "settlement.clear_visits"
 MAX_PER_STEP = 5_000
-MAX_REASON_CHARACTERS = 200
 
 
 def clear_visits(centre: Centre) -> int:
@@ -54,37 +48,6 @@ def clear_visits(centre: Centre) -> int:
         mine = waiting.where(tried).limit(MAX_PER_STEP).with_for_update(of=redemption, skip_locked=True)
         due = connection.scalars(mine).all()  # asked about once they are locked: who gives one back writes it, too
         return setbacks.act_on(connection, STEP, _visits(connection, due), lambda row: bytes(row.id), act, now_ms)
-
-
-def set_visit_settlement(
-    connection: Connection,
-    who: Person,
-    product_number: int,
-    settlement: str,
-    tariffs_fen: Mapping[UUID, int],
-    reason: str,
-    now_ms: int,
-) -> None:
-    """What the venues of an annual pass get for visits; `tariffs_fen` by venue, for PER_VISIT alone."""
-    need(who, Permission.PAYOUTS_MANAGE)
-    text = reason.strip()
-    if not 0 < len(text) <= MAX_REASON_CHARACTERS:
-        raise NotAllowedError(f"a change needs a reason of 1 to {MAX_REASON_CHARACTERS} characters")
-    sold = find_product(connection, product_number)
-    if sold.kind != "PASS" or settlement not in VISIT_SETTLEMENTS:
-        raise NotAllowedError(f"annual passes are settled {', '.join(VISIT_SETTLEMENTS)}, other products by redemption")
-    if bool(tariffs_fen) != (settlement == "PER_VISIT") or min(tariffs_fen.values(), default=1) <= 0:
-        raise NotAllowedError("PER_VISIT needs a tariff above 0 for at least one venue, the others none")
-    opened = set(connection.scalars(sa.select(product_item.c.venue_id).where(product_item.c.product_id == sold.id)))
-    if tariffs_fen.keys() - opened:
-        raise NotAllowedError(f"product {product_number} does not open all of these venues")
-    connection.execute(product.update().where(product.c.id == sold.id).values(visit_settlement=settlement))
-    connection.execute(visit_tariff.delete().where(visit_tariff.c.product_id == sold.id))
-    for venue_id, fen in tariffs_fen.items():
-        connection.execute(visit_tariff.insert().values(product_id=sold.id, venue_id=venue_id, tariff_fen=fen))
-    tariffs = {str(venue_id): fen for venue_id, fen in tariffs_fen.items()}
-    detail = {"settlement": settlement, "tariffs_fen": tariffs, "reason": text}
-    record(connection, now_ms, who.actor, "product.visits", f"product:{product_number}", detail)
 
 
 def _waiting() -> sa.Select[Any]:

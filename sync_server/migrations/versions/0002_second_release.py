@@ -740,6 +740,16 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_redeem_answer_given_at_ms"), ["given_at_ms"], unique=False)
 
     op.create_table(
+        "visit_tariff_asked",
+        sa.Column("approval_id", sa.Uuid(), nullable=False),
+        sa.Column("venue_id", sa.Uuid(), nullable=False),
+        sa.Column("tariff_fen", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("tariff_fen > 0", name=op.f("ck_visit_tariff_asked_tariff")),
+        sa.ForeignKeyConstraint(["approval_id"], ["approval.id"], name=op.f("fk_visit_tariff_asked_approval_id")),
+        sa.ForeignKeyConstraint(["venue_id"], ["venue.id"], name=op.f("fk_visit_tariff_asked_venue_id")),
+        sa.PrimaryKeyConstraint("approval_id", "venue_id", name=op.f("pk_visit_tariff_asked")),
+    )
+    op.create_table(
         "fund_sale",
         sa.Column("item_id", sa.Uuid(), nullable=False),
         sa.Column("order_id", sa.Uuid(), nullable=False),

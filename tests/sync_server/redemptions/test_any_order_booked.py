@@ -20,10 +20,11 @@ from sync_server.ledger.tables import ledger_account
 from sync_server.orders.tables import order
 from sync_server.payments.transfers import move_due
 from sync_server.redemptions.ingest import take_in
+from sync_server.settlement import visit_terms
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.expiring import expire_items
 from sync_server.settlement.finishing import close_refunded
-from sync_server.settlement.visits import clear_visits, set_visit_settlement
+from sync_server.settlement.visits import clear_visits
 from tests.sync_server.operators import employ
 from tests.sync_server.redemptions.test_any_order import (
     MINUTE_MS,
@@ -81,11 +82,12 @@ class Undone(Centre):
 def scene(any_centre: Centre) -> Scene:
     """Visits with annual passes cost something here, otherwise at each venue."""
     made = build_scene(any_centre)
-    town, finance = made.town, employ(any_centre, "finance", "finance")
+    town, two = made.town, [employ(any_centre, account, "finance") for account in ("qian", "sun")]
     tariffs_fen = {town.venues["bridge"]: 300, town.venues["park"]: 170}
     with any_centre.write() as connection:
         now_ms, annual = any_centre.now_ms(), town.products["annual"]
-        set_visit_settlement(connection, finance, annual, "PER_VISIT", tariffs_fen, "agreed", now_ms)
+        asked = visit_terms.ask(connection, two[0], annual, tariffs_fen, "agreed", now_ms)
+        visit_terms.confirm(connection, two[1], asked, now_ms)
     return made
 
 

@@ -17,8 +17,9 @@ from sync_server.issuance.tables import issued_pass
 from sync_server.orders import placing
 from sync_server.orders.refusals import AlreadyHeld
 from sync_server.orders.tables import order
-from sync_server.settlement import pass_refunds, pools, visits
+from sync_server.settlement import pass_refunds, pools, visit_terms
 from sync_server.settlement.income import earn_income
+from sync_server.settlement.months import month_named
 from tests.sync_server.settlement.flow_buying import TRAVELLERS, Buying
 from tests.sync_server.settlement.flow_pass_checks import (
     Bought,
@@ -90,7 +91,11 @@ class Passes(Buying):
             self.scene.terms.append(self.agree(connection, how, {venue: fen for venue, fen in tariffs.items() if fen}))
 
     def agree(self, connection: Connection, how: str, tariffs: dict[UUID, int]) -> Terms:
-        visits.set_visit_settlement(connection, self.scene.one, PASS, how, tariffs, "合同", self.clock())
+        if how == "PER_VISIT":
+            asked = visit_terms.ask(connection, self.scene.one, PASS, tariffs, "合同", self.clock())
+            visit_terms.confirm(connection, self.scene.other, asked, self.clock())
+        else:
+            visit_terms.settle(connection, self.scene.one, PASS, how, "合同", self.clock())
         return Terms(self.clock(), tariffs)
 
     @a_month_is_over
@@ -101,7 +106,9 @@ class Passes(Buying):
         with self.acting("share_a_pool") as connection:
             terms, counted = self.agree(connection, "POOL", {}), unpaid_visits(connection, self.clock())
             month = nth_of(list(counted), nth)
-            shares = pools.book_pool(connection, self.scene.one, PASS, month, amount_fen, "合同", ZONE, self.clock())
+            named = month_named(month, ZONE)
+            asked = pools.ask(connection, self.scene.one, PASS, named, amount_fen, "合同", self.clock())
+            shares = pools.confirm(connection, self.scene.other, asked, self.clock())
             assert pool_flaws(shares, amount_fen, counted[month]) == []
             assert month not in self.scene.pools
             self.scene.terms.append(terms)

@@ -22,7 +22,7 @@ AS_BOOKED, GIVEN_BACK, BY_NAME = "booked as its line says", "staff gave back cos
 def visits(world: World, clock: Clock) -> tuple[bytes, bytes]:
     """One that was paid, one that was given back after it was."""
     a_pass_in_use(world, clock)
-    settle(world, two_of_finance(world.centre)[0], "PER_VISIT", 600)
+    settle(world, two_of_finance(world.centre), "PER_VISIT", 600)
     kept, returned = visit(world), visit(world)
     visit(world, given_back=True)
     world.turn()

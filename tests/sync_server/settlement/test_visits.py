@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from uuid import UUID
 
 import pytest
 import requests
 import sqlalchemy as sa
+from click.testing import CliRunner
 
+from sync_server.approvals.tables import approval
 from sync_server.bulk import insert_missing
-from sync_server.catalog.tables import product_item, product_version_price
+from sync_server.catalog.tables import product_item, product_version_price, visit_tariff
+from sync_server.checks import flaws_of
 from sync_server.db import new_id
 from sync_server.errors import NotAllowedError
 from sync_server.gates import registry
@@ -22,20 +26,24 @@ from sync_server.people.identifying import Person
 from sync_server.redemptions.counting import count_admissions
 from sync_server.redemptions.journal import entry_row
 from sync_server.redemptions.tables import entry, redemption
-from sync_server.settlement import pools, visits
-from sync_server.settlement.months import SHUT_AFTER_MS, month_named, month_of
+from sync_server.second_person import deeds
+from sync_server.settlement import pools, visit_terms
+from sync_server.settlement.months import SHUT_AFTER_MS, Month, month_named, month_of
 from sync_server.settlement.statement_rows import lines_between
 from sync_server.settlement.tables import clawback, payout_adjustment, payout_line
+from tests.sync_server.command_line import command
 from tests.sync_server.conftest import Clock
-from tests.sync_server.operators import employ, two_of_finance
+from tests.sync_server.operators import PASSWORD, employ, two_of_finance
 from tests.sync_server.orders.test_closing import a_pass, cashier
 from tests.sync_server.sandbox import World
+from tests.sync_server.settlement.telling import Opened
 from tests.sync_server.settlement.test_expiring import HOUR_MS, assert_books_agree, posted
 from wire import moments
 from wire.messages import ClockTrust, Entry, EntryKind
 
 DAY_MS = 24 * HOUR_MS
 PASS_ID = b"pass0001"
+Two = tuple[Person, Person]
 
 
 def a_pass_in_use(world: World, clock: Clock) -> UUID:
@@ -75,10 +83,21 @@ def visit(world: World, venue_id: UUID | None = None, *, given_back: bool = Fals
     return redemption_id
 
 
-def settle(world: World, who: Person, how: str, tariff_fen: int | None = None) -> None:
-    tariffs = {} if tariff_fen is None else {world.venue: tariff_fen}
+def settle(world: World, two: Two, how: str, tariff_fen: int | None = None) -> None:
+    now_ms = world.centre.now_ms()
     with world.centre.write() as connection:
-        visits.set_visit_settlement(connection, who, 2, how, tariffs, "agreed", world.centre.now_ms())
+        if tariff_fen is None:
+            visit_terms.settle(connection, two[0], 2, how, "agreed", now_ms)
+        else:
+            asked = visit_terms.ask(connection, two[0], 2, {world.venue: tariff_fen}, "agreed", now_ms)
+            visit_terms.confirm(connection, two[1], asked, now_ms)
+
+
+def share_pool(world: World, two: Two, month: Month, amount_fen: int = 1000) -> list[pools.PoolShare]:
+    now_ms = world.centre.now_ms()
+    with world.centre.write() as connection:
+        asked = pools.ask(connection, two[0], 2, month, amount_fen, "agreed", now_ms)
+        return pools.confirm(connection, two[1], asked, now_ms)
 
 
 def due(world: World) -> int:
@@ -94,7 +113,7 @@ def test_by_default_a_visit_costs_nothing_and_is_not_looked_at_again(world: Worl
     assert due(world) == 1
     world.turn()
     assert (due(world), posted(world)) == (0, before)
-    settle(world, two_of_finance(world.centre)[0], "PER_VISIT", 600)
+    settle(world, two_of_finance(world.centre), "PER_VISIT", 600)
     world.turn()
     assert posted(world) == before  # what was cleared for nothing stays so
     assert_books_agree(world)
@@ -102,7 +121,7 @@ def test_by_default_a_visit_costs_nothing_and_is_not_looked_at_again(world: Worl
 
 def test_a_tariff_is_paid_for_each_visit_but_for_those_given_back(world: World, clock: Clock) -> None:
     a_pass_in_use(world, clock)
-    settle(world, two_of_finance(world.centre)[0], "PER_VISIT", 600)
+    settle(world, two_of_finance(world.centre), "PER_VISIT", 600)
     before = posted(world)
     for given_back in (False, False, True):
         visit(world, given_back=given_back)
@@ -123,7 +142,7 @@ def test_a_visit_that_is_given_back_after_it_was_paid_is_kept_back_of_what_comes
 ) -> None:
     """Twice given back is given back once; what was sealed stays as it was."""
     a_pass_in_use(world, clock)
-    settle(world, two_of_finance(world.centre)[0], "PER_VISIT", 600)
+    settle(world, two_of_finance(world.centre), "PER_VISIT", 600)
     with world.centre.write() as connection:
         connection.execute(party.update().where(party.c.id == world.venue).values(payout_mode=mode))
     before = posted(world)
@@ -164,7 +183,7 @@ def give_back(world: World, redemption_id: bytes, times_before: int = 0) -> None
 
 def test_a_visit_of_a_frozen_journal_waits(world: World, clock: Clock) -> None:
     a_pass_in_use(world, clock)
-    settle(world, two_of_finance(world.centre)[0], "PER_VISIT", 600)
+    settle(world, two_of_finance(world.centre), "PER_VISIT", 600)
     visit(world)
     freeze(world)
     world.turn()
@@ -190,38 +209,35 @@ def tell_all(world: World, venue_id: UUID, until_ms: int) -> None:
 
 @pytest.mark.parametrize("why", ["paid", "frozen"])
 def test_a_pool_counts_no_visit_that_was_paid_already_or_is_not_believed(world: World, clock: Clock, why: str) -> None:
-    finance, _ = two_of_finance(world.centre)
+    two = two_of_finance(world.centre)
     a_pass_in_use(world, clock)
     if why == "paid":
-        settle(world, finance, "PER_VISIT", 600)
+        settle(world, two, "PER_VISIT", 600)
     visit(world)
     world.turn()
-    settle(world, finance, "POOL")
+    settle(world, two, "POOL")
     if why == "frozen":
         freeze(world)
-    zone = world.centre.settings.zone
-    month = month_of(clock.now_ms, zone)
+    month = month_of(clock.now_ms, world.centre.settings.zone)
     clock.pass_ms(month.ends_ms + SHUT_AFTER_MS - clock.now_ms)
     tell_all(world, world.venue, clock.now_ms)
-    with pytest.raises(NotAllowedError, match="nobody visited"), world.centre.write() as connection:
-        pools.book_pool(connection, finance, 2, month.name, 1000, "agreed", zone, clock.now_ms)
+    with pytest.raises(NotAllowedError, match="nobody visited"):
+        share_pool(world, two, month)
 
 
 def test_a_visit_that_a_pool_was_shared_for_is_paid_no_tariff_besides(world: World, clock: Clock) -> None:
     """The worker had not come to it when the month's pool was booked; one that was given back is as it was."""
-    finance, _ = two_of_finance(world.centre)
+    two = two_of_finance(world.centre)
     a_pass_in_use(world, clock)
-    settle(world, finance, "POOL")
+    settle(world, two, "POOL")
     visit(world)
     visit(world, given_back=True)
-    zone = world.centre.settings.zone
-    month = month_of(clock.now_ms, zone)
+    month = month_of(clock.now_ms, world.centre.settings.zone)
     clock.pass_ms(month.ends_ms + SHUT_AFTER_MS - clock.now_ms)
     tell_all(world, world.venue, clock.now_ms)
-    with world.centre.write() as connection:
-        pools.book_pool(connection, finance, 2, month.name, 1000, "agreed", zone, clock.now_ms)
+    share_pool(world, two, month)
     assert due(world) == 1
-    settle(world, finance, "PER_VISIT", 600)
+    settle(world, two, "PER_VISIT", 600)
     world.turn()
     assert (posted(world)["5040"], due(world)) == (1000, 0)
     assert_books_agree(world)
@@ -230,20 +246,71 @@ def test_a_visit_that_a_pool_was_shared_for_is_paid_no_tariff_besides(world: Wor
 def test_settling_visits_needs_a_person_a_reason_and_what_belongs_to_it(world: World) -> None:
     finance, _ = two_of_finance(world.centre)
     outsider = employ(world.centre, "zhao", "operations")
-    for who, number, how, tariffs, reason, match in (
-        (outsider, 2, "POOL", {}, "agreed", "permission"),
-        (finance, 2, "POOL", {}, "", "reason"),
-        (finance, 1, "POOL", {}, "agreed", "by redemption"),
-        (finance, 2, "PER_VISIT", {}, "agreed", "needs a tariff"),
-        (finance, 2, "POOL", {world.venue: 600}, "agreed", "needs a tariff"),
-        (finance, 2, "PER_VISIT", {world.distributor: 600}, "agreed", "does not open"),
+    for who, number, how, reason, match in (
+        (outsider, 2, "POOL", "agreed", "permission"),
+        (finance, 2, "POOL", "", "reason"),
+        (finance, 1, "POOL", "agreed", "by redemption"),
+        (finance, 2, "PER_VISIT", "agreed", "needs a tariff"),
     ):
         with pytest.raises(NotAllowedError, match=match), world.centre.write() as connection:
-            visits.set_visit_settlement(connection, who, number, how, tariffs, reason, 0)
+            visit_terms.settle(connection, who, number, how, reason, 0)
+    for who, number, tariffs, reason, match in (
+        (outsider, 2, {world.venue: 600}, "agreed", "permission"),
+        (finance, 2, {world.venue: 600}, "", "reason"),
+        (finance, 1, {world.venue: 600}, "agreed", "by redemption"),
+        (finance, 2, {world.venue: 0}, "agreed", "needs a tariff"),
+        (finance, 2, {world.distributor: 600}, "agreed", "does not open"),
+    ):
+        with pytest.raises(NotAllowedError, match=match), world.centre.write() as connection:
+            visit_terms.ask(connection, who, number, tariffs, reason, 0)
+
+
+def test_what_pays_out_of_the_platforms_money_two_persons_agree_to(world: World, clock: Clock) -> None:
+    two = two_of_finance(world.centre)
+    a_pass_in_use(world, clock)
+
+    def run(*arguments: str) -> UUID:
+        who = ("--organisation", "1000", "--account", "qian", "--password-stdin", "--reason", "agreed")
+        said = CliRunner().invoke(
+            command("visits"), [*arguments, *who], obj=Opened(world.centre), input=f"{PASSWORD}\n"
+        )
+        return UUID(json.loads(said.stdout)["request"])
+
+    def confirm(request_id: UUID) -> str:
+        with pytest.raises(NotAllowedError, match="two persons"), world.centre.write() as connection:
+            deeds.confirm(connection, two[0], request_id, clock())
+        with world.centre.write() as connection:
+            return deeds.confirm(connection, two[1], request_id, clock()).does
+
+    asked = run("settle", "2", "PER_VISIT", "--tariff", "1", "600")
+    visit(world)
+    world.turn()
+    assert posted(world).get("5040", 0) == 0  # as before, until somebody agrees
+    assert confirm(asked) == "each visit with product 2 costs 6.00 yuan at venue 1, of what is cleared from then on"
+    visit(world)
+    world.turn()
+    assert posted(world)["5040"] == 600
+    settle(world, two, "POOL")
+    month = month_of(clock.now_ms, world.centre.settings.zone)
+    clock.pass_ms(month.ends_ms + SHUT_AFTER_MS - clock.now_ms)
+    tell_all(world, world.venue, clock.now_ms)
+    asked = run("pool", "2", month.name, "1000")
+    assert posted(world)["5040"] == 600
+    shared = f"10.00 yuan, the pool of product 2 for {month.name}, are shared by visits: venue 1 gets 10.00 for 1"
+    assert confirm(asked) == shared
+    assert posted(world)["5040"] == 1600
+    assert_books_agree(world)
+    nobodys = {"product_id": world.annual, "venue_id": world.venue, "tariff_fen": 1}
+    mine = approval.c.id == asked
+    for word in (visit_tariff.insert().values(nobodys), approval.update().where(mine).values(act="x")):
+        with world.centre.write() as connection:
+            connection.execute(word)
+            assert any("by the word of two persons" in flaw for flaw in flaws_of(connection))
+            connection.execute(visit_tariff.delete())
 
 
 def test_a_pool_is_shared_by_visits_once_the_month_is_over_and_once(world: World, clock: Clock) -> None:
-    finance, _ = two_of_finance(world.centre)
+    two = two_of_finance(world.centre)
     with world.centre.write() as connection:
         venue = NewParty("VENUE", "2002", "古城", "Old town", "venue-2")
         second = add_party(connection, venue, "Asia/Shanghai", clock.now_ms)
@@ -252,7 +319,7 @@ def test_a_pool_is_shared_by_visits_once_the_month_is_over_and_once(world: World
         connection.execute(product_version_price.insert().values(version=1, **opened))
     world.sandbox.book.top_up("venue-2", 0)
     a_pass_in_use(world, clock)
-    settle(world, finance, "POOL")
+    settle(world, two, "POOL")
     before = posted(world)
     for venue_id in (world.venue, world.venue):
         visit(world, venue_id)
@@ -260,28 +327,25 @@ def test_a_pool_is_shared_by_visits_once_the_month_is_over_and_once(world: World
     visit(world, second, given_back=True)
     world.turn()
     assert (due(world), posted(world)) == (0, before)
-    zone = world.centre.settings.zone
-    month = month_of(clock.now_ms, zone)
-
-    def book(amount_fen: int = 1000, name: str = month.name) -> list[pools.PoolShare]:
-        with world.centre.write() as connection:
-            return pools.book_pool(connection, finance, 2, name, amount_fen, "agreed", zone, clock.now_ms)
-
+    month = month_of(clock.now_ms, world.centre.settings.zone)
     clock.pass_ms(month.ends_ms + SHUT_AFTER_MS - 1 - clock.now_ms)
     with pytest.raises(NotAllowedError, match="not over for 10 minutes"):
-        book()
+        share_pool(world, two, month)
     clock.pass_ms(1)
     visit(world, second)  # of the next month
     give_back(world, given_back_late)  # then, too: as if the centre had heard of it after it booked
     tell_all(world, second, month.ends_ms + HOUR_MS)
     with pytest.raises(NotAllowedError, match=r"gates of venues \[1\] may still bring"):
-        book()
+        share_pool(world, two, month)
     tell_all(world, world.venue, month.ends_ms + HOUR_MS)
     with pytest.raises(NotAllowedError, match="nobody visited"):
-        book(name="2026-08")
-    assert [(share.venue, share.visits, share.gross_fen) for share in book()] == [(1, 2, 667), (2, 1, 333)]
+        share_pool(world, two, month_named("2026-08", world.centre.settings.zone))
+    with pytest.raises(NotAllowedError, match="a pool holds 1 to"):
+        share_pool(world, two, month, 0)
+    shares = share_pool(world, two, month)
+    assert [(share.venue, share.visits, share.gross_fen) for share in shares] == [(1, 2, 667), (2, 1, 333)]
     with pytest.raises(NotAllowedError, match="already"):
-        book()
+        share_pool(world, two, month)
     for _ in range(2):
         world.turn()
     assert posted(world) == {**before, "1010": before["1010"] - 996, "4020": -4, "5040": 1000}
@@ -289,9 +353,9 @@ def test_a_pool_is_shared_by_visits_once_the_month_is_over_and_once(world: World
     assert world.sandbox.book.balances()["venue-2"] == 333
     with world.centre.read() as connection:
         kinds = connection.scalars(sa.select(payout_adjustment.c.kind)).all()
-        shares = list(lines_between(connection, "VENUE", second, 0, clock.now_ms + 1))
+        lines = list(lines_between(connection, "VENUE", second, 0, clock.now_ms + 1))
     assert kinds == ["POOL", "POOL"]
-    share, paid = shares
+    share, paid = lines
     assert share.txn_key.startswith("pool:")
     assert (share.payout_number, share.provider_ref) == (paid.payout_number, paid.provider_ref) != (None, None)
     assert_books_agree(world)
