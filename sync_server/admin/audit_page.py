@@ -13,6 +13,7 @@ from sync_server.admin import filters
 from sync_server.admin.access import page
 from sync_server.admin.action_words import ACTION_WORDS
 from sync_server.admin.actors import names_of
+from sync_server.admin.detail_words import OPERATORS, detail_lines
 from sync_server.admin.paging import keyset_page
 from sync_server.admin.shown import centre
 from sync_server.audit.tables import event_log
@@ -30,9 +31,11 @@ def audit_log() -> str:
         arguments = filters.asked("person", "action", "subject", "from", "to", "before", "after")
         query = _chosen(connection, arguments)
         found = keyset_page(connection, query, (event_log.c.day, event_log.c.seq), arguments)
-        actors = names_of(connection, (row.actor for row in found.rows))
+        kept = {(row.day, row.seq): msgspec.json.decode(row.detail) for row in found.rows}
+        askers = {f"operator:{one[key]}" for one in kept.values() for key in OPERATORS if key in one}
+        actors = names_of(connection, askers | {row.actor for row in found.rows})
         subjects = names_of(connection, (row.subject for row in found.rows if row.subject.startswith(NAMED)))
-    details = {(row.day, row.seq): msgspec.json.decode(row.detail) for row in found.rows}
+    details = {place: detail_lines(one, actors) for place, one in kept.items()}
     shown = {
         "page": found,
         "arguments": arguments,

@@ -121,7 +121,7 @@ def test_one_order_tells_its_whole_story(signed_in_as: SignedInAs, town: Town) -
         "手续费 ¥0.30",
     ):
         assert text in page, text
-    assert page.index("<b>全部核销</b><small>交易成功") < page.index("<b>下单</b><small>等待支付")
+    assert page.index("<b>全部结束</b><small>交易成功") < page.index("<b>下单</b><small>等待支付")
     assert "<b>发起付款</b><small>等待支付" not in page  # the state is named where it changed
     links = re.findall(r'href="(/admin/ledger/[^"]+)"', page)
     assert len(links) >= 5
@@ -320,7 +320,7 @@ def test_a_long_list_is_walked_there_and_back_by_its_links(signed_in_as: SignedI
     seen, addresses = [], []
     for step in ("next", "next", "next", "prev", "prev", "next", "prev", "prev"):
         page = auditor.get(address).text
-        seen.append(re.findall(r"reason: (\d+)", page))
+        seen.append(re.findall(r"理由: (\d+)", page))
         addresses.append(address)
         found = re.search(rf'rel="{step}" href="([^"]+)"', page)
         assert found is not None, addresses
@@ -343,3 +343,14 @@ def test_hostile_names_are_only_text(signed_in_as: SignedInAs, town: Town) -> No
         assert "&lt;script&gt;alert" in page, path
     searched = browser.get("/admin/orders", query_string={"number": evil}).text
     assert "<script>alert" not in searched
+
+
+def test_the_log_tells_amounts_acts_and_persons_in_words(signed_in_as: SignedInAs, town: Town) -> None:
+    with town.centre.write() as connection:
+        asker = connection.scalars(sa.select(operator.c.id).where(operator.c.account == "qianwen")).one()
+        detail = {"amount_fen": 5_000_000, "act": "transfer.remit", "asked_by": str(asker), "told": None, "needs": "x"}
+        log.record(connection, town.clock.now_ms, "command-line", "approval.request", "transfer:07", detail)
+    page = signed_in_as("shenji").get("/admin/audit").text
+    for line in ("金额: ¥50,000.00", "动作: 手动汇款", "申请人: 钱文", "需要权限: x"):
+        assert f">{line}<" in page, line
+    assert "None" not in page
