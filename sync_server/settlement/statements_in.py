@@ -16,7 +16,7 @@ from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError
 from sync_server.payments.provider import CALENDAR, Provider, StatementLine, Unclear, day_of
 from sync_server.payments.providers import clients_of
-from sync_server.payments.tables import external_transfer
+from sync_server.payments.tables import MAX_REFERENCE_CHARACTERS, external_transfer
 from sync_server.settlement.case_states import OPEN
 from sync_server.settlement.changed_lines import SAID, tell_changes
 from sync_server.settlement.differences import Difference
@@ -159,4 +159,6 @@ def _end_lacking(connection: Connection, provider: str, day: date, now_ms: int) 
 
 def _row(provider: str, day: date, line: StatementLine) -> dict[str, Any]:
     said = {name: getattr(line, name) for name in SAID}
+    for name in ("provider_ref", "account_ref"):  # told to people alone: longer than ours they are nobody's of ours
+        said[name] = said[name] and said[name].replace("\0", "")[:MAX_REFERENCE_CHARACTERS]
     return {**said, "provider": provider, "line_no": line.line_no, "day": str(day)}

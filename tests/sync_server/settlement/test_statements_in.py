@@ -126,6 +126,17 @@ def test_a_line_that_the_next_days_statement_repeats_stays_one(world: World, clo
     assert (cases(world), flaws(world)) == ({}, [])
 
 
+def test_more_of_a_reference_than_the_tables_keep_is_cut_and_no_change(world: World, clock: Clock) -> None:
+    sell_and_pay(world)
+    long = [replace(line, provider_ref="r" * 65, account_ref="a\0" * 65) for line in said(world, TODAY)]
+    assert told(world, clock, long) == (2, 0)
+    assert told(world, clock, long) == (0, 0)
+    with world.centre.read() as connection:
+        rows = connection.execute(sa.select(statement_line.c.provider_ref, statement_line.c.account_ref))
+        assert {tuple(row) for row in rows} == {("r" * 64, "a" * 64)}
+    assert flaws(world) == []
+
+
 def test_a_line_that_the_next_days_statement_repeats_with_another_reference_is_no_second_movement(
     world: World, clock: Clock
 ) -> None:
