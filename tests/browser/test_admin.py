@@ -318,3 +318,14 @@ def test_the_pages_work_without_scripts(site: Site, browser: Browser) -> None:
     page.get_by_label("关闭（Esc）").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     context.close()
+
+
+@pytest.mark.parametrize("address", ["/admin/payouts?tab=all", "/admin/orders", "/admin/ticket-orders"])
+def test_a_phone_shows_how_much_without_a_swipe(site: Site, desk: Page, address: str) -> None:
+    desk.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    sign_in(site, desk, "qianwen")
+    desk.goto(f"{site.url}{address}")
+    for amount in desk.locator("td.money").all():
+        box = amount.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= PHONE[0]
