@@ -13,7 +13,7 @@ from sync_server.admin.access import page
 from sync_server.admin.actors import names_of
 from sync_server.admin.paging import Page, keyset_page, whole_sum
 from sync_server.admin.shown import centre
-from sync_server.admin.words import PAYOUT_LINES, PAYOUT_TABS
+from sync_server.admin.words import PAYOUT_LINES, PAYOUT_TABS, PROVIDER_WORDS
 from sync_server.ledger.book import PENDING_SUFFIX
 from sync_server.ledger.tables import ledger_txn
 from sync_server.orders.tables import order, order_item, ticket
@@ -65,6 +65,7 @@ def _select() -> sa.Select[Any]:
             external_transfer.c.attempts,
             external_transfer.c.provider_ref,
             external_transfer.c.account_ref,
+            external_transfer.c.provider,
             beside.label("moved_beside"),
         )
         .join(party, party.c.id == payout.c.venue_id)
@@ -85,6 +86,7 @@ def _listed(connection: Connection) -> dict[str, Any]:
         "tab": tab,
         "tabs": PAYOUT_TABS,
         "kinds": PAYOUT_LINES,
+        "providers": PROVIDER_WORDS,
         "counts": counts,
         "arguments": {"tab": tab},
     }

@@ -201,6 +201,8 @@ TRANSFER_KIND_WORDS = {
     "REFUND": _("退款"),
 }
 
+PROVIDER_WORDS = {"ALIPAY": _("支付宝"), "HUIJINBAO": _("汇金宝")}
+
 # What a line of a payout is for, where it is not a ticket's own visit.
 PAYOUT_LINES = {
     "HONOUR": _("认可付款"),
