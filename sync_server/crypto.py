@@ -55,7 +55,14 @@ def public_key_of(value: Secrets) -> str:
 
 def write_secrets(file: Path, value: Secrets) -> None:
     """Write the file with mode 0600; an existing one is never replaced."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write the secret file {file}: {error.strerror}; make its folder first, for who runs sync-server"
+        ) from error
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(msgspec.json.format(msgspec.json.encode(value)))
         stream.flush()

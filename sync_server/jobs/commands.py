@@ -13,11 +13,12 @@ import structlog
 from sync_server import crypto, db, schema, slots
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.catalog.channels import seed_channels
-from sync_server.centre import Opener, open_centre
+from sync_server.centre import Centre, Opener, open_centre
 from sync_server.electronic_cards.platform_client import verifier_of
 from sync_server.jobs import ticking, worker
 from sync_server.jobs.messages import sender_of
 from sync_server.keys.key_set import create_first
+from sync_server.payments.providers import no_money_moves, unreached
 from sync_server.people.roles import seed_roles
 from sync_server.setbacks import listed
 
@@ -65,6 +66,7 @@ def run(opener: Opener, host: str, port: int, processes: int) -> None:
     centre = opener()
     schema.check_version(centre.engine)
     verifier_of(centre).close()  # what it lacks is told here, not by a web process that cannot start
+    _warn_of_providers(centre)
     centre.engine.dispose()
     CentreServer(centre.settings, host, port, processes).run()
 
@@ -78,6 +80,7 @@ def work(opener: Opener, once: bool) -> None:
     schema.check_version(centre.engine)
     sender_of(centre).close()  # what it lacks is told here, not with every message
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
+    _warn_of_providers(centre)
     worker.collect_seldom()
     if once:
         click.echo(json.dumps({"done": worker.run_dry(centre)}))
@@ -87,6 +90,12 @@ def work(opener: Opener, once: bool) -> None:
         signal.signal(number, lambda _number, _frame: stopped.set())
     click.echo("READY {}")
     worker.run(centre, stopped)
+
+
+def _warn_of_providers(centre: Centre) -> None:
+    """A centre may work without one, but then nobody is charged and nobody is paid, without any error."""
+    if lacking := unreached(centre.settings):
+        click.echo(f"sync-server: {no_money_moves(lacking)}", err=True)
 
 
 @click.group()

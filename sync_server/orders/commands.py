@@ -25,8 +25,9 @@ from sync_server.orders.states import WORDS
 from sync_server.orders.tables import order, ticket
 from sync_server.parties.parties import party_by_org_number
 from sync_server.payments import transfers
-from sync_server.payments.providers import clients_of
+from sync_server.payments.providers import clients_of, no_money_moves, unreached
 from sync_server.payments.tables import INCOMING, external_transfer
+from sync_server.settings import Settings
 from wire.credential import mask_name
 
 
@@ -89,7 +90,7 @@ def place(
     with centre.read() as connection:
         mine = sa.select(order.c.id).where(order.c.payment_group == UUID(made["order_id"])).order_by(order.c.number)
         for order_id in connection.scalars(mine).all():
-            click.echo(json.dumps(describe(connection, order.c.id == order_id), ensure_ascii=False))
+            click.echo(json.dumps(describe(connection, centre.settings, order.c.id == order_id), ensure_ascii=False))
 
 
 @order_.command()
@@ -97,8 +98,9 @@ def place(
 @click.pass_obj
 def show(opener: Opener, number: str) -> None:
     """The order with this number, as it stands now."""
-    with opener().read() as connection:
-        click.echo(json.dumps(describe(connection, order.c.number == number), ensure_ascii=False))
+    centre = opener()
+    with centre.read() as connection:
+        click.echo(json.dumps(describe(connection, centre.settings, order.c.number == number), ensure_ascii=False))
 
 
 @order_.command()
@@ -111,10 +113,10 @@ def cancel(opener: Opener, number: str, reason: str) -> None:
     with centre.write() as connection:
         closing.cancel(connection, number, reason, centre.now_ms(), COMMAND_LINE)
     with centre.read() as connection:
-        click.echo(json.dumps(describe(connection, order.c.number == number), ensure_ascii=False))
+        click.echo(json.dumps(describe(connection, centre.settings, order.c.number == number), ensure_ascii=False))
 
 
-def describe(connection: Connection, which: sa.ColumnElement[bool]) -> dict[str, Any]:
+def describe(connection: Connection, settings: Settings, which: sa.ColumnElement[bool]) -> dict[str, Any]:
     """One order with its tickets and payment, nothing personal in it."""
     row = connection.execute(sa.select(order).where(which)).one_or_none()
     if row is None:
@@ -141,9 +143,17 @@ def describe(connection: Connection, which: sa.ColumnElement[bool]) -> dict[str,
         "paid_fen": row.paid_fen,
         "tickets": list(tickets),
         "payment": None if paying_by is None else paying_by.state,
-        "payment_reason": None if paying_by is None else paying_by.reason,
+        "payment_reason": None if paying_by is None else _payment_reason(settings, paying_by),
         "pay_url": None if paying_by is None else transfers.pay_url(connection, paying_by.id),
     }
+
+
+def _payment_reason(settings: Settings, paying_by: sa.Row[Any]) -> str | None:
+    """Why the payment stands where it does: one that no provider was asked for waits for ever without an error."""
+    if paying_by.state == "CREATED" and paying_by.provider in unreached(settings):
+        return no_money_moves([paying_by.provider])
+    reason: str | None = paying_by.reason
+    return reason
 
 
 def _why(refused: Refusal | None) -> str:

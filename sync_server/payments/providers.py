@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from sync_server.centre import Centre
@@ -33,6 +33,21 @@ def need_payable(settings: Settings, kind: str, provider: str, account_ref: str)
     if real and kind == "VENUE" and not alipay_client.is_user_id(account_ref):
         digits = alipay_client.USER_ID_DIGITS
         raise NotAllowedError(f"{account_ref!r} is no Alipay user id: a venue is paid to its {digits} digits, 2088…")
+
+
+def unreached(settings: Settings) -> tuple[str, ...]:
+    """The providers that the settings say nothing of: no money moves there."""
+    if settings.provider_public_key_file is not None:
+        return ()
+    return tuple(one for one in PROVIDERS if one != "ALIPAY" or settings.alipay_app_id is None)
+
+
+def no_money_moves(providers: Sequence[str]) -> str:
+    """What whoever waits for money there is told."""
+    return (
+        f"no money moves at {', '.join(providers)}: the settings name no such provider"
+        " (provider_public_key_file, alipay_app_id)"
+    )
 
 
 @contextmanager

@@ -106,6 +106,26 @@ def test_init_says_what_it_did_and_can_be_run_again(tmp_path: Path) -> None:
     assert "all" in installation.run("check")
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    away = Installation(tmp_path / "not-made")
+    assert f"{tmp_path / 'not-made'}/centre.secrets: No such file or directory; make its folder" in away.run(
+        "init", code=78
+    )
+    away.environment["SYNC_SERVER_SECRET_FILE"] = str(tmp_path / "centre.secrets")
+    assert f"the folder {tmp_path / 'not-made'} of the database is not there" in away.run("init", code=78)
+
+
+def test_a_centre_without_a_provider_says_that_no_money_moves(installation: Installation) -> None:
+    installation.run("demo-data")
+    shown = json.loads(installation.run("order", "place", "--product", "3", "--distributor", "3001"))
+    assert (shown["payment"], "no money moves at ALIPAY" in shown["payment_reason"]) == ("CREATED", True)
+    told = subprocess.run(
+        [*COMMAND, "--database", installation.database, "worker", "--once"],
+        capture_output=True, text=True, timeout=TIMEOUT_S, env=installation.environment, check=True,
+    )  # fmt: skip
+    assert "no money moves at ALIPAY, HUIJINBAO: the settings name no such provider" in told.stderr
+
+
 def test_the_web_process_answers_and_stops(installation: Installation) -> None:
     process, ready = installation.start("run", "--port", "0")
     try:
