@@ -76,6 +76,7 @@ def _greet(centre: Centre, gate: Gate) -> None:
         f"游客画面 visitor face    {gate.screen}/lane/1   {gate.screen}/lane/2",
         f"工作人员画面 staff face  {gate.screen}/staff",
         f"模拟通道 simulated lanes {gate.screen}/sim",
+        f"命令行 sync-server      {centre.shell_words}",
     ]
     print("\n".join(lines), file=sys.stderr, flush=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import shlex
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,11 @@ class Centre:
         self._env |= self.cards.env
         self.seeded = run_json(["sync-server", "demo-data"], self._env)
         self._command("venue", "set", str(VENUE), "--electronic-cards")
+
+    @property
+    def shell_words(self) -> str:
+        """What a shell needs so that `sync-server` reaches this centre and its provider."""
+        return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in self._env.items())
 
     def serve(self) -> None:
         """Start the web process and the worker."""
