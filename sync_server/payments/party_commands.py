@@ -60,14 +60,25 @@ def add(opener: Opener, /, kind: str, number: str, account: str, zone: str | Non
 @click.option("--kind", type=click.Choice(PARTY_KINDS), help="only these")
 @click.pass_obj
 def list_(opener: Opener, kind: str | None) -> None:
-    """One JSON line per party: how it pays or is paid, its account and its contact with their ends alone."""
+    """One JSON line per party: how it pays or is paid, its account and its contact with their ends alone.
+
+    `venue` is the number that commands about a venue ask for, `party_id` whose account `export ledger` means.
+    """
     centre = opener()
     with centre.read() as connection:
         rows = connection.execute(sa.select(table).order_by(table.c.org_number)).all()
         used = accounts.accounts_of(connection, [row.id for row in rows], centre.now_ms())
+        venues = {row.id: row.number for row in connection.execute(sa.select(venue.c.id, venue.c.number))}
     for row in rows:
         if kind in (None, row.kind):
-            line = {"party": row.org_number, "kind": row.kind, "name_zh": row.name_zh, "name_en": row.name_en}
+            line = {
+                "party": row.org_number,
+                "party_id": str(row.id),
+                "venue": venues.get(row.id),
+                "kind": row.kind,
+                "name_zh": row.name_zh,
+                "name_en": row.name_en,
+            }
             line |= {"account": used[row.id].masked, "contact_phone": row.contact_phone_masked}
             click.echo(json.dumps(line | _terms(row), ensure_ascii=False))
 

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from sync_server.centre import Centre
+from sync_server.parties.parties import party_by_org_number
 from tests.sync_server.command_line import command
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import PASSWORD, employ
@@ -93,13 +94,16 @@ def test_where_a_party_is_paid_is_changed_and_shown(run: Run, clock: Clock) -> N
     assert run("party", "accounts", "2001")["account_ref"] == "bridge-new"
 
 
-def test_a_party_is_registered_once_and_listed(run: Run) -> None:
+def test_a_party_is_registered_once_and_listed(run: Run, centre: Centre) -> None:
     names = ("--name-zh", "开封府", "--name-en", "Kaifeng Hall")
     assert "no time zone" in run("party", "add", "VENUE", "2003", *names, "--account", "x", "--zone", "?", fails=True)
     made = run("party", "add", "VENUE", "2003", *names, "--account", "2088000000000001")
     assert (made["party"], made["venue"]) == ("2003", len(run("venue", "list")))
     (told,) = (one for one in run("party", "list") if one["party"] == "2003")
     assert (told["account"], told["payout_mode"]) == ("ALIPAY …0001", "PER_REDEMPTION")
+    with centre.read() as connection:
+        party_id = party_by_org_number(connection, "2003").id
+    assert (told["venue"], told["party_id"]) == (made["venue"], str(party_id))
     for kind, number, refusal in (
         ("PARTNER", "2003", "the VENUE 2003 already"),
         ("PLATFORM", "1001", "the PLATFORM 1000 already"),
