@@ -8,12 +8,17 @@ from typing import Any
 from uuid import UUID
 
 import click
+import sqlalchemy as sa
 
 from sync_server.audit.log import COMMAND_LINE
-from sync_server.centre import Opener
+from sync_server.centre import Centre, Opener
 from sync_server.errors import EXIT_CHECK_FAILED
 from sync_server.orders import applying
+from sync_server.orders.charging_now import charge_now
 from sync_server.orders.paying import Deducted, Short
+from sync_server.orders.states import UNPAID
+from sync_server.orders.tables import order
+from sync_server.payments.tables import external_transfer
 from sync_server.people.asking import by_operator, person_of
 
 REASON = click.option("--reason", required=True, help="for the order's history and the log of what operators did")
@@ -27,7 +32,7 @@ def apply(opener: Opener, number: str) -> None:
     centre = opener()
     with centre.write() as connection:
         done = applying.apply(connection, number, COMMAND_LINE, centre.now_ms())
-    _tell(number, done)
+    _tell(centre, number, done)
 
 
 @click.command()
@@ -50,7 +55,7 @@ def run(opener: Opener, /, number: str, reason: str, **who: Any) -> None:
     person = person_of(centre, who)
     with centre.write() as connection:
         done = applying.run(connection, number, person, reason, centre.now_ms())
-    _tell(number, done)
+    _tell(centre, number, done)
 
 
 @click.command()
@@ -67,7 +72,7 @@ def refuse(opener: Opener, /, number: str, reason: str, **who: Any) -> None:
     click.echo(json.dumps({"order": number, "application": "REFUSED"}))
 
 
-def _tell(number: str, done: UUID | Deducted | Short) -> None:
+def _tell(centre: Centre, number: str, done: UUID | Deducted | Short) -> None:
     """Exit code 1 where the money is not there, with what is lacking."""
     match done:
         case Short():
@@ -77,7 +82,21 @@ def _tell(number: str, done: UUID | Deducted | Short) -> None:
         case Deducted():
             click.echo(json.dumps({"order": number, "state": "paid"}))
         case UUID():
-            click.echo(json.dumps({"order": number, "state": "charging", "transfer": str(done)}))
+            _tell_charge(centre, number, done)
+
+
+def _tell_charge(centre: Centre, number: str, transfer_id: UUID) -> None:
+    """What the provider answered: a charge that it refuses again holds the order again, and nobody else is asked."""
+    charge_now(centre, transfer_id)
+    with centre.read() as connection:
+        row = connection.execute(sa.select(order).where(order.c.number == number)).one()
+        reason = connection.scalar(sa.select(external_transfer.c.reason).where(external_transfer.c.id == transfer_id))
+    told = {"order": number, "transfer": str(transfer_id)}
+    if row.hold is not None:
+        click.echo(json.dumps(told | {"state": "held"}))
+        click.echo(f"sync-server: order {number} is held again: the charge was refused ({reason})", err=True)
+        sys.exit(EXIT_CHECK_FAILED)
+    click.echo(json.dumps(told | {"state": "charging" if row.state in UNPAID else "paid"}))
 
 
 COMMANDS = (apply, applications, run, refuse)

@@ -15,17 +15,18 @@ from sync_server.arguments import FEN, U16
 from sync_server.audit.log import COMMAND_LINE
 from sync_server.catalog.channels import OTHER
 from sync_server.catalog.stock import OutOfStock
-from sync_server.centre import Centre, Opener
+from sync_server.centre import Opener
 from sync_server.errors import EXIT_CHECK_FAILED, NotFoundError
 from sync_server.idempotency import once
-from sync_server.orders import applying_commands, closing, paying, placing, progress
+from sync_server.orders import applying_commands, closing, paying, placing
+from sync_server.orders.charging_now import charge_now
 from sync_server.orders.holders import read_holder
 from sync_server.orders.refusals import AlreadyHeld, NotEligible, PriceChanged, Refusal, Unfit, words_zh
 from sync_server.orders.states import WORDS
 from sync_server.orders.tables import order, ticket
 from sync_server.parties.parties import party_by_org_number
 from sync_server.payments import transfers
-from sync_server.payments.providers import clients_of, no_money_moves, unreached
+from sync_server.payments.providers import no_money_moves, unreached
 from sync_server.payments.tables import INCOMING, external_transfer
 from sync_server.settings import Settings
 from wire.credential import mask_name
@@ -86,7 +87,7 @@ def place(
         click.echo(f"sync-server: the order was not taken: {_why(refused)}", err=True)
         sys.exit(EXIT_CHECK_FAILED)
     if made["transfer_id"] is not None:
-        _send(centre, UUID(made["transfer_id"]))
+        charge_now(centre, UUID(made["transfer_id"]))
     with centre.read() as connection:
         mine = sa.select(order.c.id).where(order.c.payment_group == UUID(made["order_id"])).order_by(order.c.number)
         for order_id in connection.scalars(mine).all():
@@ -172,13 +173,6 @@ def _why(refused: Refusal | None) -> str:
         case None:
             return "the same key was refused before"
     return f"{said} ({words_zh(refused)})"
-
-
-def _send(centre: Centre, transfer_id: UUID) -> None:
-    """Do not wait for the worker: whoever placed the order wants the answer, or the cashier's address."""
-    with clients_of(centre) as clients:
-        transfers.move_now(centre, clients, transfer_id)
-    progress.take_payments(centre)
 
 
 for command in applying_commands.COMMANDS:

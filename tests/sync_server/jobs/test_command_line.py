@@ -179,6 +179,8 @@ def test_a_distributor_without_money_is_resumed_by_a_person(selling: Installatio
     assert (told["party"], told["title"]) == ("3001", f"订单 {placed['number']}")
     assert told["changed_at_ms"] >= told["created_at_ms"] > 0
     assert told["next_try_at_ms"] is None  # a person lets it go
+    refused = selling.run("order", "apply", placed["number"], code=1)
+    assert f"order {placed['number']} is held again: the charge was refused" in refused and '"state": "held"' in refused
     transfer_id = told["id"]
     sandbox.book.top_up("distributor-bianjing", 1_000_000)
     who = ("--organisation", "1000", "--account", "qian")
