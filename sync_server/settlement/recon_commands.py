@@ -32,6 +32,8 @@ from sync_server.settlement.recon_tables import CASE_STATES, provider_fee, recon
 from sync_server.settlement.statement_files import read_file
 
 MAX_LISTED = 1_000
+LINE_TOLD = ("day", "at_ms", "kind", "amount_fen", "fee_fen", "out_no", "provider_ref")
+"""Of the provider's line that a case is about: what the provider shows of it, too."""
 
 
 @click.command()
@@ -138,11 +140,16 @@ def case() -> None:
 @click.option("--state", type=click.Choice(CASE_STATES), help="only those in this state; else all open ones")
 @click.pass_obj
 def list_(opener: Opener, state: str | None) -> None:
-    """The oldest cases, one JSON object a line."""
+    """The oldest cases, one JSON object a line, with the provider's line that a case is about."""
     wanted = recon_case.c.state != "RESOLVED" if state is None else recon_case.c.state == state
+    this_line = sa.and_(
+        statement_line.c.provider == recon_case.c.provider, statement_line.c.line_no == recon_case.c.line_no
+    )
+    of_line = [statement_line.c[name].label(f"line_{name}") for name in LINE_TOLD]
     query = (
-        sa.select(recon_case, operator.c.name.label("owner"))
+        sa.select(recon_case, operator.c.name.label("owner"), *of_line)
         .outerjoin(operator, operator.c.id == recon_case.c.owner_id)
+        .outerjoin(statement_line, this_line)
         .where(wanted)
         .order_by(recon_case.c.opened_at_ms, recon_case.c.id)
         .limit(MAX_LISTED)
@@ -163,6 +170,8 @@ def list_(opener: Opener, state: str | None) -> None:
                 "owner": row.owner,
                 "settled_as": row.settled_as,
                 "note": row.note,
+                "opened_at_ms": row.opened_at_ms,
+                "line": None if row.line_day is None else {name: row._mapping[f"line_{name}"] for name in LINE_TOLD},
             }
             if row.settled_as == "OFFSET" and row.difference in BY_ATTEMPT:
                 line["next"] = recon_cases.owed_again(connection, [row.subject])

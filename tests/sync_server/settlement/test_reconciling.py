@@ -316,3 +316,6 @@ def test_the_command_takes_a_file_in_and_says_how_the_day_stands(world: World, c
         assert told == {"lines": 3, "new": new, "changed": 0, **day}
     [case] = CliRunner().invoke(recon_commands.case, ["list"], obj=opener).stdout.splitlines()
     assert json.loads(case)["difference_zh"] == "非我方流水"
+    line = {"day": str(TODAY), "at_ms": START_MS, "kind": "PAYOUT", "amount_fen": -700, "fee_fen": 0}
+    assert json.loads(case)["line"] == {**line, "out_no": "theirs", "provider_ref": None}
+    assert json.loads(case)["opened_at_ms"] == clock.now_ms
