@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sync_server.arguments import U16
 from sync_server.centre import Opener
 from sync_server.parties.parties import venue_by_number
-from sync_server.parties.tables import PAYOUT_MODES, venue
+from sync_server.parties.tables import PAYOUT_MODES, party, venue
 from sync_server.payments.tables import external_transfer
 from sync_server.people.asking import by_operator, person_of
 from sync_server.settlement import paying_again, payout_modes
@@ -33,8 +33,14 @@ def payout() -> None:
 def list_(opener: Opener, state: str | None, venue_number: int | None) -> None:
     """The newest payouts, one JSON object a line."""
     query = (
-        sa.select(table, venue.c.number.label("venue"), external_transfer.c.reason.label("transfer_reason"))
+        sa.select(
+            table,
+            venue.c.number.label("venue"),
+            party.c.org_number,
+            external_transfer.c.reason.label("transfer_reason"),
+        )
         .join(venue, venue.c.id == table.c.venue_id)
+        .join(party, party.c.id == table.c.venue_id)
         .outerjoin(external_transfer, external_transfer.c.id == table.c.transfer_id)
         .order_by(table.c.created_at_ms.desc(), table.c.id.desc())
         .limit(MAX_LISTED)
@@ -48,6 +54,7 @@ def list_(opener: Opener, state: str | None, venue_number: int | None) -> None:
             line = {
                 "number": row.number,
                 "venue": row.venue,
+                "party": row.org_number,
                 "state": row.state,
                 "state_zh": PAYOUT.words[row.state],
                 "total_fen": row.total_fen,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,9 +34,11 @@ from sync_server.settlement.lines import all_lines
 from sync_server.settlement.paying_again import pay_again
 from sync_server.settlement.payout_modes import set_payout_mode
 from sync_server.settlement.tables import payout
+from tests.sync_server.command_line import command
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ, two_of_finance
 from tests.sync_server.sandbox import World, money_flaws
+from tests.sync_server.settlement.telling import Opened
 from tests.sync_server.settlement.test_expiring import HOUR_MS, assert_books_agree, posted, states
 
 DAY_MS = 24 * HOUR_MS
@@ -77,6 +81,8 @@ def test_a_payout_collects_until_the_end_of_the_day_or_week_and_is_one_transfer(
     used(world)
     world.turn()
     assert payouts(world) == [("OPEN", 3 * 4970)]
+    told = json.loads(CliRunner().invoke(command("payout"), ["list"], obj=Opened(world.centre)).stdout)
+    assert (told["venue"], told["party"], told["total_fen"]) == (1, "2001", 3 * 4970)
     assert states(world, order_id) == ["USED DUE"] * 2
     clock.pass_ms(until_ms - clock.now_ms - 1)
     world.turn()
