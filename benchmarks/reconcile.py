@@ -26,10 +26,10 @@ from sync_server.ledger import book
 from sync_server.ledger.accounts import Account
 from sync_server.payments.provider import StatementLine, day_of
 from sync_server.payments.tables import external_transfer, transfer_attempt
-from sync_server.settlement import reconciling
-from sync_server.settlement.matching import Movement, match
-from sync_server.settlement.recon_tables import recon_case
-from sync_server.settlement.statements_in import bounds, take_in
+from sync_server.reconciliation import reconciling
+from sync_server.reconciliation.matching import Movement, match
+from sync_server.reconciliation.statements_in import bounds, take_in
+from sync_server.reconciliation.tables import recon_case
 
 AMOUNT_FEN = 5_231
 LIMIT_S = 2.0

@@ -17,12 +17,12 @@ import sync_server.ledger.checks
 import sync_server.ledger.posting_checks
 import sync_server.orders.checks
 import sync_server.payments.checks
+import sync_server.reconciliation.checks
 import sync_server.redemptions.checks
 import sync_server.redemptions.rival_checks
 import sync_server.settlement.balance_checks
 import sync_server.settlement.checks
 import sync_server.settlement.ending_checks
-import sync_server.settlement.recon_checks
 import sync_server.settlement.visit_checks
 from sync_server import db
 from sync_server.audit.log import first_flaw
@@ -44,7 +44,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     *sync_server.settlement.checks.CHECKS,
     *sync_server.settlement.balance_checks.CHECKS,
     *sync_server.settlement.ending_checks.CHECKS,
-    *sync_server.settlement.recon_checks.CHECKS,
+    *sync_server.reconciliation.checks.CHECKS,
     *sync_server.settlement.visit_checks.CHECKS,
 )
 

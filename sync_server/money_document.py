@@ -13,8 +13,8 @@ from sync_server.machines import Machine
 from sync_server.notices.states import MESSAGE
 from sync_server.orders.states import APPLICATION, PASS_ORDER, TICKET_ORDER
 from sync_server.payments.states import TRANSFER
-from sync_server.settlement.case_states import CASE
-from sync_server.settlement.differences import NO_FAULT, WORDS
+from sync_server.reconciliation.case_states import CASE
+from sync_server.reconciliation.differences import NO_FAULT, WORDS
 from sync_server.settlement.item_states import ITEM, first_list, second_list
 from sync_server.settlement.payout_states import PAYOUT
 

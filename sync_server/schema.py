@@ -31,13 +31,13 @@ import sync_server.outbox
 import sync_server.parties.tables
 import sync_server.payments.tables
 import sync_server.people.tables
+import sync_server.profit.tables
+import sync_server.reconciliation.tables
 import sync_server.redemptions.tables
 import sync_server.setbacks
-import sync_server.settlement.profit_tables
-import sync_server.settlement.recon_tables
-import sync_server.settlement.statement_tables
 import sync_server.settlement.tables
-import sync_server.slots  # noqa: F401  importing is the point
+import sync_server.slots
+import sync_server.statements.tables  # noqa: F401  importing is the point
 from sync_server import db
 from sync_server.db import metadata
 from sync_server.errors import ConfigurationError

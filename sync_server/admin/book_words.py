@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from sync_server.ledger.book import PENDING_SUFFIX
 from sync_server.payments.tables import external_transfer
-from sync_server.settlement.statement_beside import PAYOUTS, Beside
+from sync_server.statements.beside import PAYOUTS, Beside
 
 # The first word of a key (ledger.postings), with its last where that tells more.
 KEY_WORDS = {

@@ -23,10 +23,10 @@ from sync_server.payments import remitting
 from sync_server.payments.tables import MOVED_BESIDE, external_transfer, transfer_attempt
 from sync_server.payments.transfers import JOB
 from sync_server.people.permissions import Permission
+from sync_server.reconciliation.undoing import AGAIN
 from sync_server.redemptions.tables import redemption
 from sync_server.settlement.lines import all_lines
 from sync_server.settlement.tables import ADJUSTMENT_KINDS, payout, payout_adjustment, payout_line
-from sync_server.settlement.undoing import AGAIN
 
 HERE = "admin.payouts"
 MAX_LINES = 500

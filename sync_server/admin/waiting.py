@@ -22,10 +22,10 @@ from sync_server.orders import applying
 from sync_server.payments.tables import LATE_ENTRY, external_transfer
 from sync_server.people.permissions import Permission
 from sync_server.people.sessions import SignedIn
+from sync_server.reconciliation.tables import recon_case
 from sync_server.redemptions.tables import redemption
 from sync_server.second_person.deeds import DEEDS
 from sync_server.settlement.debts import debts
-from sync_server.settlement.recon_tables import recon_case
 
 QUESTIONABLE = ("CONFLICT", "LATE", "UNPROVEN", "UNKNOWN_PASS", "IMPLAUSIBLE")
 NOT_THROUGH = ("INSUFFICIENT", "DEFINITE_FAIL", "UNKNOWN")

@@ -28,12 +28,12 @@ from sync_server.jobs.long_setbacks import forget_ended_setbacks, tell_long_setb
 from sync_server.jobs.low_stock import tell_low_stock
 from sync_server.jobs.messages import forget_old_messages
 from sync_server.payments.telling import tell_late
+from sync_server.reconciliation.reconciling import reconcile
+from sync_server.reconciliation.statements_in import fetch_statements
 from sync_server.redemptions.ingest import drop_old_receipts
 from sync_server.redemptions.online import drop_old_answers
 from sync_server.settlement.income import earn_income
 from sync_server.settlement.overdue import tell_overdue
-from sync_server.settlement.reconciling import reconcile
-from sync_server.settlement.statements_in import fetch_statements
 
 TICK_S = 10.0
 RENEW_S = 60.0

@@ -12,21 +12,9 @@ from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person, Request
 from sync_server.gates import journal_acts
 from sync_server.payments import abandoning, account_changes, remitting, top_ups
-from sync_server.settlement import (
-    accepting,
-    clawing_back,
-    debts,
-    other_amounts,
-    paying_back,
-    pools,
-    profit_shares,
-    recon_cases,
-    repaying,
-    returned_sweeps,
-    undoing,
-    venue_debts,
-    visit_terms,
-)
+from sync_server.profit import sharing
+from sync_server.reconciliation import accepting, other_amounts, recon_cases, returned_sweeps, undoing
+from sync_server.settlement import clawing_back, debts, paying_back, pools, repaying, venue_debts, visit_terms
 
 
 class Deed(NamedTuple):
@@ -57,7 +45,7 @@ DEEDS = {
         Deed(returned_sweeps.RETURNED, returned_sweeps.in_words, returned_sweeps.confirm),
         Deed(visit_terms.TARIFFS, visit_terms.in_words, visit_terms.confirm),
         Deed(pools.POOL, pools.in_words, pools.confirm),
-        Deed(profit_shares.PAY, profit_shares.in_words, profit_shares.confirm_payment),
+        Deed(sharing.PAY, sharing.in_words, sharing.confirm_payment),
     )
 }
 

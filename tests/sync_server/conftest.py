@@ -185,3 +185,17 @@ def world(any_centre: Centre, sandbox: Sandbox) -> Iterator[World]:
     made = World(any_centre, sandbox)
     yield made
     made.close()
+
+
+THROUGH_A_PROVIDER = ("settlement", "reconciliation", "statements", "profit")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Money's ways through a provider take longest: --fast plays the first of each of these folders' files."""
+    begun: set[Path] = set()
+    for item in items:
+        if item.path.parent.name in THROUGH_A_PROVIDER and "sandbox" in getattr(item, "fixturenames", ()):
+            if item.path in begun:
+                item.add_marker("slow")
+            begun.add(item.path)

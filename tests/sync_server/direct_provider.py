@@ -21,7 +21,7 @@ from sync_server.payments.provider import (
     Unclear,
     Waiting,
 )
-from sync_server.settlement.statements_in import bounds
+from sync_server.reconciliation.statements_in import bounds
 from tests.sync_server.silent_provider import SilentProvider
 
 APP_ID = "platform"

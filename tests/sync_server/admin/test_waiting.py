@@ -15,9 +15,9 @@ from sync_server.payments.tables import external_transfer
 from sync_server.people.identifying import Person
 from sync_server.people.sessions import permissions_of
 from sync_server.people.tables import operator
+from sync_server.reconciliation.tables import recon_case
 from sync_server.second_person.deeds import DEEDS
 from sync_server.setbacks import setback
-from sync_server.settlement.recon_tables import recon_case
 from sync_server.settlement.tables import clawback
 from tests.sync_server.admin.conftest import SignedInAs
 from tests.sync_server.admin.town import NOON_MS, Town

@@ -22,7 +22,7 @@ from sync_server.payments.applying import apply_notice
 from sync_server.payments.provider import Answer, Succeeded
 from sync_server.payments.tables import INCOMING, external_transfer
 from sync_server.people.identifying import Person
-from sync_server.settlement import undoing
+from sync_server.reconciliation import undoing
 from tests.sync_server.conftest import Clock
 from tests.sync_server.payments.looking import looked_at, stated
 from tests.sync_server.sandbox import World

@@ -23,15 +23,15 @@ from sync_server.orders.tables import order, order_history, person_product
 from sync_server.payments.applying import apply_notice
 from sync_server.payments.provider import StatementLine, Succeeded
 from sync_server.payments.tables import external_transfer, transfer_attempt
-from sync_server.settlement.differences import Difference
-from sync_server.settlement.matching import news
-from sync_server.settlement.movements import by_number
+from sync_server.reconciliation.differences import Difference
+from sync_server.reconciliation.matching import news
+from sync_server.reconciliation.movements import by_number
 from sync_server.settlement.pass_refunds import refund_pass
 from tests.sync_server.conftest import Clock
 from tests.sync_server.orders.test_closing import HALF_HOUR_MS, cashier, reserved_and_sold
 from tests.sync_server.people_numbers import traveller
+from tests.sync_server.reconciliation.telling import cases, tell
 from tests.sync_server.sandbox import World, money_flaws
-from tests.sync_server.settlement.telling import cases, tell
 from tests.sync_server.settlement.test_expiring import assert_books_agree, posted
 
 THREE = tuple(traveller(nth) for nth in (1, 2, 3))

@@ -13,9 +13,9 @@ from sync_server.ledger.balances import trial_balance
 from sync_server.ledger.tables import ledger_account
 from sync_server.payments import transfers
 from sync_server.payments.provider import Answer, StatementLine, day_of
-from sync_server.settlement.recon_tables import recon_case
-from sync_server.settlement.reconciling import reconcile
-from sync_server.settlement.statements_in import bounds, take_in
+from sync_server.reconciliation.reconciling import reconcile
+from sync_server.reconciliation.statements_in import bounds, take_in
+from sync_server.reconciliation.tables import recon_case
 from tests.sync_server.conftest import Clock
 from tests.sync_server.payments.test_transfers import Killed, ScriptedProvider
 from tests.sync_server.sandbox import World

@@ -34,12 +34,12 @@ from sync_server.payments.provider import Unclear, day_of
 from sync_server.payments.providers import clients_of, need_payable, need_sweeps
 from sync_server.payments.sandbox_client import SandboxClient
 from sync_server.payments.tables import external_transfer, transfer_attempt
-from sync_server.settlement.statements_in import take_in
+from sync_server.reconciliation.statements_in import take_in
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import PASSWORD, employ
 from tests.sync_server.payments.alipay_gateway import SELLER, AlipayGateway
+from tests.sync_server.reconciliation.telling import cases, judge, posted
 from tests.sync_server.sandbox import Sandbox, World, merchant_key_of, money_flaws
-from tests.sync_server.settlement.telling import cases, judge, posted
 
 DEALER, VENUE = "2088000000000011", "2088000000000022"
 

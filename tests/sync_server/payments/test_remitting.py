@@ -22,10 +22,10 @@ from sync_server.payments.provider import Succeeded
 from sync_server.payments.tables import bank_voucher, external_transfer, transfer_attempt
 from sync_server.payments.vouchers import Voucher
 from sync_server.people.identifying import Person
+from sync_server.reconciliation.reconciling import reconcile
+from sync_server.reconciliation.tables import recon_case
 from sync_server.second_person import deeds
 from sync_server.settlement.item_status import statuses_of
-from sync_server.settlement.recon_tables import recon_case
-from sync_server.settlement.reconciling import reconcile
 from tests.sync_server.beside import Beside
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ, two_of_finance

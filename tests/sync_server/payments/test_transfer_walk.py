@@ -30,10 +30,10 @@ from sync_server.payments.states import FINAL, OPEN, TRANSFER
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.payments.vouchers import Voucher
 from sync_server.people.identifying import Person
-from sync_server.settlement import accepting, other_amounts, returned_sweeps, undoing
+from sync_server.reconciliation import accepting, other_amounts, returned_sweeps, undoing
+from sync_server.reconciliation.reconciling import reconcile
+from sync_server.reconciliation.tables import recon_case
 from sync_server.settlement.clearing import clear_redemptions
-from sync_server.settlement.recon_tables import recon_case
-from sync_server.settlement.reconciling import reconcile
 from sync_server.settlement.tables import payout, payout_line
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import two_of_finance

@@ -19,8 +19,9 @@ from sync_server.payments import abandoning, account_changes, remitting, top_ups
 from sync_server.payments.tables import external_transfer
 from sync_server.payments.vouchers import Voucher
 from sync_server.people.identifying import Person
-from sync_server.settlement import clawing_back, recon_cases
-from sync_server.settlement.differences import Difference
+from sync_server.reconciliation import recon_cases
+from sync_server.reconciliation.differences import Difference
+from sync_server.settlement import clawing_back
 from tests.sync_server.command_line import command
 from tests.sync_server.conftest import START_MS, Clock
 from tests.sync_server.operators import PASSWORD, employ, two_of_finance

@@ -14,12 +14,14 @@ from hypothesis.stateful import precondition, rule
 
 from sync_server.parties.tables import PROVIDERS
 from sync_server.payments.provider import StatementLine, day_of
-from sync_server.settlement import accepting, profit_shares, recon_cases, reconciling, statements, statements_in
-from sync_server.settlement.case_states import OPEN
-from sync_server.settlement.differences import BY_ATTEMPT, Difference
-from sync_server.settlement.profit import month_of
-from sync_server.settlement.profit_tables import profit_allocation
-from sync_server.settlement.recon_tables import recon_case
+from sync_server.profit import sharing
+from sync_server.profit.report import month_of
+from sync_server.profit.tables import profit_allocation
+from sync_server.reconciliation import accepting, recon_cases, reconciling, statements_in
+from sync_server.reconciliation.case_states import OPEN
+from sync_server.reconciliation.differences import BY_ATTEMPT, Difference
+from sync_server.reconciliation.tables import recon_case
+from sync_server.statements import numbered
 from tests.sync_server.settlement.flow_bank import Bank
 from tests.sync_server.settlement.flow_checks import statement_flaws
 from tests.sync_server.settlement.flow_lies import CHANGED, LATE, LIES, Lie, lie
@@ -159,7 +161,7 @@ class Accounting(Bank):
             last = day_of(self.clock()) - timedelta(days=1)
             if last < first:
                 raise NothingThereError
-            row = statements.make(connection, self.scene.one, party_id, first, last, ZoneInfo(ZONE), self.clock())
+            row = numbered.make(connection, self.scene.one, party_id, first, last, ZoneInfo(ZONE), self.clock())
             assert statement_flaws(connection, row) == []
             assert row.opening_fen == (made[-1][1].closing_fen if made else 0)
             made.append((last, row))
@@ -171,7 +173,7 @@ class Accounting(Bank):
         with self.acting("share_the_profit") as connection:
             shared = set(connection.scalars(sa.select(profit_allocation.c.month)))
             month = month_of(next(name for name in MONTHS if name not in shared), ZONE)
-            if not profit_shares.allocate(connection, self.scene.one, month, self.clock()):
+            if not sharing.allocate(connection, self.scene.one, month, self.clock()):
                 raise NothingThereError
 
     @where("shares")
@@ -188,8 +190,8 @@ class Accounting(Bank):
     def pay_partner(self, connection: sa.Connection, month: str, partner_id: Any) -> None:
         now_ms = self.clock()
         paid = (connection, self.scene.one, month, partner_id, "1030", self.voucher(), "share", now_ms)
-        asked = profit_shares.ask_to_pay(*paid)
-        profit_shares.confirm_payment(connection, self.scene.other, asked, now_ms)
+        asked = sharing.ask_to_pay(*paid)
+        sharing.confirm_payment(connection, self.scene.other, asked, now_ms)
         self.scene.partners_paid.add((month, partner_id))
 
     def end_the_accounts(self) -> None:

@@ -30,15 +30,15 @@ from sync_server.payments.tables import (
     external_transfer,
     transfer_attempt,
 )
+from sync_server.profit.report import month_of, profit_of
+from sync_server.profit.tables import profit_allocation, profit_payment
+from sync_server.reconciliation.differences import Difference
+from sync_server.reconciliation.tables import recon_case
 from sync_server.redemptions.tables import redemption
 from sync_server.setbacks import setback
-from sync_server.settlement import statements
-from sync_server.settlement.differences import Difference
-from sync_server.settlement.profit import month_of, profit_of
-from sync_server.settlement.profit_tables import profit_allocation, profit_payment
-from sync_server.settlement.recon_tables import recon_case
-from sync_server.settlement.statement_rows import OWED, lines_between
 from sync_server.settlement.tables import debt_end
+from sync_server.statements import numbered
+from sync_server.statements.rows import OWED, lines_between
 from tests.sync_server.direct_provider import APP_ID
 from tests.sync_server.settlement.flow_lies import LIES
 from tests.sync_server.settlement.flow_scene import CAPITAL_FEN, ZONE
@@ -99,7 +99,7 @@ def statement_flaws(connection: Connection, row: sa.Row[Any]) -> list[str]:
         )
         if (owed_fen := int(connection.execute(query).scalar_one())) != said_fen:
             found.append(f"statement {row.number}: {word} {said_fen}, the ledger {owed_fen}")
-    lines = [(line.txn_key, line.owed_fen, line.moved_fen) for line in statements.rows_of(connection, row.id)]
+    lines = [(line.txn_key, line.owed_fen, line.moved_fen) for line in numbered.rows_of(connection, row.id)]
     again = lines_between(connection, row.kind, row.party_id, from_ms, to_ms)
     if sorted(lines) != sorted((line.txn_key, line.owed_fen, line.moved_fen) for line in again):
         found.append(f"statement {row.number}: its lines are not those of the ledger any more")

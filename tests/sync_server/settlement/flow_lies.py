@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from sync_server.payments.provider import StatementLine
-from sync_server.settlement.differences import Difference
+from sync_server.reconciliation.differences import Difference
 
 CHANGED = Difference.LINE_CHANGED
 LATE = Difference.CUT_OFF

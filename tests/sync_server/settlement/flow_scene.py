@@ -30,10 +30,10 @@ from sync_server.parties.tables import PROVIDERS, party
 from sync_server.payments.provider import StatementLine, day_of
 from sync_server.payments.tables import TRANSFER_KINDS
 from sync_server.people.identifying import Person
+from sync_server.profit import sharing
+from sync_server.reconciliation.differences import Difference
+from sync_server.reconciliation.tables import provider_fee
 from sync_server.redemptions.ingest import take_in
-from sync_server.settlement import profit_shares
-from sync_server.settlement.differences import Difference
-from sync_server.settlement.recon_tables import provider_fee
 from tests.sync_server.combos import combo_on_sale
 from tests.sync_server.conftest import Clock
 from tests.sync_server.direct_provider import APP_ID, DirectProvider
@@ -269,8 +269,8 @@ def lay_out(centre: Centre) -> Layout:
         connection.execute(product.update().values(renewal_days=10))
         for combo in COMBOS:
             combo_id = find_product(connection, combo).id
-            profit_shares.agree(connection, one, combo_id, parties["4001"], 3_333, "合同", now_ms)
-            profit_shares.agree(connection, one, combo_id, parties["4002"], 3_334, "合同", now_ms)
+            sharing.agree(connection, one, combo_id, parties["4001"], 3_333, "合同", now_ms)
+            sharing.agree(connection, one, combo_id, parties["4002"], 3_334, "合同", now_ms)
     return Layout(gates, one, other, distributors, (bridge, park, *distributors))
 
 

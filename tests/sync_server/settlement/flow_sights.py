@@ -15,12 +15,12 @@ from sync_server.orders.states import UNPAID
 from sync_server.orders.tables import charge_back, item_claim, order
 from sync_server.payments.states import STOPPED
 from sync_server.payments.tables import INCOMING, LATE_ENTRY, external_transfer
+from sync_server.profit.tables import profit_allocation, profit_payment
+from sync_server.reconciliation.case_states import OPEN
+from sync_server.reconciliation.differences import BY_ATTEMPT
+from sync_server.reconciliation.tables import recon_case, statement_line
 from sync_server.redemptions.inboxes import in_inbox
 from sync_server.redemptions.tables import decision, redemption
-from sync_server.settlement.case_states import OPEN
-from sync_server.settlement.differences import BY_ATTEMPT
-from sync_server.settlement.profit_tables import profit_allocation, profit_payment
-from sync_server.settlement.recon_tables import recon_case, statement_line
 from sync_server.settlement.tables import payout, payout_line
 from tests.sync_server.settlement.flow_scene import Scene
 

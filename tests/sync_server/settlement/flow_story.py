@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 
 from sandbox_provider.faults import FaultKind
-from sync_server.settlement.differences import Difference
-from sync_server.settlement.recon_cases import VENUE_OWES
+from sync_server.reconciliation.differences import Difference
+from sync_server.reconciliation.recon_cases import VENUE_OWES
 from tests.sync_server.settlement.flow_buying import TRAVELLERS
 from tests.sync_server.settlement.flow_lies import LIES
 from tests.sync_server.settlement.flows import DAY_MS, HOUR_MS, MINUTE_MS, Flows

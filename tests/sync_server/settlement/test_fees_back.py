@@ -11,8 +11,8 @@ from sync_server.approvals import approvals
 from sync_server.catalog.tables import product
 from sync_server.centre import Centre
 from sync_server.orders.tables import order_item, ticket
+from sync_server.profit.report import PARTS, month_of, profit_of, total_of
 from sync_server.settlement import clawing_back
-from sync_server.settlement.profit import PARTS, month_of, profit_of, total_of
 from tests.sync_server.combo_world import ComboWorld
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import two_of_finance

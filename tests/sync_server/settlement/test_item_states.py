@@ -27,7 +27,11 @@ from sync_server.payments import abandoning, transfers
 from sync_server.payments.provider import Answer, Instruction, Refused, StatementLine, Succeeded, Waiting, day_of
 from sync_server.payments.tables import external_transfer
 from sync_server.people.identifying import Person
-from sync_server.settlement import clawing_back, debts, refunding, undoing
+from sync_server.reconciliation import undoing
+from sync_server.reconciliation.reconciling import reconcile
+from sync_server.reconciliation.statements_in import take_in
+from sync_server.reconciliation.tables import recon_case
+from sync_server.settlement import clawing_back, debts, refunding
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.expiring import expire_items
 from sync_server.settlement.item_states import ITEM, MONEY_WORDS, USAGE_WORDS, first_list, refund_status, second_list
@@ -35,9 +39,6 @@ from sync_server.settlement.item_status import statuses_of
 from sync_server.settlement.paying_again import pay_again
 from sync_server.settlement.payout_states import EVENTS, PAYOUT
 from sync_server.settlement.payouts import follow_transfers
-from sync_server.settlement.recon_tables import recon_case
-from sync_server.settlement.reconciling import reconcile
-from sync_server.settlement.statements_in import take_in
 from sync_server.settlement.tables import payout, payout_line
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import two_of_finance

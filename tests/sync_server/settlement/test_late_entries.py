@@ -23,12 +23,12 @@ from sync_server.payments.provider import Succeeded
 from sync_server.payments.tables import external_transfer
 from sync_server.payments.telling import tell_late
 from sync_server.payments.transfers import number_of as number_of_attempt
+from sync_server.reconciliation.differences import Difference
+from sync_server.reconciliation.matching import news
+from sync_server.reconciliation.movements import by_number
 from sync_server.redemptions import decisions
 from sync_server.settlement import overdue, refunding, unconfirmed
 from sync_server.settlement.charging_back import charge_back_late, late_rates, set_late_liability
-from sync_server.settlement.differences import Difference
-from sync_server.settlement.matching import news
-from sync_server.settlement.movements import by_number
 from sync_server.settlement.overdue import tell_overdue
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ, two_of_finance

@@ -17,7 +17,8 @@ from sync_server.keys.key_set import create_first
 from sync_server.orders.tables import ticket
 from sync_server.payments import abandoning
 from sync_server.payments.provider import Answer, Refused, Succeeded
-from sync_server.settlement import clawing_back, undoing
+from sync_server.reconciliation import undoing
+from sync_server.settlement import clawing_back
 from sync_server.settlement.clearing import clear_redemptions
 from sync_server.settlement.paying_again import pay_again
 from sync_server.settlement.payout_modes import set_payout_mode

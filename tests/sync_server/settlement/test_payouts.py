@@ -37,8 +37,8 @@ from sync_server.settlement.tables import payout
 from tests.sync_server.command_line import command
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import employ, two_of_finance
+from tests.sync_server.reconciliation.telling import Opened
 from tests.sync_server.sandbox import World, money_flaws
-from tests.sync_server.settlement.telling import Opened
 from tests.sync_server.settlement.test_expiring import HOUR_MS, assert_books_agree, posted, states
 
 DAY_MS = 24 * HOUR_MS

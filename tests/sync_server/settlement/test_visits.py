@@ -29,14 +29,14 @@ from sync_server.redemptions.tables import entry, redemption
 from sync_server.second_person import deeds
 from sync_server.settlement import pools, visit_terms
 from sync_server.settlement.months import SHUT_AFTER_MS, Month, month_named, month_of
-from sync_server.settlement.statement_rows import lines_between
 from sync_server.settlement.tables import clawback, payout_adjustment, payout_line
+from sync_server.statements.rows import lines_between
 from tests.sync_server.command_line import command
 from tests.sync_server.conftest import Clock
 from tests.sync_server.operators import PASSWORD, employ, two_of_finance
 from tests.sync_server.orders.test_closing import a_pass, cashier
+from tests.sync_server.reconciliation.telling import Opened
 from tests.sync_server.sandbox import World
-from tests.sync_server.settlement.telling import Opened
 from tests.sync_server.settlement.test_expiring import HOUR_MS, assert_books_agree, posted
 from wire import moments
 from wire.messages import ClockTrust, Entry, EntryKind

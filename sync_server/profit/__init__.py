@@ -1,0 +1,1 @@
+"""What combos earned, and who gets a share of it."""

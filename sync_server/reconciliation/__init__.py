@@ -1,0 +1,1 @@
+"""What our book says and what the provider's statement says, line by line, and who settles what differs."""
