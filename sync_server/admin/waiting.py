@@ -22,8 +22,9 @@ from sync_server.orders import applying
 from sync_server.payments.tables import LATE_ENTRY, external_transfer
 from sync_server.people.permissions import Permission
 from sync_server.people.sessions import SignedIn
+from sync_server.reconciliation.case_states import OPEN
 from sync_server.reconciliation.tables import recon_case
-from sync_server.redemptions.tables import redemption
+from sync_server.redemptions.tables import decision, redemption
 from sync_server.second_person.deeds import DEEDS
 from sync_server.settlement.debts import debts
 
@@ -94,7 +95,7 @@ def _applications(connection: Connection) -> Iterator[Waiting]:
 def _differences(connection: Connection) -> Iterator[Waiting]:
     """What statements and book do not agree on, what parties owe, and what the worker had to put aside."""
     amount = whole_sum(sa.func.abs(recon_case.c.amount_fen))
-    cases = sa.select(sa.func.count(), amount).where(recon_case.c.state != "RESOLVED")
+    cases = sa.select(sa.func.count(), amount).where(recon_case.c.state.in_(OPEN))
     count, amount_fen = connection.execute(cases).one()
     if count:
         yield Waiting("warn", "scale", _("对账差异"), money(amount_fen), count, command="recon-case list")
@@ -106,10 +107,11 @@ def _differences(connection: Connection) -> Iterator[Waiting]:
 
 
 def _entries(connection: Connection) -> Iterator[Waiting]:
-    """Entries whose truth a person must judge."""
+    """Entries whose truth a person must judge, and nobody did: most decisions leave the outcome as it is."""
     outcome = redemption.c.outcome
-    query = sa.select(outcome, sa.func.count().label("entries")).where(outcome.in_(QUESTIONABLE)).group_by(outcome)
-    for row in connection.execute(query):
+    decided = sa.exists().where(decision.c.redemption_id == redemption.c.id)
+    query = sa.select(outcome, sa.func.count().label("entries")).where(outcome.in_(QUESTIONABLE), ~decided)
+    for row in connection.execute(query.group_by(outcome)):
         chip = CHIPS["redemption"][row.outcome]
         page = url_for("admin.entries", state=row.outcome)
         yield Waiting("warn", chip.icon, chip.word, _("入园记录要人核对"), row.entries, page)

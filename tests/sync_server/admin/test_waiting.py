@@ -16,6 +16,8 @@ from sync_server.people.identifying import Person
 from sync_server.people.sessions import permissions_of
 from sync_server.people.tables import operator
 from sync_server.reconciliation.tables import recon_case
+from sync_server.redemptions import decisions
+from sync_server.redemptions.tables import redemption
 from sync_server.second_person.deeds import DEEDS
 from sync_server.setbacks import setback
 from sync_server.settlement.tables import clawback
@@ -73,6 +75,14 @@ def test_what_has_no_page_is_named_with_the_command_that_shows_it(signed_in_as: 
         ("没有办成，已搁置", "no such account", "sync-server setbacks", "1"),
         ("冲突", "入园记录要人核对", "", "1"),
     ]
+
+
+def test_an_entry_that_a_person_decided_waits_no_more(signed_in_as: SignedInAs, town: Town) -> None:
+    assert "冲突" in [found[0] for found in waits(signed_in_as("qianwen").get("/admin/").text)]
+    with town.centre.write() as connection:
+        entry_id = connection.scalars(sa.select(redemption.c.id).where(redemption.c.outcome == "CONFLICT")).one()
+        decisions.reject(connection, entry_id, "nobody there", NOON_MS, "operator:test")
+    assert "冲突" not in [found[0] for found in waits(signed_in_as("qianwen").get("/admin/").text)]
 
 
 def test_who_may_do_nothing_about_it_is_not_told(signed_in_as: SignedInAs, town: Town) -> None:
