@@ -13,8 +13,8 @@ INCOMING = ("CHARGE", "COLLECT")
 LATE_ENTRY = "chargeback:"
 """So begins the subject key of a CHARGE that is no order's: for a late entry that its distributor bears."""
 AT_THE_CASHIER = ("COLLECT", "TOP_UP")
-MAX_REFERENCE_CHARACTERS = 64  # of the provider's own number
 """Somebody pays at the provider's cashier, and begins anew when it failed: nobody does it for them."""
+MAX_REFERENCE_CHARACTERS = 64  # of the provider's own number
 COMING_IN = (*INCOMING, "TOP_UP", "FUND_SELL", "FUND_CLOSE", "SWEEP_IN")
 """Adds to the platform's account at its provider; whatever else is moved goes out."""
 COMING_BACK = ("FUND_SELL", "FUND_CLOSE", "SWEEP_IN")
