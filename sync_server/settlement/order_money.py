@@ -114,7 +114,7 @@ def _keys(one: _Order) -> Iterator[str]:
             yield from (key.replace("{item}", item_id.hex) for item_id in one.items)
         elif planned.word in ("honour", "chargeback"):
             yield from (key.replace("{redemption}", entry.hex()) for entry in one.late_entries)
-        else:
+        elif "{order}" in key and "{month}" not in key:
             yield key.replace("{order}", (one.payment_group if key in TOGETHER else one.id).hex)
 
 
