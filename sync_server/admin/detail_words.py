@@ -14,6 +14,7 @@ from sync_server.admin.words import PERMISSION_WORDS
 # A key that is not here is shown as the log has it.
 DETAIL_WORDS = {
     "act": _("动作"),
+    "after": _("改为"),
     "amount_fen": _("金额"),
     "approval": _("复核申请"),
     "as": _("了结为"),
@@ -39,7 +40,9 @@ DETAIL_WORDS = {
     "phone": _("手机号"),
     "product": _("产品"),
     "reason": _("理由"),
+    "refundable": _("可退"),
     "state": _("状态"),
+    "tariffs_fen": _("每次入园结算价"),
     "to": _("至"),
     "told": _("告知"),
     "venue": _("景区"),
@@ -47,6 +50,7 @@ DETAIL_WORDS = {
     "version": _("版本"),
     "voucher": _("凭证号"),
 }
+YES_NO = {True: _("是"), False: _("否")}
 NAMED = {"act": ACTION_WORDS, "needs": PERMISSION_WORDS}
 OPERATORS = ("asked_by",)
 """Keys whose value is an operator's id."""
@@ -62,6 +66,11 @@ def detail_lines(detail: Mapping[str, Any], names: Mapping[str, str]) -> list[tu
 
 
 def _text(key: str, value: Any, names: Mapping[str, str]) -> str:
+    if isinstance(value, Mapping):  # of amounts by whose they are, or of things by their own keys
+        parts = [(each, key if key.endswith("_fen") else each, one) for each, one in value.items()]
+        return ", ".join(f"{DETAIL_WORDS.get(each, each)} {_text(means, one, names)}" for each, means, one in parts)
+    if isinstance(value, bool):
+        return str(YES_NO[value])
     if key.endswith("_fen") and isinstance(value, int):
         return money(value)
     if key in OPERATORS:

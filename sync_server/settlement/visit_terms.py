@@ -62,9 +62,14 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
 def in_words(connection: Connection, asked: Request, _now_ms: int) -> str:
     """What is done once another person confirms."""
     tariffs_fen = _asked(connection, asked.id)
-    mine = sa.select(venue.c.id, venue.c.number).where(venue.c.id.in_(tariffs_fen)).order_by(venue.c.number)
-    each = ", ".join(f"{yuan(tariffs_fen[one])} yuan at venue {number}" for one, number in connection.execute(mine))
+    each = ", ".join(f"{yuan(fen)} yuan at venue {number}" for number, fen in _by_number(connection, tariffs_fen))
     return f"each visit with product {_named(asked.subject)} costs {each}, of what is cleared from then on"
+
+
+def _by_number(connection: Connection, tariffs_fen: Mapping[UUID, int]) -> list[tuple[str, int]]:
+    """Each venue's number and its tariff."""
+    mine = sa.select(venue.c.id, venue.c.number).where(venue.c.id.in_(tariffs_fen)).order_by(venue.c.number)
+    return [(str(number), tariffs_fen[one]) for one, number in connection.execute(mine)]
 
 
 def _named(subject: str) -> int:
@@ -105,6 +110,5 @@ def _set(
     connection.execute(visit_tariff.delete().where(visit_tariff.c.product_id == sold.id))
     for venue_id, fen in tariffs_fen.items():
         connection.execute(visit_tariff.insert().values(product_id=sold.id, venue_id=venue_id, tariff_fen=fen))
-    tariffs = {str(venue_id): fen for venue_id, fen in tariffs_fen.items()}
-    detail = {"settlement": settlement, "tariffs_fen": tariffs, **detail}
+    detail = {"settlement": settlement, "tariffs_fen": dict(_by_number(connection, tariffs_fen)), **detail}
     record(connection, now_ms, who.actor, "product.visits", f"product:{sold.number}", detail)

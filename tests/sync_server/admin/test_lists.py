@@ -354,3 +354,14 @@ def test_the_log_tells_amounts_acts_and_persons_in_words(signed_in_as: SignedInA
     for line in ("金额: ¥50,000.00", "动作: 手动汇款", "申请人: 钱文", "需要权限: x"):
         assert f">{line}<" in page, line
     assert "None" not in page
+
+
+def test_the_log_tells_what_a_revision_changed_in_words(signed_in_as: SignedInAs, town: Town) -> None:
+    with town.centre.write() as connection:
+        now_ms = town.clock.now_ms
+        revised = {"before": {"refundable": True, "hold_deadline_h": 24}, "after": {"refundable": False}}
+        log.record(connection, now_ms, "command-line", "product.revise", "product:7", revised)
+        log.record(connection, now_ms, "command-line", "product.visits", "product:8", {"tariffs_fen": {"2001": 600}})
+    page = signed_in_as("shenji").get("/admin/audit").text
+    for line in ("原为: hold_deadline_h 24, 可退 是", "改为: 可退 否", "每次入园结算价: 2001 ¥6.00"):
+        assert f">{line}<" in page, line
