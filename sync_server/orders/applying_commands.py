@@ -96,7 +96,8 @@ def _tell_charge(centre: Centre, number: str, transfer_id: UUID) -> None:
         click.echo(json.dumps(told | {"state": "held"}))
         click.echo(f"sync-server: order {number} is held again: the charge was refused ({reason})", err=True)
         sys.exit(EXIT_CHECK_FAILED)
-    click.echo(json.dumps(told | {"state": "charging" if row.state in UNPAID else "paid"}))
+    state = "paid" if row.paid_at_ms is not None else "charging" if row.state in UNPAID else "closed"
+    click.echo(json.dumps(told | {"state": state}))
 
 
 COMMANDS = (apply, applications, run, refuse)
