@@ -142,7 +142,7 @@ CHIPS["attempt"] = CHIPS[
     "transfer"
 ] | {  # an attempt walks its transfer's states; these moved beside them, or were undone
     "EXTRA": Chip(_("另有动账"), "no", "copy"),
-    "RETURNED": Chip(_("动账已退回"), "idle", "undo"),
+    "RETURNED": Chip(_("动账已了结"), "idle", "undo"),
     "REVERSED": Chip(_("已冲回"), "idle", "undo"),
 }
 

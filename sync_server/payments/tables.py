@@ -24,8 +24,8 @@ TRANSFER_PROVIDERS = (*PROVIDERS, "OFFLINE")
 """Where it is asked for; of an attempt, who made it. OFFLINE: a bank, outside of this system, as two persons say."""
 TRANSFER_STATES = tuple(TRANSFER.words)
 # EXTRA: succeeded after it was given up, beside another attempt or after its transfer had ended (P14, P18).
-# RETURNED: so did this one, and what it moved came back, as a person says. REVERSED: it succeeded in its time, and came
-# back or never was, as two persons say.
+# RETURNED: so did this one, and what it moved came back, as a person says, or was written off by two. REVERSED: it
+# succeeded in its time, and came back or never was, as two persons say.
 ATTEMPT_STATES = ("SENT", "UNKNOWN", "SUCCEEDED", "DEFINITE_FAIL", "INSUFFICIENT", "EXTRA", "RETURNED", "REVERSED")
 MOVED_BESIDE = ("EXTRA", "RETURNED")
 

@@ -27,6 +27,7 @@ CASE = Machine(
             "1310, or the clearing account, against 5090, 5010, 1030; a payout made twice: 1310 against its venue's "
             "1220; a payment made twice: 1310 against 2310 or 2320, and its refund; a DOUBLE_LINE that moved nothing: "
             "1310 against the clearing account",
+            "against 5090, 5010 or 1030: what moved after it was given up is settled, and may be made again",
         ),
         Row(
             OPEN,

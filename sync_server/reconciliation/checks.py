@@ -79,11 +79,12 @@ CHECKS = (
     ),
     Invariant(
         "I12",
-        "what moved after it was given up counts as come back exactly where its case was offset",
+        "what moved after it was given up holds up nothing where its case was offset, or written off, and only there",
         """
         SELECT 'transfer_attempt ' || a.out_no FROM transfer_attempt a
         LEFT JOIN recon_case c ON c.subject = a.out_no AND c.difference IN ('DOUBLE_PAID', 'PAID_AFTER_VOID')
-        WHERE (a.state = 'RETURNED') <> (COALESCE(c.settled_as, '') = 'OFFSET')
+        WHERE (a.state = 'RETURNED' AND COALESCE(c.settled_as, '') NOT IN ('OFFSET', 'WRITTEN_OFF'))
+           OR (a.state <> 'RETURNED' AND c.settled_as = 'OFFSET')
         """,
     ),
     Invariant(

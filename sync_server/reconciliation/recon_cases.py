@@ -116,9 +116,14 @@ def offset(connection: Connection, who: Person, case_id: UUID, other_id: UUID, n
     for row, other in ((first, second), (second, first)):
         settle(connection, who, row, "offset", "OFFSET", note, now_ms, offset_by=other.id)
     moved = [row.subject for row in (first, second) if row.difference in BY_ATTEMPT]
-    mine = transfer_attempt.update().where(transfer_attempt.c.out_no.in_(moved), transfer_attempt.c.state == "EXTRA")
-    connection.execute(mine.values(state="RETURNED", changed_at_ms=now_ms))
+    _return(connection, moved, now_ms)
     return owed_again(connection, moved)
+
+
+def _return(connection: Connection, numbers: Sequence[str], now_ms: int) -> None:
+    """What moved beside these transfers is settled: it holds up nothing of theirs any more."""
+    mine = transfer_attempt.update().where(transfer_attempt.c.out_no.in_(numbers), transfer_attempt.c.state == "EXTRA")
+    connection.execute(mine.values(state="RETURNED", changed_at_ms=now_ms))
 
 
 def owed_again(connection: Connection, numbers: Sequence[str]) -> Sequence[str]:
@@ -149,6 +154,8 @@ def confirm_write_off(connection: Connection, who: Person, approval_id: UUID, no
     if to == VENUE_OWES and against.owner is not None:
         venue_debts.owe(connection, against.owner, row.id, -row.amount_fen, now_ms)
     settle(connection, who, row, "write_off", "WRITTEN_OFF", agreed.reason, now_ms)
+    if to in WRITE_OFF_TO and row.difference in BY_ATTEMPT:
+        _return(connection, [row.subject], now_ms)
     return row.id  # type: ignore[no-any-return]
 
 
@@ -161,6 +168,8 @@ def in_words(connection: Connection, asked: approvals.Request, _now_ms: int) -> 
     said = f"{row.difference} at {row.provider}, {row.subject}: {WORDS[Difference(row.difference)].english}"
     keeps = ", and the venue's next payouts are so much less" if to == VENUE_OWES else ""
     keeps = ", and its provider gives it back to who paid" if to == GIVEN_BACK else keeps
+    again = to in WRITE_OFF_TO and row.difference in BY_ATTEMPT
+    keeps = ", and its transfer, if nothing else paid it, may be made again" if again else keeps
     return f"{yuan(abs(row.amount_fen))} yuan are booked, debit {debit}, credit {credit}{keeps} ({said})"
 
 

@@ -143,7 +143,7 @@ def test_a_payout_that_was_paid_twice_says_so_in_list_head_and_book(signed_in_as
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("state", "word"), [("EXTRA", "另有动账"), ("RETURNED", "动账已退回"), ("REVERSED", "已冲回")])
+@pytest.mark.parametrize(("state", "word"), [("EXTRA", "另有动账"), ("RETURNED", "动账已了结"), ("REVERSED", "已冲回")])
 def test_an_attempt_that_moved_beside_its_transfer_says_so(
     signed_in_as: SignedInAs, town: Town, state: str, word: str
 ) -> None:

@@ -17,6 +17,7 @@ from sync_server.payments.provider import StatementLine, Succeeded
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.reconciliation import recon_cases
 from sync_server.reconciliation.differences import Difference
+from sync_server.second_person import deeds
 from sync_server.settlement.paying_again import pay_again
 from sync_server.settlement.tables import payout
 from tests.sync_server.conftest import START_MS, Clock
@@ -126,6 +127,26 @@ def test_once_it_came_back_it_is_paid_as_before(world: World, clock: Clock, two:
         world.turn()
     assert world.sandbox.book.balances()["venue"] == 4970
     assert (posted(world, "1310"), flaws(world)) == (0, [])
+
+
+@pytest.mark.parametrize("how", ["refused", "given up"])
+@pytest.mark.parametrize("to", ["5090", "1030"])
+def test_once_it_is_written_off_it_is_paid_as_before(world: World, clock: Clock, two: Two, how: str, to: str) -> None:
+    transfer_id = failed(world, clock, two, how)
+    tell(world, clock, [*said(world, TODAY), line_of(transfer_id, -1)])
+    with world.centre.write() as connection:
+        mine = case_id(world, Difference.PAID_AFTER_VOID)
+        asked = recon_cases.ask_write_off(connection, two[0], mine, to, "1 fen is lost", clock())
+    with world.centre.write() as connection:
+        does = deeds.confirm(connection, two[1], asked, clock()).does
+    assert ("its transfer, if nothing else paid it, may be made again" in does, flaws(world)) == (True, [])
+    with world.centre.write() as connection:
+        if how == "given up":
+            pay_again(connection, two[0], connection.scalars(sa.select(payout.c.number)).one(), "again", clock())
+        else:
+            transfers.resume(connection, two[0], transfer_id, "again", clock())
+    world.turn()
+    assert (world.sandbox.book.balances()["venue"], posted(world, to), flaws(world)) == (4970, 1, [])
 
 
 def test_what_went_the_other_way_was_not_paid(world: World, clock: Clock, two: Two) -> None:
