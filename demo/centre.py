@@ -23,6 +23,7 @@ DISTRIBUTOR_FEN = 10_000_000
 MERCHANT = "platform"
 VENUE = 1
 VENUE_ACCOUNT = "venue-rainbow-bridge"
+OTHER_VENUE_ACCOUNT = "venue-longting"  # of the combo ticket that visitors may try
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,7 @@ class Centre:
         return {str(name): int(amount_fen) for name, amount_fen in answer.json().items()}
 
     def _start_provider(self, merchant_key: Path) -> None:
-        opened = {"distributor-bianjing": self.distributor_fen, VENUE_ACCOUNT: 0}
+        opened = {"distributor-bianjing": self.distributor_fen, VENUE_ACCOUNT: 0, OTHER_VENUE_ACCOUNT: 0}
         accounts = [word for name, fen in opened.items() for word in ("--account", f"alipay:{name}={fen}")]
         merchant = ("--merchant", f"{MERCHANT}={merchant_key}")
         data = ("--data", str(self.folder / "provider"), "--port", "0")
