@@ -211,9 +211,16 @@ def _written_off_to(connection: Connection, row: sa.Row[Any], to: str) -> Accoun
 def _venue_paid(connection: Connection, row: sa.Row[Any]) -> UUID | None:
     """Whose payout a case's money was beside another one; None: no payout's, or it may be the payout's own."""
     mine = payout.join(external_transfer, external_transfer.c.id == payout.c.transfer_id).join(transfer_attempt)
-    paid = sa.or_(external_transfer.c.state == "SUCCEEDED", payout.c.state == "REPLACED")
-    query = sa.select(payout.c.venue_id).select_from(mine).where(transfer_attempt.c.out_no == row.subject, paid)
-    return connection.scalar(query) if row.difference in BY_ATTEMPT else None
+    of_line = sa.and_(statement_line.c.provider == row.provider, statement_line.c.line_no == row.line_no)
+    number = sa.select(statement_line.c.out_no).where(of_line).scalar_subquery()
+    if row.difference in BY_ATTEMPT:
+        beside = sa.or_(external_transfer.c.state == "SUCCEEDED", payout.c.state == "REPLACED")
+        moved = sa.and_(transfer_attempt.c.out_no == row.subject, beside)
+    elif row.difference == Difference.MISSING_HERE:  # two persons had said that it never moved (undoing)
+        moved = sa.and_(transfer_attempt.c.out_no == number, transfer_attempt.c.state == "REVERSED")
+    else:
+        return None
+    return connection.scalar(sa.select(payout.c.venue_id).select_from(mine).where(moved))
 
 
 def _payment(connection: Connection, row: sa.Row[Any]) -> sa.Row[Any] | None:

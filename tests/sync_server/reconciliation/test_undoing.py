@@ -19,10 +19,11 @@ from sync_server.orders.tables import order
 from sync_server.payments import remitting, transfers
 from sync_server.payments.provider import Answer, Instruction, StatementLine, Succeeded, day_of
 from sync_server.payments.tables import external_transfer, transfer_attempt
-from sync_server.reconciliation import undoing
+from sync_server.reconciliation import recon_cases, undoing
 from sync_server.reconciliation.differences import Difference
 from sync_server.reconciliation.statements_in import take_in
 from sync_server.second_person import deeds
+from sync_server.settlement.debts import debts
 from sync_server.settlement.item_status import statuses_of
 from sync_server.settlement.order_money import money_of
 from sync_server.settlement.paying_again import pay_again
@@ -239,6 +240,15 @@ def test_the_line_of_what_never_was_may_come_all_the_same(world: World, clock: C
     judge(world)
     assert cases(world)["MISSING_HERE"] == ("OPEN", -4970, True)
     assert (posted(world, "1010"), flaws(world)) == (261, [])
+    with world.centre.write() as connection:
+        number = connection.scalars(sa.select(payout.c.number)).one()
+        pay_again(connection, two[0], number, "the venue asks for it", clock())
+        mine = case_id(world, Difference.MISSING_HERE)
+        asked = recon_cases.ask_write_off(connection, two[0], mine, "1220", "it keeps both", clock())
+    with world.centre.write() as connection:
+        deeds.confirm(connection, two[1], asked, clock())
+        assert [debt.amount_fen for debt in debts(connection)] == [4970]
+    assert (posted(world, "1310"), flaws(world)) == (0, [])
 
 
 def test_the_own_line_of_what_came_back_may_come_after_it(world: World, clock: Clock, two: Two) -> None:
