@@ -34,6 +34,7 @@ from sync_server.parties.parties import party_by_org_number
 from sync_server.parties.tables import LATE_LIABILITIES, party
 from sync_server.payments import transfers
 from sync_server.payments.providers import CLEARING
+from sync_server.payments.states import OPEN, STOPPED
 from sync_server.payments.tables import LATE_ENTRY, external_transfer
 from sync_server.people.permissions import Permission, need
 from sync_server.redemptions.decisions import liability_of
@@ -109,7 +110,7 @@ def not_through_fen(connection: Connection, distributor_id: UUID) -> int:
     """What it is charged at its provider for late entries and has not paid there, nor two persons given up."""
     transfer = external_transfer.c
     late = sa.and_(transfer.kind == "CHARGE", transfer.subject_key.startswith(LATE_ENTRY))
-    open_ = sa.and_(transfer.party_id == distributor_id, transfer.state.not_in(("SUCCEEDED", "VOID")))
+    open_ = sa.and_(transfer.party_id == distributor_id, transfer.state.in_((*OPEN, *STOPPED)))
     asked = sa.select(sa.func.coalesce(sa.cast(sa.func.sum(transfer.amount_fen), sa.BigInteger), 0))
     return connection.scalars(asked.where(late, open_)).one()
 
