@@ -254,5 +254,9 @@ charge_back = sa.Table(
     ms_column("given_up_at_ms", nullable=True),  # by two persons; what was charged is given up as a transfer
     sa.CheckConstraint("amount_fen > 0", name="amount"),
     sa.CheckConstraint("charged_at_ms IS NULL OR given_up_at_ms IS NULL", name="ended"),
-    partial_index("ix_charge_back_due", "honoured_at_ms", where="charged_at_ms IS NULL AND given_up_at_ms IS NULL"),
+    partial_index(
+        "ix_charge_back_due",
+        *("distributor_id", "honoured_at_ms"),
+        where="charged_at_ms IS NULL AND given_up_at_ms IS NULL",
+    ),
 )

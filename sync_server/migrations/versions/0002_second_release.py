@@ -906,7 +906,7 @@ def upgrade() -> None:
     with op.batch_alter_table("charge_back", schema=None) as batch_op:
         batch_op.create_index(
             "ix_charge_back_due",
-            ["honoured_at_ms"],
+            ["distributor_id", "honoured_at_ms"],
             unique=False,
             sqlite_where=sa.text("charged_at_ms IS NULL AND given_up_at_ms IS NULL"),
             postgresql_where=sa.text("charged_at_ms IS NULL AND given_up_at_ms IS NULL"),
