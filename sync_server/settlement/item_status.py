@@ -105,15 +105,22 @@ def refund_statuses(connection: Connection, order_ids: Sequence[UUID]) -> dict[U
     items = items.outerjoin(item_claim, item_claim.c.item_id == order_item.c.id)
     items = items.outerjoin(refund_hold, refund_hold.c.item_id == order_item.c.id)
     query = sa.select(ticket.c.order_id).distinct().select_from(items)
-    found = connection.scalars(query.where(back, among(connection, ticket.c.order_id, order_ids)))
-    told = {order_id: refund_status(one.state for one in statuses_of(connection, order_id)) for order_id in found}
+    found = connection.scalars(query.where(back, among(connection, ticket.c.order_id, order_ids))).all()
+    items_of = statuses_by_order(connection, found)
+    told = {order_id: refund_status(one.state for one in statuses) for order_id, statuses in items_of.items()}
     return {order_id: word for order_id, word in told.items() if word is not None}
 
 
 def statuses_of(connection: Connection, order_id: UUID) -> list[ItemStatus]:
     """Every item of an order, by ticket and venue; empty for an annual pass, which has none."""
+    return statuses_by_order(connection, [order_id]).get(order_id, [])
+
+
+def statuses_by_order(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, list[ItemStatus]]:
+    """The same of each of these orders that has items, by one statement."""
     rows = connection.execute(
         sa.select(
+            ticket.c.order_id,
             order_item.c.id,
             order_item.c.ticket_id,
             order_item.c.venue_id,
@@ -125,7 +132,10 @@ def statuses_of(connection: Connection, order_id: UUID) -> list[ItemStatus]:
             clawback.c.item_id.is_not(None),
         )
         .select_from(joined().outerjoin(clawback, clawback.c.item_id == order_item.c.id))
-        .where(ticket.c.order_id == order_id)
+        .where(among(connection, ticket.c.order_id, order_ids))
         .order_by(ticket.c.seq, order_item.c.venue_id)
     )
-    return [ItemStatus(*row) for row in rows]
+    found: dict[UUID, list[ItemStatus]] = {}
+    for row in rows:
+        found.setdefault(row.order_id, []).append(ItemStatus(*row[1:]))
+    return found
