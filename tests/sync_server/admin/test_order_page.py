@@ -15,6 +15,7 @@ from sync_server.orders.tables import order, ticket
 from sync_server.parties.tables import party
 from sync_server.payments import transfers
 from sync_server.settlement import pass_refunds, refunding
+from sync_server.settlement.item_status import refund_statuses
 from tests.sync_server.admin.conftest import SignedInAs
 from tests.sync_server.admin.town import Town
 
@@ -45,6 +46,18 @@ def asked_back(town: Town, number: str) -> str:
         first: str = connection.scalars(mine.order_by(ticket.c.seq)).all()[0]
         refunding.ask(connection, first, "行程取消", town.clock.now_ms, "test")
     return first
+
+
+def test_the_orders_of_a_page_are_asked_for_their_refunds_together(town: Town) -> None:
+    numbers = [bought(town, 2), bought(town, 1)]
+    for number in numbers:
+        asked_back(town, number)
+    seen: list[str] = []
+    with town.centre.read() as connection:
+        ids = connection.scalars(sa.select(order.c.id).where(order.c.number.in_(numbers))).all()
+        sa.event.listen(connection, "before_cursor_execute", lambda _c, _cursor, said, *_rest: seen.append(said))
+        assert sorted(refund_statuses(connection, ids)) == sorted(ids)
+    assert len(seen) == 2
 
 
 def test_money_that_left_stands_below_zero_with_its_ticket_and_its_postings(
