@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 BASIS_POINTS = 10_000
 MAX_FEN = 10**15
-"""More than this is no amount, whoever names it; any number of postings of it fit a BIGINT's sums."""
+"""More than this is no amount, whoever names it; thousands of postings of it fit a BIGINT's sums."""
 
 
 def fee_of(amount_fen: int, bps: int, min_fen: int = 0, max_fen: int | None = None) -> int:
