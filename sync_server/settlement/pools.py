@@ -2,7 +2,8 @@
 
 It is shared once every gate has told what it did until the month's end: what counts is what happened by then, whatever
 order the centre heard of it in (I14). What comes of gates that two persons gave up has no part, nor what is given back
-later on. How much it holds nobody but who types it says, and it is paid out by itself: two persons agree to it.
+later on, nor an entry without proof that is accepted later on. How much it holds nobody but who types it says, and it
+is paid out by itself: two persons agree to it.
 """
 
 from __future__ import annotations
