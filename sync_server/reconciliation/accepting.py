@@ -15,8 +15,10 @@ from sqlalchemy.engine import Connection
 
 from sync_server.approvals import approvals
 from sync_server.approvals.approvals import Act, Person, Request
+from sync_server.audit.log import record
 from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError
+from sync_server.money import yuan
 from sync_server.orders.tables import order
 from sync_server.payments.applying import book_on, locked, set_transfer, yielded
 from sync_server.payments.states import TRANSFER
@@ -63,8 +65,11 @@ def confirm(connection: Connection, who: Person, approval_id: UUID, now_ms: int)
     if case.amount_fen == wanted_fen:
         settle(connection, who, case, "accept", "MATCHED", agreed.reason, now_ms, amount_fen=0)
     else:
-        differs = {"difference": Difference.AMOUNT_OFF, "amount_fen": case.amount_fen - wanted_fen}
+        off_fen = case.amount_fen - wanted_fen
+        differs = {"difference": Difference.AMOUNT_OFF, "amount_fen": off_fen, "changed_at_ms": now_ms}
         connection.execute(recon_case.update().where(recon_case.c.id == case.id).values(**differs))
+        detail = {"reason": agreed.reason, "moved_fen": case.amount_fen, "amount_fen": off_fen}
+        record(connection, now_ms, who.actor, ACCEPT.name, agreed.subject, detail)
     _follow(connection, transfer, now_ms)
     return case.id  # type: ignore[no-any-return]
 
@@ -72,12 +77,13 @@ def confirm(connection: Connection, who: Person, approval_id: UUID, now_ms: int)
 def in_words(connection: Connection, asked: Request, _now_ms: int) -> str:
     """What is done once another person confirms."""
     query = (
-        sa.select(transfer_attempt.c.transfer_id, transfer_attempt.c.out_no)
+        sa.select(transfer_attempt.c.transfer_id, transfer_attempt.c.out_no, recon_case.c.amount_fen)
         .join(recon_case, recon_case.c.subject == transfer_attempt.c.out_no)
         .where(recon_case.c.id == _case_id(asked.subject))
     )
     row = connection.execute(query).one()
-    return f"counts as done by what moved under {row.out_no}: {transfer_words(connection, row.transfer_id)}"
+    moved = f"{yuan(abs(row.amount_fen))} yuan that moved under {row.out_no}"
+    return f"counts as done by the {moved}: {transfer_words(connection, row.transfer_id)}"
 
 
 def _follow(connection: Connection, transfer: sa.Row[Any], now_ms: int) -> None:

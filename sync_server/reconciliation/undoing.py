@@ -20,6 +20,7 @@ from sync_server.db import exclusive
 from sync_server.errors import NotAllowedError
 from sync_server.ledger import book
 from sync_server.ledger.tables import ledger_txn
+from sync_server.money import yuan
 from sync_server.orders import progress
 from sync_server.orders.states import next_state
 from sync_server.orders.tables import order, order_item, ticket
@@ -32,7 +33,7 @@ from sync_server.people.permissions import Permission
 from sync_server.reconciliation.differences import NOBODYS, Difference
 from sync_server.reconciliation.recon_cases import book_fee, locked_case, settle
 from sync_server.reconciliation.statement_books import stand_for
-from sync_server.reconciliation.tables import statement_line
+from sync_server.reconciliation.tables import recon_case, statement_line
 from sync_server.settlement import sealing
 from sync_server.settlement.payout_states import PAYOUT
 from sync_server.settlement.tables import payout
@@ -93,7 +94,11 @@ def confirm(connection: Connection, who: Person, request_id: UUID, now_ms: int) 
 def in_words(connection: Connection, asked: Request, _now_ms: int) -> str:
     """What is done once another person confirms."""
     transfer_id, case_id = _named(asked.subject)
-    return f"counts as not made, by case {case_id}, and is owed again: {transfer_words(connection, transfer_id)}"
+    less = sa.select(external_transfer.c.amount_fen - recon_case.c.amount_fen, recon_case.c.in_suspense)
+    less = less.join(recon_case, recon_case.c.id == case_id).where(external_transfer.c.id == transfer_id)
+    fee_fen, came_back = connection.execute(less).one()
+    kept = f" less a fee of {yuan(fee_fen)} yuan" if came_back and fee_fen else ""
+    return f"counts as not made, by case {case_id}{kept}, and is owed again: {transfer_words(connection, transfer_id)}"
 
 
 def _settle(connection: Connection, who: Person, made: _Made, reason: str, now_ms: int) -> None:

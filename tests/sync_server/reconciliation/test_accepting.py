@@ -101,7 +101,7 @@ def test_a_payout_that_was_given_up_and_paid_is_paid(world: World, clock: Clock,
     if line_first:
         tell(world, clock, lines)
     does = accept(world, two, Difference.PAID_AFTER_VOID)
-    assert does.startswith(f"counts as done by what moved under {line.out_no}: PAYOUT of 49.70 yuan")
+    assert does.startswith(f"counts as done by the 49.70 yuan that moved under {line.out_no}: PAYOUT of 49.70 yuan")
     world.turn()
     tell(world, clock, lines)
     with world.centre.read() as connection:

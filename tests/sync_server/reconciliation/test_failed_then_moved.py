@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from uuid import UUID
 
 import pytest
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sandbox_provider.faults import FaultKind
+from sync_server.audit.tables import event_log
 from sync_server.errors import NotAllowedError
 from sync_server.money import MAX_FEN
 from sync_server.payments import remitting, transfers
@@ -17,6 +19,7 @@ from sync_server.payments.provider import StatementLine, Succeeded
 from sync_server.payments.tables import external_transfer, transfer_attempt
 from sync_server.reconciliation import recon_cases
 from sync_server.reconciliation.differences import Difference
+from sync_server.reconciliation.tables import recon_case
 from sync_server.second_person import deeds
 from sync_server.settlement.paying_again import pay_again
 from sync_server.settlement.tables import payout
@@ -103,7 +106,15 @@ def test_it_is_not_paid_again_but_accepted(world: World, clock: Clock, two: Two,
     assert "twice" in again
     if how != "given up":
         assert "moved the money" in by_bank
-    accept(world, two, Difference.PAID_AFTER_VOID)
+    clock.pass_ms(HOUR_MS)
+    does = accept(world, two, Difference.PAID_AFTER_VOID)
+    assert does.startswith("counts as done by the 49.69 yuan that moved under ")
+    with world.centre.read() as connection:
+        case = connection.execute(sa.select(recon_case).where(recon_case.c.amount_fen == 1)).one()
+        mine = sa.and_(event_log.c.action == "recon_case.accept", event_log.c.subject == f"recon_case:{case.id.hex}")
+        detail = json.loads(connection.scalars(sa.select(event_log.c.detail).where(mine)).one())
+    told = {"reason": "the receipt is here", "moved_fen": -4969, "amount_fen": 1}
+    assert (case.changed_at_ms, detail) == (clock.now_ms, told)
     world.turn()
     judge(world)
     assert (payout_state(world), cases(world)["AMOUNT_OFF"]) == ("SUCCEEDED", ("OPEN", 1, True))
