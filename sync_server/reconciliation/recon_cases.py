@@ -31,7 +31,7 @@ from sync_server.payments.telling import PROVIDER_NAMES
 from sync_server.people.permissions import Permission, need
 from sync_server.people.tables import operator
 from sync_server.reconciliation.case_states import CASE, OPEN
-from sync_server.reconciliation.differences import BY_ATTEMPT, OF_AMOUNT, WORDS, Difference
+from sync_server.reconciliation.differences import BY_ATTEMPT, NOBODYS, OF_AMOUNT, WORDS, Difference
 from sync_server.reconciliation.matching import PAID_IN
 from sync_server.reconciliation.tables import recon_case, statement_line
 from sync_server.settlement import venue_debts
@@ -111,8 +111,11 @@ def offset(connection: Connection, who: Person, case_id: UUID, other_id: UUID, n
     _need_known(connection, second)
     if first.amount_fen + second.amount_fen:
         raise NotAllowedError(f"{first.amount_fen} and {second.amount_fen} fen are not each other's opposite")
-    if first.difference in BY_ATTEMPT and second.difference in BY_ATTEMPT:
-        raise NotAllowedError("both moved for a transfer of ours: neither is what came back of the other")
+    both = {first.difference, second.difference}
+    if both & BY_ATTEMPT and not both & NOBODYS:
+        raise NotAllowedError(
+            "both moved for a transfer of ours: neither is what came back of the other; that is a line of nobody's"
+        )
     for row, other in ((first, second), (second, first)):
         settle(connection, who, row, "offset", "OFFSET", note, now_ms, offset_by=other.id)
     moved = [row.subject for row in (first, second) if row.difference in BY_ATTEMPT]

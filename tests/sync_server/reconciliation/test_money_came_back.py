@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -147,3 +148,16 @@ def test_what_two_transfers_moved_is_not_what_came_back_of_either(world: World, 
         first, second = connection.scalars(found)
     with world.centre.write() as connection, pytest.raises(NotAllowedError, match="both moved for a transfer"):
         recon_cases.offset(connection, two[0], first, second, "as much out as in", clock.now_ms)
+
+
+def test_what_another_transfer_moved_too_much_is_not_what_came_back(world: World, clock: Clock, two: Two) -> None:
+    """A payout's money, out after it was given up, and a charge of which as much more came in."""
+    _, paid_out = failing(world, clock, "PAYOUT", FaultKind.REFUSED)
+    give_up(world, two, paid_out)
+    line = moved_after_all(world, paid_out, 4970)
+    lines = [replace(each, amount_fen=each.amount_fen + 4970) for each in said(world, TODAY) if each.kind == "CHARGE"]
+    tell(world, clock, [*lines, line])
+    assert cases(world)["AMOUNT_OFF"] == ("OPEN", 4970, True)
+    with world.centre.write() as connection, pytest.raises(NotAllowedError, match="a line of nobody's"):
+        both = case_id(world, Difference.PAID_AFTER_VOID), case_id(world, Difference.AMOUNT_OFF)
+        recon_cases.offset(connection, two[0], *both, "as much out as in", clock())
