@@ -145,17 +145,17 @@ def book_on(
 def reason_of(answer: Answer) -> str | None:
     """Why it is not done, cut to what the tables keep."""
     reason = getattr(answer, "reason", None)
-    return _word(reason, MAX_REASON_CHARACTERS) if reason else None
+    return cut_word(reason, MAX_REASON_CHARACTERS) if reason else None
 
 
 def _kept(answer: Answer) -> Answer:
     """With as much of the provider's number as the tables keep: that it moved is known, however long the number is."""
     if isinstance(answer, Succeeded):
-        return replace(answer, provider_ref=_word(answer.provider_ref, MAX_REFERENCE_CHARACTERS))
+        return replace(answer, provider_ref=cut_word(answer.provider_ref, MAX_REFERENCE_CHARACTERS))
     return answer
 
 
-def _word(text: str, most: int) -> str:
+def cut_word(text: str, most: int) -> str:
     """Words from outside may hold what no database takes."""
     return text.replace("\0", "")[:most]
 

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from sync_server.bulk import insert_missing
 from sync_server.centre import Centre
 from sync_server.errors import NotAllowedError
+from sync_server.payments.applying import cut_word
 from sync_server.payments.provider import CALENDAR, Provider, StatementLine, Unclear, day_of
 from sync_server.payments.providers import clients_of
 from sync_server.payments.tables import MAX_REFERENCE_CHARACTERS, external_transfer
@@ -159,6 +160,6 @@ def _end_lacking(connection: Connection, provider: str, day: date, now_ms: int) 
 
 def _row(provider: str, day: date, line: StatementLine) -> dict[str, Any]:
     said = {name: getattr(line, name) for name in SAID}
-    for name in ("provider_ref", "account_ref"):  # told to people alone: longer than ours they are nobody's of ours
-        said[name] = said[name] and said[name].replace("\0", "")[:MAX_REFERENCE_CHARACTERS]
+    for name in ("provider_ref", "account_ref"):  # told to people alone: a longer one is no number of ours
+        said[name] = said[name] and cut_word(said[name], MAX_REFERENCE_CHARACTERS)
     return {**said, "provider": provider, "line_no": line.line_no, "day": str(day)}
