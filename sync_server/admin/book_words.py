@@ -59,7 +59,7 @@ KEY_WORDS = {
 def booked(key: str) -> str:
     """A key in words, without what it is about."""
     if key.startswith("reverse:"):
-        return str(gettext("更正：%(what)s", what=booked(key.removeprefix("reverse:"))))
+        return str(gettext("冲回：%(what)s", what=booked(key.removeprefix("reverse:"))))
     if key.endswith(PENDING_SUFFIX):
         return str(gettext("%(what)s（未定）", what=booked(key.removesuffix(PENDING_SUFFIX))))
     if key.endswith(":void"):
