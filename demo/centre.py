@@ -22,6 +22,8 @@ DISTRIBUTOR = "3001"
 DISTRIBUTOR_FEN = 10_000_000
 MERCHANT = "platform"
 VENUE = 1
+PORTS = range(20_000, 32_768)  # Linux gives away those from 32,768 on (ip_local_port_range)
+MAX_PORTS_TRIED = 20
 VENUE_ACCOUNT = "venue-rainbow-bridge"
 OTHER_VENUE_ACCOUNT = "venue-longting"  # of the combo ticket that visitors may try
 
@@ -206,5 +208,8 @@ def _options(product: int, count: int) -> tuple[str, ...]:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
+    """One below those that a system gives away by itself: no connection of another process takes it meanwhile."""
+    for port in secrets.SystemRandom().sample(PORTS, MAX_PORTS_TRIED):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError(f"none of {MAX_PORTS_TRIED} ports between {PORTS[0]} and {PORTS[-1]} is free")

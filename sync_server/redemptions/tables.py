@@ -132,6 +132,7 @@ decision = append_only(
         sa.Column("reason", sa.String(200), nullable=False),
         sa.Column("decided_by", sa.String(64), nullable=False),
         ms_column("decided_at_ms"),
+        sa.Index("ix_redemption_decision_word", "word", "redemption_id"),  # the worker looks for what is honoured
     )
 )
 

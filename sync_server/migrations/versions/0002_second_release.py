@@ -963,6 +963,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("redemption_id", name=op.f("pk_redemption_decision")),
     )
+    with op.batch_alter_table("redemption_decision", schema=None) as batch_op:
+        batch_op.create_index("ix_redemption_decision_word", ["word", "redemption_id"], unique=False)
+
     op.create_table(
         "payout_adjustment",
         sa.Column("id", sa.Uuid(), nullable=False),
