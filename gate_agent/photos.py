@@ -15,6 +15,7 @@ from wire.signing import SealFlaw
 FOLDER = "photos"
 """Filled and emptied by sync (photo_pull)."""
 KEYS_PATH = "/device/v1/photo-keys"
+LOOK_S = 0.2  # well below what the agent waits for its threads when it stops
 ASK_AGAIN_S = 30.0
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class Photos:
     def keep_keys(self, stop: threading.Event) -> None:
         """Ask for the keys when a photo needs one that is not known; again after a while, until they come."""
         while not stop.is_set():
-            if self._lacking.wait(1.0):
+            if self._lacking.wait(LOOK_S):
                 self._lacking.clear()
                 if self.ask():
                     self._came()
